@@ -1,0 +1,45 @@
+# Only Python 3.11+ and make are needed: `make run` ends with a published health mart, `make test` runs the tests.
+PYTHON ?= python3
+BIN := .venv/bin
+LOCK_STAMP := .venv/.installed
+NEXT := .venv-next
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run ui test test-next bench rollback lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(LOCK_STAMP) ## create .venv from requirements.lock (run, test and ui do it too)
+
+$(LOCK_STAMP): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] <= (3, 13) else "Python 3.11 to 3.13 is needed: make setup PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+run: setup ## run the pipeline: RANGE=2026-01-05...2026-02-10, by default all configured days
+	$(BIN)/python -m orchestration.run $(RANGE)
+
+ui: setup ## the Dagster UI on 127.0.0.1:3000 (PORT=...), history in the data folder
+	$(BIN)/python -m orchestration.ui $(if $(PORT),--port $(PORT))
+
+test: setup ## the test suite, on the locked DuckDB
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+
+test-next: setup ## the same tests on DuckDB 2
+	test -x $(NEXT)/bin/python || $(PYTHON) -m venv $(NEXT)
+	$(NEXT)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(NEXT)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-next.lock
+	$(NEXT)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(NEXT)/bin/python -m pytest -n 2 --dist worksteal $(ARGS)
+
+bench: setup ## speed and memory against a plain DuckDB reference: ARGS="--accounts 500"
+	$(BIN)/python -m tests.benchmarks.bench $(ARGS)
+
+rollback: setup ## make the generation before the current one current again
+	$(BIN)/python -m orchestration.publish rollback
+
+clean: ## remove the data folder of the demo company and the environments
+	rm -rf data .venv .venv-next

@@ -1,0 +1,9 @@
+{# Sums run over exact decimals: the result does not depend on the order in which the engine's threads add, so a rerun gives
+   the same bits, and what is added at one end of a window is taken off at the other without a rest. Fifteen decimals hold
+   every digit of a double below 10; the contract's limits keep sums below the 23 digits before the point. #}
+{% macro exact(expression) %}cast({{ expression }} as decimal(38, 15)){% endmacro %}
+
+{# Noise of floating-point arithmetic ends here: rounds to 9 decimals, then half away from zero to `digits`. #}
+{% macro round_half_away(expression, digits) -%}
+    cast(round(cast({{ expression }} as decimal(38, 9)), {{ digits }}) as double)
+{%- endmacro %}

@@ -1,0 +1,14 @@
+{# Pre-hook of every incremental history: takes out the days that this run scores, in the transaction that inserts them anew.
+   A rerun gives the same rows, and an account that left or a day that became empty leaves nothing behind. #}
+{% macro replace_as_of_days() %}
+    {% if is_incremental() %}
+        delete from {{ this }} where as_of_date in (select as_of_date from {{ source('control', 'as_of_days') }})
+    {% endif %}
+{% endmacro %}
+
+{# The same for the usage rollups, which are kept by event day: takes out the days whose events changed since they were rolled up. #}
+{% macro replace_changed_event_days() %}
+    {% if is_incremental() %}
+        delete from {{ this }} where activity_day in (select activity_day from {{ source('control', 'changed_event_days') }})
+    {% endif %}
+{% endmacro %}

@@ -1,0 +1,10 @@
+{# The states of section 3 as small integers: the long tables hold tens of millions of them. #}
+{% macro states() %}
+    {{ return({'measured': 1, 'not_applicable': 2, 'stale': 3, 'missing': 4, 'late': 5}) }}
+{% endmacro %}
+
+{% macro state(name) %}{{ return(states()[name]) }}{% endmacro %}
+
+{% macro state_name(expression) -%}
+    case {{ expression }} {% for name, code in states().items() %}when {{ code }} then '{{ name }}' {% endfor %}end
+{%- endmacro %}

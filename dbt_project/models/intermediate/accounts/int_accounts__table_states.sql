@@ -1,0 +1,66 @@
+-- Grain: as_of_date, for the days of the run: per raw table the state that it forces on all of its metrics, null if none.
+-- Missing: the table has no row up to the day. Late: its newest fact up to the day is older than the table's late_after_days.
+
+{% set fact_days = {
+    'usage_events': (ref('int_usage__account_days'), 'day'),
+    'subscriptions': (ref('stg_billing__subscriptions'), 'started_day'),
+    'invoices': (ref('stg_billing__invoices'), 'issued_day'),
+    'account_outcomes': (ref('stg_crm__account_outcomes'), 'occurred_day'),
+    'tickets': (ref('stg_support__tickets'), 'opened_day'),
+    'survey_responses': (ref('stg_support__survey_responses'), 'responded_day'),
+    'touchpoints': (ref('stg_crm__touchpoints'), 'occurred_day'),
+    'advocacy_events': (ref('stg_crm__advocacy_events'), 'occurred_day'),
+    'csm_pulses': (ref('stg_crm__csm_pulses'), 'rated_day'),
+    'account_goals': (ref('stg_crm__account_goals'), 'measured_day'),
+} %}
+
+with fact_days as (
+
+    {% for table_name, (relation, day) in fact_days.items() %}
+    select distinct
+        '{{ table_name }}' as table_name,
+        facts.{{ day }} as day
+    from {{ relation }} as facts
+    {% if table_name == 'usage_events' %}inner join {{ ref('stg_crm__accounts') }} as accounts on facts.account_id = accounts.account_id{% endif %}
+    {{ 'union all' if not loop.last }}
+    {% endfor %}
+
+),
+
+newest as (
+
+    select
+        as_of_days.as_of_date,
+        as_of_days.day,
+        raw_tables.table_name,
+        raw_tables.late_after_days,
+        max(fact_days.day) as newest_day
+    from {{ source('control', 'as_of_days') }} as as_of_days
+    cross join {{ source('control', 'raw_tables') }} as raw_tables
+    left join fact_days
+        on raw_tables.table_name = fact_days.table_name
+        and fact_days.day <= as_of_days.day
+    group by as_of_days.as_of_date, as_of_days.day, raw_tables.table_name, raw_tables.late_after_days
+
+),
+
+states as (
+
+    select
+        as_of_date,
+        table_name,
+        case
+            when newest_day is null then {{ state('missing') }}
+            when day - newest_day > late_after_days then {{ state('late') }}
+        end as state
+    from newest
+
+)
+
+select
+    as_of_date
+    {%- for table_name in fact_days %},
+    max(case when table_name = '{{ table_name }}' then state end) as {{ table_name }}_state
+    {%- endfor %}
+from states
+group by as_of_date

@@ -1,0 +1,53 @@
+{{ config(materialized='incremental', incremental_strategy='append', pre_hook='{{ replace_as_of_days() }}') }}
+
+-- Grain: account x as_of_date x dimension of the account's scorecard. Totals by group at this grain instead of windows over the long table.
+-- A dimension counts if it has a positive weight and a metric with a score and a positive weight.
+
+with sums as (
+
+    select
+        account_id,
+        as_of_date,
+        scorecard_code,
+        dimension_code,
+        max(dimension_weight) as dimension_weight,
+        sum(case when normalized_score is not null and weight > 0 then {{ exact('weight') }} end) as scored_weight,
+        sum(case when weight > 0 then {{ exact('weight * normalized_score') }} end) as weighted_score,
+        sum({{ exact('nominal_weight') }}) as nominal_weight,
+        coalesce(sum(case when state <> {{ state('not_applicable') }} then {{ exact('nominal_weight') }} end), 0) as applicable_weight,
+        coalesce(sum(case when state = {{ state('measured') }} then {{ exact('nominal_weight') }} end), 0) as measured_weight
+    from {{ ref('int_scoring__metric_scores') }}
+    group by account_id, as_of_date, scorecard_code, dimension_code
+
+),
+
+scored as (
+
+    select
+        *,
+        case when dimension_weight > 0 then cast(weighted_score as double) / cast(scored_weight as double) end as dimension_score,
+        sum(case when scored_weight is not null then {{ exact('dimension_weight') }} end)
+            over (partition by account_id, as_of_date) as weight_of_scored_dimensions
+    from sums
+
+)
+
+select
+    account_id,
+    as_of_date,
+    scorecard_code,
+    dimension_code,
+    dimension_score,
+    cast(nominal_weight as double) as nominal_weight,
+    cast(applicable_weight as double) as applicable_weight,
+    cast(measured_weight as double) as measured_weight,
+    cast(scored_weight as double) as scored_weight,
+    case
+        when dimension_score is null then 0
+        else dimension_weight / cast(weight_of_scored_dimensions as double)
+    end as effective_weight,
+    case
+        when dimension_score is null then 0
+        else dimension_weight / cast(weight_of_scored_dimensions as double) * (dimension_score - 50)
+    end as points
+from scored

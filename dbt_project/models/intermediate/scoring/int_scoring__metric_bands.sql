@@ -1,0 +1,18 @@
+-- Grain: active scorecard x metric x band: the score of a value in [lower_bound, upper_bound).
+
+select
+    scorecards.scorecard_code,
+    cast(codes.code as smallint) as metric_code,
+    bands.lower_bound,
+    coalesce(
+        lead(bands.lower_bound) over (partition by scorecards.scorecard_code, bands.metric_key order by bands.lower_bound),
+        cast('infinity' as double)
+    ) as upper_bound,
+    bands.score
+from {{ ref('metric_bands') }} as bands
+inner join {{ ref('int_scoring__scorecards') }} as scorecards
+    on bands.config_version = scorecards.config_version
+    and bands.scorecard_key = scorecards.scorecard_key
+inner join {{ source('control', 'codes') }} as codes
+    on codes.kind = 'metric'
+    and codes.key = bands.metric_key

@@ -1,0 +1,17 @@
+{{ config(materialized='incremental', incremental_strategy='append', pre_hook='{{ replace_changed_event_days() }}') }}
+
+-- Grain: account x activity_day, orphans included. active_users is not additive over days.
+
+select
+    account_id,
+    activity_day,
+    day,
+    count(*) as active_users,
+    sum(events) as events,
+    sum(events_with_duration) as events_with_duration,
+    coalesce(sum(duration_seconds), 0) as duration_seconds
+from {{ ref('int_usage__user_days') }}
+{% if is_incremental() %}
+where activity_day in (select activity_day from {{ source('control', 'changed_event_days') }})
+{% endif %}
+group by account_id, activity_day, day

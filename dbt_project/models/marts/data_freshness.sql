@@ -1,0 +1,39 @@
+-- Grain: raw table. How fresh and how clean what the scores rest on is. delivered = loaded + duplicate + quarantined.
+
+{% set with_account = [
+    'touchpoints', 'csm_pulses', 'account_goals', 'advocacy_events', 'account_outcomes', 'score_overrides',
+    'subscriptions', 'invoices', 'tickets', 'survey_responses',
+] %}
+
+with orphans as (
+
+    {% for table_name in with_account %}
+    select
+        '{{ table_name }}' as raw_table,
+        count(*) as orphan_rows
+    from {{ source('raw', table_name) }} as facts
+    left join {{ ref('stg_crm__accounts') }} as accounts on facts.account_id = accounts.account_id
+    where accounts.account_id is null
+    union all
+    {% endfor %}
+    select
+        'usage_events',
+        coalesce(sum(facts.events), 0)
+    from {{ ref('int_usage__account_days') }} as facts
+    left join {{ ref('stg_crm__accounts') }} as accounts on facts.account_id = accounts.account_id
+    where accounts.account_id is null
+
+)
+
+select
+    landing_stats.table_name as raw_table,
+    landing_stats.newest_fact_at,
+    raw_tables.late_after_days,
+    cast(landing_stats.delivered as bigint) as delivered_rows,
+    cast(landing_stats.loaded as bigint) as loaded_rows,
+    cast(coalesce(orphans.orphan_rows, 0) as bigint) as orphan_rows,
+    cast(landing_stats.duplicates as bigint) as duplicate_rows,
+    cast(landing_stats.quarantined as bigint) as quarantined_rows
+from {{ source('control', 'landing_stats') }} as landing_stats
+inner join {{ source('control', 'raw_tables') }} as raw_tables on landing_stats.table_name = raw_tables.table_name
+left join orphans on landing_stats.table_name = orphans.raw_table

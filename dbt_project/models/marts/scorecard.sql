@@ -1,0 +1,90 @@
+-- Grain: scorecard in force on the newest scored day x metric, and x cap (metric_key `cap:<cap_key>`).
+
+with newest as (
+
+    select coalesce(
+        (select max(as_of_date) from {{ ref('int_scoring__account_scores') }}),
+        (select max(as_of_date) from {{ source('control', 'as_of_days') }})
+    ) as as_of_date
+
+),
+
+scorecards as (
+
+    select scorecards.*
+    from {{ ref('int_scoring__scorecards') }} as scorecards
+    inner join newest
+        on newest.as_of_date >= scorecards.valid_from
+        and (scorecards.valid_to is null or newest.as_of_date < scorecards.valid_to)
+
+),
+
+bands as (
+
+    select
+        config_version,
+        scorecard_key,
+        metric_key,
+        {{ dbt.listagg("'from ' || " ~ "cast(lower_bound as varchar)" ~ " || ': ' || cast(score as varchar)", "', '", 'order by lower_bound') }} as rule
+    from {{ ref('metric_bands') }}
+    group by config_version, scorecard_key, metric_key
+
+)
+
+select
+    scorecards.config_version,
+    scorecards.scorecard_key,
+    scorecards.label as scorecard_label,
+    scorecards.segment,
+    scorecards.stage,
+    scorecards.priority,
+    metrics.dimension_key,
+    dimensions.weight as dimension_weight,
+    weights.metric_key,
+    metrics.label as metric_label,
+    weights.weight,
+    coalesce(weights.method, 'linear') as method,
+    weights.worst,
+    weights.best,
+    coalesce(weights.missing_policy, 'exclude') as missing_policy,
+    case coalesce(weights.method, 'linear')
+        when 'linear' then '0 at ' || cast(weights.worst as varchar) || ', 100 at ' || cast(weights.best as varchar)
+        when 'bands' then bands.rule
+        when 'percentile' then 'rank among the accounts on the same scorecard'
+        when 'zscore' then 'distance from the mean of the accounts on the same scorecard'
+    end as rule
+from scorecards
+inner join {{ ref('scorecard_metrics') }} as weights
+    on scorecards.config_version = weights.config_version
+    and scorecards.scorecard_key = weights.scorecard_key
+inner join {{ ref('metrics') }} as metrics on weights.metric_key = metrics.metric_key
+inner join {{ ref('scorecard_dimensions') }} as dimensions
+    on scorecards.config_version = dimensions.config_version
+    and scorecards.scorecard_key = dimensions.scorecard_key
+    and metrics.dimension_key = dimensions.dimension_key
+left join bands
+    on weights.config_version = bands.config_version
+    and weights.scorecard_key = bands.scorecard_key
+    and weights.metric_key = bands.metric_key
+union all
+select
+    scorecards.config_version,
+    scorecards.scorecard_key,
+    scorecards.label,
+    scorecards.segment,
+    scorecards.stage,
+    scorecards.priority,
+    'cap',
+    cast(null as double),
+    'cap:' || caps.cap_key,
+    caps.reason,
+    cast(null as double),
+    'cap',
+    cast(null as double),
+    cast(null as double),
+    cast(null as varchar),
+    'at most ' || cast(caps.max_score as varchar) || ' where ' || caps.metric_key || ' ' || caps.operator || ' ' || cast(caps.threshold as varchar)
+from scorecards
+inner join {{ ref('score_caps') }} as caps
+    on scorecards.config_version = caps.config_version
+    and scorecards.scorecard_key = caps.scorecard_key

@@ -1,0 +1,308 @@
+"""The raw tables as data: columns, types, keys and ranges (scoring specification, section 2).
+
+Everything that reads or lands raw data takes its knowledge from here: the connectors, the quarantine, the lake, the dbt
+sources' views and the demo company. A new raw table is one entry in `TABLES` and one staging model.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import pyarrow as pa
+
+Kind = Literal["id", "text", "choice", "timestamp", "date", "integer", "number", "boolean"]
+
+_DUCKDB_TYPES: dict[Kind, str] = {
+    "id": "varchar",
+    "text": "varchar",
+    "choice": "varchar",
+    "timestamp": "timestamp",
+    "date": "date",
+    "integer": "bigint",
+    "number": "double",
+    "boolean": "boolean",
+}
+_ARROW_TYPES: dict[Kind, pa.DataType] = {
+    "id": pa.string(),
+    "text": pa.string(),
+    "choice": pa.string(),
+    "timestamp": pa.timestamp("us"),
+    "date": pa.date32(),
+    "integer": pa.int64(),
+    "number": pa.float64(),
+    "boolean": pa.bool_(),
+}
+
+# Sums of money and of durations are exact decimals in the models; these bounds keep every such sum from overflowing.
+MONEY_LIMIT = 1e14
+DURATION_LIMIT = 1e9
+SEATS_LIMIT = 1e9
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a raw table.
+
+    A null or blank value in a required column quarantines the row. `id` values are identifiers: blank ones are null, and
+    ones with white space around them are quarantined, since ` a1` and `a1` would be two accounts.
+    """
+
+    name: str
+    kind: Kind
+    required: bool = True
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[str, ...] = ()
+
+    @property
+    def duckdb_type(self) -> str:
+        return _DUCKDB_TYPES[self.kind]
+
+    @property
+    def arrow_type(self) -> pa.DataType:
+        return _ARROW_TYPES[self.kind]
+
+
+@dataclass(frozen=True)
+class RawTable:
+    """One raw table.
+
+    Attributes:
+        name: as in the specification and in `health.toml` (`[sources.<name>]`).
+        key: where a key stands more than once, the row extracted last wins.
+        fact_column: the first timestamp or date of a row; the row exists for an as-of day from that day on.
+        columns: in the order in which they land.
+        late_after_days: the table's metrics are `late` when its newest fact is older than that; None: never.
+        max_bad_share: share of quarantined rows above which an extraction fails and the old data stays.
+        currency_date: for tables with a `currency` column, the date whose exchange rate holds.
+    """
+
+    name: str
+    key: tuple[str, ...]
+    fact_column: str
+    columns: tuple[Column, ...]
+    description: str
+    late_after_days: int | None = None
+    max_bad_share: float = 0.05
+    currency_date: str | None = None
+    by_name: dict[str, Column] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "by_name", {column.name: column for column in self.columns})
+
+    @property
+    def arrow_schema(self) -> pa.Schema:
+        return pa.schema([(column.name, column.arrow_type) for column in self.columns])
+
+    @property
+    def has_account(self) -> bool:
+        return self.name != "accounts" and "account_id" in self.by_name
+
+
+def _id(name: str, required: bool = True) -> Column:
+    return Column(name, "id", required)
+
+
+def _optional(name: str, kind: Kind, minimum: float | None = None, maximum: float | None = None) -> Column:
+    return Column(name, kind, False, minimum, maximum)
+
+
+def _choice(name: str, *choices: str, required: bool = True) -> Column:
+    return Column(name, "choice", required, choices=choices)
+
+
+def _money(name: str, required: bool = False) -> Column:
+    return Column(name, "number", required, -MONEY_LIMIT, MONEY_LIMIT)
+
+
+_ALL = (
+    RawTable(
+        "accounts",
+        ("account_id",),
+        "created_at",
+        (
+            _id("account_id"),
+            Column("account_name", "text"),
+            _id("parent_account_id", required=False),
+            _optional("segment", "text"),
+            _optional("industry", "text"),
+            _optional("region", "text"),
+            _optional("csm", "text"),
+            Column("created_at", "timestamp"),
+        ),
+        "The customers that are scored.",
+    ),
+    RawTable(
+        "touchpoints",
+        ("touchpoint_id",),
+        "occurred_at",
+        (
+            _id("touchpoint_id"),
+            _id("account_id"),
+            Column("occurred_at", "timestamp"),
+            _choice("channel", "email", "chat", "call", "meeting", "campaign"),
+            _choice("direction", "inbound", "outbound"),
+            _optional("duration_minutes", "number", 0, DURATION_LIMIT),
+            _optional("responded", "boolean"),
+            _optional("sentiment", "number", -1, 1),
+        ),
+        "Contacts between the team and the account.",
+    ),
+    RawTable(
+        "csm_pulses",
+        ("pulse_id",),
+        "rated_at",
+        (
+            _id("pulse_id"),
+            _id("account_id"),
+            Column("rated_at", "timestamp"),
+            Column("rating", "number", True, 1, 5),
+            _optional("author", "text"),
+            _optional("note", "text"),
+        ),
+        "How the account's customer-success manager rates it.",
+    ),
+    RawTable(
+        "account_goals",
+        ("goal_id", "measured_on"),
+        "measured_on",
+        (
+            _id("goal_id"),
+            _id("account_id"),
+            Column("measured_on", "date"),
+            _money("target_value"),
+            _money("actual_value"),
+            _money("value_delivered"),
+        ),
+        "Measurements of the goals agreed with the account, and the value delivered (reporting currency).",
+    ),
+    RawTable(
+        "advocacy_events",
+        ("advocacy_id",),
+        "occurred_at",
+        (
+            _id("advocacy_id"),
+            _id("account_id"),
+            Column("occurred_at", "timestamp"),
+            _choice("kind", "referral", "review", "case_study", "reference_call", "community"),
+        ),
+        "What the account did for the company's name.",
+    ),
+    RawTable(
+        "account_outcomes",
+        ("outcome_id",),
+        "occurred_on",
+        (
+            _id("outcome_id"),
+            _id("account_id"),
+            Column("occurred_on", "date"),
+            _choice("kind", "churned", "renewed", "expanded", "contracted"),
+            _money("arr_delta"),
+        ),
+        "Who left, renewed, grew or shrank.",
+    ),
+    RawTable(
+        "score_overrides",
+        ("override_id",),
+        "starts_on",
+        (
+            _id("override_id"),
+            _id("account_id"),
+            _choice("tier", "healthy", "at_risk", "poor", "unknown"),
+            Column("reason", "text"),
+            Column("author", "text"),
+            Column("starts_on", "date"),
+            Column("expires_on", "date"),
+        ),
+        "Tiers that a person has set, with reason, author and expiry.",
+    ),
+    RawTable(
+        "usage_events",
+        ("event_id",),
+        "occurred_at",
+        (
+            _id("event_id"),
+            _id("account_id"),
+            _id("user_id"),
+            _optional("feature", "text"),
+            Column("occurred_at", "timestamp"),
+            _optional("duration_seconds", "number", 0, DURATION_LIMIT),
+        ),
+        "What the account's users did in the product.",
+        late_after_days=2,
+    ),
+    RawTable(
+        "feature_releases",
+        ("feature",),
+        "released_on",
+        (_id("feature"), Column("released_on", "date")),
+        "When each feature was released.",
+    ),
+    RawTable(
+        "subscriptions",
+        ("subscription_id", "started_on"),
+        "started_on",
+        (
+            _id("subscription_id"),
+            _id("account_id"),
+            _optional("plan", "text"),
+            _optional("seats", "integer", 0, SEATS_LIMIT),
+            _money("mrr"),
+            _optional("currency", "text"),
+            Column("started_on", "date"),
+            _optional("ended_on", "date"),
+            _optional("term_ends_on", "date"),
+            _optional("is_trial", "boolean"),
+        ),
+        "What the account pays for. A change of seats or price ends one row and begins the next.",
+        currency_date="started_on",
+    ),
+    RawTable(
+        "invoices",
+        ("invoice_id",),
+        "issued_on",
+        (
+            _id("invoice_id"),
+            _id("account_id"),
+            Column("issued_on", "date"),
+            Column("due_on", "date"),
+            _optional("paid_on", "date"),
+            _money("amount", required=True),
+            _optional("currency", "text"),
+            _optional("voided_on", "date"),
+        ),
+        "What the account was billed.",
+        currency_date="issued_on",
+    ),
+    RawTable(
+        "tickets",
+        ("ticket_id",),
+        "opened_at",
+        (
+            _id("ticket_id"),
+            _id("account_id"),
+            Column("opened_at", "timestamp"),
+            _optional("first_replied_at", "timestamp"),
+            _optional("resolved_at", "timestamp"),
+            _choice("priority", "low", "normal", "high", "critical", required=False),
+            _choice("topic", "question", "bug", "billing", "feature_request", "complaint", "other", required=False),
+            _optional("escalated_at", "timestamp"),
+        ),
+        "Support requests of the account.",
+    ),
+    RawTable(
+        "survey_responses",
+        ("response_id",),
+        "responded_at",
+        (
+            _id("response_id"),
+            _id("account_id"),
+            _id("user_id", required=False),
+            _choice("survey", "nps", "csat", "ces", "product_rating"),
+            Column("score", "number", True, -MONEY_LIMIT, MONEY_LIMIT),
+            Column("responded_at", "timestamp"),
+        ),
+        "Answers to surveys. An nps score outside 0 to 10 is quarantined.",
+    ),
+)
+
+TABLES: dict[str, RawTable] = {table.name: table for table in _ALL}

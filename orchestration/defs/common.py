@@ -1,0 +1,48 @@
+"""What all assets share: the settings, the partitions, who owns them, and the one writer at a time."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, timedelta
+
+import dagster as dg
+
+from orchestration.locking import writer_lock
+from orchestration.run_guard import check_configuration, remove_leftovers
+from orchestration.settings import load_settings
+
+SETTINGS = load_settings()
+OWNERS = ["team:data-platform"]
+WRITER_POOL = "warehouse_writer"
+
+PARTITIONS = dg.DailyPartitionsDefinition(
+    start_date=SETTINGS.pipeline.start_date.isoformat(),
+    # Exclusive here, inclusive in health.toml.
+    end_date=(SETTINGS.pipeline.end_date + timedelta(days=1)).isoformat() if SETTINGS.pipeline.end_date else None,
+)
+
+
+class RunGuard(dg.ConfigurableResource):
+    """Holds the writer lock for the whole run, and checks the configuration before anything is written.
+
+    Execution is in process, so one run has one guard; with another executor each step has its own.
+    """
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["RunGuard"]:
+        run = context.run
+        holder = f"{run.job_name} run {run.run_id}" if run else "Dagster"
+        with writer_lock(SETTINGS, holder):
+            remove_leftovers(SETTINGS)
+            check_configuration(SETTINGS)
+            yield self
+
+
+def days_of(context: dg.AssetExecutionContext) -> tuple[date, date]:
+    """First and last as-of day of the run."""
+    keys = context.partition_key_range
+    return date.fromisoformat(keys.start), date.fromisoformat(keys.end)
+
+
+@dg.definitions
+def common() -> dg.Definitions:
+    return dg.Definitions(resources={"run_guard": RunGuard()}, executor=dg.in_process_executor)

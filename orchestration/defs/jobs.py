@@ -1,0 +1,16 @@
+"""The job that runs everything for a day or a range of days, and its daily schedule."""
+
+import dagster as dg
+
+from orchestration.defs.common import PARTITIONS
+
+daily_health = dg.define_asset_job(
+    "daily_health",
+    selection=dg.AssetSelection.all(),
+    partitions_def=PARTITIONS,
+    executor_def=dg.in_process_executor,
+    description="Extract, transform and publish the health mart for a day, or for any range of days in one run.",
+)
+
+# The day that ended at midnight UTC, after sources had some hours to deliver it.
+daily_health_schedule = dg.build_schedule_from_partitioned_job(daily_health, hour_of_day=4, minute_of_hour=0)

@@ -1,0 +1,56 @@
+"""Group `transform`: the dbt models, lake -> health mart, with the dbt tests as asset checks."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import dagster as dg
+from dagster_dbt import DagsterDbtTranslator, DbtCliResource, DbtProject, dbt_assets
+
+from orchestration.dbt import dbt_executable, load_project
+from orchestration.defs.common import OWNERS, PARTITIONS, SETTINGS, WRITER_POOL, RunGuard, days_of
+from orchestration.transform import mark_passed, prepare
+
+PROJECT = load_project(SETTINGS)
+CONTROL_SCHEMA = "control"
+
+
+class Translator(DagsterDbtTranslator):
+    """Models of one group, owned by the team; the control tables, which each run writes itself, are no assets."""
+
+    def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> dg.AssetSpec:
+        spec = super().get_asset_spec(manifest, unique_id, project)
+        return spec.replace_attributes(
+            group_name="transform",
+            owners=OWNERS,
+            deps=[dep for dep in spec.deps if dep.asset_key.path[0] != CONTROL_SCHEMA],
+        )
+
+
+@dbt_assets(
+    manifest=PROJECT.manifest_path,
+    project=PROJECT,
+    dagster_dbt_translator=Translator(),
+    partitions_def=PARTITIONS,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    pool=WRITER_POOL,
+)
+def health_models(context: dg.AssetExecutionContext, dbt: DbtCliResource, run_guard: RunGuard) -> Iterator[Any]:
+    start, end = days_of(context)
+    plan = prepare(SETTINGS, context.run_id, start, end)
+    if plan.rebuilt:
+        context.log.warning(f"warehouse rebuilt from the lake: {plan.rebuilt}")
+    context.log.info(
+        f"scores {len(plan.as_of_days)} days, {plan.as_of_days[0]} to {plan.as_of_days[-1]}; "
+        f"rolls up the usage of {len(plan.changed_event_days)} days"
+    )
+    yield from dbt.cli(["build"], context=context).stream()
+    # A part of the models does not make a mart: only a whole build that passed may be published.
+    if not context.is_subset:
+        mark_passed(SETTINGS, context.run_id)
+
+
+@dg.definitions
+def transform() -> dg.Definitions:
+    return dg.Definitions(
+        assets=[health_models], resources={"dbt": DbtCliResource(PROJECT, dbt_executable=dbt_executable())}
+    )

@@ -1,0 +1,23 @@
+"""Extraction: raw tables from their sources into the lake, without a word of Dagster.
+
+`extract_table` lands one raw table, `preflight_sources` checks all sources before anything is written, `lake_select` is
+the SQL for what a raw table holds.
+"""
+
+from orchestration.extract.files import SourceError
+from orchestration.extract.lake import LakeError, LandingStats, event_day_fingerprints, lake_select, landing_stats
+from orchestration.extract.landing import LandedTable, extract_table, preflight_sources
+from orchestration.extract.quarantine import QuarantineLimitExceeded
+
+__all__ = [
+    "LakeError",
+    "LandedTable",
+    "LandingStats",
+    "QuarantineLimitExceeded",
+    "SourceError",
+    "event_day_fingerprints",
+    "extract_table",
+    "lake_select",
+    "landing_stats",
+    "preflight_sources",
+]

@@ -1,0 +1,76 @@
+"""DuckDB as the extraction uses it: bounded, offline, in memory, closed when done."""
+
+import glob
+import re
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from orchestration.settings import Settings
+
+# Parquet writers, Arrow batches and Python itself stand outside DuckDB's own accounting.
+_SHARE_OF_MEMORY = 0.6
+# A comma ends an entry of DuckDB's search path, the others make a pattern of it; none can be escaped there.
+_SPECIAL = set(",*?[]'\"")
+
+
+@contextmanager
+def connect(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
+    """An empty in-memory database with the limits of the run, closed at the end whatever happens.
+
+    Relative paths in queries are relative to the folder of the configuration file.
+    """
+    config = {
+        "memory_limit": _part_of(settings.pipeline.memory_limit),
+        "temp_directory": str(settings.temp_dir / "extract"),
+        "threads": settings.pipeline.threads,
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+    }
+    with _plain_folder(settings.config_file.parent) as folder, duckdb.connect(config=config) as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        # A narrow partition limit would cut a partition into several files.
+        connection.execute("set partitioned_write_max_open_files = 10000")
+        connection.execute("set file_search_path = ?", [str(folder)])
+        yield connection
+
+
+@contextmanager
+def _plain_folder(folder: Path) -> Iterator[Path]:
+    """The folder, or a temporary link to it where its name has characters that a search path cannot hold."""
+    if not _SPECIAL & set(str(folder)):
+        yield folder
+        return
+    with tempfile.TemporaryDirectory() as links:
+        link = Path(links) / "sources"
+        link.symlink_to(folder, target_is_directory=True)
+        yield link
+
+
+def _part_of(memory_limit: str) -> str:
+    """`3GB` -> `1800MB`-like: the part of the run's memory that DuckDB may manage."""
+    number, unit = re.fullmatch(r"([\d.]+)\s?(\w+)", memory_limit).groups()
+    return f"{float(number) * _SHARE_OF_MEMORY:.3f}{unit}"
+
+
+def literal(value: str | Path) -> str:
+    """A text as an SQL literal, for the places where DuckDB takes no parameter (file lists in a view, copy targets)."""
+    return "'" + str(value).replace("'", "''") + "'"
+
+
+def literals(values: Iterable[str]) -> str:
+    """Texts as an SQL list literal."""
+    return "[" + ", ".join(literal(value) for value in values) + "]"
+
+
+def path_literals(paths: Iterable[Path]) -> str:
+    """Paths as an SQL list literal in which DuckDB's readers see no patterns."""
+    return literals(glob.escape(str(path)) for path in paths)
+
+
+def identifier(name: str) -> str:
+    """A quoted SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'

@@ -1,0 +1,234 @@
+"""The contract as SQL: raw values in, typed values and the reasons against the row out.
+
+Every value is judged by name and by kind, never by position and never by type detection. A row with a reason goes to
+quarantine; the reasons of a row are kept in the contract's order, and the first one is the one it is counted under.
+"""
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from orchestration.contract import Column, RawTable
+from orchestration.extract.engine import identifier, literal
+
+# White space at an end, and nothing but white space; Unicode's, not only ASCII's.
+_SPACE = r"[\s\x0b\x1c-\x1f\x{85}\p{Z}]"
+_EDGE = f"^{_SPACE}|{_SPACE}$"
+_BLANK = f"{_SPACE}*"
+_NUMBER = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
+_WHOLE = r"[+-]?\d+"
+_DAY = r"\d{4}-\d\d-\d\d"
+_CLOCK = r"([01]\d|2[0-3]):[0-5]\d"
+_ZONE = r"(\s?(Z|UTC|[+-](0\d|1[0-4])(:?[0-5]\d)?))?"
+_MOMENT = rf"{_DAY}([T ]{_CLOCK}(:[0-5]\d(\.\d{{1,9}})?)?{_ZONE})?"
+# DuckDB 1.5 reads no zone behind minutes and none behind a space: write the seconds, drop the space.
+_SPACE_BEFORE_ZONE = r"\s([+-]\d\d(:?\d\d)?)$"
+_WITHOUT_SECONDS = r"^(.{10}[T ]\d\d:\d\d)(\s?(?:Z|UTC|[+-].*))$"
+_TRUE = "('true', 't', 'yes', 'y', '1')"
+_FALSE = "('false', 'f', 'no', 'n', '0')"
+_FIRST_MOMENT, _LAST_MOMENT = "timestamp '0001-01-01'", "timestamp '9999-12-31 23:59:59.999999'"
+# Above this a double no longer tells one whole number from the next.
+_EXACT_DOUBLE = 2**53
+_SHOWN_CURRENCY = 12
+
+_TEXTUAL = ("id", "text", "choice")
+_INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "HUGEINT")
+_FLOATS = ("FLOAT", "DOUBLE")
+_MOMENTS = ("TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "DATE")
+_ZONED = "TIMESTAMP WITH TIME ZONE"
+_UNREADABLE = {
+    "timestamp": "no timestamp",
+    "date": "no date",
+    "integer": "no whole number",
+    "number": "no number",
+    "boolean": "no boolean",
+}
+
+
+class QuarantineLimitExceeded(ValueError):
+    """More rows break the contract than `max_bad_share` allows; nothing was landed and the old data stays."""
+
+
+@dataclass(frozen=True)
+class RawRows:
+    """Rows as a source delivers them.
+
+    Attributes:
+        sql: a select of `_file`, `_delivery`, `_position` (integers), `_problem` (text: why the row could not even be
+            taken apart, else null), `_text` (the text of such a row) and `r_<column>` for every column of the contract.
+        types: DuckDB type of each `r_<column>`; a column that the source lacks is a null `VARCHAR`.
+    """
+
+    sql: str
+    types: Mapping[str, str]
+
+
+def first_rates(seeds_dir: Path) -> dict[str, date]:
+    """Currency (upper case) -> first day on which `fx_rates.csv` has a rate for it; empty without the file."""
+    path = seeds_dir / "fx_rates.csv"
+    if not path.is_file():
+        return {}
+    first: dict[str, date] = {}
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        for row in csv.DictReader(stream):
+            currency = row["currency"].strip().upper()
+            valid_from = date.fromisoformat(row["valid_from"].strip())
+            first[currency] = min(first.get(currency, valid_from), valid_from)
+    return first
+
+
+def judged(table: RawTable, rows: RawRows, rates: Mapping[str, date], reporting_currency: str) -> str:
+    """SQL that types and judges rows.
+
+    Args:
+        table: the contract.
+        rows: what the source delivers.
+        rates: as `first_rates` gives them.
+        reporting_currency: needs no rate.
+
+    Returns:
+        A select of `_file`, `_delivery`, `_position`, the contract's columns in its types, `_reasons` (list of texts, null
+        for a good row), `_raw` (JSON of the values as delivered, as text; null for a good row) and `_blanked` (whether a
+        blank text became null).
+    """
+    edges = "".join(
+        f",\n        coalesce(regexp_matches({_text(column, rows)}, {literal(_EDGE)}), false) as e_{column.name}"
+        for column in table.columns
+        if column.kind in _TEXTUAL
+    )
+    cleaned = ",\n        ".join(f"{_cleaned(column, rows)} as c_{column.name}" for column in table.columns)
+    faults = [fault for column in table.columns for fault in _faults(column, rows)]
+    faults += _table_faults(table, rates, reporting_currency)
+    reasons = ",\n            ".join(f"case when {condition} then {reason} end" for condition, reason in faults)
+    any_fault = "\n            or ".join(f"({condition})" for condition, _ in faults)
+    columns = ", ".join(_landed(column) for column in table.columns)
+    raw = ", ".join(f"{literal(column.name)}, cast(r_{column.name} as varchar)" for column in table.columns)
+    blanked = " or ".join(
+        f"(c_{column.name} is null and r_{column.name} is not null)"
+        for column in table.columns
+        if column.kind in _TEXTUAL and not column.required
+    )
+    return f"""
+select
+    _file, _delivery, _position, {columns}, _reasons,
+    case
+        when _problem is not null then cast(json_object('line', _text) as varchar)
+        when _reasons is not null then cast(json_object({raw}) as varchar)
+    end as _raw,
+    {blanked or "false"} as _blanked
+from (
+    select *,
+        case
+            when _problem is not null then [_problem]
+            when {any_fault} then list_filter([
+            {reasons}], lambda reason: reason is not null)
+        end as _reasons
+    from (
+        select *,
+        {cleaned}
+        from (select *{edges}
+        from ({rows.sql}
+        ) as delivered) as edged) as cleaned) as judged"""
+
+
+def _text(column: Column, rows: RawRows) -> str:
+    """The raw value as text, without a cast where it is one."""
+    name = f"r_{column.name}"
+    return name if rows.types[column.name] == "VARCHAR" else f"cast({name} as varchar)"
+
+
+def _cleaned(column: Column, rows: RawRows) -> str:
+    """The typed value; null where the raw value is blank or cannot be read as the kind."""
+    raw, source_type = f"r_{column.name}", rows.types[column.name]
+    text = _text(column, rows)
+    if column.kind in _TEXTUAL:
+        edge = f"e_{column.name}"
+        return f"case when {text} = '' or ({edge} and regexp_full_match({text}, {literal(_BLANK)})) then null else {text} end"
+    if column.kind in ("timestamp", "date"):
+        return _moment(column, raw, text, source_type)
+    if column.kind == "boolean":
+        if source_type == "BOOLEAN":
+            return raw
+        said = f"lower(trim({text}))"
+        return f"case when {said} in {_TRUE} then true when {said} in {_FALSE} then false end"
+    if column.kind == "number" and (source_type in _FLOATS or source_type in _INTEGERS or source_type.startswith("DECIMAL")):
+        value = f"try_cast({raw} as double)"
+        return f"case when isfinite({value}) then {value} end"
+    if column.kind == "integer" and source_type in _INTEGERS:
+        return f"try_cast({raw} as bigint)"
+    number = f"case when regexp_full_match(trim({text}), {literal(_NUMBER)}) then try_cast(trim({text}) as double) end"
+    if column.kind == "number":
+        return f"case when isfinite({number}) then {number} end"
+    return (
+        f"case when regexp_full_match(trim({text}), {literal(_WHOLE)}) then try_cast(trim({text}) as bigint)"
+        f" when abs({number}) <= {_EXACT_DOUBLE} and {number} = trunc({number}) then try_cast({number} as bigint) end"
+    )
+
+
+def _moment(column: Column, raw: str, text: str, source_type: str) -> str:
+    if source_type in _MOMENTS:
+        moment = raw if source_type == "TIMESTAMP" else f"try_cast({raw} as timestamp)"
+    elif source_type == _ZONED:
+        moment = f"({raw} at time zone 'UTC')"
+    else:
+        iso = (
+            f"regexp_replace(regexp_replace(trim({text}), {literal(_SPACE_BEFORE_ZONE)}, '\\1'),"
+            f" {literal(_WITHOUT_SECONDS)}, '\\1:00\\2')"
+        )
+        moment = (
+            f"case when regexp_full_match(trim({text}), {literal(_MOMENT)})"
+            f" then try_cast({iso} as timestamptz) at time zone 'UTC' end"
+        )
+    in_range = f"case when {moment} between {_FIRST_MOMENT} and {_LAST_MOMENT} then {moment} end"
+    return in_range if column.kind == "timestamp" else f"cast({in_range} as date)"
+
+
+def _faults(column: Column, rows: RawRows) -> list[tuple[str, str]]:
+    """(condition, reason) of a column; both SQL, the condition never null."""
+    name, clean, text = column.name, f"c_{column.name}", _text(column, rows)
+    blank = f"({clean} is null and coalesce(regexp_full_match({text}, {literal(_BLANK)}), true))"
+    faults: list[tuple[str, str]] = []
+
+    def add(condition: str, reason: str) -> None:
+        faults.append((condition, literal(f"{name}: {reason}")))
+
+    if column.required:
+        add(blank, "missing")
+    if column.kind == "id":
+        add(f"{clean} is not null and e_{name}", "white space around it")
+    if column.kind == "choice":
+        listed = ", ".join(literal(choice) for choice in column.choices)
+        add(f"{clean} is not null and {clean} not in ({listed})", f"none of {', '.join(column.choices)}")
+    if column.kind in _UNREADABLE:
+        add(f"{clean} is null and r_{name} is not null and not {blank}", _UNREADABLE[column.kind])
+    if column.minimum is not None:
+        add(f"coalesce({clean} < {column.minimum!r}, false)", f"below {_plain(column.minimum)}")
+    if column.maximum is not None:
+        add(f"coalesce({clean} > {column.maximum!r}, false)", f"above {_plain(column.maximum)}")
+    return faults
+
+
+def _plain(number: float) -> str:
+    return f"{int(number)}" if number == int(number) else f"{number}"
+
+
+def _table_faults(table: RawTable, rates: Mapping[str, date], reporting_currency: str) -> list[tuple[str, str]]:
+    """Faults that more than one column decides."""
+    if table.name == "survey_responses":
+        outside = "coalesce(c_survey = 'nps' and not c_score between 0 and 10, false)"
+        return [(outside, literal("score: outside 0 to 10 for nps"))]
+    if table.currency_date is None:
+        return []
+    known = {**rates, reporting_currency.upper(): date.min}
+    cases = " ".join(f"when {literal(name)} then date '{valid_from.isoformat()}'" for name, valid_from in known.items())
+    in_force = f"coalesce((case upper(c_currency) {cases} end) <= c_{table.currency_date}, false)"
+    condition = f"c_currency is not null and c_{table.currency_date} is not null and not {in_force}"
+    reason = f"concat('currency: no rate for ', left(upper(c_currency), {_SHOWN_CURRENCY}), ' on {table.currency_date}')"
+    return [(condition, reason)]
+
+
+def _landed(column: Column) -> str:
+    value = f"upper(c_{column.name})" if column.name == "currency" else f"c_{column.name}"
+    return f"cast({value} as {column.duckdb_type}) as {identifier(column.name)}"

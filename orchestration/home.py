@@ -1,0 +1,34 @@
+"""Dagster's own folder: history of runs in `<data_dir>/dagster`, telemetry off, one writer at a time."""
+
+import os
+from pathlib import Path
+
+from filelock import FileLock
+
+from orchestration.settings import Settings
+
+_DAGSTER_YAML = """\
+telemetry:
+  enabled: false
+concurrency:
+  pools:
+    granularity: op
+    default_limit: 1
+"""
+
+
+def prepare_home(settings: Settings) -> Path:
+    """Create Dagster's folder once, and make it this process's and its children's DAGSTER_HOME.
+
+    Two processes that start on a fresh folder at once can leave it broken, so its creation is locked.
+    """
+    home = settings.dagster_home
+    home.mkdir(parents=True, exist_ok=True)
+    with FileLock(home / ".creating.lock"):
+        config = home / "dagster.yaml"
+        if not config.exists():
+            temporary = config.with_suffix(".tmp")
+            temporary.write_text(_DAGSTER_YAML, encoding="utf-8")
+            os.replace(temporary, config)
+    os.environ["DAGSTER_HOME"] = str(home)
+    return home

@@ -1,0 +1,315 @@
+"""Writing a generation: `health.duckdb` and the Parquet files, from the warehouse's schema `marts`.
+
+Days that the run did not touch are taken from the current generation: their Parquet files by hard link, their rows by copying its
+`health.duckdb`. That keeps a day's publishing as cheap after two years as after two weeks.
+"""
+
+import logging
+import os
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+import duckdb
+
+from orchestration.publish.generations import (
+    DATABASE,
+    PARQUET,
+    FileEntry,
+    Manifest,
+    PublishError,
+    find_damaged,
+    generation_path,
+)
+from orchestration.publish.tables import DATE_COLUMN, HISTORY, SCHEMA, TABLES, PublishedTable
+from orchestration.settings import Settings
+from orchestration.warehouse import literal, quoted
+
+# The oldest storage format: the drivers that BI tools ship open it.
+STORAGE_VERSION = "v1.0.0"
+_EPOCH = date(1970, 1, 1)
+
+_log = logging.getLogger(__name__)
+
+
+class PublishRefused(PublishError):
+    """The run's result may not be published; what was current is current."""
+
+
+@dataclass(frozen=True)
+class RunState:
+    """The one row of `control.run_state`: how far the run that last wrote the warehouse came."""
+
+    run_id: str
+    status: str
+    configuration_hash: str
+
+
+@dataclass(frozen=True)
+class Mart:
+    """What the warehouse holds to be published.
+
+    Attributes:
+        columns: per table, (name, type as published).
+        days: as-of day -> fingerprint of its rows in account_health_history.
+        rescored: the days that the run scored.
+    """
+
+    columns: dict[str, list[list[str]]]
+    days: dict[date, str]
+    rescored: frozenset[date]
+
+    def database_days(self, table: PublishedTable, history_days: int) -> list[date]:
+        """The days of a history that `health.duckdb` holds, ascending."""
+        if not self.days:
+            return []
+        first = max(self.days) - timedelta(days=history_days - 1)
+        return sorted(day for day in self.days if not table.is_limited or day >= first)
+
+
+@dataclass(frozen=True)
+class Built:
+    """A generation's content before it is sealed.
+
+    Attributes:
+        new_files: written by this run, names in the generation's folder.
+        linked: names of the files shared with the current generation, with their entries.
+        rows: rows of each table of the warehouse that `health.duckdb` must hold.
+        changed: the days that were not taken from the current generation, ascending.
+    """
+
+    new_files: tuple[str, ...]
+    linked: dict[str, FileEntry]
+    rows: dict[str, int]
+    changed: tuple[date, ...]
+
+
+def read_run_state(connection: duckdb.DuckDBPyConnection) -> RunState:
+    """Read the state of the run from the attached warehouse.
+
+    Raises:
+        PublishRefused: there is not exactly one.
+    """
+    try:
+        rows = connection.execute("select run_id, status, configuration_hash from warehouse.control.run_state").fetchall()
+    except (duckdb.CatalogException, duckdb.BinderException) as error:
+        raise PublishRefused("control.run_state is not in the warehouse: run the transform first") from error
+    if len(rows) != 1:
+        raise PublishRefused(f"control.run_state has {len(rows)} rows instead of one: run the transform again")
+    return RunState(*rows[0])
+
+
+def read_mart(connection: duckdb.DuckDBPyConnection) -> Mart:
+    """Look at what the attached warehouse holds.
+
+    Raises:
+        PublishRefused: a table is missing, or history has a row without its day.
+    """
+    columns: dict[str, list[list[str]]] = {table.name: [] for table in TABLES}
+    for table, column, kind in connection.execute(
+        "select table_name, column_name, data_type from duckdb_columns() "
+        "where database_name = 'warehouse' and schema_name = ? order by column_index",
+        [SCHEMA],
+    ).fetchall():
+        if table in columns:
+            # Clients hand an enum out as a category instead of a text.
+            columns[table].append([column, "VARCHAR" if kind.startswith("ENUM") else kind])
+    if missing := [name for name, found in columns.items() if not found]:
+        raise PublishRefused(f"{SCHEMA}.{missing[0]} is not in the warehouse: run the transform again")
+    rescored = connection.execute(f"select {DATE_COLUMN} from warehouse.control.as_of_days").fetchall()
+    days = fingerprint_days(connection, f"select {_select_list(columns[HISTORY])} from warehouse.{SCHEMA}.{HISTORY}")
+    if None in days:
+        raise PublishRefused(f"{SCHEMA}.{HISTORY} has rows without {DATE_COLUMN}: run the transform again")
+    return Mart(columns, days, frozenset(day for (day,) in rescored))
+
+
+def fingerprint_days(connection: duckdb.DuckDBPyConnection, query: str) -> dict[date, str]:
+    """Row count and order-independent content hash of each as-of day of a query."""
+    rows = connection.execute(
+        f"select {DATE_COLUMN}, count(*) || '-' || bit_xor(hash(*columns(*))) from ({query}) group by {DATE_COLUMN}"
+    ).fetchall()
+    return dict(rows)
+
+
+def build_generation(
+    settings: Settings, connection: duckdb.DuckDBPyConnection, building: Path, mart: Mart, base: Manifest | None
+) -> Built:
+    """Write `health.duckdb` and the Parquet files.
+
+    Args:
+        settings: history days and threads.
+        connection: in memory, with the warehouse attached as `warehouse`.
+        building: empty folder of the new generation.
+        mart: what the warehouse holds.
+        base: the generation to share unchanged days with; None writes everything anew.
+    """
+    kept = _kept_days(mart, base)
+    links, base_database = _reusable(settings, mart, base, kept)
+    if base_database is not None:
+        shutil.copyfile(base_database, building / DATABASE)
+    # Weighing up this method costs a quarter of the writing time, and codes and keys pack better by dictionary.
+    connection.execute("set disabled_compression_methods = 'fsst'")
+    connection.execute(f"attach {literal(building / DATABASE)} as health (storage_version {literal(STORAGE_VERSION)})")
+    history_days, fresh = settings.pipeline.metric_history_days, base_database is None
+    rows = {table.name: _write_table(connection, table, mart, kept, history_days, fresh) for table in TABLES}
+    _copy_comments(connection)
+    new_files = [DATABASE, *_write_parquet(connection, building, mart, set(links), settings.pipeline.threads)]
+    connection.execute("checkpoint health")
+    connection.execute("detach health")
+    for name in links:
+        _link(generation_path(settings, base.generation) / name, building / name)
+    return Built(tuple(new_files), links, rows, tuple(sorted(mart.days.keys() - kept)))
+
+
+def _kept_days(mart: Mart, base: Manifest | None) -> frozenset[date]:
+    """The days whose published rows still are the warehouse's."""
+    if base is None:
+        return frozenset()
+    return frozenset(
+        day
+        for day, fingerprint in mart.days.items()
+        if day not in mart.rescored and base.days.get(day.isoformat()) == fingerprint
+    )
+
+
+def _reusable(
+    settings: Settings, mart: Mart, base: Manifest | None, kept: frozenset[date]
+) -> tuple[dict[str, FileEntry], Path | None]:
+    """The Parquet files to link and the `health.duckdb` to start from: unchanged, of the same columns, and undamaged."""
+    if base is None or not kept:
+        return {}, None
+    same = [table for table in TABLES if table.part and base.columns.get(table.name) == mart.columns[table.name]]
+    base_days = {date.fromisoformat(day) for day in base.days}
+    names = [
+        name
+        for table in same
+        for name, days in _parts(table, mart.days).items()
+        if kept.issuperset(days) and days == _parts(table, base_days).get(name) and name in base.files
+    ]
+    # Beyond half of the days it is faster to write the file anew, and the result is better packed.
+    histories = [table for table in TABLES if table.part]
+    if same == histories and 2 * len(kept) >= len(mart.days) and DATABASE in base.files:
+        names.append(DATABASE)
+    entries = {name: base.files[name] for name in names}
+    folder = generation_path(settings, base.generation)
+    for name in find_damaged(folder, entries, settings.pipeline.threads):
+        _log.warning("%s: is not what was published; written anew", folder / name)
+        del entries[name]
+    database = folder / DATABASE if entries.pop(DATABASE, None) else None
+    return entries, database
+
+
+def _parts(table: PublishedTable, days: "dict[date, str] | set[date]") -> dict[str, list[date]]:
+    """File name in the generation -> the days it holds, ascending."""
+    parts: dict[str, list[date]] = {}
+    for day in sorted(days):
+        parts.setdefault(f"{PARQUET}/{table.name}/{table.part_key(day)}/part.parquet", []).append(day)
+    return parts
+
+
+def _write_table(
+    connection: duckdb.DuckDBPyConnection,
+    table: PublishedTable,
+    mart: Mart,
+    kept: frozenset[date],
+    history_days: int,
+    fresh: bool,
+) -> int:
+    """Bring one table of `health.duckdb` to what the warehouse holds; return the warehouse's number of rows for it."""
+    source = f"warehouse.{SCHEMA}.{table.name}"
+    target = f"health.main.{table.name}"
+    columns = _select_list(mart.columns[table.name])
+    if table.part is None:
+        order = f" order by {', '.join(table.order_by)}" if table.order_by else ""
+        connection.execute(f"create or replace table {target} as select {columns} from {source}{order}")
+        return _scalar(connection, f"select count(*) from {source}")
+    wanted = mart.database_days(table, history_days)
+    # No day at all: an interval that holds none.
+    first, last = (wanted[0], wanted[-1]) if wanted else (_EPOCH, _EPOCH - timedelta(days=1))
+    in_range = f"from {source} where {DATE_COLUMN} between ? and ?"
+    if fresh:
+        connection.execute(f"create table {target} as select {columns} {in_range}", [first, last])
+        return _scalar(connection, f"select count(*) {in_range}", [first, last])
+    _choose(connection, [day for day in wanted if day in kept])
+    connection.execute(f"delete from {target} where {DATE_COLUMN} not in (select {DATE_COLUMN} from chosen_days)")
+    held = {day for (day,) in connection.execute(f"select distinct {DATE_COLUMN} from {target}").fetchall()}
+    if missing := [day for day in wanted if day not in held]:
+        _choose(connection, missing)
+        # The bounds let DuckDB skip the storage of all other days.
+        connection.execute(
+            f"insert into {target} select {columns} {in_range} "
+            f"and {DATE_COLUMN} in (select {DATE_COLUMN} from chosen_days)",
+            [missing[0], missing[-1]],
+        )
+    return _scalar(connection, f"select count(*) {in_range}", [first, last])
+
+
+def _choose(connection: duckdb.DuckDBPyConnection, days: list[date]) -> None:
+    connection.execute(f"create or replace temp table chosen_days as select unnest(cast(? as date[])) as {DATE_COLUMN}", [days])
+
+
+def _copy_comments(connection: duckdb.DuckDBPyConnection) -> None:
+    """Carry the descriptions of tables and columns over: BI tools show them."""
+    names = {table.name for table in TABLES}
+    for name, comment in connection.execute(
+        "select table_name, comment from duckdb_tables() where database_name = 'warehouse' and schema_name = $1 "
+        "union all select view_name, comment from duckdb_views() where database_name = 'warehouse' and schema_name = $1",
+        [SCHEMA],
+    ).fetchall():
+        if name in names and comment is not None:
+            connection.execute(f"comment on table health.main.{name} is {literal(comment)}")
+    for name, column, comment in connection.execute(
+        "select table_name, column_name, comment from duckdb_columns() "
+        "where database_name = 'warehouse' and schema_name = ? and comment is not null",
+        [SCHEMA],
+    ).fetchall():
+        if name in names:
+            connection.execute(f"comment on column health.main.{name}.{quoted(column)} is {literal(comment)}")
+
+
+def _write_parquet(
+    connection: duckdb.DuckDBPyConnection, building: Path, mart: Mart, linked: set[str], threads: int
+) -> list[str]:
+    """Write every Parquet file that is not linked; return their names."""
+    copies: dict[str, tuple[str, list[date] | None]] = {}
+    for table in TABLES:
+        if table.part is None:
+            copies[f"{PARQUET}/{table.name}.parquet"] = (f"select * from health.main.{table.name}", None)
+            continue
+        columns = _select_list(mart.columns[table.name], without=DATE_COLUMN if table.part == "day" else None)
+        # A statement for each day: its storage is found by the date, and it takes half the time of `partition_by`.
+        query = f"select {columns} from warehouse.{SCHEMA}.{table.name} where {DATE_COLUMN} between ? and ?"
+        for name, days in _parts(table, mart.days).items():
+            if name not in linked:
+                copies[name] = (query, [days[0], days[-1]])
+
+    def copy(name: str) -> None:
+        query, bounds = copies[name]
+        path = building / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with connection.cursor() as cursor:
+            cursor.execute(f"copy ({query}) to {literal(path)} (format parquet, compression zstd)", bounds)
+
+    # A day is too small for DuckDB to share it among its threads; several at a time are not.
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(copy, copies))
+    return list(copies)
+
+
+def _link(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        # A file system without hard links, as in some containers' volumes: the copy costs space, nothing else.
+        shutil.copy2(source, target)
+
+
+def _select_list(columns: list[list[str]], without: str | None = None) -> str:
+    return ", ".join(f"cast({quoted(name)} as {kind}) as {quoted(name)}" for name, kind in columns if name != without)
+
+
+def _scalar(connection: duckdb.DuckDBPyConnection, query: str, parameters: "list[date] | None" = None) -> int:
+    return connection.execute(query, parameters).fetchall()[0][0]

@@ -1,0 +1,291 @@
+"""Generations on disk: `published/generations/<n>/`, and the link `published/current` that readers follow.
+
+A generation never changes once it has its number. Readers that have one open keep it, even after its removal.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from orchestration.settings import Settings
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+DATABASE = "health.duckdb"
+PARQUET = "parquet"
+
+_BUILDING = ".building-"
+_REMOVING = ".removing-"
+_LINK = ".current-"
+_CHUNK = 1 << 20
+
+_log = logging.getLogger(__name__)
+
+
+class PublishError(RuntimeError):
+    """Nothing was published or rolled back; what was current is current. The message is one line."""
+
+
+class DamagedGeneration(PublishError):
+    """A generation is not what its manifest says."""
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """Size in bytes and content hash of a published file."""
+
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a generation holds, as it was sealed.
+
+    Attributes:
+        format: version of this layout; a greater one than `FORMAT` was written by a newer version of the product.
+        generation: the folder's number.
+        previous: the generation that was current before; where `rollback` goes.
+        run_id: the run that published it.
+        published_at: ISO timestamp.
+        first_as_of_date, last_as_of_date: ISO days; None when no account was scored.
+        configuration_hash: of the seeds that it was scored with.
+        rows: per table; for a table that `health.duckdb` holds in part, the rows there.
+        columns: per table, (name, DuckDB type).
+        days: as-of day -> fingerprint of its rows in account_health_history.
+        files: path in the generation -> size and hash of every file but this one.
+    """
+
+    format: int
+    generation: int
+    previous: int | None
+    run_id: str
+    published_at: str
+    first_as_of_date: str | None
+    last_as_of_date: str | None
+    configuration_hash: str
+    rows: dict[str, int]
+    columns: dict[str, list[list[str]]]
+    days: dict[str, str]
+    files: dict[str, FileEntry]
+
+
+def generations_folder(settings: Settings) -> Path:
+    return settings.published / "generations"
+
+
+def generation_path(settings: Settings, number: int) -> Path:
+    return generations_folder(settings) / str(number)
+
+
+def list_generations(settings: Settings) -> list[int]:
+    """The numbers of the generations on disk, ascending."""
+    folder = generations_folder(settings)
+    if not folder.is_dir():
+        return []
+    return sorted(int(entry.name) for entry in folder.iterdir() if entry.name.isdigit() and entry.is_dir())
+
+
+def current_generation(settings: Settings) -> int | None:
+    """The number that `published/current` points to; None before the first publishing.
+
+    Raises:
+        PublishError: `current` is no link to a generation, so somebody else put it there.
+    """
+    link = settings.published / "current"
+    if not os.path.lexists(link):
+        return None
+    target = os.readlink(link) if link.is_symlink() else ""
+    name = Path(target).name
+    if not name.isdigit():
+        raise PublishError(f"{link}: no link to a generation. Move it away; the next run makes the link anew")
+    return int(name)
+
+
+def read_manifest(settings: Settings, number: int) -> Manifest:
+    """Read a generation's manifest.
+
+    Raises:
+        DamagedGeneration: it is missing or cannot be read.
+        PublishError: a newer version of the product wrote it.
+    """
+    path = generation_path(settings, number) / MANIFEST
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["format"] > FORMAT:
+            raise PublishError(
+                f"{path}: format {content['format']} was written by a newer version; this one reads up to {FORMAT}. "
+                "Update this installation"
+            )
+        files = {name: FileEntry(**entry) for name, entry in content.pop("files").items()}
+        return Manifest(files=files, **content)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DamagedGeneration(f"{path}: no readable manifest ({error})") from error
+
+
+def verify(settings: Settings, number: int) -> Manifest:
+    """Compare every file of a generation with its manifest.
+
+    Raises:
+        DamagedGeneration: a file is missing, of another size or of another content; the message names the first one.
+        PublishError: a newer version of the product wrote the generation.
+    """
+    manifest = read_manifest(settings, number)
+    folder = generation_path(settings, number)
+    damaged = find_damaged(folder, manifest.files, settings.pipeline.threads)
+    if damaged:
+        raise DamagedGeneration(f"{folder / min(damaged)}: is not what was published (size or hash differs from {MANIFEST})")
+    log = folder / f"{DATABASE}.wal"
+    if log.exists():
+        raise DamagedGeneration(f"{log}: a write-ahead log beside a published file; remove it")
+    return manifest
+
+
+def find_damaged(folder: Path, files: dict[str, FileEntry], threads: int) -> set[str]:
+    """The names of those files that are missing or differ in size or hash."""
+
+    def is_damaged(name: str) -> bool:
+        path = folder / name
+        try:
+            return path.stat().st_size != files[name].bytes or hash_file(path).sha256 != files[name].sha256
+        except OSError:
+            return True
+
+    with ThreadPoolExecutor(threads) as pool:
+        return {name for name, damaged in zip(files, pool.map(is_damaged, files), strict=True) if damaged}
+
+
+def hash_file(path: Path) -> FileEntry:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+        return FileEntry(bytes=file.tell(), sha256=digest.hexdigest())
+
+
+def start_building(settings: Settings) -> Path:
+    """Remove what dead runs left behind and make a new folder to build in."""
+    folder = generations_folder(settings)
+    folder.mkdir(parents=True, exist_ok=True)
+    for entry in folder.iterdir():
+        if entry.name.startswith((_BUILDING, _REMOVING)):
+            shutil.rmtree(entry)
+    for entry in settings.published.iterdir():
+        if entry.name.startswith(_LINK):
+            entry.unlink()
+    building = folder / f"{_BUILDING}{os.getpid()}"
+    building.mkdir()
+    return building
+
+
+def next_number(settings: Settings) -> int:
+    """One more than any generation that is or was current, so that numbers only ever grow."""
+    return max([0, current_generation(settings) or 0, *list_generations(settings)]) + 1
+
+
+def seal(building: Path, files: Iterable[str]) -> dict[str, FileEntry]:
+    """Make new files read-only, sync them to disk and hash them.
+
+    Args:
+        building: the folder of the generation.
+        files: names of the new files in it; those linked from an older generation are sealed already.
+    """
+    entries = {}
+    for name in files:
+        path = building / name
+        path.chmod(0o444)
+        sync(path)
+        entries[name] = hash_file(path)
+    return entries
+
+
+def install(settings: Settings, building: Path, manifest: Manifest) -> Path:
+    """Give a built folder its number. Readers do not see it before `flip`."""
+    path = building / MANIFEST
+    path.write_text(json.dumps(asdict(manifest), indent=1), encoding="utf-8")
+    path.chmod(0o444)
+    sync(path)
+    for folder, _, _ in os.walk(building, topdown=False):
+        sync(Path(folder))
+    target = generation_path(settings, manifest.generation)
+    os.rename(building, target)
+    sync(target.parent)
+    return target
+
+
+def flip(settings: Settings, number: int) -> None:
+    """Let `published/current` point to the generation, in one step."""
+    temporary = settings.published / f"{_LINK}{os.getpid()}"
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(Path("generations") / str(number))
+    os.replace(temporary, settings.published / "current")
+    sync(settings.published)
+
+
+def prune(settings: Settings) -> None:
+    """Remove all but the last `pipeline.keep_generations` generations; never the current one."""
+    keep = {*list_generations(settings)[-settings.pipeline.keep_generations :], current_generation(settings)}
+    for number in list_generations(settings):
+        if number not in keep:
+            # A removal that is cut short must not leave half a generation under its number.
+            doomed = generations_folder(settings) / f"{_REMOVING}{number}"
+            os.rename(generation_path(settings, number), doomed)
+            shutil.rmtree(doomed)
+
+
+def rollback(settings: Settings, to: int | None = None) -> int:
+    """Let `published/current` point to the generation that was current before, after checking its hashes.
+
+    Call it under the writer lock.
+
+    Args:
+        settings: where the generations stand.
+        to: another generation to go to.
+
+    Returns:
+        The generation that is current now.
+
+    Raises:
+        PublishError: there is no such generation, or it is damaged, or a newer version wrote it.
+    """
+    present = list_generations(settings)
+    current = current_generation(settings)
+    if current is None:
+        raise PublishError(f"{settings.published / 'current'}: nothing is published yet, so nothing can be rolled back")
+    target = _previous(settings, current, present) if to is None else to
+    if target not in present:
+        listed = ", ".join(map(str, present)) or "none"
+        raise PublishError(
+            f"{generations_folder(settings)}: there is no generation "
+            f"{'before the current ' + str(current) if target is None else target} to roll back to; on disk: {listed}"
+        )
+    verify(settings, target)
+    flip(settings, target)
+    _log.info("rolled back from generation %s to %s", current, target)
+    return target
+
+
+def _previous(settings: Settings, current: int, present: list[int]) -> int | None:
+    """What readers saw before the current generation: by its manifest, else the next older one on disk."""
+    try:
+        manifest = read_manifest(settings, current)
+        if manifest.previous in present or manifest.previous is None:
+            return manifest.previous
+    except PublishError as error:
+        _log.warning("%s", error)
+    return max((number for number in present if number < current), default=None)
+
+
+def sync(path: Path) -> None:
+    """Force a file or a folder to disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,98 @@
+"""What a person wants to see of a generation at a glance: figures and a small picture."""
+
+import io
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import duckdb
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from orchestration.publish.generations import DATABASE
+from orchestration.publish.tables import DATE_COLUMN, HISTORY, TABLES
+from orchestration.warehouse import SAFE_OPTIONS
+
+# Tier -> colour, in the order in which they are stacked.
+TIER_COLOURS: dict[str, str] = {"healthy": "#3a9d5d", "at_risk": "#e8b93f", "poor": "#d0483e", "unknown": "#a9a9a9"}
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """Figures of a generation.
+
+    Attributes:
+        first_as_of_date, last_as_of_date: the days that it holds; None when no account was scored.
+        accounts: scored on the last day.
+        tiers: accounts on the last day by tier, every tier named.
+        mean_score: 0 to 100, of the last day; None without accounts.
+        mean_coverage: 0 to 1, of the last day; None without accounts.
+        rows: rows of each table of `health.duckdb`.
+        chart: PNG, accounts by tier on every day.
+    """
+
+    first_as_of_date: date | None
+    last_as_of_date: date | None
+    accounts: int
+    tiers: dict[str, int]
+    mean_score: float | None
+    mean_coverage: float | None
+    rows: dict[str, int]
+    chart: bytes
+
+
+def summarize(generation_path: Path) -> RunSummary:
+    """Read the figures of a generation from its `health.duckdb`.
+
+    Args:
+        generation_path: folder of a generation, or the link `published/current`.
+    """
+    database = generation_path / DATABASE
+    with duckdb.connect(str(database), read_only=True, config=SAFE_OPTIONS | {"memory_limit": "512MB"}) as connection:
+        columns = connection.execute("select column_name from duckdb_columns() where table_name = ?", [HISTORY]).fetchall()
+        tier = "tier" if ("tier",) in columns else "raw_tier"
+        days = connection.execute(
+            f"select {DATE_COLUMN}, {tier}, count(*) from {HISTORY} group by all order by {DATE_COLUMN}"
+        ).fetchall()
+        ((accounts, score, coverage),) = connection.execute(
+            f"select count(*), avg(health_score), avg(coverage) from {HISTORY} "
+            f"where {DATE_COLUMN} = (select max({DATE_COLUMN}) from {HISTORY})"
+        ).fetchall()
+        rows = {
+            table.name: connection.execute(f"select count(*) from {table.name}").fetchall()[0][0] for table in TABLES
+        }
+    counts: dict[date, dict[str, int]] = {}
+    for day, name, count in days:
+        counts.setdefault(day, dict.fromkeys(TIER_COLOURS, 0))[name] = count
+    last = max(counts, default=None)
+    return RunSummary(
+        first_as_of_date=min(counts, default=None),
+        last_as_of_date=last,
+        accounts=accounts,
+        tiers=dict.fromkeys(TIER_COLOURS, 0) if last is None else counts[last],
+        mean_score=None if score is None else float(score),
+        mean_coverage=None if coverage is None else float(coverage),
+        rows=rows,
+        chart=_draw(counts),
+    )
+
+
+def _draw(counts: dict[date, dict[str, int]]) -> bytes:
+    """Accounts by tier on every day, stacked; the same counts give the same bytes."""
+    figure = Figure(figsize=(6.4, 2.4), dpi=100, layout="constrained")
+    axes = figure.add_subplot()
+    days = sorted(counts)
+    base = [0] * len(days)
+    for tier, colour in TIER_COLOURS.items():
+        heights = [counts[day].get(tier, 0) for day in days]
+        axes.bar(days, heights, bottom=base, width=1.0, color=colour, label=tier)
+        base = [below + height for below, height in zip(base, heights, strict=True)]
+    axes.set_ylabel("accounts")
+    axes.tick_params(axis="x", labelrotation=30, labelsize=7)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside upper center", ncols=len(TIER_COLOURS), fontsize=8, frameon=False)
+    picture = io.BytesIO()
+    FigureCanvasAgg(figure)
+    # Without the version of the library in it.
+    figure.savefig(picture, format="png", metadata={"Software": None})
+    return picture.getvalue()

@@ -1,0 +1,107 @@
+"""`python -m orchestration.run [START...END]`: the whole pipeline from the command line, in one process.
+
+Without a range: from start_date to end_date of the configuration (yesterday, UTC, where it names none). The run appears in the
+Dagster UI like any other.
+"""
+
+import argparse
+import os
+import sys
+from datetime import UTC, date, datetime, timedelta
+
+from orchestration.home import prepare_home
+from orchestration.locking import WriterBusy
+from orchestration.publish.summary import RunSummary, summarize
+from orchestration.run_guard import check_configuration
+from orchestration.scorecard import ConfigurationError
+from orchestration.settings import Settings, SettingsError, load_settings
+
+JOB = "daily_health"
+
+
+def run_range(start: date, end: date) -> bool:
+    """Run the job `daily_health` of the configuration that HEALTH_CONFIG names for the as-of days [start, end].
+
+    Returns:
+        Whether it succeeded. What failed stands in the log on standard error.
+    """
+    # Dagster takes seconds to import, and its definitions read the configuration: only after that has been checked.
+    import dagster as dg
+
+    from orchestration.definitions import defs
+
+    with dg.DagsterInstance.get() as instance:
+        result = defs().resolve_job_def(JOB).execute_in_process(
+            instance=instance,
+            raise_on_error=False,
+            tags={"dagster/asset_partition_range_start": str(start), "dagster/asset_partition_range_end": str(end)},
+            run_config={"loggers": {"console": {"config": {"log_level": "WARNING"}}}},
+        )
+    for event in result.all_events:
+        if event.is_failure and event.event_specific_data is not None:
+            error = getattr(event.event_specific_data, "error", None)
+            if error is not None:
+                root = error
+                while root.cause is not None:
+                    root = root.cause
+                print(f"{event.step_key or 'run'}: {root.message.strip()}", file=sys.stderr)
+    return result.success
+
+
+def parse_range(text: str | None, settings: Settings) -> tuple[date, date]:
+    """`2026-01-05...2026-02-10`, one day, or None for all days of the configuration.
+
+    Raises:
+        SettingsError: no dates, the wrong way round, or outside the configuration's days.
+    """
+    first = settings.pipeline.start_date
+    last = settings.pipeline.end_date or datetime.now(UTC).date() - timedelta(days=1)
+    if text is None:
+        return first, last
+    start_text, _, end_text = text.partition("...")
+    try:
+        start, end = date.fromisoformat(start_text), date.fromisoformat(end_text or start_text)
+    except ValueError as error:
+        raise SettingsError(f"{text}: no range of days. Write START...END, for example {first}...{last}") from error
+    if not first <= start <= end <= last:
+        raise SettingsError(f"{text}: outside {first}...{last}, the days that {settings.config_file.name} configures")
+    return start, end
+
+
+def describe(summary: RunSummary) -> str:
+    """What a person wants to know when a run is done."""
+    tiers = ", ".join(f"{count} {tier}" for tier, count in summary.tiers.items())
+    if summary.accounts == 0:
+        return "no account is in the scored population"
+    return (
+        f"{summary.last_as_of_date}: {summary.accounts} accounts scored: {tiers}\n"
+        f"mean score {summary.mean_score:.1f}, mean coverage {summary.mean_coverage:.0%}; "
+        f"history from {summary.first_as_of_date} to {summary.last_as_of_date}"
+    )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m orchestration.run", description=__doc__)
+    parser.add_argument("range", nargs="?", help="START...END or one day (YYYY-MM-DD); by default all configured days")
+    arguments = parser.parse_args()
+    try:
+        settings = load_settings()
+        start, end = parse_range(arguments.range, settings)
+        check_configuration(settings)
+    except (SettingsError, ConfigurationError, WriterBusy) as error:
+        print(error, file=sys.stderr)
+        return 2
+    os.environ["HEALTH_CONFIG"] = str(settings.config_file)
+    prepare_home(settings)
+    print(f"{JOB} {start}...{end}", flush=True)
+    if not run_range(start, end):
+        print("the run failed; what was published before stays as it was", file=sys.stderr)
+        return 1
+    current = settings.published / "current"
+    print(describe(summarize(current)))
+    print(f"published: {current / 'health.duckdb'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

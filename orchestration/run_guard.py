@@ -1,0 +1,24 @@
+"""What every writing run does first, under the writer lock: refuse a wrong configuration, sweep up after a killed run."""
+
+import shutil
+
+from orchestration.extract import preflight_sources
+from orchestration.scorecard import validate_seeds
+from orchestration.settings import Settings
+
+
+def check_configuration(settings: Settings) -> None:
+    """Refuse wrong seeds or sources before anything is written.
+
+    Raises:
+        ConfigurationError: the seeds are wrong; one line per fault with file, line and remedy.
+        SettingsError: a source's path, columns or query is wrong; one line per fault.
+    """
+    validate_seeds(settings.seeds_dir)
+    preflight_sources(settings)
+
+
+def remove_leftovers(settings: Settings) -> None:
+    """Empty the folder of half-written files and spilled blocks. Only the holder of the writer lock has any."""
+    shutil.rmtree(settings.temp_dir, ignore_errors=True)
+    settings.temp_dir.mkdir(parents=True, exist_ok=True)

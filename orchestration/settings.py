@@ -1,0 +1,218 @@
+"""Typed settings: one TOML file says where data comes from, where it goes and what a run may use.
+
+`HEALTH_CONFIG` names the file; without it, `health.toml` in the project root, which runs the demo company. Paths in it are
+relative to it. Unknown keys are errors.
+"""
+
+import os
+import tomllib
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from orchestration.contract import TABLES
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+DBT_PROJECT = PROJECT_ROOT / "dbt_project"
+EVENT_TABLE = "usage_events"
+
+
+class SettingsError(ValueError):
+    """The configuration cannot be used; the message names the file, the key and the remedy."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Pipeline(_Section):
+    """`[pipeline]`: what is scored, where it lands and the limits of a run."""
+
+    start_date: date
+    end_date: date | None = Field(default=None, description="last partition; without it, yesterday (UTC)")
+    data_dir: Path = Path("data")
+    seeds_dir: Path | None = Field(default=None, description="another folder of scorecard seeds than the project's")
+    reporting_currency: str = Field(default="USD", min_length=1)
+    lookback_days: int = Field(default=3, ge=0, le=366)
+    memory_limit: str = Field(default="3GB", pattern=r"^\d+(\.\d+)?\s?(MB|GB|TB|MiB|GiB|TiB)$")
+    threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
+    keep_generations: int = Field(default=7, ge=1)
+    metric_history_days: int = Field(default=92, ge=1)
+    lock_timeout_seconds: float = Field(default=60, ge=0)
+
+    @model_validator(mode="after")
+    def _end_after_start(self) -> "Pipeline":
+        if self.end_date is not None and self.end_date < self.start_date:
+            raise ValueError(f"end_date {self.end_date} lies before start_date {self.start_date}")
+        return self
+
+
+class _Source(_Section):
+    max_bad_share: float | None = Field(default=None, ge=0, le=1)
+    late_after_days: int | None = Field(default=None, ge=0)
+
+
+class FilesSource(_Source):
+    """`connector = "files"`: CSV, JSON lines or Parquet, plain or gzip, by path, glob or DuckDB query.
+
+    `columns` maps contract column -> column in the file. `{day}` in the path stands for a delivery day (YYYY-MM-DD):
+    only the wanted days' files are opened.
+    """
+
+    connector: Literal["files"]
+    path: str | None = None
+    query: str | None = None
+    columns: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def _path_or_query(self) -> "FilesSource":
+        if (self.path is None) == (self.query is None):
+            raise ValueError("give either path or query")
+        return self
+
+
+class DemoSource(_Source):
+    """`connector = "demo"`: the generated demo company, see `[demo]`."""
+
+    connector: Literal["demo"]
+
+
+Source = Annotated[FilesSource | DemoSource, Field(discriminator="connector")]
+
+
+class Demo(_Section):
+    """`[demo]`: size and seed of the demo company."""
+
+    accounts: int = Field(default=500, ge=1)
+    seed: int = Field(default=7, ge=0)
+    dirt: bool = True
+
+
+class Settings(BaseSettings):
+    """Everything a run needs to know. Build it with `load_settings`."""
+
+    model_config = SettingsConfigDict(extra="forbid", frozen=True)
+
+    pipeline: Pipeline
+    sources: dict[str, Source] = {}
+    demo: Demo = Demo()
+    config_file: Path
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        **_: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        config_file = init_settings()["config_file"]
+        return init_settings, TomlConfigSettingsSource(settings_cls, config_file)
+
+    @field_validator("sources")
+    @classmethod
+    def _tables_and_columns_exist(cls, sources: dict[str, Source]) -> dict[str, Source]:
+        for name, source in sources.items():
+            if name not in TABLES:
+                raise ValueError(f"'{name}' is no raw table; the raw tables are {', '.join(sorted(TABLES))}")
+            if isinstance(source, FilesSource):
+                unknown = sorted(set(source.columns) - set(TABLES[name].by_name))
+                if unknown:
+                    raise ValueError(
+                        f"{name}.columns: {', '.join(unknown)} is no column of {name}; "
+                        f"its columns are {', '.join(TABLES[name].by_name)}"
+                    )
+        if "accounts" not in sources:
+            raise ValueError("accounts is required: nothing is scored without it. Add [sources.accounts]")
+        return sources
+
+    def resolve(self, path: str | Path) -> Path:
+        """A path of the configuration, relative to the file that names it."""
+        return self.config_file.parent / path
+
+    @cached_property
+    def data_dir(self) -> Path:
+        return self.resolve(self.pipeline.data_dir)
+
+    @cached_property
+    def seeds_dir(self) -> Path:
+        return PROJECT_ROOT / "seeds" if self.pipeline.seeds_dir is None else self.resolve(self.pipeline.seeds_dir)
+
+    @property
+    def lake(self) -> Path:
+        return self.data_dir / "lake"
+
+    @property
+    def warehouse(self) -> Path:
+        return self.data_dir / "warehouse.duckdb"
+
+    @property
+    def published(self) -> Path:
+        return self.data_dir / "published"
+
+    @property
+    def dagster_home(self) -> Path:
+        return self.data_dir / "dagster"
+
+    @property
+    def temp_dir(self) -> Path:
+        """Where DuckDB spills and half-written files stand; emptied at the start of a writing run."""
+        return self.data_dir / "tmp"
+
+    @property
+    def dbt_target(self) -> Path:
+        return self.data_dir / "dbt"
+
+    def late_after_days(self, table: str) -> int | None:
+        source = self.sources.get(table)
+        if source is not None and source.late_after_days is not None:
+            return source.late_after_days
+        return TABLES[table].late_after_days
+
+    def max_bad_share(self, table: str) -> float:
+        source = self.sources.get(table)
+        if source is not None and source.max_bad_share is not None:
+            return source.max_bad_share
+        return TABLES[table].max_bad_share
+
+
+def load_settings(config_file: Path | str | None = None) -> Settings:
+    """Read and check the configuration.
+
+    Args:
+        config_file: the TOML file; by default `HEALTH_CONFIG`, else the project's `health.toml`.
+
+    Raises:
+        SettingsError: the file is missing, is no TOML, or holds a wrong key or value; one line per fault.
+    """
+    path = Path(config_file or os.environ.get("HEALTH_CONFIG") or PROJECT_ROOT / "health.toml").resolve()
+    if not path.is_file():
+        raise SettingsError(f"{path}: no such file. Set HEALTH_CONFIG to your health.toml")
+    try:
+        return Settings(config_file=path)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path}: no valid TOML: {error}") from error
+    except ValidationError as error:
+        faults = [f"{path}: {_key(fault['loc'])}: {_say(fault)}" for fault in error.errors()]
+        raise SettingsError("\n".join(faults)) from error
+
+
+def _key(location: tuple[int | str, ...]) -> str:
+    """`sources.invoices.path`, without the tag that pydantic puts between table and key."""
+    parts = [str(part) for part in location]
+    if len(parts) > 2 and parts[0] == "sources" and parts[2] in ("files", "demo"):
+        del parts[2]
+    return ".".join(parts)
+
+
+def _say(fault) -> str:
+    if fault["type"] == "extra_forbidden":
+        return "unknown key. Remove it or mend its spelling"
+    if fault["type"] == "union_tag_invalid":
+        return f"unknown connector {fault['ctx']['tag']}; there is {fault['ctx']['expected_tags']}"
+    if fault["type"] == "missing":
+        return "required, but missing"
+    return f"{fault['msg'].removeprefix('Value error, ')}, found {fault['input']!r:.80}"

@@ -1,0 +1,212 @@
+"""What a run tells dbt, and what it notes when dbt is done: the schemas `raw` and `control` of the working warehouse.
+
+dbt models read the lake through the views in `raw` and the run's window through one-row tables in `control`. So no value of a run
+goes through `--vars` (which forces a full parse and is rendered as Jinja) or stands in the manifest.
+"""
+
+import csv
+import json
+import os
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+
+from orchestration.contract import TABLES
+from orchestration.extract.lake import event_day_fingerprints, lake_select, landing_stats
+from orchestration.scorecard import ConfigurationError, configuration_hash
+from orchestration.settings import DBT_PROJECT, EVENT_TABLE, Settings
+from orchestration.warehouse import connect, discard_if_broken
+
+EPOCH = date(1970, 1, 1)
+_CONTROL_TABLES = """
+create schema if not exists raw;
+create schema if not exists control;
+create table if not exists control.runs (
+    run_code integer, run_id varchar, configuration_hash varchar, first_day date, last_day date
+);
+create table if not exists control.codes (kind varchar, code integer, key varchar);
+create table if not exists control.rolled_up_event_days (activity_day date, fingerprint varchar);
+create or replace table control.run (
+    run_code integer, run_id varchar, configuration_hash varchar, reporting_currency varchar
+);
+create or replace table control.run_state (
+    run_id varchar, status varchar, first_day date, last_day date, configuration_hash varchar, finished_at timestamp
+);
+create or replace table control.as_of_days (as_of_date date, day integer);
+create or replace table control.changed_event_days (activity_day date, fingerprint varchar);
+create or replace table control.raw_tables (table_name varchar, late_after_days integer);
+create or replace table control.landing_stats (
+    table_name varchar, newest_fact_at timestamp, delivered bigint, loaded bigint, duplicates bigint, quarantined bigint
+);
+create or replace table control.landing_quarantine (table_name varchar, reason varchar, quarantined bigint);
+"""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will score.
+
+    Attributes:
+        as_of_days: the run's own days, and what it re-scores.
+        changed_event_days: event days whose usage is rolled up anew.
+        rebuilt: why the working warehouse was removed and is rebuilt; None if it was not.
+    """
+
+    as_of_days: tuple[date, ...]
+    changed_event_days: tuple[date, ...]
+    rebuilt: str | None
+
+
+def prepare(settings: Settings, run_id: str, start: date, end: date) -> Plan:
+    """Lay the views over the lake and write the control tables for a run over [start, end].
+
+    Scored are the run's days, those of the `lookback_days` before them that were scored already (late facts restate them), and
+    all days ever scored if the warehouse has to be rebuilt.
+
+    Raises:
+        ConfigurationError: no active configuration version holds on the first day.
+        WarehouseBusy: another process kept the warehouse open.
+    """
+    rebuilt = discard_if_broken(settings)
+    scored_before = _read_scored_days(settings)
+    with connect(settings, settings.warehouse) as warehouse:
+        if not warehouse.execute("select 1 from duckdb_tables() where schema_name = 'control' and table_name = 'runs'").fetchall():
+            again = scored_before
+        else:
+            again = {day for day in scored_before if start - timedelta(days=settings.pipeline.lookback_days) <= day < start}
+        days = sorted(again | {start + timedelta(days=n) for n in range((end - start).days + 1)})
+        _check_versions(settings, days[0])
+        warehouse.execute("begin")
+        warehouse.execute(_CONTROL_TABLES)
+        hash_ = configuration_hash(settings.seeds_dir)
+        [(run_code,)] = warehouse.execute("select coalesce(max(run_code), 0) + 1 from control.runs").fetchall()
+        warehouse.execute("insert into control.runs values (?, ?, ?, ?, ?)", [run_code, run_id, hash_, start, end])
+        warehouse.execute(
+            "insert into control.run values (?, ?, ?, ?)", [run_code, run_id, hash_, settings.pipeline.reporting_currency]
+        )
+        warehouse.execute("insert into control.run_state values (?, 'running', ?, ?, ?, null)", [run_id, start, end, hash_])
+        warehouse.executemany("insert into control.as_of_days values (?, ?)", [[day, (day - EPOCH).days] for day in days])
+        warehouse.executemany(
+            "insert into control.raw_tables values (?, ?)", [[name, settings.late_after_days(name)] for name in TABLES]
+        )
+        _register_codes(warehouse, settings.seeds_dir)
+        changed = _lay_views(warehouse, settings)
+        _load_landing_stats(warehouse, settings)
+        warehouse.execute("commit")
+    return Plan(tuple(days), tuple(changed), rebuilt)
+
+
+def mark_passed(settings: Settings, run_id: str) -> None:
+    """Note that dbt built everything and every blocking test passed: only then may the run publish."""
+    with connect(settings, settings.warehouse) as warehouse:
+        warehouse.execute("begin")
+        warehouse.execute(
+            "delete from control.rolled_up_event_days where activity_day in (select activity_day from control.changed_event_days)"
+        )
+        warehouse.execute("insert into control.rolled_up_event_days from control.changed_event_days where fingerprint is not null")
+        warehouse.execute(
+            "update control.run_state set status = 'passed', finished_at = ? where run_id = ?",
+            [datetime.now(UTC).replace(tzinfo=None), run_id],
+        )
+        days = {day for (day,) in warehouse.execute("select as_of_date from control.as_of_days").fetchall()}
+        warehouse.execute("commit")
+    _write_scored_days(settings, _read_scored_days(settings) | days)
+
+
+def dbt_environment(settings: Settings) -> dict[str, str]:
+    """Variables that profiles.yml and dbt_project.yml read."""
+    return {
+        "HEALTH_WAREHOUSE": str(settings.warehouse),
+        "HEALTH_TEMP_DIR": str(settings.temp_dir),
+        "HEALTH_MEMORY_LIMIT": settings.pipeline.memory_limit,
+        "HEALTH_THREADS": str(settings.pipeline.threads),
+        "HEALTH_SEEDS_DIR": os.path.relpath(settings.seeds_dir, DBT_PROJECT),
+        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+    }
+
+
+def _check_versions(settings: Settings, first_day: date) -> None:
+    path = settings.seeds_dir / "config_versions.csv"
+    active = [date.fromisoformat(row["valid_from"].strip()) for row in _rows(path) if row["status"].strip() == "active"]
+    if min(active) > first_day:
+        raise ConfigurationError(
+            f"{path}: no active configuration version holds on {first_day}; the first is valid from {min(active)}. "
+            "Set an earlier valid_from or a later start_date"
+        )
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _register_codes(warehouse: duckdb.DuckDBPyConnection, seeds: Path) -> None:
+    """Give each metric, cap, dimension and scorecard a small integer for good: history rows keep theirs when seeds change."""
+    metrics = _rows(seeds / "metrics.csv")
+    wanted = {
+        "metric": {row["metric_key"] for row in metrics} | {f"cap:{row['cap_key']}" for row in _rows(seeds / "score_caps.csv")},
+        "dimension": {row["dimension_key"] for row in metrics} | {"cap"},
+        "scorecard": {f"{row['config_version']}/{row['scorecard_key']}" for row in _rows(seeds / "scorecards.csv")},
+    }
+    known = set(warehouse.execute("select kind, key from control.codes").fetchall())
+    for kind, keys in wanted.items():
+        [(last,)] = warehouse.execute("select coalesce(max(code), 0) from control.codes where kind = ?", [kind]).fetchall()
+        new = [key for key in sorted(keys) if (kind, key) not in known]
+        if new:
+            warehouse.executemany(
+                "insert into control.codes values (?, ?, ?)", [[kind, last + n, key] for n, key in enumerate(new, 1)]
+            )
+
+
+def _lay_views(warehouse: duckdb.DuckDBPyConnection, settings: Settings) -> list[date]:
+    """Views over the lake; the usage view shows only the event days whose content changed since they were rolled up."""
+    for name, table in TABLES.items():
+        if name != EVENT_TABLE:
+            warehouse.execute(f"create or replace view raw.{name} as {lake_select(settings.lake, table)}")
+    landed = event_day_fingerprints(settings.lake)
+    rolled_up = dict(warehouse.execute("select activity_day, fingerprint from control.rolled_up_event_days").fetchall())
+    changed = sorted(day for day in landed.keys() | rolled_up.keys() if landed.get(day) != rolled_up.get(day))
+    if changed:
+        warehouse.executemany(
+            "insert into control.changed_event_days values (?, ?)", [[day, landed.get(day)] for day in changed]
+        )
+    select = lake_select(settings.lake, TABLES[EVENT_TABLE], event_days=set(changed))
+    warehouse.execute(f"create or replace view raw.changed_usage_events as {select}")
+    return changed
+
+
+def _load_landing_stats(warehouse: duckdb.DuckDBPyConnection, settings: Settings) -> None:
+    for stats in landing_stats(settings.lake):
+        warehouse.execute(
+            "insert into control.landing_stats values (?, ?, ?, ?, ?, ?)",
+            [
+                stats.table,
+                stats.newest_fact,
+                stats.delivered,
+                stats.loaded,
+                stats.duplicates,
+                sum(stats.quarantined.values()),
+            ],
+        )
+        for reason, rows in sorted(stats.quarantined.items()):
+            warehouse.execute("insert into control.landing_quarantine values (?, ?, ?)", [stats.table, reason, rows])
+
+
+def _scored_days_file(settings: Settings) -> Path:
+    """The days ever scored stand beside the lake, so that a rebuilt warehouse scores all of them again."""
+    return settings.lake / "scored_days.json"
+
+
+def _read_scored_days(settings: Settings) -> set[date]:
+    path = _scored_days_file(settings)
+    return {date.fromisoformat(day) for day in json.loads(path.read_text())} if path.exists() else set()
+
+
+def _write_scored_days(settings: Settings, days: set[date]) -> None:
+    path = _scored_days_file(settings)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps([day.isoformat() for day in sorted(days)]))
+    os.replace(temporary, path)

@@ -1,0 +1,311 @@
+"""Raw tables of the specification, section 2: read as text by name, typed, deduplicated, no bad rows, no orphans."""
+
+import csv
+import gzip
+import io
+import json
+import re
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow.parquet as pq
+
+Row = dict[str, Any]
+
+# name -> kind; `?` is optional, `a|b` a choice, `number[lo,hi]` a range. The first column(s) of KEYS are the key.
+SCHEMA: dict[str, str] = {
+    "accounts": """account_id:id account_name:text parent_account_id:id? segment:text? industry:text? region:text?
+        csm:text? created_at:timestamp""",
+    "touchpoints": """touchpoint_id:id account_id:id occurred_at:timestamp channel:email|chat|call|meeting|campaign
+        direction:inbound|outbound duration_minutes:number[0,]? responded:boolean? sentiment:number[-1,1]?""",
+    "csm_pulses": "pulse_id:id account_id:id rated_at:timestamp rating:number[1,5] author:text? note:text?",
+    "account_goals": """goal_id:id account_id:id measured_on:date target_value:number? actual_value:number?
+        value_delivered:number?""",
+    "advocacy_events": """advocacy_id:id account_id:id occurred_at:timestamp
+        kind:referral|review|case_study|reference_call|community""",
+    "account_outcomes": """outcome_id:id account_id:id occurred_on:date kind:churned|renewed|expanded|contracted
+        arr_delta:number?""",
+    "score_overrides": """override_id:id account_id:id tier:healthy|at_risk|poor|unknown reason:text author:text
+        starts_on:date expires_on:date""",
+    "usage_events": """event_id:id account_id:id user_id:id feature:text? occurred_at:timestamp
+        duration_seconds:number[0,]?""",
+    "feature_releases": "feature:id released_on:date",
+    "subscriptions": """subscription_id:id account_id:id plan:text? seats:integer[0,]? mrr:number? currency:text?
+        started_on:date ended_on:date? term_ends_on:date? is_trial:boolean?""",
+    "invoices": """invoice_id:id account_id:id issued_on:date due_on:date paid_on:date? amount:number currency:text?
+        voided_on:date?""",
+    "tickets": """ticket_id:id account_id:id opened_at:timestamp first_replied_at:timestamp? resolved_at:timestamp?
+        priority:low|normal|high|critical? topic:question|bug|billing|feature_request|complaint|other?
+        escalated_at:timestamp?""",
+    "survey_responses": """response_id:id account_id:id user_id:id? survey:nps|csat|ces|product_rating score:number
+        responded_at:timestamp""",
+}
+KEYS: dict[str, tuple[str, ...]] = {
+    **{table: (columns.split(":")[0],) for table, columns in SCHEMA.items()},
+    "account_goals": ("goal_id", "measured_on"),
+    "subscriptions": ("subscription_id", "started_on"),
+}
+# "A row is up to d by its first timestamp or date column."
+FACT: dict[str, str] = {
+    table: next(
+        column.split(":")[0] for column in columns.split() if column.split(":")[1].startswith(("timestamp", "date"))
+    )
+    for table, columns in SCHEMA.items()
+}
+CURRENCY_DATE = {"subscriptions": ("started_on", "mrr"), "invoices": ("issued_on", "amount")}
+LATE_AFTER_DAYS = {"usage_events": 2}
+
+_TIMESTAMP = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?)\s?(Z|[+-]\d\d(?::?\d\d)?)?)?")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+
+
+class Bad(ValueError):
+    """The row belongs in quarantine; the message is the reason."""
+
+
+@dataclass
+class Raw:
+    """Clean raw tables, and what was left out of them.
+
+    Attributes:
+        tables: clean rows by table: dates as `date`, timestamps as naive UTC `datetime`, numbers as `Fraction`. `day`
+            is the UTC day of the row's fact column. Money stands in the reporting currency.
+        late_after_days: by table, for those that can be late.
+        quarantined, orphans: rows by table.
+    """
+
+    tables: dict[str, list[Row]]
+    late_after_days: dict[str, int] = field(default_factory=lambda: dict(LATE_AFTER_DAYS))
+    quarantined: dict[str, list[tuple[Row, str]]] = field(default_factory=dict)
+    orphans: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._by_account: dict[str, dict[str, list[Row]]] = {}
+        for table, rows in self.tables.items():
+            for row in rows:
+                row["day"] = day_of(row[FACT[table]])
+                if "account_id" in row:
+                    self._by_account.setdefault(table, {}).setdefault(row["account_id"], []).append(row)
+
+    def all(self, table: str) -> list[Row]:
+        return self.tables.get(table, [])
+
+    def of(self, table: str, account_id: str) -> list[Row]:
+        return self._by_account.get(table, {}).get(account_id, [])
+
+
+def day_of(moment: date | datetime) -> date:
+    return moment.date() if isinstance(moment, datetime) else moment
+
+
+def parse(kind: str, text: str | None) -> Any:
+    """One value of a contract kind from its text.
+
+    Raises:
+        Bad: the text cannot be read as the kind, or lies outside its range.
+    """
+    if text is None or not text.strip():
+        return None
+    if kind == "id":
+        if text != text.strip():
+            raise Bad("white space around it")
+        return text
+    if kind == "text":
+        return text
+    if kind == "timestamp":
+        return _timestamp(text)
+    if kind == "date":
+        return _timestamp(text).date()
+    if kind == "boolean":
+        if text.strip().lower() not in ("true", "false"):
+            raise Bad("no boolean")
+        return text.strip().lower() == "true"
+    if kind.startswith(("number", "integer")):
+        return _number(kind, text)
+    if text not in kind.split("|"):
+        raise Bad("none of " + kind)
+    return text
+
+
+def _timestamp(text: str) -> datetime:
+    match = _TIMESTAMP.fullmatch(text.strip())
+    if match is None:
+        raise Bad("no date or timestamp")
+    day, time, zone = match.groups()
+    try:
+        moment = datetime.fromisoformat(f"{day} {time or '00:00'}{zone or ''}")
+    except ValueError as error:
+        raise Bad("no date or timestamp") from error
+    return moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
+
+
+def _number(kind: str, text: str) -> Fraction:
+    if _NUMBER.fullmatch(text.strip()) is None:
+        raise Bad("no number")
+    value = Fraction(text.strip())
+    if kind.startswith("integer") and value.denominator != 1:
+        raise Bad("no integer")
+    if "[" in kind:
+        low, high = kind[kind.index("[") + 1 : -1].split(",")
+        if (low and value < int(low)) or (high and value > int(high)):
+            raise Bad("outside its range")
+    return value
+
+
+def rate_on(fx_rates: list[Row], currency: str, day: date) -> Fraction | None:
+    """Reporting currency per unit, in force on a day; None without one."""
+    known = [row for row in fx_rates if row["currency"].upper() == currency.upper() and row["valid_from"] <= day]
+    return max(known, key=lambda row: row["valid_from"])["rate"] if known else None
+
+
+def type_row(table: str, text_row: dict[str, str | None], fx_rates: list[Row], reporting_currency: str) -> Row:
+    """A raw row from its texts, money converted.
+
+    Raises:
+        Bad: it belongs in quarantine.
+    """
+    row: Row = {}
+    for column in SCHEMA[table].split():
+        name, kind = column.split(":", 1)
+        try:
+            row[name] = parse(kind.rstrip("?"), text_row.get(name))
+        except Bad as bad:
+            raise Bad(f"{name}: {bad}") from bad
+        if row[name] is None and not kind.endswith("?"):
+            raise Bad(f"{name}: missing")
+    if table == "survey_responses" and row["survey"] == "nps" and not 0 <= row["score"] <= 10:
+        raise Bad("score: nps outside 0 to 10")
+    if table in CURRENCY_DATE:
+        date_column, money = CURRENCY_DATE[table]
+        currency = row["currency"]
+        if currency is not None and currency.upper() != reporting_currency.upper():
+            rate = rate_on(fx_rates, currency, row[date_column])
+            if rate is None:
+                raise Bad(f"currency: no rate for {currency} on {date_column}")
+            row[money] = None if row[money] is None else row[money] * rate
+    return row
+
+
+def clean(
+    texts: dict[str, list[dict[str, str | None]]],
+    fx_rates: list[Row] = (),
+    reporting_currency: str = "USD",
+    late_after_days: dict[str, int] | None = None,
+) -> Raw:
+    """Quarantine, then "the row extracted last wins", then orphans.
+
+    Args:
+        texts: by table, rows of texts in the order of extraction.
+        fx_rates: rows of currency, valid_from (date), rate (Fraction).
+        late_after_days: by table, besides the default of `usage_events`.
+    """
+    tables: dict[str, list[Row]] = {}
+    quarantined: dict[str, list[tuple[Row, str]]] = {}
+    orphans: dict[str, int] = {}
+    for table in SCHEMA:
+        last: dict[tuple[Any, ...], Row] = {}
+        for text_row in texts.get(table, []):
+            try:
+                row = type_row(table, text_row, fx_rates, reporting_currency)
+            except Bad as bad:
+                quarantined.setdefault(table, []).append((text_row, str(bad)))
+            else:
+                last[tuple(row[name] for name in KEYS[table])] = row
+        rows = list(last.values())
+        if table != "accounts" and rows and "account_id" in rows[0]:
+            known = {account["account_id"] for account in tables["accounts"]}
+            orphans[table] = sum(row["account_id"] not in known for row in rows)
+            rows = [row for row in rows if row["account_id"] in known]
+        tables[table] = rows
+    return Raw(tables, {**LATE_AFTER_DAYS, **(late_after_days or {})}, quarantined, orphans)
+
+
+def load(config_file: Path, last_day: date) -> Raw:
+    """The clean raw tables that a first run up to `last_day` sees, read from the files that a `health.toml` names."""
+    with config_file.open("rb") as stream:
+        config = tomllib.load(stream)
+    seeds = config_file.parent / config["pipeline"]["seeds_dir"]
+    texts = {name: list(_read(config_file.parent, source, last_day)) for name, source in config["sources"].items()}
+    late = {
+        name: source["late_after_days"] for name, source in config["sources"].items() if "late_after_days" in source
+    }
+    return clean(texts, read_fx_rates(seeds), config["pipeline"].get("reporting_currency", "USD"), late)
+
+
+def read_fx_rates(seeds: Path) -> list[Row]:
+    with (seeds / "fx_rates.csv").open(encoding="utf-8-sig", newline="") as stream:
+        return [
+            {
+                "currency": row["currency"],
+                "valid_from": date.fromisoformat(row["valid_from"]),
+                "rate": Fraction(row["rate"]),
+            }
+            for row in csv.DictReader(stream)
+        ]
+
+
+def _read(base: Path, source: dict[str, Any], last_day: date) -> Iterator[dict[str, str | None]]:
+    if source["connector"] != "files":
+        raise NotImplementedError(f"the oracle reads files, not connector {source['connector']}")
+    found = _query(base, source["query"]) if "query" in source else _files(base, source["path"], last_day)
+    names = source.get("columns", {})
+    for row in found:
+        yield {**row, **{column: row.get(in_file) for column, in_file in names.items()}}
+
+
+def _files(base: Path, pattern: str, last_day: date) -> Iterator[dict[str, str | None]]:
+    """Rows in the order of extraction: delivery day, file name, position."""
+    in_pattern = re.compile(re.escape(pattern).replace(r"\*", ".*").replace(r"\{day\}", r"(\d{4}-\d\d-\d\d)"))
+    files = []
+    for path in base.glob(pattern.replace("{day}", "*")):
+        match = in_pattern.fullmatch(path.relative_to(base).as_posix())
+        day = match.group(1) if match and match.groups() else ""
+        if day <= last_day.isoformat():
+            files.append((day, path))
+    for _, path in sorted(files):
+        yield from _one_file(path)
+
+
+def _one_file(path: Path) -> Iterator[dict[str, str | None]]:
+    if ".parquet" in path.name:
+        for row in pq.read_table(path).to_pylist():
+            yield {name: _text(value) for name, value in row.items()}
+        return
+    content = gzip.decompress(path.read_bytes()) if path.name.endswith(".gz") else path.read_bytes()
+    stream = io.StringIO(content.decode("utf-8-sig"), newline="")
+    if ".csv" in path.name:
+        yield from csv.DictReader(stream)
+    else:
+        for line in stream:
+            if line.strip():
+                row = json.loads(line, parse_float=str, parse_int=str, parse_constant=str)
+                yield {name: _text(value) for name, value in row.items()}
+
+
+def _query(base: Path, query: str) -> Iterator[dict[str, str | None]]:
+    with duckdb.connect() as connection:
+        connection.execute(f"set file_search_path = '{base}'")
+        connection.execute("set TimeZone = 'UTC'")
+        result = connection.execute(query)
+        names = [column[0] for column in result.description]
+        for values in result.fetchall():
+            yield {name: _text(value) for name, value in zip(names, values, strict=True)}
+
+
+def _text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (date, datetime)):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    return repr(value)

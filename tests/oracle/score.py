@@ -1,0 +1,264 @@
+"""Scores of a day: sections 2 (population), 5 and 6 (raw tiers) of the specification."""
+
+import math
+import operator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from fractions import Fraction
+
+from tests.oracle.cards import CardMetric, Scorecard, Version, version_on
+from tests.oracle.metrics import AccountDay, Measure, measure_all
+from tests.oracle.raw import Raw, Row
+
+OPERATORS = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "=": operator.eq,
+    "!=": operator.ne,
+}
+NEUTRAL = Fraction(50)
+
+
+@dataclass(frozen=True)
+class MetricScore:
+    metric_key: str
+    dimension_key: str
+    measure: Measure
+    normalized_score: Fraction | None
+    nominal_weight: Fraction
+    effective_weight: Fraction
+    points: Fraction
+
+
+@dataclass(frozen=True)
+class DimensionScore:
+    """Sums over the metrics of a dimension; `score` is None where none of them has an effective weight."""
+
+    dimension_key: str
+    score: Fraction | None
+    nominal_weight: Fraction
+    effective_weight: Fraction
+    points: Fraction
+
+
+@dataclass(frozen=True)
+class AccountScore:
+    """One row of account_health_history with the rows beneath it. `cap` is (cap_key, points) where a cap binds."""
+
+    account_id: str
+    as_of_date: date
+    config_version: str
+    scorecard_key: str
+    stage: str
+    metrics: tuple[MetricScore, ...]
+    cap: tuple[str, Fraction] | None
+    coverage: Fraction
+    uncapped_score: Fraction
+    health_score: Fraction
+    raw_tier: str
+
+    @property
+    def dimensions(self) -> list[DimensionScore]:
+        found = []
+        for key in sorted({metric.dimension_key for metric in self.metrics}):
+            mine = [metric for metric in self.metrics if metric.dimension_key == key]
+            effective = sum((metric.effective_weight for metric in mine), Fraction(0))
+            points = sum((metric.points for metric in mine), Fraction(0))
+            nominal = sum((metric.nominal_weight for metric in mine), Fraction(0))
+            score = NEUTRAL + points / effective if effective else None
+            found.append(DimensionScore(key, score, nominal, effective, points))
+        return found
+
+
+def population(raw: Raw, d: date) -> list[Row]:
+    """The accounts that are scored on d."""
+    created = [account for account in raw.all("accounts") if account["day"] <= d]
+    if raw.all("subscriptions"):
+        return [account for account in created if AccountDay(raw, account, d).in_force(d)]
+    return [
+        account
+        for account in created
+        if not any(
+            row["kind"] == "churned" and row["day"] <= d for row in raw.of("account_outcomes", account["account_id"])
+        )
+    ]
+
+
+def stage_of(tenure: int, renewal: Measure) -> str:
+    if tenure < 90:
+        return "onboarding"
+    return "renewing" if renewal.value is not None and 0 <= renewal.value <= 90 else "mature"
+
+
+def round_half_away(value: Fraction, digits: int) -> Fraction:
+    scaled = math.floor(abs(value) * 10**digits + Fraction(1, 2))
+    return Fraction(scaled if value >= 0 else -scaled, 10**digits)
+
+
+def published(value: Fraction) -> Fraction:
+    """The published score: first to 9 decimals, then to one."""
+    return round_half_away(round_half_away(value, 9), 1)
+
+
+def normalize(metric: CardMetric, value: Fraction, peers: list[Fraction]) -> Fraction:
+    """Score 0 to 100 of a measured value; `peers`: the measured values on the scorecard and day, this one included."""
+    if metric.method == "linear":
+        return clip(100 * (value - metric.worst) / (metric.best - metric.worst), 0, 100)
+    if metric.method == "bands":
+        below = [band for band in metric.bands if band[0] <= value]
+        return max(below)[1] if below else Fraction(0)
+    n = len(peers)
+    if metric.method == "percentile":
+        if n == 1:
+            return NEUTRAL
+        less, equal = sum(peer < value for peer in peers), sum(peer == value for peer in peers)
+        rank = 100 * (less + Fraction(equal - 1, 2)) / (n - 1)
+        return rank if metric.higher_is_better else 100 - rank
+    if metric.method == "zscore":
+        mean = sum(peers, Fraction(0)) / n
+        variance = sum(((peer - mean) ** 2 for peer in peers), Fraction(0)) / n
+        if variance == 0:
+            return NEUTRAL
+        z = float(value - mean) / math.sqrt(variance)
+        return Fraction(100 / (1 + math.exp(-1.702 * (z if metric.higher_is_better else -z))))
+    raise ValueError(f"unknown method {metric.method}")
+
+
+def clip(value: Fraction, low: int, high: int) -> Fraction:
+    return min(max(value, Fraction(low)), Fraction(high))
+
+
+def weigh(
+    card: Scorecard, measures: dict[str, Measure], normalized: dict[str, Fraction]
+) -> tuple[tuple[MetricScore, ...], Fraction, Fraction]:
+    """Weights, points, coverage and uncapped score of one account.
+
+    Args:
+        measures: by metric of the card.
+        normalized: of the measured metrics.
+
+    Returns:
+        The metric rows, the coverage, the score before caps.
+    """
+    scores = dict(normalized)
+    for metric in card.metrics:
+        if measures[metric.metric_key].state not in ("measured", "not_applicable"):
+            if metric.missing_policy == "neutral":
+                scores[metric.metric_key] = NEUTRAL
+            elif metric.missing_policy == "worst":
+                scores[metric.metric_key] = Fraction(0)
+
+    counting: dict[str, Fraction] = {}  # dimension -> sum of w over A
+    listed: dict[str, Fraction] = {}  # dimension -> sum of w over all its metrics
+    for metric in card.metrics:
+        listed[metric.dimension_key] = listed.get(metric.dimension_key, Fraction(0)) + metric.weight
+        if metric.metric_key in scores and metric.weight > 0:
+            counting[metric.dimension_key] = counting.get(metric.dimension_key, Fraction(0)) + metric.weight
+    dimension_total = sum(
+        (weight for key, weight in card.dimensions.items() if key in counting and weight > 0), Fraction(0)
+    )
+    all_dimensions = sum(card.dimensions.values(), Fraction(0))
+
+    rows = []
+    for metric in card.metrics:
+        key, dimension = metric.metric_key, metric.dimension_key
+        dimension_weight = card.dimensions[dimension]
+        nominal = effective = points = Fraction(0)
+        if metric.weight > 0 and dimension_weight > 0:
+            nominal = dimension_weight / all_dimensions * metric.weight / listed[dimension]
+            if key in scores:
+                effective = dimension_weight / dimension_total * metric.weight / counting[dimension]
+                points = effective * (scores[key] - NEUTRAL)
+        rows.append(MetricScore(key, dimension, measures[key], scores.get(key), nominal, effective, points))
+
+    known = sum((row.nominal_weight for row in rows if row.measure.state == "measured"), Fraction(0))
+    applicable = sum((row.nominal_weight for row in rows if row.measure.state != "not_applicable"), Fraction(0))
+    coverage = known / applicable if applicable else Fraction(0)
+    return tuple(rows), coverage, NEUTRAL + sum((row.points for row in rows), Fraction(0))
+
+
+def binding_cap(card: Scorecard, measures: dict[str, Measure], uncapped: Fraction) -> tuple[str, Fraction] | None:
+    """The lowest cap that binds and its points; ties of max_score: the smallest key."""
+    binding = [
+        (cap.max_score, cap.cap_key)
+        for cap in card.caps
+        if measures[cap.metric_key].state == "measured"
+        and OPERATORS[cap.operator](measures[cap.metric_key].value, cap.threshold)
+        and uncapped > cap.max_score
+    ]
+    if not binding:
+        return None
+    max_score, cap_key = min(binding)
+    return cap_key, max_score - uncapped
+
+
+def threshold_tier(card: Scorecard, health_score: Fraction) -> str:
+    return max((tier for tier in card.tiers if tier.min_score <= health_score), key=lambda tier: tier.min_score).tier
+
+
+def quantile_tier(card: Scorecard, health_score: Fraction, peers: list[Fraction]) -> str:
+    p = Fraction(sum(peer <= health_score for peer in peers), len(peers))
+    return max((tier for tier in card.tiers if tier.min_percentile < p), key=lambda tier: tier.min_percentile).tier
+
+
+def score_day(raw: Raw, versions: list[Version], d: date) -> list[AccountScore]:
+    """All scores of one day."""
+    accounts = population(raw, d)
+    version = version_on(versions, d)
+    measures = measure_all(raw, accounts, d)
+    placed: list[tuple[Row, str, Scorecard]] = []
+    for account in accounts:
+        stage = stage_of((d - account["day"]).days, measures[account["account_id"]]["days_to_renewal"])
+        placed.append((account, stage, version.card_for(account["segment"], stage)))
+
+    drafts = []
+    for account, stage, card in placed:
+        mine = measures[account["account_id"]]
+        normalized = {}
+        for metric in card.metrics:
+            key = metric.metric_key
+            if mine[key].state == "measured":
+                peers = [
+                    measures[other["account_id"]][key].value
+                    for other, _, other_card in placed
+                    if other_card is card and measures[other["account_id"]][key].state == "measured"
+                ]
+                normalized[key] = normalize(metric, mine[key].value, peers)
+        rows, coverage, uncapped = weigh(card, mine, normalized)
+        cap = binding_cap(card, mine, uncapped)
+        health_score = published(uncapped + (cap[1] if cap else 0))
+        drafts.append((account["account_id"], stage, card, rows, cap, coverage, uncapped, health_score))
+
+    found = []
+    for account_id, stage, card, rows, cap, coverage, uncapped, health_score in drafts:
+        if coverage < card.min_coverage:
+            tier = "unknown"
+        elif card.tier_mode == "threshold":
+            tier = threshold_tier(card, health_score)
+        else:
+            peers = [draft[7] for draft in drafts if draft[2] is card and draft[5] >= card.min_coverage]
+            tier = quantile_tier(card, health_score, peers)
+        found.append(
+            AccountScore(
+                account_id,
+                d,
+                version.config_version,
+                card.scorecard_key,
+                stage,
+                rows,
+                cap,
+                coverage,
+                uncapped,
+                health_score,
+                tier,
+            )
+        )
+    return found
+
+
+def score_range(raw: Raw, versions: list[Version], first_day: date, last_day: date) -> list[AccountScore]:
+    """All scores of a range of days, both ends included."""
+    days = [first_day + timedelta(days=offset) for offset in range((last_day - first_day).days + 1)]
+    return [score for d in days for score in score_day(raw, versions, d)]

@@ -1,0 +1,111 @@
+"""A small warehouse, written by hand: three accounts, two metrics, a few days."""
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from orchestration.publish import PublishedGeneration, publish
+from orchestration.settings import Settings, load_settings
+
+DAY_1 = date(2026, 1, 30)
+PUBLISHED_AT = datetime(2026, 3, 1, 6, tzinfo=UTC)
+
+# usage adds 20, 0 and -30 to the neutral 50, late payment takes 5 from each: 65, 45 and 15.
+USAGE_POINTS = {"a1": 20.0, "a2": 0.0, "a3": -30.0}
+SCORES = {"a1": 65.0, "a2": 45.0, "a3": 15.0}
+TIERS = {"a1": "at_risk", "a2": "at_risk", "a3": "poor"}
+
+_SCHEMA = """
+create schema if not exists marts;
+create schema if not exists control;
+create table control.run_state (
+    run_id varchar, status varchar, first_day date, last_day date, configuration_hash varchar, finished_at timestamp
+);
+create table control.as_of_days (as_of_date date);
+create table marts.account_health_history (
+    account_id varchar, as_of_date date, health_score double, raw_tier varchar, coverage double,
+    run_id varchar
+);
+create table marts.dimension_scores_history (account_id varchar, as_of_date date, dimension_key varchar, points double);
+create type metric_key as enum ('active_days_28d', 'days_late_180d');
+create table marts.metric_rows (account_id varchar, as_of_date date, metric_key metric_key, points double);
+create view marts.metric_scores_history as select * from marts.metric_rows;
+create view marts.account_health as
+    select * from marts.account_health_history
+    where as_of_date = (select max(as_of_date) from marts.account_health_history);
+create table marts.scorecard as select 'standard' as scorecard_key, 0.85 as weight;
+create table marts.metric_catalogue as select 'active_days_28d' as metric_key;
+create table marts.data_freshness as select 'usage_events' as table_name, 7 as row_count;
+create table marts.quarantine_summary (table_name varchar, reason varchar, row_count bigint);
+comment on table marts.account_health_history is 'One row per account and day.';
+comment on column marts.account_health_history.health_score is 'Health of the account''s use, 0 to 100.';
+"""
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return make_settings(tmp_path)
+
+
+def make_settings(folder: Path, **pipeline: int | float) -> Settings:
+    keys = {"start_date": "2026-01-01", "threads": 2, "lock_timeout_seconds": 0.3, "memory_limit": '"512MB"'} | pipeline
+    lines = [f"{key} = {value}" for key, value in keys.items()]
+    config = folder / "health.toml"
+    config.write_text(
+        "[pipeline]\n" + "\n".join(lines) + '\n[sources.accounts]\nconnector = "files"\npath = "accounts.csv"\n'
+    )
+    return load_settings(config)
+
+
+def score_days(
+    settings: Settings, run_id: str, days: list[date], status: str = "passed", shift: float = 0.0, accounts: str = "a1 a2 a3"
+) -> None:
+    """Do what a transform does: replace the days' rows. `shift` moves points and scores alike."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    with duckdb.connect(str(settings.warehouse)) as connection:
+        if not connection.execute("select 1 from duckdb_schemas() where schema_name = 'control'").fetchall():
+            connection.execute(_SCHEMA)
+        connection.execute("delete from control.run_state")
+        connection.execute("insert into control.run_state values (?, ?, null, null, 'c0ffee', null)", [run_id, status])
+        connection.execute("delete from control.as_of_days")
+        for day in days:
+            connection.execute("insert into control.as_of_days values (?)", [day])
+            for table in ("account_health_history", "dimension_scores_history", "metric_rows"):
+                connection.execute(f"delete from marts.{table} where as_of_date = ?", [day])
+            for account in accounts.split():
+                usage = USAGE_POINTS[account] + shift
+                connection.execute(
+                    "insert into marts.account_health_history values (?, ?, ?, ?, 0.8, ?)",
+                    [account, day, SCORES[account] + shift, TIERS[account], run_id],
+                )
+                connection.execute("insert into marts.dimension_scores_history values (?, ?, 'adoption', ?)", [account, day, usage])
+                connection.execute("insert into marts.metric_rows values (?, ?, 'active_days_28d', ?)", [account, day, usage])
+                connection.execute("insert into marts.metric_rows values (?, ?, 'days_late_180d', -5)", [account, day])
+
+
+def change_warehouse(settings: Settings, statement: str) -> None:
+    with duckdb.connect(str(settings.warehouse)) as connection:
+        connection.execute(statement)
+
+
+def days_from(first: date, count: int) -> list[date]:
+    return [first + timedelta(days=offset) for offset in range(count)]
+
+
+def read_current(settings: Settings, query: str) -> list[tuple]:
+    with duckdb.connect(str(settings.published / "current" / "health.duckdb"), read_only=True) as connection:
+        return connection.execute(query).fetchall()
+
+
+@pytest.fixture
+def publish_days(settings: Settings) -> Callable[..., PublishedGeneration]:
+    """Score days and publish them, as one run."""
+
+    def run(run_id: str, days: list[date], shift: float = 0.0) -> PublishedGeneration:
+        score_days(settings, run_id, days, shift=shift)
+        return publish(settings, run_id, PUBLISHED_AT)
+
+    return run
