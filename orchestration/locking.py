@@ -1,7 +1,7 @@
 """One writer at a time: every command that writes below the data folder holds this lock.
 
-The lock is an `flock`, so the kernel frees it however its holder dies. Who holds it stands in a note beside it, which is
-only ever used to word the message of the one who waited in vain.
+The lock is an `flock`, so the kernel frees it however its holder dies. Who holds it stands in a note beside it, which
+is only ever used to word the message of the one who waited in vain.
 """
 
 import json
@@ -42,8 +42,8 @@ def writer_lock(settings: Settings, holder: str) -> Iterator[None]:
         lock.acquire()
     except Timeout:
         raise WriterBusy(
-            f"{folder / LOCK_NAME}: {_describe(folder / NOTE_NAME)} is writing and did not finish within {timeout:g} s. "
-            "Nothing was written: wait for it to end, or raise pipeline.lock_timeout_seconds"
+            f"{folder / LOCK_NAME}: {_describe(folder / NOTE_NAME)} is writing and did not finish within "
+            f"{timeout:g} s. Nothing was written: wait for it to end, or raise pipeline.lock_timeout_seconds"
         ) from None
     try:
         _write_note(folder / NOTE_NAME, holder)

@@ -10,7 +10,7 @@ import sys
 from datetime import UTC, date, datetime, timedelta
 
 from orchestration.home import prepare_home
-from orchestration.locking import WriterBusy
+from orchestration.locking import WriterBusy, writer_lock
 from orchestration.publish.summary import RunSummary, summarize
 from orchestration.run_guard import check_configuration
 from orchestration.scorecard import ConfigurationError
@@ -88,6 +88,9 @@ def main() -> int:
         settings = load_settings()
         start, end = parse_range(arguments.range, settings)
         check_configuration(settings)
+        # The run itself takes the lock, within Dagster. To wait here first makes a refusal one line, and spares Dagster's start.
+        with writer_lock(settings, f"{JOB} {start}...{end}"):
+            pass
     except (SettingsError, ConfigurationError, WriterBusy) as error:
         print(error, file=sys.stderr)
         return 2

@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 
 class WarehouseBusy(RuntimeError):
-    """Another process kept the file open for the whole wait; the message names the file and, where known, the process."""
+    """Another process kept the file open for the whole wait; the message names the file and, if known, the process."""
 
 
 @contextmanager
@@ -82,9 +82,9 @@ def attach_warehouse(settings: Settings, connection: duckdb.DuckDBPyConnection) 
 def discard_if_broken(settings: Settings) -> str | None:
     """Remove a working file that cannot be trusted, so that the next transform rebuilds it from the lake.
 
-    Call it under the writer lock, before anything opens the file. A `.wal` beside it means that the last writer died, or
-    that somebody put an older log there: DuckDB 1.5 replays either, the second one silently and wrongly, and reads a torn one as
-    far as it goes. So a file with a `.wal` goes as well.
+    Call it under the writer lock, before anything opens the file. A `.wal` beside it means that the last writer died,
+    or that somebody put an older log there: DuckDB 1.5 replays either, the second one silently and wrongly, and reads a
+    torn one as far as it goes. So a file with a `.wal` goes as well.
 
     Returns:
         Why the file was removed; None if it stays or there is none.
@@ -197,8 +197,9 @@ def _busy(settings: Settings, path: Path, said: str = "") -> str:
     found = re.search(r"PID (\d+)", said)
     holder = f"process {found[1]}" if found else "another process"
     return (
-        f"{path}: {holder} has the file open and did not close it within {settings.pipeline.lock_timeout_seconds:g} s. "
-        f"Only the pipeline may open it: end that process; read {settings.published / 'current' / 'health.duckdb'} instead"
+        f"{path}: {holder} has the file open and did not close it within "
+        f"{settings.pipeline.lock_timeout_seconds:g} s. Only the pipeline may open it: end that process; "
+        f"read {settings.published / 'current' / 'health.duckdb'} instead"
     )
 
 
@@ -206,4 +207,5 @@ def _logs(path: Path) -> list[Path]:
     """The write-ahead logs of a DuckDB file: `.wal`, and those of a checkpoint or a recovery that was cut short."""
     if not path.parent.is_dir():
         return []
-    return sorted(entry for entry in path.parent.iterdir() if entry.name.startswith(f"{path.name}.") and "wal" in entry.name)
+    beside = (entry for entry in path.parent.iterdir() if entry.name.startswith(f"{path.name}."))
+    return sorted(entry for entry in beside if "wal" in entry.name)

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from orchestration.defs.common import OWNERS, PARTITIONS, SETTINGS, WRITER_POOL
-from orchestration.publish import publish, summarize
+from orchestration.publish import publish
+from orchestration.publish.summary import summarize
 from orchestration.publish.tables import SCHEMA, TABLES
 
 

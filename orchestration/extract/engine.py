@@ -71,6 +71,13 @@ def path_literals(paths: Iterable[Path]) -> str:
     return literals(glob.escape(str(path)) for path in paths)
 
 
+def fingerprint(columns: str) -> str:
+    """SQL for an aggregate that is the same for the same rows in any order, under one version of DuckDB."""
+    row = f"hash({columns})"
+    total = f"cast(sum(cast({row} as hugeint)) % {2**64} as ubigint)"
+    return f"format('{{:016x}}{{:016x}}', {total}, bit_xor({row}))"
+
+
 def identifier(name: str) -> str:
     """A quoted SQL identifier."""
     return '"' + name.replace('"', '""') + '"'

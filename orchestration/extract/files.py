@@ -11,6 +11,7 @@ import itertools
 import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from fnmatch import fnmatchcase
@@ -260,8 +261,8 @@ def stage_files(
 ) -> None:
     """Append the rows of files to `staged`.
 
-    `_position` is the row number in Parquet files; in text files it grows with the rows, and for rows with reasons it is
-    the physical line.
+    `_position` is the row number in Parquet files; in text files it grows with the rows, and for rows with reasons it
+    is the physical line.
 
     Raises:
         SourceError: a file cannot be read, or lacks a column.
@@ -309,8 +310,10 @@ def parquet_rows(
     )
 
 
-def fits_as_is(found: Layout, table: RawTable) -> bool:
-    """Whether a Parquet file has the contract's columns in its types, and nothing else."""
+def fits_as_is(found: Layout, table: RawTable, columns: Mapping[str, str]) -> bool:
+    """Whether a Parquet file has the contract's columns in its types under their own names, and nothing else."""
+    if any(name != in_file for name, in_file in columns.items()):
+        return False
     return dict(found.types) == {column.name: column.duckdb_type.upper() for column in table.columns}
 
 
@@ -322,9 +325,18 @@ def _stage_parquet(
     types: Mapping[str, str],
     judge: Judge,
 ) -> None:
-    try:
+    with reading(files):
         connection.execute(f"insert into staged {_staged_rows(judge(parquet_rows(table, columns, files, types)))}")
-    except (duckdb.IOException, duckdb.InvalidInputException) as error:
+
+
+@contextmanager
+def reading(files: Sequence[NumberedFile]) -> Iterator[None]:
+    """Name the files when DuckDB cannot read one of them."""
+    try:
+        yield
+    except (duckdb.OutOfMemoryException, duckdb.ProgrammingError):
+        raise
+    except duckdb.Error as error:
         named = ", ".join(numbered.file.label for numbered in files[:3]) + (", ..." if len(files) > 3 else "")
         raise SourceError(f"{named}: cannot be read ({_one_line(error)}). Deliver again") from error
 
@@ -561,5 +573,5 @@ def _load_batches(
 
 def _batches(schema: pa.Schema, rows: Iterator[tuple]) -> Iterator[pa.RecordBatch]:
     while chunk := list(itertools.islice(rows, _BATCH_ROWS)):
-        columns = zip(*chunk, strict=True)
-        yield pa.record_batch([pa.array(column, type=field.type) for column, field in zip(columns, schema, strict=True)], schema=schema)
+        columns = zip(zip(*chunk, strict=True), schema.types, strict=True)
+        yield pa.record_batch([pa.array(column, type=type_) for column, type_ in columns], schema=schema)

@@ -156,10 +156,7 @@ def read_manifest(lake: Path, name: str) -> Manifest | None:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content.pop("format") != _FORMAT:
             raise LakeError(f"{path}: written by another version. Remove the folder {path.parent} and extract again")
-        deliveries = {
-            key: LandedDelivery(**{**one, "partitions": {day: _partition(part) for day, part in one["partitions"].items()}})
-            for key, one in content.pop("deliveries").items()
-        }
+        deliveries = {key: _landed_delivery(one) for key, one in content.pop("deliveries").items()}
         return Manifest(**content, deliveries=deliveries)
     except FileNotFoundError:
         return None
@@ -167,8 +164,11 @@ def read_manifest(lake: Path, name: str) -> Manifest | None:
         raise LakeError(f"{path}: damaged ({error}). Remove the folder {path.parent} and extract again") from error
 
 
-def _partition(content: dict) -> Partition:
-    return Partition(**{**content, "files": tuple(content["files"])})
+def _landed_delivery(content: dict) -> LandedDelivery:
+    partitions = {
+        day: Partition(**{**part, "files": tuple(part["files"])}) for day, part in content["partitions"].items()
+    }
+    return LandedDelivery(**{**content, "partitions": partitions})
 
 
 def write_manifest(lake: Path, manifest: Manifest) -> None:
@@ -185,12 +185,22 @@ def write_manifest(lake: Path, manifest: Manifest) -> None:
     _sync_folder(folder)
 
 
-def is_whole(lake: Path, name: str, delivery: LandedDelivery) -> bool:
-    """Whether all files of a delivery are there."""
-    folder = raw_folder(lake, name)
-    there = all((folder / file).is_file() for part in delivery.partitions.values() for file in part.files)
-    kept = delivery.quarantine_file
-    return there and (kept is None or (quarantine_folder(lake, name) / kept).is_file())
+def whole_deliveries(lake: Path, manifest: Manifest) -> dict[str, LandedDelivery]:
+    """The deliveries of which no file has been lost."""
+    folder, quarantine = raw_folder(lake, manifest.table), quarantine_folder(lake, manifest.table)
+
+    def is_whole(delivery: LandedDelivery) -> bool:
+        there = all((folder / file).is_file() for part in delivery.partitions.values() for file in part.files)
+        kept = delivery.quarantine_file
+        return there and (kept is None or (quarantine / kept).is_file())
+
+    return {key: delivery for key, delivery in manifest.deliveries.items() if is_whole(delivery)}
+
+
+def has_superseded_file(lake: Path, manifest: Manifest) -> bool:
+    """Whether the list of superseded rows is there, or none is needed."""
+    name = manifest.superseded_file
+    return name is None or (raw_folder(lake, manifest.table) / name).is_file()
 
 
 def sweep(lake: Path, name: str) -> None:
@@ -275,8 +285,8 @@ def lake_select(lake: Path, table: RawTable, event_days: Collection[date] | None
         keys = ", ".join(identifier(name) for name in table.key)
         # The folder name is the delivery day, so the greatest file name is the last delivery.
         return (
-            f"select {columns} from (select *, row_number() over (partition by {keys} order by filename desc) as _newest"
-            f" from {_scan(folder, files)}) as delivered where _newest = 1"
+            f"select {columns} from (select *, row_number() over (partition by {keys} order by filename desc)"
+            f" as _newest from {_scan(folder, files)}) as delivered where _newest = 1"
         )
     parts = [
         partition
@@ -298,7 +308,8 @@ def lake_select(lake: Path, table: RawTable, event_days: Collection[date] | None
 
 
 def _scan(folder: Path, files: list[str]) -> str:
-    return f"read_parquet({path_literals(folder / file for file in sorted(files))}, filename = true, hive_partitioning = false)"
+    paths = path_literals(folder / file for file in sorted(files))
+    return f"read_parquet({paths}, filename = true, hive_partitioning = false)"
 
 
 def _empty_select(table: RawTable) -> str:

@@ -1,6 +1,5 @@
 """Landing: one raw table, for the days of a run, from its source into the lake."""
 
-import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -15,10 +14,11 @@ import pyarrow.parquet as pq
 
 from orchestration.contract import TABLES, RawTable
 from orchestration.extract import demo, files, lake
-from orchestration.extract.engine import connect, identifier, literal, path_literals
+from orchestration.extract.engine import connect, fingerprint, identifier, literal
 from orchestration.extract.files import Delivery, NumberedFile, SourceError
 from orchestration.extract.lake import WHOLE, LandedDelivery, Manifest, Mode, Partition
 from orchestration.extract.quarantine import QuarantineLimitExceeded, first_rates, judged
+from orchestration.extract.superseding import supersede
 from orchestration.settings import EVENT_TABLE, DemoSource, FilesSource, Settings, SettingsError
 
 # Part of every delivery's identity: raise it when the same files would land differently.
@@ -57,7 +57,7 @@ class LandedTable:
 
 @dataclass(frozen=True)
 class _Incoming:
-    """A delivery that the run wants: its key in the manifest, its files, and the hash of all that decides what lands."""
+    """A delivery: its key in the manifest, its files, and the hash of all that decides what lands."""
 
     key: str
     delivery: Delivery
@@ -76,9 +76,10 @@ class _BadRow:
 def extract_table(settings: Settings, table: RawTable, start: date, end: date) -> LandedTable:
     """Land one raw table for a run's days.
 
-    Without `{day}` in the path the whole source is read and the lake is brought in line with it. With it, the deliveries of
-    the run's days and of the `lookback_days` before them land, and every earlier one that never did; what a delivery of
-    these days brought goes when its files are gone. Sources whose bytes did not change are not read again.
+    Without `{day}` in the path the whole source is read and the lake is brought in line with it. With it, the
+    deliveries of the run's days and of the `lookback_days` before them land, and every earlier one that never did; what
+    a delivery of these days brought goes when its files are gone. Sources whose bytes did not change are not landed
+    again.
 
     Args:
         settings: of the run.
@@ -98,7 +99,8 @@ def extract_table(settings: Settings, table: RawTable, start: date, end: date) -
     mode: Mode = "events" if table.name == EVENT_TABLE else "changes" if by_day else "snapshot"
     old = lake.read_manifest(settings.lake, table.name)
     first_landing = old is None or (old.mode, old.by_day) != (mode, by_day)
-    kept = {} if first_landing else {k: v for k, v in old.deliveries.items() if lake.is_whole(settings.lake, table.name, v)}
+    kept = {} if first_landing else lake.whole_deliveries(settings.lake, old)
+    lost = not first_landing and (len(kept) < len(old.deliveries) or not lake.has_superseded_file(settings.lake, old))
     lake.sweep(settings.lake, table.name)
 
     first_day = start - timedelta(days=settings.pipeline.lookback_days)
@@ -111,7 +113,7 @@ def extract_table(settings: Settings, table: RawTable, start: date, end: date) -
     if isinstance(source, DemoSource):
         end = _demo_end(kept, end)
     wanted = [replace(one, identity=_identity(settings, table, source, one.delivery, end)) for one in wanted]
-    fresh = [one for one in wanted if one.key not in kept or one.identity is None or kept[one.key].source != one.identity]
+    fresh = [one for one in wanted if one.identity is None or not _is_landed(one, kept)]
 
     try:
         landed = dict(kept)
@@ -124,14 +126,16 @@ def extract_table(settings: Settings, table: RawTable, start: date, end: date) -
                 for batch in _batches(fresh):
                     if by_day and mode == "events":
                         landed |= _land_as_is(connection, settings, table, source, batch)
-                        batch = [one for one in batch if one.key not in landed or landed[one.key].source != one.identity]
+                        batch = [one for one in batch if not _is_landed(one, landed)]
                     labels = _stage(connection, settings, table, source, batch, end)
                     landed |= _land(connection, settings, table, mode, batch, labels, landed, examples)
         _check_share(settings, table, [landed[one.key] for one in wanted], examples)
-        manifest = Manifest(table.name, mode, by_day, landed, None if first_landing else old.superseded_file)
-        if by_day and (fresh or gone):
+        superseded_file = None if first_landing or lost else old.superseded_file
+        manifest = Manifest(table.name, mode, by_day, landed, superseded_file)
+        if by_day and (fresh or gone or lost):
+            new = set(landed) if lost else {one.key for one in fresh}
             with connect(settings) as connection:
-                manifest = _supersede(connection, settings, table, manifest, {one.key for one in fresh})
+                manifest = supersede(connection, settings, table, manifest, new)
         if manifest != old:
             lake.write_manifest(settings.lake, manifest)
     finally:
@@ -182,6 +186,10 @@ def _available(settings: Settings, table: RawTable, source: FilesSource | DemoSo
         return [_Incoming(WHOLE, Delivery(None, ()), None)]
     found = files.find_deliveries(settings, table.name, source)
     return [_Incoming(WHOLE if one.day is None else one.day.isoformat(), one, None) for one in found]
+
+
+def _is_landed(incoming: _Incoming, landed: Mapping[str, LandedDelivery]) -> bool:
+    return incoming.key in landed and landed[incoming.key].source == incoming.identity
 
 
 def _is_wanted(day: date, first_day: date, end: date, landed: Mapping[str, LandedDelivery]) -> bool:
@@ -295,7 +303,7 @@ def _land_as_is(
     for number, one in enumerate(batch):
         if len(one.delivery.files) == 1 and one.delivery.files[0].format == "parquet":
             found = files.layout(connection, one.delivery.files[0], table, source.columns)
-            if found is not None and files.fits_as_is(found, table):
+            if found is not None and files.fits_as_is(found, table, source.columns):
                 fitting.append(NumberedFile(one.delivery.files[0], number, number))
                 types = found.types
     if not fitting:
@@ -303,31 +311,31 @@ def _land_as_is(
     rows = files.parquet_rows(table, source.columns, fitting, types)
     keys = ", ".join(f"r_{name}" for name in table.key)
     fact = identifier(table.fact_column)
-    repeated = {
-        number
-        for (number,) in connection.execute(
+    judged_rows = judged(table, rows, {}, settings.pipeline.reporting_currency)
+    with files.reading(fitting):
+        repeated = connection.execute(
             f"select distinct _file from (select _file, hash({keys}) from ({rows.sql}) as delivered group by all"
             " having count(*) > 1) as repeated"
         ).fetchall()
-    }
-    sql = judged(table, rows, {}, settings.pipeline.reporting_currency)
+        uniform = connection.execute(
+            f"select _file, count(*), {fingerprint(_columns(table))}, cast(min({fact}) as date), max({fact})"
+            f" from ({judged_rows}) as judged group by _file"
+            " having count(_reasons) = 0 and not bool_or(_blanked)"
+            f" and cast(min({fact}) as date) = cast(max({fact}) as date)"
+        ).fetchall()
     landed: dict[str, LandedDelivery] = {}
     copies: list[tuple[Path, Path]] = []
     folder = lake.raw_folder(settings.lake, table.name)
     temporary = lake.temporary_folder(settings.lake, table.name)
-    for number, delivered, fingerprint, day, newest in connection.execute(
-        f"select _file, count(*), {_fingerprint(_columns(table))}, cast(min({fact}) as date), max({fact})"
-        f" from ({sql}) as judged group by _file"
-        f" having count(_reasons) = 0 and not bool_or(_blanked) and cast(min({fact}) as date) = cast(max({fact}) as date)"
-    ).fetchall():
-        if number in repeated:
+    for number, delivered, content, day, newest in uniform:
+        if (number,) in repeated:
             continue
         one = batch[number]
-        name = f"{_place('events', one.key, day.isoformat())}{fingerprint}.parquet"
+        name = f"{_place('events', one.key, day.isoformat())}{content}.parquet"
         if not (folder / name).is_file():
             shutil.copyfile(one.delivery.files[0].path, temporary / f"{number}.parquet")
             copies.append((temporary / f"{number}.parquet", folder / name))
-        partitions = {day.isoformat(): Partition((name,), delivered, fingerprint)}
+        partitions = {day.isoformat(): Partition((name,), delivered, content)}
         landed[one.key] = LandedDelivery(one.identity, delivered, 0, {}, None, newest.isoformat(), partitions)
     lake.keep(copies)
     shutil.rmtree(temporary)
@@ -390,12 +398,6 @@ def _drop_duplicates(connection: duckdb.DuckDBPyConnection, table: RawTable) -> 
     return counts
 
 
-def _fingerprint(columns: str) -> str:
-    """SQL for a text that is the same for the same rows in any order."""
-    row = f"hash({columns})"
-    return f"format('{{:016x}}{{:016x}}', cast(sum(cast({row} as hugeint)) % 18446744073709551616 as ubigint), bit_xor({row}))"
-
-
 def _columns(table: RawTable) -> str:
     return ", ".join(identifier(column.name) for column in table.columns)
 
@@ -412,17 +414,17 @@ def _write_partitions(
     part = f"cast({identifier(table.fact_column)} as date)" if mode == "events" else literal(WHOLE)
     groups = connection.execute(
         f"select _delivery, cast(part as varchar), rows, fingerprint from (select _delivery, {part} as part,"
-        f" count(*) as rows, {_fingerprint(_columns(table))} as fingerprint from staged where _reasons is null"
+        f" count(*) as rows, {fingerprint(_columns(table))} as fingerprint from staged where _reasons is null"
         " group by all) as found order by all"
     ).fetchall()
     partitions: dict[int, dict[str, Partition]] = {}
     missing: dict[tuple[int, str], str] = {}
-    for delivery, day, rows, fingerprint in groups:
+    for delivery, day, rows, content in groups:
         key = batch[delivery].key
         there = landed[key].partitions.get(day) if key in landed else None
-        same = there is not None and (there.rows, there.fingerprint) == (rows, fingerprint)
-        name = there.files[0] if same else f"{_place(mode, key, day)}{fingerprint}.parquet"
-        partitions.setdefault(delivery, {})[day] = Partition((name,), rows, fingerprint)
+        same = there is not None and (there.rows, there.fingerprint) == (rows, content)
+        name = there.files[0] if same else f"{_place(mode, key, day)}{content}.parquet"
+        partitions.setdefault(delivery, {})[day] = Partition((name,), rows, content)
         if not same:
             missing[delivery, day] = name
     folder = lake.raw_folder(settings.lake, table.name)
@@ -443,7 +445,8 @@ def _write_partitions(
             place: sorted((temporary / f"_delivery={place[0]}" / f"_part={place[1]}").iterdir()) for place in missing
         }
         named = {
-            place: [folder / name.replace(".parquet", f"-{index}.parquet" if index else ".parquet") for index in range(len(written[place]))]
+            place: [folder / (name if index == 0 else f"{name.removesuffix('.parquet')}-{index}.parquet")
+                    for index in range(len(written[place]))]
             for place, name in missing.items()
         }
         lake.keep((temp, final) for place in missing for temp, final in zip(written[place], named[place], strict=True))
@@ -494,15 +497,15 @@ def _write_quarantine(
     first = connection.execute("select file, line, reason from bad order by all limit ?", [_EXAMPLES]).fetchall()
     examples.extend(_BadRow(*row) for row in first)
     groups = connection.execute(
-        f"select _delivery, count(*), {_fingerprint('file, line, reason, row')} from bad group by all order by all"
+        f"select _delivery, {fingerprint('file, line, reason, row')} from bad group by all order by all"
     ).fetchall()
     folder = lake.quarantine_folder(settings.lake, table.name)
     temporary = lake.temporary_folder(settings.lake, table.name)
     names: dict[int, str] = {}
     pairs: list[tuple[Path, Path]] = []
-    for delivery, _, fingerprint in groups:
+    for delivery, content in groups:
         key = batch[delivery].key
-        names[delivery] = f"{key}-{fingerprint}.parquet"
+        names[delivery] = f"{key}-{content}.parquet"
         if key in landed and landed[key].quarantine_file == names[delivery]:
             continue
         connection.execute(
@@ -523,122 +526,14 @@ def _check_share(
     limit = settings.max_bad_share(table.name)
     if bad <= limit * stats.delivered:
         return
-    reasons = ", ".join(f"{rows} x {reason}" for reason, rows in sorted(stats.quarantined.items(), key=lambda r: (-r[1], r[0])))
+    by_count = sorted(stats.quarantined.items(), key=lambda counted: (-counted[1], counted[0]))
+    reasons = ", ".join(f"{rows} x {reason}" for reason, rows in by_count)
     shown = "; ".join(f"{row.file} line {row.line}: {row.reason}" for row in examples[:_EXAMPLES])
     raise QuarantineLimitExceeded(
         f"{table.name}: {bad} of {stats.delivered} rows ({bad / stats.delivered:.1%}) break the contract, more than"
         f" max_bad_share {limit:g} allows: {reasons}. For example {shown}. Nothing was landed, the old data stays."
         f" Mend the source, or raise sources.{table.name}.max_bad_share"
     )
-
-
-def _supersede(
-    connection: duckdb.DuckDBPyConnection, settings: Settings, table: RawTable, manifest: Manifest, fresh: set[str]
-) -> Manifest:
-    """Find the rows whose key a later delivery brought again.
-
-    `fresh`: keys of the deliveries that are new since `manifest.superseded_file` was written.
-    """
-    folder = lake.raw_folder(settings.lake, table.name).resolve()
-    place = {
-        file: (key, day)
-        for key, delivery in manifest.deliveries.items()
-        for day, part in delivery.partitions.items()
-        for file in part.files
-    }
-    _find_superseded(connection, table, manifest, folder, place, fresh)
-    counts: dict[tuple[str, str], tuple[int, str]] = {}
-    keys = ", ".join(identifier(name) for name in table.key)
-    for file, rows, fingerprint in connection.execute(
-        f"select file, count(*), {_fingerprint(keys)} from superseded group by all order by all"
-    ).fetchall():
-        before, fingerprints = counts.get(place[file], (0, ""))
-        counts[place[file]] = (before + rows, fingerprints + fingerprint)
-    deliveries = {
-        key: replace(
-            delivery,
-            partitions={
-                day: replace(part, superseded=counts.get((key, day), (0, ""))[0],
-                             superseded_fingerprint=counts.get((key, day), (0, ""))[1])
-                for day, part in delivery.partitions.items()
-            },
-        )
-        for key, delivery in manifest.deliveries.items()
-    }
-    return replace(manifest, deliveries=deliveries, superseded_file=_write_superseded(connection, settings, manifest, counts))
-
-
-def _find_superseded(
-    connection: duckdb.DuckDBPyConnection,
-    table: RawTable,
-    manifest: Manifest,
-    folder: Path,
-    place: Mapping[str, tuple[str, str]],
-    fresh: set[str],
-) -> None:
-    """Fill `superseded` (key columns, file)."""
-    keys = ", ".join(identifier(name) for name in table.key)
-    names = sorted(place)
-    connection.register(
-        "landed_files",
-        pa.table({
-            "filename": pa.array([str(folder / file) for file in names], pa.string()),
-            "file": pa.array(names, pa.string()),
-            "delivery": pa.array([place[file][0] for file in names], pa.string()),
-        }),
-    )
-    everything = f"read_parquet({path_literals(folder / file for file in names)}, filename = true, hive_partitioning = false)"
-    empty = ", ".join(f"cast(null as {table.by_name[name].duckdb_type}) as {identifier(name)}" for name in table.key)
-    if not names:
-        connection.execute(f"create or replace temp table superseded as select {empty}, '' as file where false")
-        return
-    # Only keys that came now, or that stood twice before, can stand twice now: the others need no second look.
-    new = [file for file in names if place[file][0] in fresh]
-    only = ""
-    if manifest.mode == "events" and len(new) < len(names):
-        candidates = [f"select {keys} from read_parquet({path_literals(folder / file for file in new)})"] if new else []
-        if manifest.superseded_file is not None:
-            candidates.append(f"select {keys} from read_parquet({path_literals([folder / manifest.superseded_file])})")
-        connection.execute(
-            f"create or replace temp table candidates as {' union all '.join(candidates) or f'select {empty} where false'}"
-        )
-        only = f"semi join candidates using ({keys})"
-    connection.execute(
-        f"create or replace temp table twice as select hash({keys}) as key_hash from {everything} as landed {only}"
-        " group by all having count(*) > 1"
-    )
-    connection.execute(
-        f"""
-        create or replace temp table superseded as
-        select {keys}, file
-        from (
-            select {keys}, file, row_number() over (partition by {keys} order by delivery desc) as newest
-            from {everything} as landed join landed_files using (filename)
-            where hash({keys}) in (select key_hash from twice)
-        ) as repeated
-        where newest > 1
-        """
-    )
-    connection.unregister("landed_files")
-
-
-def _write_superseded(
-    connection: duckdb.DuckDBPyConnection,
-    settings: Settings,
-    manifest: Manifest,
-    counts: Mapping[tuple[str, str], tuple[int, str]],
-) -> str | None:
-    """Write `superseded` for the readers of events; other tables are small enough to find the last row when read."""
-    if not counts or manifest.mode != "events":
-        return None
-    digest = blake2b(json.dumps(sorted([*place, *count] for place, count in counts.items())).encode(), digest_size=16)
-    name = f"superseded-{digest.hexdigest()}.parquet"
-    if name != manifest.superseded_file:
-        temporary = lake.temporary_folder(settings.lake, manifest.table)
-        connection.execute(f"copy superseded to {literal(temporary / name)} (format parquet, compression zstd)")
-        lake.keep([(temporary / name, lake.raw_folder(settings.lake, manifest.table) / name)])
-        shutil.rmtree(temporary)
-    return name
 
 
 def _changed_days(old: Manifest | None, new: Manifest) -> tuple[date, ...]:

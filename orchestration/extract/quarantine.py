@@ -89,9 +89,9 @@ def judged(table: RawTable, rows: RawRows, rates: Mapping[str, date], reporting_
         reporting_currency: needs no rate.
 
     Returns:
-        A select of `_file`, `_delivery`, `_position`, the contract's columns in its types, `_reasons` (list of texts, null
-        for a good row), `_raw` (JSON of the values as delivered, as text; null for a good row) and `_blanked` (whether a
-        blank text became null).
+        A select of `_file`, `_delivery`, `_position`, the contract's columns in its types, `_reasons` (list of texts,
+        null for a good row), `_raw` (JSON of the values as delivered, as text; null for a good row) and `_blanked`
+        (whether a blank text became null).
     """
     edges = "".join(
         f",\n        coalesce(regexp_matches({_text(column, rows)}, {literal(_EDGE)}), false) as e_{column.name}"
@@ -145,7 +145,8 @@ def _cleaned(column: Column, rows: RawRows) -> str:
     text = _text(column, rows)
     if column.kind in _TEXTUAL:
         edge = f"e_{column.name}"
-        return f"case when {text} = '' or ({edge} and regexp_full_match({text}, {literal(_BLANK)})) then null else {text} end"
+        blank = f"{text} = '' or ({edge} and regexp_full_match({text}, {literal(_BLANK)}))"
+        return f"case when {blank} then null else {text} end"
     if column.kind in ("timestamp", "date"):
         return _moment(column, raw, text, source_type)
     if column.kind == "boolean":
@@ -153,7 +154,8 @@ def _cleaned(column: Column, rows: RawRows) -> str:
             return raw
         said = f"lower(trim({text}))"
         return f"case when {said} in {_TRUE} then true when {said} in {_FALSE} then false end"
-    if column.kind == "number" and (source_type in _FLOATS or source_type in _INTEGERS or source_type.startswith("DECIMAL")):
+    numeric = source_type in (*_FLOATS, *_INTEGERS) or source_type.startswith("DECIMAL")
+    if column.kind == "number" and numeric:
         value = f"try_cast({raw} as double)"
         return f"case when isfinite({value}) then {value} end"
     if column.kind == "integer" and source_type in _INTEGERS:
@@ -225,7 +227,8 @@ def _table_faults(table: RawTable, rates: Mapping[str, date], reporting_currency
     cases = " ".join(f"when {literal(name)} then date '{valid_from.isoformat()}'" for name, valid_from in known.items())
     in_force = f"coalesce((case upper(c_currency) {cases} end) <= c_{table.currency_date}, false)"
     condition = f"c_currency is not null and c_{table.currency_date} is not null and not {in_force}"
-    reason = f"concat('currency: no rate for ', left(upper(c_currency), {_SHOWN_CURRENCY}), ' on {table.currency_date}')"
+    shown = f"left(upper(c_currency), {_SHOWN_CURRENCY})"
+    reason = f"concat('currency: no rate for ', {shown}, ' on {table.currency_date}')"
     return [(condition, reason)]
 
 

@@ -1,6 +1,7 @@
 """Publishing: write a generation, audit it, flip the link that readers follow (architecture, decision 7).
 
-Knows nothing of Dagster. Call `publish` and `rollback` under `orchestration.locking.writer_lock`.
+Knows nothing of Dagster. Call `publish` and `rollback` under `orchestration.locking.writer_lock`. The module
+`summary` is imported apart: it needs matplotlib.
 """
 
 import logging
@@ -12,7 +13,15 @@ from pathlib import Path
 import duckdb
 
 from orchestration.publish.audit import audit_database
-from orchestration.publish.build import Built, Mart, PublishRefused, RunState, build_generation, read_mart, read_run_state
+from orchestration.publish.build import (
+    Built,
+    Mart,
+    PublishRefused,
+    RunState,
+    build_generation,
+    read_mart,
+    read_run_state,
+)
 from orchestration.publish.generations import (
     DATABASE,
     FORMAT,
@@ -31,7 +40,6 @@ from orchestration.publish.generations import (
     start_building,
     verify,
 )
-from orchestration.publish.summary import RunSummary, summarize
 from orchestration.settings import Settings
 from orchestration.warehouse import attach_warehouse, connect, discard, first_line, has_log, scan
 
@@ -40,11 +48,9 @@ __all__ = [
     "PublishError",
     "PublishRefused",
     "PublishedGeneration",
-    "RunSummary",
     "current_generation",
     "publish",
     "rollback",
-    "summarize",
     "verify",
 ]
 
@@ -95,7 +101,7 @@ def publish(settings: Settings, run_id: str, published_at: datetime) -> Publishe
     if not settings.warehouse.exists():
         raise PublishRefused(f"{settings.warehouse}: no such file: run the transform first")
     if has_log(settings.warehouse):
-        raise PublishRefused(f"{settings.warehouse}: was not closed in order, a write-ahead log stands beside it: run again")
+        raise PublishRefused(f"{settings.warehouse}: not closed in order, a .wal stands beside it: run again")
     building = None
     try:
         with connect(settings) as connection:
@@ -137,8 +143,8 @@ def _require_passed(state: RunState, run_id: str) -> RunState:
         raise PublishRefused(f"the warehouse holds the result of run {state.run_id}: run it again")
     if state.status != PASSED:
         raise PublishRefused(
-            f"control.run_state says '{state.status}', not '{PASSED}': a blocking check failed or the transform did not end. "
-            "Mend what the checks report and run it again"
+            f"control.run_state says '{state.status}', not '{PASSED}': a blocking check failed, or the transform did "
+            "not end. Mend what the checks report and run it again"
         )
     return state
 

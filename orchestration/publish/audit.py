@@ -17,7 +17,9 @@ SCORE_TOLERANCE = 0.05 + 1e-6
 _STORAGE_NUMBER = 64
 
 
-def audit_database(settings: Settings, database: Path, mart: Mart, rows: dict[str, int], changed: Iterable[date]) -> None:
+def audit_database(
+    settings: Settings, database: Path, mart: Mart, rows: dict[str, int], changed: Iterable[date]
+) -> None:
     """Read the whole of a closed `health.duckdb` and compare it with the warehouse.
 
     Args:
@@ -101,5 +103,6 @@ def _check_points(connection: duckdb.DuckDBPyConnection, days: list[date]) -> No
     if wrong:
         account, day, score, expected = wrong[0]
         raise PublishRefused(
-            f"{METRIC_HISTORY}: the points of account '{account}' on {day} sum to {expected}, its health_score is {score}"
+            f"{METRIC_HISTORY}: the points of account '{account}' on {day} sum to {expected}, "
+            f"its health_score is {score}"
         )

@@ -1,12 +1,13 @@
 """Writing a generation: `health.duckdb` and the Parquet files, from the warehouse's schema `marts`.
 
-Days that the run did not touch are taken from the current generation: their Parquet files by hard link, their rows by copying its
-`health.duckdb`. That keeps a day's publishing as cheap after two years as after two weeks.
+Days that the run did not touch are taken from the current generation: their Parquet files by hard link, their rows by
+copying its `health.duckdb`. That keeps a day's publishing as cheap after two years as after two weeks.
 """
 
 import logging
 import os
 import shutil
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -93,7 +94,8 @@ def read_run_state(connection: duckdb.DuckDBPyConnection) -> RunState:
         PublishRefused: there is not exactly one.
     """
     try:
-        rows = connection.execute("select run_id, status, configuration_hash from warehouse.control.run_state").fetchall()
+        query = "select run_id, status, configuration_hash from warehouse.control.run_state"
+        rows = connection.execute(query).fetchall()
     except (duckdb.CatalogException, duckdb.BinderException) as error:
         raise PublishRefused("control.run_state is not in the warehouse: run the transform first") from error
     if len(rows) != 1:
@@ -177,17 +179,17 @@ def _kept_days(mart: Mart, base: Manifest | None) -> frozenset[date]:
 def _reusable(
     settings: Settings, mart: Mart, base: Manifest | None, kept: frozenset[date]
 ) -> tuple[dict[str, FileEntry], Path | None]:
-    """The Parquet files to link and the `health.duckdb` to start from: unchanged, of the same columns, and undamaged."""
+    """The Parquet files to link and the `health.duckdb` to start from: unchanged, of the same columns, undamaged."""
     if base is None or not kept:
         return {}, None
     same = [table for table in TABLES if table.part and base.columns.get(table.name) == mart.columns[table.name]]
-    base_days = {date.fromisoformat(day) for day in base.days}
-    names = [
-        name
-        for table in same
-        for name, days in _parts(table, mart.days).items()
-        if kept.issuperset(days) and days == _parts(table, base_days).get(name) and name in base.files
-    ]
+    base_days = [date.fromisoformat(day) for day in base.days]
+    names = []
+    for table in same:
+        base_parts = _parts(table, base_days)
+        for name, days in _parts(table, mart.days).items():
+            if kept.issuperset(days) and days == base_parts.get(name) and name in base.files:
+                names.append(name)
     # Beyond half of the days it is faster to write the file anew, and the result is better packed.
     histories = [table for table in TABLES if table.part]
     if same == histories and 2 * len(kept) >= len(mart.days) and DATABASE in base.files:
@@ -201,7 +203,7 @@ def _reusable(
     return entries, database
 
 
-def _parts(table: PublishedTable, days: "dict[date, str] | set[date]") -> dict[str, list[date]]:
+def _parts(table: PublishedTable, days: Iterable[date]) -> dict[str, list[date]]:
     """File name in the generation -> the days it holds, ascending."""
     parts: dict[str, list[date]] = {}
     for day in sorted(days):
@@ -247,7 +249,9 @@ def _write_table(
 
 
 def _choose(connection: duckdb.DuckDBPyConnection, days: list[date]) -> None:
-    connection.execute(f"create or replace temp table chosen_days as select unnest(cast(? as date[])) as {DATE_COLUMN}", [days])
+    connection.execute(
+        f"create or replace temp table chosen_days as select unnest(cast(? as date[])) as {DATE_COLUMN}", [days]
+    )
 
 
 def _copy_comments(connection: duckdb.DuckDBPyConnection) -> None:
@@ -255,7 +259,8 @@ def _copy_comments(connection: duckdb.DuckDBPyConnection) -> None:
     names = {table.name for table in TABLES}
     for name, comment in connection.execute(
         "select table_name, comment from duckdb_tables() where database_name = 'warehouse' and schema_name = $1 "
-        "union all select view_name, comment from duckdb_views() where database_name = 'warehouse' and schema_name = $1",
+        "union all "
+        "select view_name, comment from duckdb_views() where database_name = 'warehouse' and schema_name = $1",
         [SCHEMA],
     ).fetchall():
         if name in names and comment is not None:
@@ -311,5 +316,5 @@ def _select_list(columns: list[list[str]], without: str | None = None) -> str:
     return ", ".join(f"cast({quoted(name)} as {kind}) as {quoted(name)}" for name, kind in columns if name != without)
 
 
-def _scalar(connection: duckdb.DuckDBPyConnection, query: str, parameters: "list[date] | None" = None) -> int:
+def _scalar(connection: duckdb.DuckDBPyConnection, query: str, parameters: list[date] | None = None) -> int:
     return connection.execute(query, parameters).fetchall()[0][0]

@@ -49,7 +49,9 @@ def summarize(generation_path: Path) -> RunSummary:
     """
     database = generation_path / DATABASE
     with duckdb.connect(str(database), read_only=True, config=SAFE_OPTIONS | {"memory_limit": "512MB"}) as connection:
-        columns = connection.execute("select column_name from duckdb_columns() where table_name = ?", [HISTORY]).fetchall()
+        columns = connection.execute(
+            "select column_name from duckdb_columns() where table_name = ?", [HISTORY]
+        ).fetchall()
         tier = "tier" if ("tier",) in columns else "raw_tier"
         days = connection.execute(
             f"select {DATE_COLUMN}, {tier}, count(*) from {HISTORY} group by all order by {DATE_COLUMN}"

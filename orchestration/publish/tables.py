@@ -15,8 +15,8 @@ class PublishedTable:
     Attributes:
         name: in the warehouse's schema `marts`, in `health.duckdb` and as Parquet.
         order_by: columns in whose order a table without parts is written.
-        part: histories have one Parquet file per day or month of `as_of_date`; the files of days that a run did not touch are
-            shared with the generation before. None: one file, written anew.
+        part: histories have one Parquet file per day or month of `as_of_date`; the files of days that a run did not
+            touch are shared with the generation before. None: one file, written anew.
         is_limited: `health.duckdb` holds the last `pipeline.metric_history_days` days only; Parquet holds all.
     """
 

@@ -5,7 +5,7 @@
 -- The three tricks, used throughout:
 --   * a fact that counts from one day to another is a span; +x where it begins, -x where it ends and a running sum give
 --     the total of every day in one pass, however long the window (distinct users too: a user's visits joined into spans);
---   * accounts, users, features, scorecards and metrics are small integers once the raw rows are read;
+--   * accounts, scorecards and metrics are small integers, users and features hashes, once the raw rows are read;
 --   * the scorecard's parameters are joined once to the long table, and only metrics that use ranks are ranked.
 
 -- step: codes
@@ -54,7 +54,7 @@ with
 select
     account,
     day,
-    coalesce(sum(columns(daily.* exclude (account, day))) over running_days, 0) as '\0'
+    cast(coalesce(sum(columns(daily.* exclude (account, day))) over running_days, 0) as double) as '\0'
 from grid
 left join daily using (account, day)
 window running_days as (partition by account order by day rows unbounded preceding);
@@ -70,11 +70,7 @@ having count(*) > 1;
 
 -- step: clean events
 
-create table features as
-select cast(row_number() over (order by feature) as smallint) as feature_code, feature
-from (select distinct feature from delivered_events where feature is not null);
-
--- A user is known by account and hash: two of one account's users would have to share all 64 bits to be taken for one.
+-- Users and features are known by hash: two of one account's users would have to share all 64 bits to be taken for one.
 create table events as
 with
     once as (
@@ -91,12 +87,11 @@ with
 select
     account,
     hash(user_id) as user_hash,
-    feature_code,
+    case when feature is not null then hash(feature) end as feature_hash,
     cast(occurred_at as date) as day,
     cast(duration_seconds as decimal(18, 6)) as seconds
 from once
 inner join accounts using (account_id)
-left join features using (feature)
 where occurred_at < getvariable('last_day') + interval 1 day;
 
 -- step: user days
@@ -123,7 +118,7 @@ group by account, day;
 -- step: feature days
 
 create table feature_days as
-select distinct account, feature_code, day from events where feature_code is not null;
+select distinct account, feature_hash, day from events where feature_hash is not null;
 
 drop table events;
 
@@ -154,16 +149,15 @@ group by account, day;
 create table feature_spans as
 select
     account, day as from_day,
-    least(day + 90, lead(day) over (partition by account, feature_code order by day)) as to_day
+    least(day + 90, lead(day) over (partition by account, feature_hash order by day)) as to_day
 from feature_days;
 
 create table release_spans as
 select account, min(day) as from_day, any_value(released_on) + 90 as to_day
 from feature_days
-inner join features using (feature_code)
-inner join raw_feature_releases using (feature)
+inner join raw_feature_releases on hash(feature) = feature_hash
 where day >= released_on
-group by account, feature_code;
+group by account, feature_hash;
 
 create table usage_spans as
 select account, day as from_day, cast(null as date) as to_day, users_28, users_56 from user_changes
@@ -427,7 +421,9 @@ create table goals as
 select
     account, measured_on as day, value_delivered,
     lead(measured_on) over (partition by account, goal_id order by measured_on) as next_day,
-    case when target_value > 0 then greatest(0, least(2, actual_value / target_value)) end as attainment
+    case
+        when target_value > 0 and actual_value is not null then greatest(0, least(2, actual_value / target_value))
+    end as attainment
 from raw_account_goals
 inner join accounts using (account_id);
 
@@ -492,7 +488,7 @@ create table calendar as
 with
     days as (select distinct day from grid),
 
-    used_features as (select distinct feature_code, day from feature_days),
+    used_features as (select distinct feature_hash, day from feature_days),
 
     first_facts as (
         select
@@ -525,15 +521,19 @@ select
     day - (select max(account_days.day) from account_days where account_days.day <= days.day)
         > getvariable('late_after_days') as is_usage_late,
     (
-        select count(distinct feature_code) from used_features
+        select count(distinct feature_hash) from used_features
         where used_features.day between days.day - 89 and days.day
     ) as anyones_features,
     (select count(*) from raw_feature_releases where released_on between days.day - 89 and days.day) as releases
 from days, first_facts;
 
--- step: metric values
+-- step: scorecards
 
-create type state as enum ('measured', 'not_applicable', 'stale', 'missing', 'late');
+create macro measured() as cast(0 as tinyint);
+create macro not_applicable() as cast(1 as tinyint);
+create macro stale() as cast(2 as tinyint);
+create macro missing() as cast(3 as tinyint);
+create macro late() as cast(4 as tinyint);
 
 -- Row n of this table is element n of the lists below.
 create table metric_codes as
@@ -554,132 +554,6 @@ from (
         ] as keys
     ) as catalogue
 ) as numbered;
-
--- Value and state of every metric: lists of one element per metric. A state of null is measured, and a measured value of
--- null is missing. The usage values of an account that never did anything come out as 0 by themselves.
-create table metric_lists as
-with
-    facts as (
-        select
-            *,
-            users_28 + users_28_before - users_56 as kept_users,
-            case
-                when not has_usage then 'missing'
-                when is_usage_late then 'late'
-            end as no_usage,
-            case when last_active_on is null and tenure <= 30 then 'not_applicable' end as too_young,
-            case when not has_tickets then 'missing' end as no_tickets,
-            case when not has_touchpoints then 'missing' end as no_touchpoints,
-            coalesce(seats, 0) = 0 as is_without_seats
-        from population
-        inner join usage using (account, day)
-        inner join commercial using (account, day)
-        inner join support using (account, day)
-        inner join voice using (account, day)
-        inner join calendar using (day)
-        left join last_use using (account, day)
-        left join streaks using (account, day)
-        left join (select account, day, median as reply_hours from replies) using (account, day)
-        left join (select account, day, median as resolution_hours from resolutions) using (account, day)
-    )
-
-select
-    score,
-    [
-        cast(coalesce(no_usage, too_young) as state),
-        coalesce(no_usage, too_young),
-        coalesce(no_usage, case when is_without_seats then 'not_applicable' end, too_young),
-        coalesce(no_usage, case when users_28_before = 0 or tenure < 56 then 'not_applicable' end, too_young),
-        coalesce(no_usage, too_young),
-        coalesce(
-            no_usage,
-            case when not has_timed_usage or (events_28 > 0 and timed_events_28 = 0) then 'missing' end,
-            too_young
-        ),
-        coalesce(no_usage, case when anyones_features = 0 then 'missing' end, too_young),
-        coalesce(
-            no_usage,
-            case when not has_releases then 'missing' when releases = 0 then 'not_applicable' end,
-            too_young
-        ),
-        coalesce(no_usage, too_young),
-        coalesce(no_usage, case when users_28_before = 0 then 'not_applicable' end, too_young),
-        coalesce(no_usage, case when events_before = 0 or tenure < 112 then 'not_applicable' end, too_young),
-        coalesce(no_usage, too_young),
-        coalesce(no_usage, case when is_without_seats or tenure > 120 then 'not_applicable' end, too_young),
-
-        case when not has_invoices then 'missing' when due = 0 then 'not_applicable' end,
-        case when not has_invoices then 'missing' when coalesce(mrr, 0) = 0 then 'not_applicable' end,
-        case when not has_subscriptions then 'missing' when coalesce(mrr_before, 0) = 0 then 'not_applicable' end,
-        null,
-        null,
-        case when not has_outcomes then 'missing' end,
-
-        no_tickets,
-        no_tickets,
-        no_tickets,
-        coalesce(no_tickets, case when tickets_90 = 0 then 'not_applicable' end),
-        coalesce(no_tickets, case when reply_hours is null then 'not_applicable' end),
-        coalesce(no_tickets, case when resolution_hours is null then 'not_applicable' end),
-        case when csat_180 = 0 and csat_ever > 0 then 'stale' end,
-
-        case when nps_180 = 0 and nps_ever > 0 then 'stale' end,
-        case when rating_365 = 0 and rating_ever > 0 then 'stale' end,
-        no_touchpoints,
-        no_touchpoints,
-        no_touchpoints,
-        coalesce(no_touchpoints, case when outbound_90 = 0 then 'not_applicable' end),
-        case when not has_advocacy then 'missing' end,
-        case when pulse_90 = 0 and pulse_ever > 0 then 'stale' end,
-
-        case when goals_180 = 0 and goals_ever > 0 then 'stale' end,
-        case when delivered_365 = 0 then 'missing' when invoiced_365 = 0 then 'not_applicable' end
-    ] as states,
-    [
-        cast(days_28 as double),
-        users_28,
-        users_28 / nullif(seats, 0),
-        (users_28 - users_28_before) / nullif(users_28_before, 0),
-        case when users_28 = 0 then 0 else user_days_28 / 28 / users_28 end,
-        case when users_28 = 0 then 0 else cast(seconds_28 as double) / 60 / users_28 end,
-        features_90 / nullif(anyones_features, 0),
-        new_features_90 / nullif(releases, 0),
-        coalesce(day - last_active_on, tenure),
-        kept_users / nullif(users_28_before, 0),
-        (events_28 / 28) / nullif(events_before / 84, 0),
-        coalesce(streak, 0),
-        new_users_30 / nullif(seats, 0),
-
-        (unpaid * (day - date '2000-01-01') - unpaid_due_on + paid_days_late) / nullif(due, 0),
-        cast(overdue as double) / nullif(cast(mrr as double), 0),
-        cast(mrr - mrr_before as double) / nullif(cast(mrr_before as double), 0),
-        days_to_renewal,
-        days_since_renewal,
-        expansions_365,
-
-        critical_open,
-        escalations_90,
-        10 * tickets_28 / greatest(users_28, 1),
-        negative_90 / nullif(tickets_90, 0),
-        reply_hours,
-        resolution_hours,
-        cast(csat_sum as double) / nullif(csat_180, 0),
-
-        100 * nps_sum / nullif(nps_180, 0),
-        cast(rating_sum as double) / nullif(rating_365, 0),
-        two_way_90,
-        minutes_90,
-        cast(sentiment_sum as double) / nullif(sentiment_90, 0),
-        answered_90 / nullif(outbound_90, 0),
-        advocacy_365,
-        case when pulse_90 > 0 then pulse end,
-
-        cast(goals_sum as double) / nullif(goals_180, 0),
-        cast(delivered_sum as double) / nullif(cast(invoiced_365 as double), 0)
-    ] as "values"
-from facts;
-
--- step: scorecards
 
 create table versions as
 select
@@ -797,32 +671,155 @@ where
 
 -- step: metric rows
 
+-- Value and state of every metric: lists of one element per metric. No state is measured, and a measured value of
+-- null is missing. The usage values of an account that never did anything come out as 0 by themselves.
 create table metric_rows as
 with
+    facts as (
+        select
+            *,
+            users_28 + users_28_before - users_56 as kept_users,
+            case
+                when not has_usage then missing()
+                when is_usage_late then late()
+            end as no_usage,
+            case when last_active_on is null and tenure <= 30 then not_applicable() end as too_young,
+            case when not has_tickets then missing() end as no_tickets,
+            case when not has_touchpoints then missing() end as no_touchpoints,
+            coalesce(seats, 0) = 0 as is_without_seats
+        from population
+        inner join usage using (account, day)
+        inner join commercial using (account, day)
+        inner join support using (account, day)
+        inner join voice using (account, day)
+        inner join calendar using (day)
+        left join last_use using (account, day)
+        left join streaks using (account, day)
+        left join (select account, day, median as reply_hours from replies) using (account, day)
+        left join (select account, day, median as resolution_hours from resolutions) using (account, day)
+    ),
+
+    listed as (
+        select
+            score,
+            [
+                coalesce(no_usage, too_young),
+                coalesce(no_usage, too_young),
+                coalesce(no_usage, case when is_without_seats then not_applicable() end, too_young),
+                coalesce(no_usage, case when users_28_before = 0 or tenure < 56 then not_applicable() end, too_young),
+                coalesce(no_usage, too_young),
+                coalesce(
+                    no_usage,
+                    case when not has_timed_usage or (events_28 > 0 and timed_events_28 = 0) then missing() end,
+                    too_young
+                ),
+                coalesce(no_usage, case when anyones_features = 0 then missing() end, too_young),
+                coalesce(
+                    no_usage,
+                    case when not has_releases then missing() when releases = 0 then not_applicable() end,
+                    too_young
+                ),
+                coalesce(no_usage, too_young),
+                coalesce(no_usage, case when users_28_before = 0 then not_applicable() end, too_young),
+                coalesce(no_usage, case when events_before = 0 or tenure < 112 then not_applicable() end, too_young),
+                coalesce(no_usage, too_young),
+                coalesce(no_usage, case when is_without_seats or tenure > 120 then not_applicable() end, too_young),
+
+                case when not has_invoices then missing() when due = 0 then not_applicable() end,
+                case when not has_invoices then missing() when coalesce(mrr, 0) = 0 then not_applicable() end,
+                case when not has_subscriptions then missing() when coalesce(mrr_before, 0) = 0 then not_applicable() end,
+                null,
+                case when not has_subscriptions then missing() end,
+                case when not has_outcomes then missing() end,
+
+                no_tickets,
+                no_tickets,
+                no_tickets,
+                coalesce(no_tickets, case when tickets_90 = 0 then not_applicable() end),
+                coalesce(no_tickets, case when reply_hours is null then not_applicable() end),
+                coalesce(no_tickets, case when resolution_hours is null then not_applicable() end),
+                case when csat_180 = 0 and csat_ever > 0 then stale() end,
+
+                case when nps_180 = 0 and nps_ever > 0 then stale() end,
+                case when rating_365 = 0 and rating_ever > 0 then stale() end,
+                no_touchpoints,
+                no_touchpoints,
+                no_touchpoints,
+                coalesce(no_touchpoints, case when outbound_90 = 0 then not_applicable() end),
+                case when not has_advocacy then missing() end,
+                case when pulse_90 = 0 and pulse_ever > 0 then stale() end,
+
+                case when goals_180 = 0 and goals_ever > 0 then stale() end,
+                case when delivered_365 = 0 then missing() when invoiced_365 = 0 then not_applicable() end
+            ] as states,
+            [
+                days_28,
+                users_28,
+                users_28 / nullif(seats, 0),
+                (users_28 - users_28_before) / nullif(users_28_before, 0),
+                case when users_28 = 0 then 0 else user_days_28 / 28 / users_28 end,
+                case when users_28 = 0 then 0 else seconds_28 / 60 / users_28 end,
+                features_90 / nullif(anyones_features, 0),
+                new_features_90 / nullif(releases, 0),
+                coalesce(day - last_active_on, tenure),
+                kept_users / nullif(users_28_before, 0),
+                (events_28 / 28) / nullif(events_before / 84, 0),
+                coalesce(streak, 0),
+                new_users_30 / nullif(seats, 0),
+
+                (unpaid * (day - date '2000-01-01') - unpaid_due_on + paid_days_late) / nullif(due, 0),
+                overdue / nullif(cast(mrr as double), 0),
+                cast(mrr - mrr_before as double) / nullif(cast(mrr_before as double), 0),
+                days_to_renewal,
+                days_since_renewal,
+                expansions_365,
+
+                critical_open,
+                escalations_90,
+                10 * tickets_28 / greatest(users_28, 1),
+                negative_90 / nullif(tickets_90, 0),
+                reply_hours,
+                resolution_hours,
+                csat_sum / nullif(csat_180, 0),
+
+                100 * nps_sum / nullif(nps_180, 0),
+                rating_sum / nullif(rating_365, 0),
+                two_way_90,
+                minutes_90,
+                sentiment_sum / nullif(sentiment_90, 0),
+                answered_90 / nullif(outbound_90, 0),
+                advocacy_365,
+                case when pulse_90 > 0 then pulse end,
+
+                goals_sum / nullif(goals_180, 0),
+                delivered_sum / nullif(invoiced_365, 0)
+            ] as "values"
+        from facts
+    ),
+
     unnested as (
         select
             score,
             cast(unnest(generate_series(1, 36)) as tinyint) as metric_code,
             unnest("values") as value,
             unnest(states) as stated
-        from metric_lists
+        from listed
     )
 
 select
     score, metric_code, card,
     case when stated is null then value end as value,
-    coalesce(stated, case when value is null then 'missing' else 'measured' end) as state
+    coalesce(stated, case when value is null then missing() else measured() end) as state
 from unnested
 inner join scores using (score);
-
-drop table metric_lists;
 
 -- step: dimension totals
 
 -- Peers are compared among the measured values of one card, metric and day.
 create table dimension_totals as
 with
-    parametrized as (
+    -- Read twice, and cheaper to join twice than to write down.
+    parametrized as not materialized (
         select * from metric_rows
         inner join parameters using (card, metric_code)
     ),
@@ -831,7 +828,7 @@ with
         select
             parametrized.*,
             case
-                when state <> 'measured' then null
+                when state <> measured() then null
                 when method = 'bands' then coalesce(band_score, 0)
                 else greatest(0, least(100, 100 * (value - worst) / (best - worst)))
             end as normalized
@@ -842,14 +839,14 @@ with
                 and bands.metric_code = parametrized.metric_code
                 and value >= lower_bound
                 and value < upper_bound
-        where method in ('linear', 'bands') or state <> 'measured'
+        where method in ('linear', 'bands') or state <> measured()
     ),
 
     peers as (
         select parametrized.*, day
         from parametrized
         inner join (select score, day from scores) using (score)
-        where method in ('percentile', 'zscore') and state = 'measured'
+        where method in ('percentile', 'zscore') and state = measured()
     ),
 
     ranked as (
@@ -904,7 +901,7 @@ with
         select
             *,
             case
-                when state in ('measured', 'not_applicable') then normalized
+                when state in (measured(), not_applicable()) then normalized
                 when missing_policy = 'neutral' then 50
                 when missing_policy = 'worst' then 0
             end as counted
@@ -916,8 +913,8 @@ select
     any_value(dimension_weight) as dimension_weight,
     sum(case when counted is not null then weight end) as weight,
     sum(counted * weight) as weighted_score,
-    sum(case when state = 'measured' then share else 0 end) as measured_share,
-    sum(case when state <> 'not_applicable' then share else 0 end) as applicable_share
+    sum(case when state = measured() then share else 0 end) as measured_share,
+    sum(case when state <> not_applicable() then share else 0 end) as applicable_share
 from weighted
 group by score, dimension;
 
@@ -940,7 +937,7 @@ select score, min(max_score) as max_score
 from metric_rows
 inner join caps using (card, metric_code)
 where
-    state = 'measured'
+    state = measured()
     and case operator
         when '<' then value < threshold
         when '<=' then value <= threshold

@@ -68,7 +68,7 @@ def expected_tables(scores: Iterable[AccountScore]) -> dict[str, Table]:
             }
         for dimension in score.dimensions:
             tables["dimension_scores_history"][*key, dimension.dimension_key] = {
-                "score": dimension.score,
+                "dimension_score": dimension.score,
                 "nominal_weight": dimension.nominal_weight,
                 "effective_weight": dimension.effective_weight,
                 "points": dimension.points,

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import duckdb
 import pytest
 
-from orchestration.publish import PublishedGeneration, publish
+from orchestration.publish import PublishedGeneration, generations, publish
 from orchestration.settings import Settings, load_settings
 
 DAY_1 = date(2026, 1, 30)
@@ -61,29 +63,49 @@ def make_settings(folder: Path, **pipeline: int | float) -> Settings:
 
 
 def score_days(
-    settings: Settings, run_id: str, days: list[date], status: str = "passed", shift: float = 0.0, accounts: str = "a1 a2 a3"
+    settings: Settings,
+    run_id: str,
+    days: list[date],
+    status: str = "passed",
+    shift: float = 0.0,
+    accounts: str = "a1 a2 a3",
 ) -> None:
     """Do what a transform does: replace the days' rows. `shift` moves points and scores alike."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
+    if not settings.warehouse.exists():
+        settings.warehouse.write_bytes(_empty_warehouse())
     with duckdb.connect(str(settings.warehouse)) as connection:
-        if not connection.execute("select 1 from duckdb_schemas() where schema_name = 'control'").fetchall():
-            connection.execute(_SCHEMA)
+        connection.execute("begin")
         connection.execute("delete from control.run_state")
         connection.execute("insert into control.run_state values (?, ?, null, null, 'c0ffee', null)", [run_id, status])
         connection.execute("delete from control.as_of_days")
-        for day in days:
-            connection.execute("insert into control.as_of_days values (?)", [day])
-            for table in ("account_health_history", "dimension_scores_history", "metric_rows"):
-                connection.execute(f"delete from marts.{table} where as_of_date = ?", [day])
-            for account in accounts.split():
-                usage = USAGE_POINTS[account] + shift
-                connection.execute(
-                    "insert into marts.account_health_history values (?, ?, ?, ?, 0.8, ?)",
-                    [account, day, SCORES[account] + shift, TIERS[account], run_id],
-                )
-                connection.execute("insert into marts.dimension_scores_history values (?, ?, 'adoption', ?)", [account, day, usage])
-                connection.execute("insert into marts.metric_rows values (?, ?, 'active_days_28d', ?)", [account, day, usage])
-                connection.execute("insert into marts.metric_rows values (?, ?, 'days_late_180d', -5)", [account, day])
+        connection.execute("insert into control.as_of_days select unnest(cast(? as date[]))", [days])
+        for table in ("account_health_history", "dimension_scores_history", "metric_rows"):
+            connection.execute(f"delete from marts.{table} where as_of_date in (from control.as_of_days)")
+        for account in accounts.split():
+            known = {"account": account, "usage": USAGE_POINTS[account] + shift, "run_id": run_id}
+            known |= {"score": SCORES[account] + shift, "tier": TIERS[account]}
+            for table, columns in {
+                "account_health_history": "$account, as_of_date, $score, $tier, 0.8, $run_id",
+                "dimension_scores_history": "$account, as_of_date, 'adoption', $usage",
+                "metric_rows": "$account, as_of_date, 'active_days_28d', $usage",
+            }.items():
+                given = {key: value for key, value in known.items() if f"${key}" in columns}
+                connection.execute(f"insert into marts.{table} select {columns} from control.as_of_days", given)
+            connection.execute(
+                "insert into marts.metric_rows select ?, as_of_date, 'days_late_180d', -5 from control.as_of_days",
+                [account],
+            )
+        connection.execute("commit")
+
+
+@cache
+def _empty_warehouse() -> bytes:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "warehouse.duckdb"
+        with duckdb.connect(str(path)) as connection:
+            connection.execute(_SCHEMA)
+        return path.read_bytes()
 
 
 def change_warehouse(settings: Settings, statement: str) -> None:
@@ -109,3 +131,11 @@ def publish_days(settings: Settings) -> Callable[..., PublishedGeneration]:
         return publish(settings, run_id, PUBLISHED_AT)
 
     return run
+
+
+@pytest.fixture(autouse=True)
+def synced(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The paths forced to disk, in order; without waiting for the disk."""
+    paths: list[Path] = []
+    monkeypatch.setattr(generations, "sync", paths.append)
+    return paths

@@ -6,7 +6,7 @@ from orchestration.locking import writer_lock
 from orchestration.publish import DamagedGeneration, PublishError, current_generation, rollback
 from orchestration.publish.__main__ import main
 
-from .conftest import DAY_1, read_current
+from .conftest import DAY_1, days_from, read_current
 
 SCORE = "select max(health_score) from account_health_history"
 
@@ -23,18 +23,13 @@ def test_rollback_goes_to_what_was_current_before(settings, publish_days):
 
 
 def test_after_a_rollback_the_next_run_publishes_what_the_warehouse_holds(settings, publish_days):
-    from .conftest import days_from
-
     first, second, third = days_from(DAY_1, 3)
     publish_days("run-1", [first, second, third])
     publish_days("run-2", [first], shift=1.0)
     rollback(settings)
     publish_days("run-3", [third], shift=2.0)
-    assert read_current(settings, "select health_score from account_health_history where account_id = 'a1' order by as_of_date") == [
-        (66.0,),
-        (65.0,),
-        (67.0,),
-    ]
+    query = "select health_score from account_health_history where account_id = 'a1' order by as_of_date"
+    assert read_current(settings, query) == [(66.0,), (65.0,), (67.0,)]
 
 
 def test_to_a_given_generation(settings, publish_days):

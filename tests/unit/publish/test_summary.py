@@ -2,7 +2,8 @@
 
 import pytest
 
-from orchestration.publish import publish, summarize
+from orchestration.publish import publish
+from orchestration.publish.summary import summarize
 
 from .conftest import DAY_1, PUBLISHED_AT, change_warehouse, days_from, score_days
 

@@ -1,0 +1,56 @@
+"""The company that the tests of the whole pipeline work on: run once per test process, put back before each test."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.company import FIRST_DAY, LAST_DAY, NEXT_DAY, Company, Rows, found_company, read_mart
+
+
+@dataclass(frozen=True)
+class _Original:
+    """The company after its first run, over [FIRST_DAY, LAST_DAY]."""
+
+    company: Company
+    backup: Path
+    mart: dict[str, Rows]
+
+    def put_back(self) -> Company:
+        folder = self.company.folder
+        for entry in folder.iterdir():
+            if entry.name != "data":
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        self.company.forget()
+        shutil.copytree(self.backup, folder, symlinks=True, dirs_exist_ok=True)
+        return self.company
+
+
+@pytest.fixture(scope="session")
+def original(tmp_path_factory: pytest.TempPathFactory) -> _Original:
+    folder = tmp_path_factory.mktemp("company")
+    company = found_company(folder / "company")
+    company.run(FIRST_DAY, LAST_DAY, "first")
+    shutil.copytree(company.folder, folder / "backup", symlinks=True, ignore=shutil.ignore_patterns("dbt"))
+    return _Original(company, folder / "backup", read_mart(company.published))
+
+
+@pytest.fixture
+def company(original: _Original) -> Company:
+    """The company after its first run."""
+    return original.put_back()
+
+
+@pytest.fixture(scope="session")
+def first_mart(original: _Original) -> dict[str, Rows]:
+    """What the first run published."""
+    return original.mart
+
+
+@pytest.fixture(scope="session")
+def next_mart(original: _Original) -> dict[str, Rows]:
+    """What an undisturbed run of NEXT_DAY publishes after the first run. Ask for it before `company`."""
+    company = original.put_back()
+    company.run(NEXT_DAY, run_id="next")
+    return read_mart(company.published)

@@ -1,0 +1,70 @@
+"""`python -m tests.dagster_run RESULT RANGE [publish]`: what `python -m orchestration.run RANGE` does, and what Dagster has recorded of it.
+
+Writes to RESULT, as JSON: the exit code, the run's materializations and checks. With `publish`, it then materializes
+the published mart alone and notes how that ended. Definitions read the configuration when they are imported: so in a process of its own.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from orchestration import run
+
+
+def main(result_file: Path, days: str, publish_alone: bool) -> None:
+    sys.argv = ["orchestration.run", days]
+    exit_code = run.main()
+    import dagster as dg
+
+    from orchestration.definitions import defs
+
+    definitions = defs()
+    with dg.DagsterInstance.get() as instance:
+        [latest] = instance.get_run_records(limit=1)
+        found = {"exit_code": exit_code, "assets": assets(definitions)} | recorded(instance, latest.dagster_run.run_id)
+        if publish_alone:
+            start, _, end = days.partition("...")
+            alone = definitions.resolve_job_def(run.JOB).execute_in_process(
+                instance=instance,
+                raise_on_error=False,
+                asset_selection=[dg.AssetKey("published_mart")],
+                tags={"dagster/asset_partition_range_start": start, "dagster/asset_partition_range_end": end or start},
+            )
+            found["published_alone"] = alone.success
+    result_file.write_text(json.dumps(found), encoding="utf-8")
+
+
+def assets(definitions: Any) -> dict[str, dict[str, Any]]:
+    """What the UI says of every asset that the pipeline makes."""
+    return {
+        spec.key.to_user_string(): {
+            "group": spec.group_name,
+            "description": spec.description or "",
+            "owners": list(spec.owners),
+            "kinds": sorted(spec.kinds),
+        }
+        for spec in definitions.resolve_all_asset_specs()
+    }
+
+
+def recorded(instance: Any, run_id: str) -> dict[str, Any]:
+    materialized: dict[str, dict[str, Any]] = {}
+    checks: list[dict[str, Any]] = []
+    status = instance.get_run_by_id(run_id).status.value
+    for entry in instance.all_logs(run_id):
+        event = entry.dagster_event
+        if event is not None and event.event_type_value == "ASSET_MATERIALIZATION":
+            materialization = event.event_specific_data.materialization
+            metadata = {name: value.value for name, value in materialization.metadata.items()}
+            materialized[materialization.asset_key.to_user_string()] = {
+                name: value if isinstance(value, int | float | str | dict) else str(value) for name, value in metadata.items()
+            }
+        if event is not None and event.event_type_value == "ASSET_CHECK_EVALUATION":
+            check = event.event_specific_data
+            checks.append({"name": check.check_name, "asset": check.asset_key.to_user_string(), "passed": check.passed})
+    return {"status": status, "materialized": materialized, "checks": checks}
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3:] == ["publish"])

@@ -1,0 +1,167 @@
+"""The whole graph through Dagster, as `make run` runs it, and what a data engineer then sees in the UI."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestration.contract import TABLES
+from orchestration.locking import writer_lock
+from orchestration.settings import PROJECT_ROOT
+from orchestration.warehouse import connect
+from tests.company import FIRST_DAY, LAST_DAY, NEXT_DAY, Company, Rows, content, differences, read_mart
+
+NOT_DATA = ("dagster", "dbt", "tmp", "writer.lock", "writer.lock.json")
+RANGE = f"{FIRST_DAY}...{LAST_DAY}"
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a run through Dagster left: what it said, what Dagster recorded, and the data folder."""
+
+    company: Company
+    stdout: str
+    stderr: str
+    record: dict[str, Any]
+
+
+Run = Callable[..., Ran]
+
+
+@pytest.fixture(scope="module")
+def run_dagster(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    def run(company: Company, days: str, *options: str) -> Ran:
+        result = tmp_path_factory.mktemp("dagster") / "result.json"
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.dagster_run", str(result), days, *options],
+            cwd=PROJECT_ROOT,
+            env=environment(company),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert result.exists(), done.stderr
+        return Ran(company, done.stdout, done.stderr, json.loads(result.read_text()))
+
+    return run
+
+
+def environment(company: Company) -> dict[str, str]:
+    clean = {name: value for name, value in os.environ.items() if name != "DAGSTER_HOME"}
+    return clean | {"HEALTH_CONFIG": str(company.config_file)}
+
+
+def double_a_score(company: Company) -> None:
+    """Damage the working file: an account is scored twice on a day that the next run does not touch."""
+    with connect(company.settings, company.settings.warehouse) as warehouse:
+        warehouse.execute(
+            "insert into intermediate.int_scoring__account_scores "
+            "select * from intermediate.int_scoring__account_scores order by as_of_date, account_id limit 1"
+        )
+
+
+def test_a_range_through_dagster(company: Company, first_mart: dict[str, Rows], run_dagster: Run) -> None:
+    company.forget()
+    ran = run_dagster(company, RANGE)
+    assert ran.record["exit_code"] == 0, ran.stderr
+    assert ran.record["status"] == "SUCCESS"
+    assert not differences(first_mart, read_mart(company.published))
+    assert f"published: {company.published / 'current' / 'health.duckdb'}" in ran.stdout
+    check_materializations(ran, first_mart)
+    check_checks(ran)
+    check_assets(ran)
+
+
+def check_materializations(ran: Ran, mart: dict[str, Rows]) -> None:
+    """Every step has left metadata that a person reads."""
+    materialized = ran.record["materialized"]
+    for table in TABLES:
+        assert {"dagster/row_count", "delivered", "quarantined", "newest_fact"} <= materialized[f"raw/{table}"].keys()
+    assert materialized["raw/accounts"]["dagster/row_count"] == len(ran.company.read("accounts"))
+
+    published = materialized["published_mart"]
+    newest = [row for row in mart["account_health"]]
+    assert published["accounts_scored"] == len(newest)
+    assert published["as_of_range"] == f"{FIRST_DAY} to {LAST_DAY}"
+    assert published["generation"] == 1
+    assert 0 < published["mean_score"] < 100 and 0 < published["mean_coverage"] <= 1
+    counted = dict(re.findall(r"(\w+): \*\*(\d+)\*\*", published["tiers"]))
+    assert sum(map(int, counted.values())) == len(newest)
+    assert "data:image/png;base64,iVBOR" in published["tiers_over_time"]
+    assert "marts/account_health_history" in materialized
+
+
+def check_checks(ran: Ran) -> None:
+    """The dbt tests are asset checks, and all of them have been evaluated."""
+    checks = {check["name"]: check["passed"] for check in ran.record["checks"]}
+    expected = {path.stem for path in (PROJECT_ROOT / "dbt_project" / "tests").glob("assert_*.sql")}
+    assert len(expected) >= 5
+    assert expected <= checks.keys()
+    assert all(checks.values())
+
+
+def check_assets(ran: Ran) -> None:
+    """Three groups, and on every asset a description, an owner and a kind."""
+    made = {key: asset for key, asset in ran.record["assets"].items() if asset["group"] != "default"}
+    assert {asset["group"] for asset in made.values()} == {"extract", "transform", "publish"}
+    assert {f"raw/{table}" for table in TABLES} == {key for key, asset in made.items() if asset["group"] == "extract"}
+    assert [key for key, asset in made.items() if asset["group"] == "publish"] == ["published_mart"]
+    lacking = {key: asset for key, asset in ran.record["assets"].items() if not (asset["owners"] and asset["kinds"])}
+    assert not lacking
+    assert not [key for key, asset in ran.record["assets"].items() if not asset["description"].strip()]
+
+
+def test_a_failing_check_stops_the_run_before_publishing(
+    company: Company, first_mart: dict[str, Rows], run_dagster: Run
+) -> None:
+    double_a_score(company)
+    before = content(company.published)
+    ran = run_dagster(company, str(NEXT_DAY), "publish")
+    assert ran.record["exit_code"] == 1
+    assert ran.record["status"] == "FAILURE"
+    assert "published_mart" not in ran.record["materialized"]
+    assert {check["name"] for check in ran.record["checks"] if not check["passed"]} == {"assert_one_row_per_account_and_day"}
+    assert "assert_one_row_per_account_and_day" in ran.stderr
+    assert "what was published before stays as it was" in ran.stderr
+    # The gate stands in the publishing code, not only in Dagster's graph.
+    assert ran.record["published_alone"] is False
+    assert content(company.published) == before
+    assert not differences(first_mart, read_mart(company.published))
+
+
+def test_a_second_writer_is_refused_in_one_line(company: Company) -> None:
+    text = company.config_file.read_text()
+    company.config_file.write_text(text.replace("threads = 1\n", "threads = 1\nlock_timeout_seconds = 0.5\n"))
+    before = content(company.settings.data_dir, NOT_DATA)
+    with writer_lock(company.settings, "a backfill by hand"):
+        refused = subprocess.run(
+            [sys.executable, "-m", "orchestration.run", str(NEXT_DAY)],
+            cwd=PROJECT_ROOT,
+            env=environment(company),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert refused.returncode == 2
+    assert f"'a backfill by hand' (process {os.getpid()}," in refused.stderr
+    assert refused.stderr.count("\n") == 1
+    assert content(company.settings.data_dir, NOT_DATA) == before
+
+
+def test_dg_accepts_the_definitions(company: Company) -> None:
+    checked = subprocess.run(
+        [str(Path(sys.executable).with_name("dg")), "check", "defs"],
+        cwd=PROJECT_ROOT,
+        env=environment(company),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr

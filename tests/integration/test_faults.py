@@ -1,0 +1,255 @@
+"""What the product must survive: readers keep a complete mart, the next run converges, and the message says what to do."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from orchestration import run
+from orchestration.locking import WriterBusy
+from orchestration.publish import PublishRefused, current_generation, publish, verify
+from orchestration.settings import PROJECT_ROOT
+from orchestration.warehouse import connect
+from tests.company import NEXT_DAY, Company, Rows, content, differences, read_mart
+from tests.pipeline import PUBLISHED_AT, DbtFailed
+
+# What a refused run may touch below the data folder: the lock, and what Dagster and dbt keep for themselves.
+NOT_DATA = ("dagster", "dbt", "tmp", "writer.lock", "writer.lock.json")
+
+
+def disturbed_run(company: Company, step: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tests.disturbed_run", str(company.config_file), str(NEXT_DAY), step],
+        cwd=PROJECT_ROOT,
+        env={**os.environ, **environment},
+        # A process that died leaves no child behind that holds the pipe's end.
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE if step == "never" else subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+        check=False,
+    )
+
+
+@contextmanager
+def another_process(code: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """A Python process that has printed `ready` and goes on when it reads a line."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *arguments],
+        cwd=PROJECT_ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("step", ["land", "dbt", "orphan", "flip", "prune"])
+def test_a_killed_run_leaves_the_mart_whole_and_the_next_run_converges(
+    next_mart: dict[str, Rows], first_mart: dict[str, Rows], company: Company, step: str
+) -> None:
+    killed = disturbed_run(company, step)
+    assert killed.returncode == -signal.SIGKILL
+
+    number = current_generation(company.settings)
+    assert number == (2 if step == "prune" else 1)
+    verify(company.settings, number)
+    assert not differences(next_mart if step == "prune" else first_mart, read_mart(company.published))
+
+    started = time.monotonic()
+    company.run(NEXT_DAY, run_id="after the kill")
+    assert not differences(next_mart, read_mart(company.published))
+    if step != "orphan":
+        assert time.monotonic() - started < company.settings.pipeline.lock_timeout_seconds
+    names = {path.name for path in (company.published / "generations").iterdir()}
+    assert all(name.isdigit() for name in names)
+    assert not [path for path in company.settings.lake.rglob("*") if ".tmp" in path.name]
+
+
+HOLD_LOCK = """
+import sys
+from orchestration.locking import writer_lock
+from orchestration.settings import load_settings
+with writer_lock(load_settings(sys.argv[1]), "daily_health 2026-03-10"):
+    print("ready", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_a_second_writer_waits_and_is_refused(company: Company) -> None:
+    text = company.config_file.read_text()
+    company.config_file.write_text(text.replace("threads = 1\n", "threads = 1\nlock_timeout_seconds = 0.5\n"))
+    before = content(company.settings.data_dir, NOT_DATA)
+    with another_process(HOLD_LOCK, str(company.config_file)) as holder:
+        started = time.monotonic()
+        with pytest.raises(WriterBusy) as busy:
+            company.run(NEXT_DAY)
+        assert 0.5 <= time.monotonic() - started < 10
+        assert f"'daily_health 2026-03-10' (process {holder.pid}," in str(busy.value)
+        assert "\n" not in str(busy.value)
+    assert content(company.settings.data_dir, NOT_DATA) == before
+
+
+KEEP_MART_OPEN = """
+import sys
+import duckdb
+mart = duckdb.connect(sys.argv[1], read_only=True)
+days = "select count(distinct as_of_date), max(as_of_date) from account_health_history"
+first = mart.execute(days).fetchall()
+print("ready", flush=True)
+sys.stdin.readline()
+assert mart.execute(days).fetchall() == first
+with duckdb.connect(sys.argv[1], read_only=True) as reconnected:
+    [(count, newest)] = reconnected.execute(days).fetchall()
+print(first[0][0], first[0][1], count, newest, flush=True)
+"""
+
+
+def test_a_reader_keeps_its_generation_and_a_reconnect_sees_the_new_one(company: Company) -> None:
+    mart = company.published / "current" / "health.duckdb"
+    with another_process(KEEP_MART_OPEN, str(mart)) as reader:
+        company.run(NEXT_DAY)
+        said, _ = reader.communicate("\n")
+    assert said == "3 2026-03-09 4 2026-03-10\n"
+
+
+def test_a_failing_blocking_check_publishes_nothing(
+    next_mart: dict[str, Rows], first_mart: dict[str, Rows], company: Company
+) -> None:
+    double_a_score(company)
+    before = content(company.published)
+    with pytest.raises(DbtFailed, match="assert_one_row_per_account_and_day"):
+        company.run(NEXT_DAY, run_id="failed")
+    with pytest.raises(PublishRefused, match="not 'passed'"):
+        publish(company.settings, "failed", PUBLISHED_AT)
+    assert content(company.published) == before
+    assert not differences(first_mart, read_mart(company.published))
+
+    # The working file is a cache: without it, everything comes back from the lake.
+    company.settings.warehouse.unlink()
+    company.run(NEXT_DAY, run_id="mended")
+    assert not differences(next_mart, read_mart(company.published))
+
+
+def double_a_score(company: Company) -> None:
+    """Damage the working file: an account is scored twice on a day that the next run does not touch."""
+    with connect(company.settings, company.settings.warehouse) as warehouse:
+        warehouse.execute(
+            "insert into intermediate.int_scoring__account_scores "
+            "select * from intermediate.int_scoring__account_scores order by as_of_date, account_id limit 1"
+        )
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Pacific/Kiritimati"])
+def test_the_zone_of_the_host_changes_nothing(next_mart: dict[str, Rows], company: Company, zone: str) -> None:
+    ran = disturbed_run(company, "never", TZ=zone)
+    assert ran.returncode == 0, ran.stderr
+    assert not differences(next_mart, read_mart(company.published))
+
+
+# -- a wrong configuration: refused in one message, before anything is written
+
+CONFIG = """\
+[pipeline]
+start_date = 2026-01-01
+end_date = 2026-01-31
+seeds_dir = "seeds"
+
+[sources.accounts]
+connector = "files"
+path = "accounts.csv"
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a right configuration, which `orchestration.run` uses."""
+    shutil.copytree(PROJECT_ROOT / "seeds", tmp_path / "seeds")
+    (tmp_path / "accounts.csv").write_text("account_id,account_name,created_at\na1,One,2025-01-01\n")
+    (tmp_path / "health.toml").write_text(CONFIG)
+    monkeypatch.setenv("HEALTH_CONFIG", str(tmp_path / "health.toml"))
+    return tmp_path
+
+
+def replace_once(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+WRONG = {
+    "unknown metric": (
+        "seeds/scorecard_metrics.csv", "license_utilization_28d", "licence_utilization_28d",
+        ("scorecard_metrics.csv line 2", "'licence_utilization_28d'", "license_utilization_28d"),
+    ),
+    "weight is no number": (
+        "seeds/scorecard_metrics.csv", "license_utilization_28d,3,", "license_utilization_28d,NaN,",
+        ("scorecard_metrics.csv line 2", "weight", "NaN"),
+    ),
+    "doubled key": (
+        "seeds/scorecard_dimensions.csv", "onboarding,commercial,15", "onboarding,adoption,15",
+        ("scorecard_dimensions.csv line 3", "adoption"),
+    ),
+    "no lowest tier": (
+        "seeds/tiers.csv", "onboarding,poor,red,0,0", "onboarding,poor,red,5,0",
+        ("tiers.csv", "min_score"),
+    ),
+    "wrong path": ("health.toml", "accounts.csv", "acounts.csv", ("sources.accounts", "acounts.csv")),
+    "unknown key": ("health.toml", "end_date", "last_date", ("health.toml", "pipeline.last_date", "unknown key")),
+    "unknown table": ("health.toml", "[sources.accounts]", "[sources.account]", ("health.toml", "'account'", "accounts")),
+    "unknown connector": ("health.toml", '"files"', '"excel"', ("health.toml", "sources.accounts", "unknown connector excel", "'files'")),
+    "renamed column": (
+        "accounts.csv", "created_at", "created", ("accounts.csv", "created_at", "account_id, account_name, created"),
+    ),
+    "no toml": ("health.toml", "[pipeline]", "[pipeline", ("health.toml", "no valid TOML")),
+}
+
+
+@pytest.mark.parametrize("fault", WRONG)
+def test_a_wrong_configuration_is_refused_before_anything_is_written(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], fault: str
+) -> None:
+    name, old, new, said = WRONG[fault]
+    replace_once(project / name, old, new)
+    before = content(project)
+    monkeypatch.setattr(sys, "argv", ["run"])
+    assert run.main() == 2
+    message = capsys.readouterr().err
+    assert all(part in message for part in said), message
+    assert message.count("\n") == 1, message
+    assert "Traceback" not in message
+    assert content(project) == before
+
+
+def test_a_refused_run_ends_with_an_error_code(project: Path) -> None:
+    replace_once(project / "health.toml", "accounts.csv", "nowhere.csv")
+    refused = subprocess.run(
+        [sys.executable, "-m", "orchestration.run", "2026-01-05"], cwd=PROJECT_ROOT, capture_output=True, text=True, check=False
+    )
+    assert refused.returncode == 2
+    assert refused.stdout == ""
+    assert refused.stderr.count("\n") == 1 and "nowhere.csv" in refused.stderr
+
+
+@pytest.mark.parametrize("days", ["2025-12-31", "2026-01-05...2026-02-01", "2026-01-05...2026-01-04", "yesterday"])
+def test_days_that_are_not_configured_are_refused(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], days: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["run", days])
+    before = content(project)
+    assert run.main() == 2
+    message = capsys.readouterr().err
+    assert message.startswith(f"{days}: ") and "2026-01-01...2026-01-31" in message and message.count("\n") == 1
+    assert content(project) == before

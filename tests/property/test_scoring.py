@@ -1,0 +1,339 @@
+"""What must hold for any scorecard and any values: the compiled SQL of the scoring models over generated ones.
+
+dbt compiles the models once, for the company that all tests of the whole pipeline share; each example replays them in a
+database in memory that bears the warehouse's name. Every variant of an example is a scorecard and a day of its own, so that one
+replay compares them.
+"""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from orchestration.warehouse import SAFE_OPTIONS, connect
+from tests.company import Company
+
+# In the order in which each needs the ones before it.
+MODELS = (
+    "scorecards", "scorecard_metrics", "metric_bands", "tiers", "peer_scores", "metric_scores", "dimension_scores", "account_scores",
+    "metric_points",
+)
+DIMENSIONS = ("adoption", "commercial", "support")
+METRICS = {f"m{number}": DIMENSIONS[number % 3] for number in range(9)}
+LOWER_IS_BETTER = {"m1", "m5", "m6"}
+METRIC_CODES = {metric: code for code, metric in enumerate(METRICS, 1)}
+STATES = {"measured": 1, "not_applicable": 2, "stale": 3, "missing": 4, "late": 5}
+FIRST_DAY = date(2026, 1, 1)
+EXAMPLES = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@dataclass(frozen=True)
+class CardMetric:
+    """How a scorecard treats a metric; `bands` are (lower bound, score), the better the higher."""
+
+    weight: float
+    method: str
+    worst: float
+    best: float
+    policy: str
+    bands: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A scorecard and the values of its accounts: (account, metric) -> (state, value)."""
+
+    dimensions: dict[str, float]
+    metrics: dict[str, CardMetric]
+    values: dict[tuple[str, str], tuple[str, float | None]]
+
+
+@dataclass(frozen=True)
+class Score:
+    """What the models made of an account of a variant; metrics: key -> (nominal weight, effective weight, points, score)."""
+
+    health_score: float
+    uncapped_score: float
+    exact_score: float
+    coverage: float
+    raw_tier: str
+    metrics: dict[str, tuple[float, float, float, float | None]]
+
+
+class Models:
+    """The compiled SQL of the scoring models, and the tables that it reads, empty."""
+
+    def __init__(self, company: Company) -> None:
+        folder = company.settings.dbt_target / "compiled" / "customer_health" / "models" / "intermediate" / "scoring"
+        self.sql = {name: (folder / f"int_scoring__{name}.sql").read_text() for name in MODELS}
+        self.connection = duckdb.connect(config=SAFE_OPTIONS | {"threads": 2, "memory_limit": "512MB"})
+        self.connection.execute("attach ':memory:' as warehouse")
+        with connect(company.settings, company.settings.warehouse, read_only=True) as warehouse:
+            described = warehouse.execute(
+                "select table_schema, table_name, column_name, data_type from information_schema.columns "
+                "where table_schema in ('seeds', 'control') "
+                "or table_name in ('int_scoring__metric_values', 'int_scoring__account_scorecards') order by all"
+            ).fetchall()
+        self.columns: dict[str, list[str]] = {}
+        types: dict[str, list[str]] = {}
+        for schema, table, column, kind in described:
+            self.columns.setdefault(f"{schema}.{table}", []).append(column)
+            types.setdefault(f"{schema}.{table}", []).append(f"{column} {kind}")
+        for schema in ("seeds", "control", "intermediate"):
+            self.connection.execute(f"create schema warehouse.{schema}")
+        for table, definitions in types.items():
+            self.connection.execute(f"create table warehouse.{table} ({', '.join(definitions)})")
+
+    def replay(self, variants: Sequence[Variant], shuffled: random.Random | None = None) -> list[dict[str, Score]]:
+        """Score the variants; for each the scores by account. `shuffled` gives the tables' rows another order."""
+        rows = _rows(variants)
+        for table in self.columns:
+            self.connection.execute(f"delete from warehouse.{table}")
+            content = rows.get(table.partition(".")[2], [])
+            if shuffled:
+                shuffled.shuffle(content)
+            if content:
+                columns = list(content[0])
+                marks = ", ".join("?" * len(columns))
+                self.connection.execute(
+                    f"insert into warehouse.{table} ({', '.join(columns)}) values " + ", ".join([f"({marks})"] * len(content)),
+                    [value for row in content for value in row.values()],
+                )
+        for name in MODELS:
+            self.connection.execute(f"create or replace table warehouse.intermediate.int_scoring__{name} as {self.sql[name]}")
+        return self._scores(len(variants))
+
+    def _scores(self, variants: int) -> list[dict[str, Score]]:
+        prefix = "from warehouse.intermediate.int_scoring__"
+        found: list[dict[str, Score]] = [{} for _ in range(variants)]
+        for account, day, *score in self.connection.execute(
+            f"select account_id, as_of_date, health_score, uncapped_score, exact_score, coverage, raw_tier {prefix}account_scores"
+        ).fetchall():
+            found[(day - FIRST_DAY).days][account] = Score(*score, {})
+        keys = {code: metric for metric, code in METRIC_CODES.items()}
+        for account, day, code, *metric in self.connection.execute(
+            "select account_id, as_of_date, metric_code, nominal_weight, effective_weight, points, normalized_score "
+            f"{prefix}metric_points"
+        ).fetchall():
+            found[(day - FIRST_DAY).days][account].metrics[keys[code]] = tuple(metric)
+        return found
+
+
+def _rows(variants: Sequence[Variant]) -> dict[str, list[dict[str, Any]]]:
+    """The rows of every table that the models read."""
+    rows: dict[str, list[dict[str, Any]]] = {
+        "config_versions": [{"config_version": "v", "valid_from": date(2000, 1, 1), "status": "active"}],
+        "run": [{"run_code": 1, "run_id": "r", "configuration_hash": "h", "reporting_currency": "USD"}],
+        "metrics": [
+            {"metric_key": metric, "dimension_key": dimension, "higher_is_better": metric not in LOWER_IS_BETTER}
+            for metric, dimension in METRICS.items()
+        ],
+        "codes": [{"kind": "metric", "code": code, "key": metric} for metric, code in METRIC_CODES.items()]
+        + [{"kind": "dimension", "code": code, "key": key} for code, key in enumerate((*DIMENSIONS, "cap"), 1)],
+    }
+    for number, variant in enumerate(variants):
+        day = FIRST_DAY + timedelta(days=number)
+        card = {"config_version": "v", "scorecard_key": f"card{number}"}
+        scored = {"as_of_date": day, "scorecard_code": number}
+        of_variant = {
+            "codes": [{"kind": "scorecard", "code": number, "key": f"v/card{number}"}],
+            "as_of_days": [{"as_of_date": day, "day": number}],
+            "scorecards": [card | {"priority": number, "segment": "*", "stage": "*"}],
+            "scorecard_dimensions": [card | {"dimension_key": key, "weight": weight} for key, weight in variant.dimensions.items()],
+            "scorecard_metrics": [
+                card
+                | {"metric_key": key, "weight": metric.weight, "method": metric.method, "worst": metric.worst, "best": metric.best}
+                | {"missing_policy": metric.policy}
+                for key, metric in variant.metrics.items()
+            ],
+            "metric_bands": [
+                card | {"metric_key": key, "lower_bound": bound, "score": score}
+                for key, metric in variant.metrics.items()
+                if metric.method == "bands"
+                for bound, score in metric.bands
+            ],
+            "int_scoring__account_scorecards": [
+                scored | {"account_id": account, "day": number, "tenure": 400, "stage": "mature"}
+                for account in sorted({account for account, _ in variant.values})
+            ],
+            "int_scoring__metric_values": [
+                scored | {"account_id": account, "metric_code": METRIC_CODES[metric], "value": value, "state": STATES[state]}
+                for (account, metric), (state, value) in variant.values.items()
+            ],
+        }
+        for table, content in of_variant.items():
+            rows.setdefault(table, []).extend(content)
+    return rows
+
+
+# -- generated scorecards and values
+
+AMOUNTS = st.one_of(
+    st.integers(-20, 20).map(float), st.floats(-1000, 1000, allow_nan=False, allow_subnormal=False).map(lambda x: round(x, 6))
+)
+WEIGHTS = st.one_of(st.sampled_from((0.85, 1.0, 1.25, 3.0)), st.floats(0.001, 1000).map(lambda x: round(x, 3)))
+STATE_NAMES = st.sampled_from(("measured",) * 6 + ("not_applicable", "stale", "missing", "late"))
+
+
+@st.composite
+def card_metrics(draw: st.DrawFn, methods: Sequence[str]) -> CardMetric:
+    worst, best = draw(st.lists(AMOUNTS, min_size=2, max_size=2, unique=True))
+    bounds = sorted(draw(st.lists(AMOUNTS, min_size=1, max_size=3, unique=True)))
+    scores = sorted(draw(st.lists(st.floats(0, 100).map(lambda x: round(x, 2)), min_size=len(bounds), max_size=len(bounds))))
+    return CardMetric(
+        weight=draw(st.one_of(WEIGHTS, st.just(0.0))),
+        method=draw(st.sampled_from(methods)),
+        worst=worst,
+        best=best,
+        policy=draw(st.sampled_from(("exclude", "neutral", "worst"))),
+        # The lowest band takes every value, as the validation of the seeds asks for.
+        bands=tuple(zip([-1e6, *bounds[1:]], scores, strict=True)),
+    )
+
+
+@st.composite
+def variants(draw: st.DrawFn, methods: Sequence[str] = ("linear", "bands", "percentile", "zscore")) -> Variant:
+    keys = draw(st.lists(st.sampled_from(sorted(METRICS)), min_size=1, max_size=7, unique=True))
+    metrics = {key: draw(card_metrics(methods)) for key in keys}
+    # Each card weighs something: the validation refuses others.
+    if not any(metric.weight for metric in metrics.values()):
+        metrics[keys[0]] = replace(metrics[keys[0]], weight=1.0)
+    dimensions = {dimension: draw(st.one_of(WEIGHTS, st.just(0.0))) for dimension in sorted({METRICS[key] for key in keys})}
+    weighed = next(key for key, metric in metrics.items() if metric.weight)
+    dimensions[METRICS[weighed]] = dimensions[METRICS[weighed]] or 1.0
+    values = {}
+    for account in range(draw(st.integers(1, 4))):
+        for key in keys:
+            state = draw(STATE_NAMES)
+            values[f"a{account}", key] = (state, draw(AMOUNTS) if state == "measured" else None)
+    return Variant(dimensions, metrics, values)
+
+
+def nominal_weight(variant: Variant, key: str) -> Fraction:
+    """W_dim / sum(W) x w_m / sum(w of its dimension), section 5 of the specification."""
+    dimension = METRICS[key]
+    peers = sum(Fraction(metric.weight) for other, metric in variant.metrics.items() if METRICS[other] == dimension)
+    if peers == 0:
+        return Fraction(0)
+    total = sum(Fraction(weight) for weight in variant.dimensions.values())
+    return Fraction(variant.dimensions[dimension]) / total * Fraction(variant.metrics[key].weight) / peers
+
+
+def changed(variant: Variant, place: tuple[str, str], state: str, value: float | None = None) -> Variant:
+    return replace(variant, values=variant.values | {place: (state, value)})
+
+
+@pytest.fixture(scope="module")
+def models(original: Any) -> Models:
+    return Models(original.put_back())
+
+
+@EXAMPLES
+@given(variant=variants())
+def test_scores_are_bounded_and_explained_by_their_points(models: Models, variant: Variant) -> None:
+    [scores] = models.replay([variant])
+    assert scores.keys() == {account for account, _ in variant.values}
+    for score in scores.values():
+        assert 0 <= score.health_score <= 100
+        assert score.health_score == round(score.health_score, 1)
+        assert abs(50 + sum(points for _, _, points, _ in score.metrics.values()) - score.exact_score) <= 1e-9
+        assert score.exact_score == score.uncapped_score
+        weights = sum(effective for _, effective, _, _ in score.metrics.values())
+        counts = any(
+            normalized is not None and variant.metrics[key].weight > 0 and variant.dimensions[METRICS[key]] > 0
+            for key, (_, _, _, normalized) in score.metrics.items()
+        )
+        assert abs(weights - (1 if counts else 0)) <= 1e-9
+        if not counts:
+            assert score.health_score == 50
+        assert all(normalized is None or 0 <= normalized <= 100 for _, _, _, normalized in score.metrics.values())
+
+
+@EXAMPLES
+@given(variant=variants())
+def test_coverage_is_the_measured_share_of_what_applies(models: Models, variant: Variant) -> None:
+    [scores] = models.replay([variant])
+    for account, score in scores.items():
+        states = {key: variant.values[account, key][0] for key in variant.metrics}
+        measured = sum(nominal_weight(variant, key) for key, state in states.items() if state == "measured")
+        applies = sum(nominal_weight(variant, key) for key, state in states.items() if state != "not_applicable")
+        expected = measured / applies if applies else Fraction(0)
+        assert 0 <= score.coverage <= 1
+        assert abs(score.coverage - expected) <= 1e-9
+        if abs(expected - Fraction(1, 2)) > Fraction(1, 10**9):
+            assert (score.raw_tier == "unknown") == (expected < Fraction(1, 2))
+
+
+@EXAMPLES
+@given(variant=variants(), data=st.data())
+def test_a_metric_that_goes_missing_takes_its_weight_from_the_coverage(
+    models: Models, variant: Variant, data: st.DataObject
+) -> None:
+    place = data.draw(st.sampled_from(sorted(variant.values)))
+    account, key = place
+    cases = [
+        changed(variant, place, "measured", data.draw(AMOUNTS)),
+        changed(variant, place, data.draw(st.sampled_from(("missing", "stale", "late")))),
+        changed(variant, place, "not_applicable"),
+    ]
+    measured, missing, not_applicable = (scores[account] for scores in models.replay(cases))
+    weight = nominal_weight(variant, key)
+    if weight > Fraction(1, 10**6):
+        assert missing.coverage < measured.coverage
+    else:
+        assert missing.coverage <= measured.coverage + 1e-9
+    # Out of the denominator, not only out of the numerator.
+    assert not_applicable.coverage >= missing.coverage - 1e-9
+    assert not_applicable.metrics[key][1:] == (0, 0, None)
+
+
+@EXAMPLES
+@given(variant=variants(methods=("linear", "bands")), data=st.data())
+def test_a_better_value_never_lowers_the_score(models: Models, variant: Variant, data: st.DataObject) -> None:
+    place = data.draw(st.sampled_from(sorted(variant.values)))
+    account, key = place
+    metric = variant.metrics[key]
+    worse, better = sorted(data.draw(st.lists(AMOUNTS, min_size=2, max_size=2)))
+    if metric.method == "linear" and metric.best < metric.worst:
+        worse, better = better, worse
+    before, after = models.replay([changed(variant, place, "measured", worse), changed(variant, place, "measured", better)])
+    assert after[account].uncapped_score >= before[account].uncapped_score - 1e-9
+    assert after[account].health_score >= before[account].health_score
+    others = before.keys() - {account}
+    assert {name: before[name].health_score for name in others} == {name: after[name].health_score for name in others}
+
+
+@EXAMPLES
+@given(variant=variants(), data=st.data())
+def test_doubled_weights_change_nothing(models: Models, variant: Variant, data: st.DataObject) -> None:
+    dimension = data.draw(st.sampled_from(sorted(variant.dimensions)))
+    all_dimensions = replace(variant, dimensions={key: 2 * weight for key, weight in variant.dimensions.items()})
+    all_metrics = replace(
+        variant,
+        metrics={
+            key: replace(metric, weight=2 * metric.weight) if METRICS[key] == dimension else metric
+            for key, metric in variant.metrics.items()
+        },
+    )
+    as_is, *doubled = models.replay([variant, all_dimensions, all_metrics])
+    for scores in doubled:
+        for account, score in scores.items():
+            assert abs(score.uncapped_score - as_is[account].uncapped_score) <= 1e-9
+            assert (score.health_score, score.raw_tier) == (as_is[account].health_score, as_is[account].raw_tier)
+            for key, (_, effective, points, _) in score.metrics.items():
+                assert abs(effective - as_is[account].metrics[key][1]) <= 1e-12
+                assert abs(points - as_is[account].metrics[key][2]) <= 1e-9
+
+
+@EXAMPLES
+@given(variant=variants(), seed=st.integers(0, 1000))
+def test_the_order_of_rows_changes_not_one_bit(models: Models, variant: Variant, seed: int) -> None:
+    assert models.replay([variant]) == models.replay([variant], random.Random(seed))

@@ -1,0 +1,150 @@
+"""Columns go by name, paths are only paths, and the preflight names every fault before anything is written."""
+
+from datetime import date
+
+import pytest
+
+from orchestration.contract import TABLES
+from orchestration.extract import SourceError, lake_select, preflight_sources
+from orchestration.settings import SettingsError
+
+
+def test_reordered_renamed_and_extra_columns(world):
+    world.write("t.csv", "released_on,extra,Name of it,feature\n2026-01-01,x,chat,wrong\n")
+    world.source("feature_releases", 'path = "t.csv"\ncolumns = { feature = "Name of it" }')
+    world.land("feature_releases")
+    assert world.rows("feature_releases") == [("chat", date(2026, 1, 1))]
+
+
+def test_files_of_one_glob_may_order_their_columns_differently(world):
+    world.write("t1.csv", "feature,released_on\na,2026-01-01\n")
+    world.write("t2.csv", "released_on,feature\n2026-01-02,b\n")
+    world.write_parquet("t3.parquet", "select date '2026-01-03' as released_on, 'c' as feature")
+    world.write_parquet("t4.parquet", "select 'd' as feature, '2026-01-04' as released_on")
+    world.write("t5.jsonl", '{"released_on": "2026-01-05", "feature": "e"}\n')
+    world.source("feature_releases", 'path = "t*"')
+    world.land("feature_releases")
+    assert world.rows("feature_releases") == [(name, date(2026, 1, day)) for day, name in enumerate("abcde", start=1)]
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.parquet"])
+def test_a_missing_required_column_is_named_beside_those_found(world, name):
+    world.write("t.csv", "feature,released\nchat,2026-01-01\n")
+    world.write_parquet("t.parquet", "select 'chat' as feature, 1 as released")
+    world.source("feature_releases", f'path = "{name}"')
+    with pytest.raises(SourceError) as raised:
+        world.land("feature_releases")
+    assert f"{name}: column released_on of feature_releases is missing" in str(raised.value)
+    assert "found are feature, released." in str(raised.value)
+
+
+def test_a_mapped_column_that_is_not_there_is_an_error_even_if_optional(world):
+    world.write("accounts.csv", "account_id,account_name,created_at\na1,A,2026-01-01\n")
+    world.source("accounts", 'path = "accounts.csv"\ncolumns = { segment = "tier" }')
+    with pytest.raises(SourceError, match="column tier of accounts is missing"):
+        world.land("accounts")
+
+
+def test_a_doubled_column_is_an_error(world):
+    world.write("t.csv", "feature,released_on,feature\na,2026-01-01,b\n")
+    world.source("feature_releases", 'path = "t.csv"')
+    with pytest.raises(SourceError, match="column feature stands twice"):
+        world.land("feature_releases")
+
+
+def test_absent_optional_columns_are_null(world):
+    world.land("accounts")
+    assert world.rows("accounts", "account_id, segment, csm") == [("a1", None, None)]
+
+
+@pytest.mark.parametrize("connector", ["path", "query"])
+def test_folders_and_files_with_any_character(world, tmp_path, connector):
+    odd = type(world)(tmp_path / "it's [a], 'b' * \"c\"")
+    odd.write("x y;--/o'ne[1].csv", "feature,released_on\na,2026-01-01\n")
+    odd.source(
+        "feature_releases",
+        'path = "x y;--/o\'ne[1].csv"' if connector == "path"
+        else "query = '''select * from read_csv('x y;--/o*.csv', all_varchar = true) -- all\n;'''",
+    )
+    preflight_sources(odd.settings)
+    odd.land("feature_releases")
+    assert odd.rows("feature_releases", "feature") == [("a",)]
+
+
+def test_a_query_maps_its_columns_by_name(world):
+    world.write("raw/t.csv", "n,d\nchat,05.01.2026\nbad,\n")
+    world.source(
+        "feature_releases",
+        "query = \"select strptime(d, '%d.%m.%Y') as released_on, n as name"
+        " from read_csv('raw/t.csv', all_varchar = true)\"\n"
+        'columns = { feature = "name" }\nmax_bad_share = 0.5',
+    )
+    landed = world.land("feature_releases")
+    assert world.rows("feature_releases") == [("chat", date(2026, 1, 5))]
+    assert landed.quarantined == {"released_on: missing": 1}
+    assert world.quarantine("feature_releases") == [("query", 2, "released_on: missing")]
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("select 1 as feature", "column released_on of feature_releases is missing"),
+        ("select 1; select 2", "give one select statement"),
+        ("create table x as select 1", "give one select statement"),
+        ("select * from 'nowhere.csv'", "nowhere.csv"),
+        ("selekt", "syntax error"),
+    ],
+)
+def test_queries_that_cannot_serve(world, query, message):
+    world.source("feature_releases", f'query = "{query}"')
+    with pytest.raises(SettingsError, match=message):
+        preflight_sources(world.settings)
+    with pytest.raises(SourceError, match=message):
+        world.land("feature_releases")
+
+
+def test_the_preflight_lists_all_faults_and_writes_nothing(world):
+    world.write("t.csv", "feature,released\n")
+    world.source("feature_releases", 'path = "t.csv"')
+    world.source("tickets", 'path = "tickets/*.csv"')
+    world.source("usage_events", 'path = "events/{day}.parquet"')
+    world.source("invoices", 'path = "health.toml"')
+    world.source("csm_pulses", 'query = "selekt"')
+    with pytest.raises(SettingsError) as raised:
+        preflight_sources(world.settings)
+    faults = str(raised.value).splitlines()
+    assert len(faults) == 5
+    assert all("health.toml: " in fault for fault in faults)
+    assert any("sources.tickets.path: no file matches tickets/*.csv" in fault for fault in faults)
+    assert any("health.toml is of no known format" in fault for fault in faults)
+    assert not (world.root / "data").exists()
+
+
+def test_the_preflight_accepts_good_sources(world):
+    world.write("events/2026-01-01.parquet", b"never opened")
+    world.source("usage_events", 'path = "events/{day}.parquet"')
+    preflight_sources(world.settings)
+
+
+def test_unconfigured_tables_land_as_typed_empty_ones(world):
+    landed = world.land("invoices")
+    assert (landed.mode, landed.delivered, landed.newest_fact) == ("snapshot", 0, None)
+    described = world.query(f"describe {lake_select(world.settings.lake, TABLES['invoices'])}")
+    assert [row[0:2] for row in described] == [
+        ("invoice_id", "VARCHAR"), ("account_id", "VARCHAR"), ("issued_on", "DATE"), ("due_on", "DATE"),
+        ("paid_on", "DATE"), ("amount", "DOUBLE"), ("currency", "VARCHAR"), ("voided_on", "DATE"),
+    ]
+    assert world.files("invoices") == ["raw/invoices/_manifest.json", "raw/invoices/empty.parquet"]
+
+
+def test_a_table_that_never_landed_is_a_typed_empty_select(world):
+    described = world.query(f"describe {lake_select(world.settings.lake, TABLES['feature_releases'])}")
+    assert [row[0:2] for row in described] == [("feature", "VARCHAR"), ("released_on", "DATE")]
+
+
+def test_a_query_that_gives_the_same_rows_changes_nothing(world):
+    world.source("feature_releases", "query = \"select 'chat' as feature, date '2026-01-05' as released_on\"")
+    world.land("feature_releases")
+    manifest = world.manifest_bytes("feature_releases")
+    world.land("feature_releases")
+    assert world.manifest_bytes("feature_releases") == manifest

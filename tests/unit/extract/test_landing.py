@@ -1,0 +1,407 @@
+"""Landing modes: what a run takes, what it replaces, what stays, and what a crash leaves."""
+
+import json
+import os
+from datetime import date, datetime
+
+import pytest
+
+from orchestration.contract import TABLES
+from orchestration.extract import LakeError, SourceError, event_day_fingerprints, lake_select, landing_stats
+from orchestration.extract import lake as lake_module
+
+JAN = [date(2026, 1, day) for day in range(1, 32)]
+IDS = "event_id"
+
+
+def day(number: int) -> date:
+    return JAN[number - 1]
+
+
+def ids(world) -> list[str]:
+    return [row[0] for row in world.rows("usage_events", IDS)]
+
+
+def test_a_snapshot_replaces_the_table(world):
+    world.write("t.csv", "feature,released_on\na,2026-01-01\nb,2026-01-02\n")
+    world.source("feature_releases", 'path = "t.csv"')
+    assert world.land("feature_releases").newest_fact == datetime(2026, 1, 2)
+    world.write("t.csv", "feature,released_on\na,2026-01-05\n")
+    world.land("feature_releases")
+    assert world.rows("feature_releases") == [("a", date(2026, 1, 5))]
+    world.write("t.csv", "feature,released_on\n")
+    world.land("feature_releases")
+    assert world.rows("feature_releases") == []
+    assert len([file for file in world.files("feature_releases") if file.endswith(".parquet")]) == 1
+
+
+def test_the_last_row_of_a_key_wins_by_file_name_then_position(world):
+    world.write("t2.csv", "feature,released_on\na,2026-01-02\nb,2026-01-05\n")
+    world.write("t1.csv", "feature,released_on\na,2026-01-09\nb,2026-01-08\nc,2026-01-03\nc,2026-01-01\n")
+    world.source("feature_releases", 'path = "t*.csv"')
+    landed = world.land("feature_releases")
+    assert world.rows("feature_releases") == [("a", day(2)), ("b", day(5)), ("c", day(1))]
+    assert (landed.delivered, landed.loaded, landed.duplicates) == (6, 3, 3)
+
+
+def test_a_quarantined_row_replaces_nothing(world):
+    world.write("t.csv", "feature,released_on\na,2026-01-02\na,never\n")
+    world.source("feature_releases", 'path = "t.csv"\nmax_bad_share = 1.0')
+    landed = world.land("feature_releases")
+    assert world.rows("feature_releases") == [("a", day(2))]
+    assert (landed.duplicates, landed.quarantined) == (0, {"released_on: no date": 1})
+
+
+def test_a_key_of_two_columns(world):
+    world.write(
+        "t.csv",
+        "subscription_id,account_id,started_on,seats\n"
+        "s,a1,2026-01-01,1\ns,a1,2026-01-02,2\ns,a1,2026-01-01,3\n",
+    )
+    world.source("subscriptions", 'path = "t.csv"')
+    assert world.land("subscriptions").duplicates == 1
+    assert world.rows("subscriptions", "started_on, seats") == [(day(1), 3), (day(2), 2)]
+
+
+@pytest.mark.parametrize("table", ["feature_releases", "usage_events"])
+def test_an_identical_rerun_changes_nothing(world, table):
+    world.write("f.csv", "feature,released_on\na,2026-01-01\nb,never\n")
+    world.source("feature_releases", 'path = "f.csv"\nmax_bad_share = 1.0')
+    world.write("e.csv", "event_id,account_id,user_id,occurred_at\ne1,a1,u1,2026-01-01\ne2,a1,u1,2026-01-02\n")
+    world.source("usage_events", 'path = "e.csv"')
+    first = world.land(table)
+    manifest, files = world.manifest_bytes(table), world.files(table)
+    inode = os.stat(world.settings.lake / "raw" / table / "_manifest.json").st_ino
+    again = world.land(table)
+    assert (world.manifest_bytes(table), world.files(table)) == (manifest, files)
+    assert os.stat(world.settings.lake / "raw" / table / "_manifest.json").st_ino == inode
+    assert (again.delivered, again.loaded, again.quarantined) == (first.delivered, first.loaded, first.quarantined)
+    assert again.changed_days == ()
+
+
+def test_the_same_rows_in_another_order_change_no_data_file(world):
+    world.source("usage_events", 'path = "e.csv"')
+    rows = ["e1,a1,u1,2026-01-01", "e2,a1,u1,2026-01-02", "e3,a1,u2,2026-01-02"]
+    world.write("e.csv", "\n".join(["event_id,account_id,user_id,occurred_at", *rows]))
+    world.land("usage_events")
+    files = world.files("usage_events")
+    world.write("e.csv", "\n".join(["event_id,account_id,user_id,occurred_at", *reversed(rows)]))
+    assert world.land("usage_events").changed_days == ()
+    assert world.files("usage_events") == files
+
+
+def test_a_source_without_days_is_synchronised_by_event_day(world):
+    world.source("usage_events", 'path = "e.csv"')
+    header = "event_id,account_id,user_id,occurred_at\n"
+    world.write("e.csv", header + "e1,a1,u1,2026-01-01\ne2,a1,u1,2026-01-02T23:59:59\ne3,a1,u1,2026-01-03\n")
+    first = world.land("usage_events", day(1), day(3))
+    assert (first.changed_days, first.late_days) == ((day(1), day(2), day(3)), ())
+    kept = [file for file in world.files("usage_events") if "event_day=2026-01-02" in file]
+    world.write("e.csv", header + "e1,a1,u1,2026-01-01T10:00\ne2,a1,u1,2026-01-02T23:59:59\ne5,a1,u1,2026-01-05\n")
+    second = world.land("usage_events", day(5))
+    assert second.changed_days == (day(1), day(3), day(5))
+    # The run's first day is the 5th and the lookback 1 day: the 1st and the 3rd are older than the 4th.
+    assert second.late_days == (day(1), day(3))
+    assert ids(world) == ["e1", "e2", "e5"]
+    assert [file for file in world.files("usage_events") if "event_day=2026-01-02" in file] == kept
+    assert list(event_day_fingerprints(world.settings.lake)) == [day(1), day(2), day(5)]
+
+
+def test_first_run_takes_every_delivery_up_to_its_last_day(events, delivery):
+    for number in range(1, 7):
+        delivery(events, f"2026-01-0{number}", f"e{number},2026-01-0{number}")
+    landed = events.land("usage_events", day(4), day(5))
+    assert ids(events) == ["e1", "e2", "e3", "e4", "e5"]
+    assert (landed.mode, landed.delivered, landed.late_days) == ("events", 5, ())
+
+
+def test_only_wanted_deliveries_are_opened(events, delivery):
+    for number in range(1, 5):
+        delivery(events, f"2026-01-0{number}", f"e{number},2026-01-0{number}")
+    events.land("usage_events", day(4))
+    for number in (1, 2, 5):
+        delivery(events, f"2026-01-0{number}").write_bytes(b"\xff\xfe no csv")
+    # Wanted are the 3rd (lookback) and the 4th; the 1st and 2nd have landed, the 5th lies ahead.
+    assert events.land("usage_events", day(4)).delivered == 2
+    assert ids(events) == ["e1", "e2", "e3", "e4"]
+
+
+def test_an_early_delivery_that_never_landed_is_caught_up(events, delivery):
+    delivery(events, "2026-01-05", "e5,2026-01-05")
+    events.land("usage_events", day(5))
+    delivery(events, "2026-01-01", "e1,2026-01-01")
+    delivery(events, "2026-01-09", "e9,2026-01-09")
+    landed = events.land("usage_events", day(9))
+    assert ids(events) == ["e1", "e5", "e9"]
+    assert landed.changed_days == (day(1), day(9))
+    assert landed.late_days == (day(1),)
+
+
+def test_late_events_join_their_own_day(events, delivery):
+    delivery(events, "2026-01-01", "e1,2026-01-01")
+    events.land("usage_events", day(1))
+    delivery(events, "2026-01-02", "e2,2026-01-02", "late,2026-01-01T23:00")
+    landed = events.land("usage_events", day(2))
+    assert landed.changed_days == (day(1), day(2))
+    assert landed.late_days == ()
+    select = lake_select(events.settings.lake, TABLES["usage_events"], {day(1)})
+    assert events.query(f"select event_id from ({select}) order by all") == [("e1",), ("late",)]
+
+
+def test_a_delivery_brought_again_replaces_exactly_what_it_brought(events, delivery):
+    delivery(events, "2026-01-01", "e1,2026-01-01")
+    delivery(events, "2026-01-02", "e2,2026-01-02", "late,2026-01-01")
+    events.land("usage_events", day(2))
+    delivery(events, "2026-01-02", "e3,2026-01-02")
+    events.land("usage_events", day(2))
+    assert ids(events) == ["e1", "e3"]
+
+
+@pytest.mark.parametrize("how", ["no rows", "no file"])
+def test_a_day_that_becomes_empty_leaves_no_rows(events, delivery, how):
+    delivery(events, "2026-01-01", "e1,2026-01-01")
+    path = delivery(events, "2026-01-02", "e2,2026-01-02")
+    events.land("usage_events", day(2))
+    if how == "no file":
+        path.unlink()
+    else:
+        delivery(events, "2026-01-02")
+    assert events.land("usage_events", day(2)).changed_days == (day(2),)
+    assert ids(events) == ["e1"]
+
+
+def test_an_old_delivery_whose_file_is_gone_stays(events, delivery):
+    path = delivery(events, "2026-01-01", "e1,2026-01-01")
+    delivery(events, "2026-01-05", "e5,2026-01-05")
+    events.land("usage_events", day(5))
+    path.unlink()
+    events.land("usage_events", day(5))
+    assert ids(events) == ["e1", "e5"]
+
+
+def test_the_last_delivery_of_a_key_wins_across_event_days(events, delivery):
+    delivery(events, "2026-01-01", "x,2026-01-01", "e1,2026-01-01")
+    delivery(events, "2026-01-02", "x,2026-01-02")
+    landed = events.land("usage_events", day(2))
+    assert events.rows("usage_events", "event_id, occurred_at") == [
+        ("e1", datetime(2026, 1, 1)),
+        ("x", datetime(2026, 1, 2)),
+    ]
+    assert (landed.delivered, landed.loaded, landed.duplicates) == (3, 2, 1)
+    assert landing_stats(events.settings.lake)[0].loaded == 2
+
+
+def test_a_key_that_moves_changes_both_days(events, delivery):
+    delivery(events, "2026-01-01", "x,2026-01-01", "e1,2026-01-01")
+    events.land("usage_events", day(1))
+    delivery(events, "2026-01-05", "x,2026-01-05")
+    landed = events.land("usage_events", day(5))
+    assert landed.changed_days == (day(1), day(5))
+    assert landed.late_days == (day(1),)
+
+
+def test_a_key_comes_back_when_the_later_delivery_drops_it(events, delivery):
+    delivery(events, "2026-01-01", "x,2026-01-01")
+    delivery(events, "2026-01-02", "x,2026-01-02")
+    events.land("usage_events", day(2))
+    before = event_day_fingerprints(events.settings.lake)
+    delivery(events, "2026-01-02", "y,2026-01-02")
+    events.land("usage_events", day(2))
+    assert events.rows("usage_events", "event_id, occurred_at") == [
+        ("x", datetime(2026, 1, 1)),
+        ("y", datetime(2026, 1, 2)),
+    ]
+    after = event_day_fingerprints(events.settings.lake)
+    assert before[day(1)] != after[day(1)]
+    assert not any("superseded" in file for file in events.files("usage_events"))
+
+
+def test_an_older_delivery_brought_again_loses_against_a_later_one(events, delivery):
+    delivery(events, "2026-01-01", "e1,2026-01-01")
+    delivery(events, "2026-01-02", "x,2026-01-02")
+    delivery(events, "2026-01-03", "x,2026-01-03T12:00")
+    events.land("usage_events", day(3))
+    delivery(events, "2026-01-02", "x,2026-01-02T05:00")
+    events.land("usage_events", day(2))
+    assert events.rows("usage_events", "event_id, occurred_at")[-1] == ("x", datetime(2026, 1, 3, 12))
+
+
+def test_several_files_and_folders_for_one_delivery_day(events):
+    header = "event_id,account_id,user_id,occurred_at\n"
+    events.source("usage_events", 'path = "in/{day}/*-{day}.csv"')
+    events.write("in/2026-01-01/b-2026-01-01.csv", header + "x,a1,last,2026-01-01\n")
+    events.write("in/2026-01-01/a-2026-01-01.csv", header + "x,a1,first,2026-01-01\ny,a1,u,2026-01-01\n")
+    landed = events.land("usage_events", day(1))
+    assert events.rows("usage_events", "event_id, user_id") == [("x", "last"), ("y", "u")]
+    assert landed.duplicates == 1
+
+
+PARQUET = (
+    "select * from (values {rows}) as t(event_id, account_id, user_id, feature, occurred_at, duration_seconds)"
+)
+GOOD = (
+    "('{0}1', 'a1', 'u1', 'f', timestamp '{1} 10:00', 1.0::double),"
+    " ('{0}2', 'a1', 'u1', null, timestamp '{1} 11:00', null)"
+)
+
+
+BOTH = ["a1", "a2", "b1", "b2"]
+
+
+@pytest.mark.parametrize(
+    ("third", "expected", "bad", "duplicates"),
+    [
+        (None, BOTH, {}, 0),
+        ("'b1', 'a1', 'u9', null, timestamp '2026-01-02 12:00', null", BOTH, {}, 1),
+        ("'b3', 'a1', 'u9', ' ', timestamp '2026-01-02 12:00', null", [*BOTH, "b3"], {}, 0),
+        ("'b3', 'a1', 'u9', null, timestamp '2026-01-01 12:00', null", [*BOTH, "b3"], {}, 0),
+        ("'b3', ' ', 'u9', null, timestamp '2026-01-02 12:00', null", BOTH, {"account_id: missing": 1}, 0),
+        ("'b3', 'a1', 'u9', '', timestamp '2026-01-02', 'nan'", BOTH, {"duration_seconds: no number": 1}, 0),
+    ],
+)
+def test_parquet_events_whether_taken_as_they_are_or_not(events, third, expected, bad, duplicates):
+    events.source("usage_events", 'path = "events/{day}.parquet"\nmax_bad_share = 1.0')
+    source = events.write_parquet("events/2026-01-01.parquet", PARQUET.format(rows=GOOD.format("a", "2026-01-01")))
+    rows = GOOD.format("b", "2026-01-02") + (f", ({third})" if third else "")
+    events.write_parquet("events/2026-01-02.parquet", PARQUET.format(rows=rows))
+    landed = events.land("usage_events", day(2))
+    assert ids(events) == expected
+    assert (landed.quarantined, landed.duplicates) == (bad, duplicates)
+    assert {row[0] for row in events.rows("usage_events", "feature")} == {"f", None}
+    copied = [file for file in events.files("usage_events") if "event_day=2026-01-01/2026-01-01" in file]
+    assert (events.settings.lake / copied[0]).read_bytes() == source.read_bytes()
+
+
+def test_parquet_events_with_swapped_names_are_not_taken_as_they_are(events):
+    swapped = 'columns = { account_id = "user_id", user_id = "account_id" }'
+    events.source("usage_events", f'path = "{{day}}.parquet"\n{swapped}')
+    events.write_parquet("2026-01-01.parquet", PARQUET.format(rows=GOOD.format("a", "2026-01-01")))
+    events.land("usage_events", day(1))
+    assert events.rows("usage_events", "account_id, user_id") == [("u1", "a1"), ("u1", "a1")]
+
+
+def test_damaged_parquet_events_are_refused_by_name(events):
+    events.source("usage_events", 'path = "{day}.parquet"')
+    path = events.write_parquet("2026-01-01.parquet", PARQUET.format(rows=GOOD.format("a", "2026-01-01")))
+    content = bytearray(path.read_bytes())
+    content[4:40] = b"\xff" * 36
+    path.write_bytes(content)
+    with pytest.raises(SourceError, match=r"2026-01-01\.parquet: cannot be read"):
+        events.land("usage_events", day(1))
+
+
+def test_tables_by_delivery_day_keep_the_last_row_of_a_key(world):
+    header = "ticket_id,account_id,opened_at,priority\n"
+    world.source("tickets", 'path = "tickets/{day}.csv"')
+    world.write("tickets/2026-01-01.csv", header + "t1,a1,2026-01-01,low\nt2,a1,2026-01-01,low\n")
+    world.write("tickets/2026-01-02.csv", header + "t1,a1,2026-01-01,high\nt3,a1,2026-01-02,low\n")
+    landed = world.land("tickets", day(2))
+    assert world.rows("tickets", "ticket_id, priority") == [("t1", "high"), ("t2", "low"), ("t3", "low")]
+    assert (landed.mode, landed.delivered, landed.loaded, landed.duplicates) == ("changes", 4, 3, 1)
+    assert (landed.changed_days, landed.newest_fact) == ((), datetime(2026, 1, 2))
+    world.write("tickets/2026-01-02.csv", header + "t3,a1,2026-01-02,low\n")
+    assert world.land("tickets", day(2)).duplicates == 0
+    assert world.rows("tickets", "ticket_id, priority") == [("t1", "low"), ("t2", "low"), ("t3", "low")]
+    world.write("tickets/2026-01-03.csv", header + "t2,a1,2026-01-01,critical\n")
+    world.land("tickets", day(3))
+    assert world.rows("tickets", "ticket_id, priority")[1] == ("t2", "critical")
+    stats = landing_stats(world.settings.lake)[0]
+    assert (stats.delivered, stats.loaded, stats.duplicates) == (4, 3, 1)
+
+
+def test_a_source_that_changes_its_mode_starts_anew(events, delivery):
+    delivery(events, "2026-01-01", "e1,2026-01-01")
+    events.land("usage_events", day(1))
+    events.write("all.csv", "event_id,account_id,user_id,occurred_at\ne7,a1,u1,2026-01-07\n")
+    events.source("usage_events", 'path = "all.csv"')
+    landed = events.land("usage_events", day(7))
+    assert ids(events) == ["e7"]
+    assert landed.late_days == ()
+    assert len([file for file in events.files("usage_events") if file.endswith(".parquet")]) == 1
+
+
+class Killed(BaseException):
+    """As good as `kill -9`: nothing of the landing runs after it."""
+
+
+@pytest.mark.parametrize("moment", ["before the rename", "between rename and manifest", "within the manifest"])
+def test_a_kill_leaves_the_old_data_and_the_next_landing_converges(events, delivery, monkeypatch, moment):
+    delivery(events, "2026-01-01", "e1,2026-01-01")
+    events.land("usage_events", day(1))
+    before = events.manifest_bytes("usage_events")
+    delivery(events, "2026-01-02", "e2,2026-01-02", "bad,never")
+
+    def kill(*_):
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        if moment == "before the rename":
+            patched.setattr(lake_module, "keep", kill)
+        elif moment == "between rename and manifest":
+            patched.setattr(lake_module, "write_manifest", kill)
+        else:
+            patched.setattr(lake_module.json, "dump", lambda content, stream, **_: (stream.write("{"), kill()))
+        sweeps = iter([lake_module.sweep])
+        patched.setattr(lake_module, "sweep", lambda *args: next(sweeps, lambda *_: None)(*args))
+        with pytest.raises(Killed):
+            events.land("usage_events", day(2))
+    assert events.manifest_bytes("usage_events") == before
+    assert ids(events) == ["e1"]
+    leftovers = set(events.files("usage_events"))
+    events.land("usage_events", day(2))
+    assert ids(events) == ["e1", "e2"]
+    assert not any(".tmp" in file for file in events.files("usage_events"))
+    assert leftovers - {"raw/usage_events/_manifest.json"}
+    converged = events.manifest_bytes("usage_events")
+    events.pipeline = 'data_dir = "elsewhere"'
+    events.land("usage_events", day(2))
+    assert events.manifest_bytes("usage_events") == converged
+
+
+def test_a_lost_data_file_is_landed_again(events, delivery):
+    delivery(events, "2026-01-01", "e1,2026-01-01")
+    events.land("usage_events", day(1))
+    next((events.settings.lake / "raw" / "usage_events").glob("event_day=*/*.parquet")).unlink()
+    events.land("usage_events", day(9))
+    assert ids(events) == ["e1"]
+
+
+def test_a_lost_delivery_that_cannot_come_back_no_longer_supersedes(events, delivery):
+    delivery(events, "2026-01-01", "x,2026-01-01")
+    path = delivery(events, "2026-01-02", "x,2026-01-02")
+    delivery(events, "2026-01-09", "e9,2026-01-09")
+    events.land("usage_events", day(9))
+    path.unlink()
+    next((events.settings.lake / "raw" / "usage_events" / "event_day=2026-01-02").iterdir()).unlink()
+    events.land("usage_events", day(9))
+    assert events.rows("usage_events", "event_id, occurred_at") == [
+        ("e9", datetime(2026, 1, 9)),
+        ("x", datetime(2026, 1, 1)),
+    ]
+
+
+def test_a_lost_list_of_superseded_rows_is_found_again(events, delivery):
+    delivery(events, "2026-01-01", "x,2026-01-01")
+    delivery(events, "2026-01-02", "x,2026-01-02")
+    events.land("usage_events", day(2))
+    next((events.settings.lake / "raw" / "usage_events").glob("superseded-*")).unlink()
+    events.land("usage_events", day(2))
+    assert events.rows("usage_events", "event_id, occurred_at") == [("x", datetime(2026, 1, 2))]
+
+
+def test_a_damaged_manifest_says_what_to_do(events, delivery):
+    delivery(events, "2026-01-01", "e1,2026-01-01")
+    events.land("usage_events", day(1))
+    manifest = events.settings.lake / "raw/usage_events/_manifest.json"
+    for content in ("{", json.dumps({"format": 99}), "[]"):
+        manifest.write_text(content)
+        with pytest.raises(LakeError, match="Remove the folder"):
+            events.land("usage_events", day(1))
+
+
+def test_the_select_survives_special_characters_in_the_data_folder(events, delivery):
+    events.pipeline = "data_dir = \"da'ta [1], *\""
+    delivery(events, "2026-01-01", "x,2026-01-01")
+    delivery(events, "2026-01-02", "x,2026-01-02", "y,2026-01-02")
+    events.land("usage_events", day(2))
+    assert ids(events) == ["x", "y"]

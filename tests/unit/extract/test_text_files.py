@@ -1,0 +1,163 @@
+"""Broken text files: the broken line goes to quarantine with its number, the others load."""
+
+import gzip
+
+import pytest
+
+from orchestration.extract import QuarantineLimitExceeded, SourceError
+from orchestration.extract.records import MAX_LINE_BYTES
+
+HEADER = "feature,released_on,note\n"
+
+
+def land(world, content, name="t.csv", share=1.0):
+    world.write(name, content)
+    world.source("feature_releases", f'path = "{name}"\nmax_bad_share = {share}')
+    return world.land("feature_releases")
+
+
+def features(world):
+    return [row[0] for row in world.rows("feature_releases", "feature")]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b'b,2026-01-01,"open', "unclosed quote"),
+        (b'"b,2026-01-01,x', "unclosed quote"),
+        (b'b,2026-01-01,"x"y', "text after a closing quote"),
+        (b"b,2026-01-01,\xff", "invalid encoding"),
+        (b"b,2026-01-01", "wrong number of fields"),
+        (b"b,2026-01-01,x,y", "wrong number of fields"),
+        (b"   ", "wrong number of fields"),
+        (b"b,someday,x", "released_on: no date"),
+    ],
+)
+@pytest.mark.parametrize("packed", [False, True])
+def test_one_broken_csv_line_costs_one_row(world, line, reason, packed):
+    content = HEADER.encode() + b'a,2026-01-01,"two\nlines"\n' + line + b'\nc,2026-01-01,"x, y"\nd,2026-01-01,z\n'
+    landed = land(world, gzip.compress(content) if packed else content, "t.csv.gz" if packed else "t.csv")
+    assert features(world) == ["a", "c", "d"]
+    assert (landed.delivered, landed.loaded, landed.quarantined) == (4, 3, {reason: 1})
+    assert world.quarantine("feature_releases") == [("t.csv.gz" if packed else "t.csv", 4, reason)]
+
+
+def test_lines_are_physical_ones_behind_blank_and_quoted_lines(world):
+    land(world, HEADER + '\na,2026-01-01,"1\n2\n\n3"\n\nb,never,\nc,2026-01-01,\nd,never,\n')
+    assert world.quarantine("feature_releases") == [
+        ("t.csv", 8, "released_on: no date"),
+        ("t.csv", 10, "released_on: no date"),
+    ]
+
+
+def test_a_line_over_8_mb_is_quarantined_and_the_next_one_loads(world):
+    long = "x" * (MAX_LINE_BYTES + 10)
+    landed = land(world, f"{HEADER}a,2026-01-01,1\nb,2026-01-01,{long}\nc,2026-01-01,3\n")
+    assert features(world) == ["a", "c"]
+    assert landed.quarantined == {"line over 8 MB": 1}
+
+
+def test_a_text_of_a_megabyte_lands_unchanged(world):
+    name = "n" * 1_000_000
+    world.write("accounts.csv", f"account_id,account_name,created_at\na1,{name},2026-01-01\n")
+    world.land("accounts")
+    assert world.rows("accounts", "account_name") == [(name,)]
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_byte_order_marks_line_ends_and_delimiters(world, ending, mark, delimiter):
+    rows = (["released_on", "extra", "feature"], ["2026-01-01", "x", "a"], ["2026-01-02", "y", "b"])
+    land(world, mark + "".join(delimiter.join(row) + ending for row in rows))
+    assert features(world) == ["a", "b"]
+
+
+def test_hostile_text_lands_unchanged(world):
+    name = "<script>\u202e=1+1\x00'; drop table accounts; --"
+    world.write("accounts.csv", f'account_id,account_name,created_at\na1,"{name}",2026-01-01\n')
+    world.land("accounts")
+    assert world.rows("accounts", "account_name") == [(name,)]
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_json_lines(world, broken):
+    lines = [
+        b'{"feature": "a", "released_on": "2026-01-01", "nested": {"x": [1]}}',
+        b"",
+        b'{"feature": "b", "released_on": "2026-01-01"',
+        b'{"feature": "c", "feature": "c2", "released_on": "2026-01-01"}',
+        b'["d"]',
+        b'{"feature": "e"}',
+        b'{"released_on": "2026-01-02", "feature": 7}',
+        b'{"feature": null, "released_on": "2026-01-02"}',
+    ]
+    if broken:
+        lines.append(b'{"feature": "\xff", "released_on": "2026-01-01"}')
+    landed = land(world, b"\n".join(lines) + b"\n", "t.jsonl")
+    assert features(world) == ["7", "a"]
+    assert landed.delivered == 7 + broken
+    assert world.quarantine("feature_releases") == [
+        ("t.jsonl", 3, "no valid JSON"),
+        ("t.jsonl", 4, "key twice in one JSON object"),
+        ("t.jsonl", 5, "no JSON object"),
+        ("t.jsonl", 6, "released_on: missing"),
+        ("t.jsonl", 8, "feature: missing"),
+        *([("t.jsonl", 9, "invalid encoding")] if broken else []),
+    ]
+
+
+def test_json_keys_may_hold_any_character(world):
+    world.write("t.jsonl", '{"a/b~c \\"x\\"": "a", "released_on": "2026-01-01"}\n')
+    world.source("feature_releases", "path = \"t.jsonl\"\ncolumns = { feature = 'a/b~c \"x\"' }")
+    world.land("feature_releases")
+    assert features(world) == ["a"]
+
+
+@pytest.mark.parametrize("cut", [1, 9, 200])
+def test_a_truncated_gzip_is_refused_and_the_old_data_stays(world, cut):
+    rows = "".join(f"f{number},2026-01-01,{number * 7919}\n" for number in range(2000))
+    whole = gzip.compress((HEADER + rows).encode())
+    land(world, gzip.compress((HEADER + "old,2026-01-01,\n").encode()), "t.csv.gz")
+    with pytest.raises(SourceError, match=r"t\.csv\.gz: truncated or damaged gzip"):
+        land(world, whole[:-cut], "t.csv.gz")
+    assert features(world) == ["old"]
+
+
+def test_a_whole_gzip_loads_completely(world):
+    rows = "".join(f"f{number},2026-01-01,\n" for number in range(2000))
+    assert land(world, gzip.compress((HEADER + rows).encode()), "t.csv.gz").loaded == 2000
+
+
+def test_too_many_bad_rows_land_nothing(world):
+    land(world, HEADER + "old,2026-01-01,\n")
+    before = world.files("feature_releases")
+    rows = "".join(f"f{number},2026-01-01,\n" for number in range(9))
+    with pytest.raises(QuarantineLimitExceeded) as raised:
+        land(world, HEADER + rows + "bad,never,\n", share=0.05)
+    assert "1 of 10 rows (10.0%)" in str(raised.value)
+    assert "1 x released_on: no date" in str(raised.value)
+    assert "t.csv line 11" in str(raised.value)
+    assert features(world) == ["old"]
+    assert world.files("feature_releases") == before
+
+
+def test_bad_rows_up_to_the_limit_land(world):
+    rows = "".join(f"f{number},2026-01-01,\n" for number in range(9))
+    assert land(world, HEADER + rows + "bad,never,\n", share=0.1).loaded == 9
+
+
+@pytest.mark.parametrize("content", [b"PAR1 is this not", b""])
+def test_a_damaged_parquet_file_is_refused(world, content):
+    with pytest.raises(SourceError, match=r"t\.parquet: cannot be read"):
+        land(world, content, "t.parquet")
+
+
+def test_files_without_rows(world):
+    assert land(world, HEADER).delivered == 0
+    assert world.rows("feature_releases") == []
+    with pytest.raises(SourceError, match=r"t\.csv: empty, not even a header"):
+        land(world, "")
+    world.write("t2.csv", HEADER + "a,2026-01-01,\n")
+    world.source("feature_releases", 'path = "t*.csv"')
+    assert world.land("feature_releases").loaded == 1
