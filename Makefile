@@ -17,6 +17,7 @@ $(LOCK_STAMP): requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	env -u HEALTH_CONFIG $(BIN)/python -m orchestration.dbt
 	touch $@
 
 run: setup ## run the pipeline: RANGE=2026-01-05...2026-02-10, by default all configured days

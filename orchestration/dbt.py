@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dagster_dbt import DbtProject
 
-from orchestration.settings import DBT_PROJECT, Settings
+from orchestration.settings import DBT_PROJECT, Settings, load_settings
 from orchestration.transform import dbt_environment
 
 
@@ -42,3 +42,8 @@ def _is_stale(manifest: Path, settings: Settings) -> bool:
         if path.suffix in (".sql", ".yml", ".csv") and "target" not in path.parts
     ]
     return max(path.stat().st_mtime for path in sources) > manifest.stat().st_mtime
+
+
+if __name__ == "__main__":
+    # `make setup`: the first run finds the project parsed.
+    load_project(load_settings())

@@ -1,30 +1,24 @@
-"""Dagster's event log in SQLite, with a batch of events in one transaction.
+"""Dagster's event log in SQLite, with a batch of events stored as a batch.
 
-A run over a range of days records each asset once for each of its days: 20,000 events for 180 days. Dagster's own SQLite storage opens two
-databases and commits twice for each event, which takes longer than the run itself; this stores what Dagster hands over as a
-batch (see DAGSTER_EVENT_BATCH_SIZE) with one connection and one commit for each database.
+A run over a range of days records each asset twice for each of its days: 25,000 events for 180 days. Dagster's own SQLite storage opens
+databases, looks up the schema and commits several times for each event, which takes longer than the run itself. This one
+stores the asset events that Dagster hands over together (DAGSTER_EVENT_BATCH_SIZE) with one statement and one commit for each
+database. The files are the same; either storage reads the other's.
 """
 
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from typing import Any, Self
 
+import sqlalchemy
 from dagster import EventLogEntry
+from dagster._core.events import ASSET_EVENTS
 from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
 from dagster._serdes import ConfigurableClassData
-from sqlalchemy.engine import Connection
 
 
 class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
-    """`SqliteEventLogStorage` whose connections stay open while a batch is stored. The files are the same."""
-
-    def __init__(self, *args, **kwargs) -> None:
-        self._held: dict[str, Connection] = {}
-        self._batch: ExitStack | None = None
-        super().__init__(*args, **kwargs)
-        # Re-entrant, since a batch holds the connections to two databases; other threads wait for the batch.
-        self._db_lock = threading.RLock()
+    """`SqliteEventLogStorage` that stores a batch of asset events of one run with one insert."""
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> Self:
@@ -32,21 +26,22 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
         return cls(inst_data=inst_data, **config_value)
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
-        with self._db_lock, ExitStack() as batch:
-            self._batch = batch
-            try:
-                for event in events:
-                    self.store_event(event)
-            finally:
-                self._batch = None
-                self._held.clear()
-
-    @contextmanager
-    def _connect(self, shard: str) -> Iterator[Connection]:
-        if self._batch is None:
-            with super()._connect(shard) as connection:
-                yield connection
+        batch = [event for event in events if event.dagster_event_type in ASSET_EVENTS]
+        for event in events:
+            if event.dagster_event_type not in ASSET_EVENTS:
+                self.store_event(event)
+        if not batch:
             return
-        if shard not in self._held:
-            self._held[shard] = self._batch.enter_context(super()._connect(shard))
-        yield self._held[shard]
+        rows = [self._event_to_row(event) for event in batch]
+        with self.run_connection(batch[0].run_id) as connection:
+            connection.execute(SqlEventLogStorageTable.insert(), rows)
+        with self.index_transaction() as connection:
+            connection.execute(SqlEventLogStorageTable.insert(), rows)
+            # This transaction is the only writer, so the ids just given are the last ones, in order.
+            last_id = connection.execute(sqlalchemy.select(sqlalchemy.func.max(SqlEventLogStorageTable.c.id))).scalar_one()
+            ids = range(last_id - len(batch) + 1, last_id + 1)
+            newest = {event.get_dagster_event().asset_key: (event, event_id) for event, event_id in zip(batch, ids, strict=True)}
+            for event, event_id in newest.values():
+                self._store_asset_event(connection, event, event_id)
+        # Opens a connection of its own, to look the table up.
+        self.store_asset_event_tags(batch, list(ids))

@@ -37,6 +37,9 @@ SCORE_TABLES = frozenset(
     {"account_health", "account_health_history", "dimension_scores_history", "metric_scores_history"}
 )
 
+# What a refused run may touch below the data folder: the lock, and what Dagster and dbt keep for themselves.
+NOT_DATA = ("dagster", "dbt", "tmp", "writer.lock", "writer.lock.json")
+
 Row = dict[str, str]
 Rows = list[tuple]
 

@@ -1,7 +1,8 @@
-"""`python -m tests.dagster_run RESULT RANGE [publish]`: what `python -m orchestration.run RANGE` does, and what Dagster has recorded of it.
+"""`python -m tests.dagster_run RESULT RANGE [publish]`: `python -m orchestration.run RANGE`, and what Dagster recorded of it.
 
-Writes to RESULT, as JSON: the exit code, the run's materializations and checks. With `publish`, it then materializes
-the published mart alone and notes how that ended. Definitions read the configuration when they are imported: so in a process of its own.
+Writes to RESULT, as JSON: the exit code, the run's materializations and checks. With `publish`, it then materializes the
+published mart alone and notes how that ended. Definitions read the configuration when they are imported: so in a process
+of its own.
 """
 
 import json

@@ -210,15 +210,20 @@ def _csv_layout(file: SourceFile, table: RawTable, columns: Mapping[str, str]) -
     """The header, read with the delimiter that finds most of the contract's columns."""
     wanted = {columns.get(column.name, column.name) for column in table.columns}
     best: Layout | None = None
+    unreadable = None
     for delimiter in _DELIMITERS:
         header = next(csv_records(file.path, delimiter), None)
         if header is None:
             return None
         if header.fields is None:
-            raise SourceError(f"{file.label} line {header.line}: the header cannot be read: {header.problem}")
+            # Quoted names look broken under every delimiter but their own.
+            unreadable = unreadable or header
+            continue
         names = tuple(name.strip() for name in header.fields)
         if best is None or len(wanted & set(names)) > len(wanted & set(best.names)):
             best = Layout(names, {name: "VARCHAR" for name in names}, delimiter)
+    if best is None and unreadable is not None:
+        raise SourceError(f"{file.label} line {unreadable.line}: the header cannot be read: {unreadable.problem}")
     return best
 
 

@@ -1,8 +1,8 @@
 """`make bench`: the pipeline's speed and memory beside a plain DuckDB program that computes the same scores.
 
-Writes a demo company as raw files, runs reference (`reference.py`) and pipeline on it in processes of their own, and prints
-times, ratios, peak memory and every difference between the two histories of scores. Nothing is written outside a temporary
-folder, and no timing is an assertion: a busy machine only makes a bad table. A small round, in under a minute:
+Writes a demo company as raw files, runs reference (`reference.py`) and pipeline on it in processes of their own, and
+prints times, ratios, peak memory and every difference between the two histories of scores. Nothing is written outside a
+temporary folder, and no timing is an assertion: a busy machine only makes a bad table. A small round:
 
     make bench ARGS="--accounts 50 --days 30 --events 30000 --skip-history"
 """
@@ -50,7 +50,7 @@ class Run:
 
 @dataclass(frozen=True)
 class World:
-    """A demo company as files: `raw/` beside the configurations that name it; days before `first_day` are not scored."""
+    """A demo company as files: `raw/` beside the configurations that name it."""
 
     folder: Path
     first_day: date
@@ -73,7 +73,7 @@ class World:
 
 
 def build_world(folder: Path, accounts: int, first_day: date, days: int, events: int) -> World:
-    """Write a demo company; `events` is how many there were over `days` days if every account were there on all of them."""
+    """Write a demo company; `events` counts its usage if every account were there on all of the `days` days."""
     last_day = first_day + timedelta(days=days - 1)
     written = write_demo_files(
         Demo(accounts=accounts, seed=SEED), first_day, last_day, folder / "raw", events / (accounts * days)
@@ -166,7 +166,8 @@ def differences(mart: Path, reference: Path) -> dict[str, int]:
         "missing": "mart.account_id is null",
         "not in the reference": "reference.account_id is null",
         **{
-            name: f"mart.account_id = reference.account_id and ({test} or (mart.{name} is null) <> (reference.{name} is null))"
+            name: "mart.account_id = reference.account_id "
+            f"and ({test} or (mart.{name} is null) <> (reference.{name} is null))"
             for name, test in unequal.items()
         },
     }
@@ -176,7 +177,8 @@ def differences(mart: Path, reference: Path) -> dict[str, int]:
         row = connection.execute(
             "with reference as (from read_parquet(getvariable('reference'))), "
             "mart as (from published.account_health_history "
-            "where as_of_date between (select min(as_of_date) from reference) and (select max(as_of_date) from reference)) "
+            "where as_of_date between "
+            "(select min(as_of_date) from reference) and (select max(as_of_date) from reference)) "
             f"select {', '.join(f'coalesce(sum(cast({test} as integer)), 0)' for test in counts.values())} "
             "from mart full join reference using (account_id, as_of_date)"
         ).fetchall()[0]
@@ -285,7 +287,7 @@ def main() -> int:
     parser.add_argument("--accounts", type=int, default=5000)
     parser.add_argument("--days", type=int, default=180, help="as-of days of the backfill")
     # Accounts that join later or leave have no events on the other days: 23 million asked for become 20 million.
-    parser.add_argument("--events", type=int, default=23_000_000, help="usage events if all accounts were there all days")
+    parser.add_argument("--events", type=int, default=23_000_000, help="events if all accounts were there all days")
     parser.add_argument("--history-accounts", type=int, default=500, help="accounts of the runs after 90 and 720 days")
     parser.add_argument("--skip-history", action="store_true", help="leave out the runs after 90 and 720 days")
     parser.add_argument("--reference-only", action="store_true", help="leave out the pipeline")

@@ -1,11 +1,12 @@
 """The benchmark's yardstick: health scores from raw files by plain DuckDB statements, without dbt or Dagster.
 
-`reference.sql` holds the statements. This module loads a world for them (usage events as `events/<day of delivery>.parquet`,
-the other raw tables as `<table>.csv`, absent ones empty; cleaned as section 2 of the scoring specification says) and the seeds,
-runs them step by step, and writes `account_health_history` as Parquet. It shares nothing with the pipeline but the raw tables'
-contract, so equal results are also a second opinion on the pipeline's.
+`reference.sql` holds the statements. This module loads a world for them (usage events as
+`events/<day of delivery>.parquet`, the other raw tables as `<table>.csv`, absent ones empty; cleaned as section 2 of
+the scoring specification says) and the seeds, runs them step by step, and writes `account_health_history` as Parquet.
+It shares nothing with the pipeline but the raw tables' contract, so equal results are a second opinion on its scores.
 
-    python -m tests.benchmarks.reference WORLD --seeds seeds --first-day 2026-01-01 --last-day 2026-06-29 --output scores.parquet
+    python -m tests.benchmarks.reference WORLD --seeds seeds --first-day 2026-01-01 --last-day 2026-06-29 \\
+        --output scores.parquet
 """
 
 import argparse

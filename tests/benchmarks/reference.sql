@@ -4,7 +4,7 @@
 --
 -- The three tricks, used throughout:
 --   * a fact that counts from one day to another is a span; +x where it begins, -x where it ends and a running sum give
---     the total of every day in one pass, however long the window (distinct users too: a user's visits joined into spans);
+--     the total of every day in one pass, however long the window (distinct users too: their visits joined into spans);
 --   * accounts, scorecards and metrics are small integers, users and features hashes, once the raw rows are read;
 --   * the scorecard's parameters are joined once to the long table, and only metrics that use ranks are ranked.
 
@@ -132,7 +132,7 @@ select
 from user_days
 window visits_of_user as (partition by account, user_hash order by day);
 
--- Half spans: a user's 28-day span begins at a visit after a longer pause and ends 28 days after one before a longer pause.
+-- Half spans: a user's 28-day span begins at a visit after a longer pause, and ends 28 days after a visit before one.
 create table user_changes as
 select account, day, cast(sum(users_28) as integer) as users_28, cast(sum(users_56) as integer) as users_56
 from (
@@ -186,8 +186,8 @@ select account, grid.day, account_days.day as last_active_on
 from grid
 asof inner join account_days using (account, day);
 
--- A period of 28 days that ends on x is empty where x lies in a pause. Counting periods back from a day, the streak ends
--- at the first period that ends inside a pause.
+-- A period of 28 days that ends on x is empty where x lies in a pause. Counting periods back from a day, the streak
+-- ends at the first period that ends inside a pause.
 create table pauses as
 select account, previous_day + 28 as from_day, coalesce(day - 1, date '9999-12-31') as to_day
 from (
@@ -350,7 +350,7 @@ where survey = 'csat';
 
 create table support as from running('support_spans');
 
--- A median changes only where a ticket enters or leaves its window, so it is taken on those days alone and held until the next.
+-- A median changes only where a ticket enters or leaves its window: it is taken on those days and held until the next.
 create macro rolling_median(spans) as table
 with
     visible as (
@@ -388,7 +388,9 @@ where replied_on is not null;
 create table replies as from rolling_median('reply_spans');
 
 create table resolution_spans as
-select account, greatest(resolved_on, opened_on) as from_day, resolved_on + 90 as to_day, resolution_us / 3600e6 as amount
+select
+    account, greatest(resolved_on, opened_on) as from_day, resolved_on + 90 as to_day,
+    resolution_us / 3600e6 as amount
 from tickets
 where resolved_on is not null;
 
@@ -495,7 +497,9 @@ with
             (select min(day) from account_days) as usage_from,
             (select min(day) from account_days where timed_events > 0) as timed_from,
             (select min(released_on) from raw_feature_releases) as releases_from,
-            (select min(started_on) from raw_subscriptions inner join accounts using (account_id)) as subscriptions_from,
+            (
+                select min(started_on) from raw_subscriptions inner join accounts using (account_id)
+            ) as subscriptions_from,
             (select min(issued_on) from invoices) as invoices_from,
             (select min(occurred_on) from raw_account_outcomes inner join accounts using (account_id)) as outcomes_from,
             (select min(opened_on) from tickets) as tickets_from,
@@ -543,13 +547,15 @@ from (
     from (
         select [
             'active_days_28d', 'active_users_28d', 'license_utilization_28d', 'active_user_trend_28d', 'stickiness_28d',
-            'minutes_per_active_user_28d', 'feature_breadth_90d', 'new_feature_adoption_90d', 'days_since_last_activity',
-            'user_retention_28d', 'usage_vs_baseline_28d', 'active_periods_streak', 'onboarding_rate_30d',
-            'days_late_180d', 'overdue_ratio', 'mrr_trend_90d', 'days_to_renewal', 'days_since_renewal', 'expansions_365d',
+            'minutes_per_active_user_28d', 'feature_breadth_90d', 'new_feature_adoption_90d',
+            'days_since_last_activity', 'user_retention_28d', 'usage_vs_baseline_28d',
+            'active_periods_streak', 'onboarding_rate_30d',
+            'days_late_180d', 'overdue_ratio', 'mrr_trend_90d', 'days_to_renewal', 'days_since_renewal',
+            'expansions_365d',
             'critical_open_tickets', 'escalations_90d', 'tickets_per_10_users_28d', 'negative_ticket_share_90d',
             'median_first_reply_hours_90d', 'median_resolution_hours_90d', 'csat_180d',
-            'nps_180d', 'product_rating_365d', 'two_way_touchpoints_90d', 'contact_minutes_90d', 'contact_sentiment_90d',
-            'response_rate_90d', 'advocacy_365d', 'csm_pulse',
+            'nps_180d', 'product_rating_365d', 'two_way_touchpoints_90d', 'contact_minutes_90d',
+            'contact_sentiment_90d', 'response_rate_90d', 'advocacy_365d', 'csm_pulse',
             'goal_attainment', 'customer_roi_365d'
         ] as keys
     ) as catalogue
@@ -727,7 +733,10 @@ with
 
                 case when not has_invoices then missing() when due = 0 then not_applicable() end,
                 case when not has_invoices then missing() when coalesce(mrr, 0) = 0 then not_applicable() end,
-                case when not has_subscriptions then missing() when coalesce(mrr_before, 0) = 0 then not_applicable() end,
+                case
+                    when not has_subscriptions then missing()
+                    when coalesce(mrr_before, 0) = 0 then not_applicable()
+                end,
                 null,
                 case when not has_subscriptions then missing() end,
                 case when not has_outcomes then missing() end,
@@ -970,7 +979,10 @@ with
 
     placed as (
         select
-            *, case when is_covered then cume_dist() over (partition by card, day, is_covered order by health_score) end as p
+            *,
+            case
+                when is_covered then cume_dist() over (partition by card, day, is_covered order by health_score)
+            end as p
         from rounded
     ),
 

@@ -1,4 +1,4 @@
-"""The benchmark's reference against the oracle, on random worlds full of edge cases: a yardstick must be right itself."""
+"""The benchmark's reference against the oracle, on random worlds of edge cases: a yardstick must be right itself."""
 
 import csv
 import tomllib

@@ -14,14 +14,9 @@ import pytest
 
 from orchestration import run
 from orchestration.locking import WriterBusy
-from orchestration.publish import PublishRefused, current_generation, publish, verify
+from orchestration.publish import current_generation, verify
 from orchestration.settings import PROJECT_ROOT
-from orchestration.warehouse import connect
-from tests.company import NEXT_DAY, Company, Rows, content, differences, read_mart
-from tests.pipeline import PUBLISHED_AT, DbtFailed
-
-# What a refused run may touch below the data folder: the lock, and what Dagster and dbt keep for themselves.
-NOT_DATA = ("dagster", "dbt", "tmp", "writer.lock", "writer.lock.json")
+from tests.company import NEXT_DAY, NOT_DATA, Company, Rows, content, differences, read_mart
 
 
 def disturbed_run(company: Company, step: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -68,11 +63,8 @@ def test_a_killed_run_leaves_the_mart_whole_and_the_next_run_converges(
     verify(company.settings, number)
     assert not differences(next_mart if step == "prune" else first_mart, read_mart(company.published))
 
-    started = time.monotonic()
     company.run(NEXT_DAY, run_id="after the kill")
     assert not differences(next_mart, read_mart(company.published))
-    if step != "orphan":
-        assert time.monotonic() - started < company.settings.pipeline.lock_timeout_seconds
     names = {path.name for path in (company.published / "generations").iterdir()}
     assert all(name.isdigit() for name in names)
     assert not [path for path in company.settings.lake.rglob("*") if ".tmp" in path.name]
@@ -125,36 +117,8 @@ def test_a_reader_keeps_its_generation_and_a_reconnect_sees_the_new_one(company:
     assert said == "3 2026-03-09 4 2026-03-10\n"
 
 
-def test_a_failing_blocking_check_publishes_nothing(
-    next_mart: dict[str, Rows], first_mart: dict[str, Rows], company: Company
-) -> None:
-    double_a_score(company)
-    before = content(company.published)
-    with pytest.raises(DbtFailed, match="assert_one_row_per_account_and_day"):
-        company.run(NEXT_DAY, run_id="failed")
-    with pytest.raises(PublishRefused, match="not 'passed'"):
-        publish(company.settings, "failed", PUBLISHED_AT)
-    assert content(company.published) == before
-    assert not differences(first_mart, read_mart(company.published))
-
-    # The working file is a cache: without it, everything comes back from the lake.
-    company.settings.warehouse.unlink()
-    company.run(NEXT_DAY, run_id="mended")
-    assert not differences(next_mart, read_mart(company.published))
-
-
-def double_a_score(company: Company) -> None:
-    """Damage the working file: an account is scored twice on a day that the next run does not touch."""
-    with connect(company.settings, company.settings.warehouse) as warehouse:
-        warehouse.execute(
-            "insert into intermediate.int_scoring__account_scores "
-            "select * from intermediate.int_scoring__account_scores order by as_of_date, account_id limit 1"
-        )
-
-
-@pytest.mark.parametrize("zone", ["America/New_York", "Pacific/Kiritimati"])
-def test_the_zone_of_the_host_changes_nothing(next_mart: dict[str, Rows], company: Company, zone: str) -> None:
-    ran = disturbed_run(company, "never", TZ=zone)
+def test_the_zone_of_the_host_changes_nothing(next_mart: dict[str, Rows], company: Company) -> None:
+    ran = disturbed_run(company, "never", TZ="America/New_York")
     assert ran.returncode == 0, ran.stderr
     assert not differences(next_mart, read_mart(company.published))
 
@@ -209,7 +173,9 @@ WRONG = {
     "wrong path": ("health.toml", "accounts.csv", "acounts.csv", ("sources.accounts", "acounts.csv")),
     "unknown key": ("health.toml", "end_date", "last_date", ("health.toml", "pipeline.last_date", "unknown key")),
     "unknown table": ("health.toml", "[sources.accounts]", "[sources.account]", ("health.toml", "'account'", "accounts")),
-    "unknown connector": ("health.toml", '"files"', '"excel"', ("health.toml", "sources.accounts", "unknown connector excel", "'files'")),
+    "unknown connector": (
+        "health.toml", '"files"', '"excel"', ("health.toml", "sources.accounts", "unknown connector excel", "'files'"),
+    ),
     "renamed column": (
         "accounts.csv", "created_at", "created", ("accounts.csv", "created_at", "account_id, account_name, created"),
     ),

@@ -132,6 +132,8 @@ class _Builder:
             )
         )
         style = self.rng.randrange(6)
+        if day.year == 9999:
+            return at.isoformat()  # an offset would leave the calendar
         if style == 0:
             return at.isoformat() + "Z"
         if style == 1:

@@ -1,8 +1,8 @@
 """What must hold for any scorecard and any values: the compiled SQL of the scoring models over generated ones.
 
 dbt compiles the models once, for the company that all tests of the whole pipeline share; each example replays them in a
-database in memory that bears the warehouse's name. Every variant of an example is a scorecard and a day of its own, so that one
-replay compares them.
+database in memory that bears the warehouse's name. Every variant of an example is a scorecard and a day of its own, so
+that one replay compares them.
 """
 
 import random
@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -23,8 +22,8 @@ from tests.company import Company
 
 # In the order in which each needs the ones before it.
 MODELS = (
-    "scorecards", "scorecard_metrics", "metric_bands", "tiers", "peer_scores", "metric_scores", "dimension_scores", "account_scores",
-    "metric_points",
+    "scorecards", "scorecard_metrics", "metric_bands", "tiers", "peer_scores", "metric_scores", "dimension_scores",
+    "account_scores", "metric_points",
 )
 DIMENSIONS = ("adoption", "commercial", "support")
 METRICS = {f"m{number}": DIMENSIONS[number % 3] for number in range(9)}
@@ -92,23 +91,28 @@ class Models:
         for table, definitions in types.items():
             self.connection.execute(f"create table warehouse.{table} ({', '.join(definitions)})")
 
-    def replay(self, variants: Sequence[Variant], shuffled: random.Random | None = None) -> list[dict[str, Score]]:
-        """Score the variants; for each the scores by account. `shuffled` gives the tables' rows another order."""
+    def replay(
+        self, variants: Sequence[Variant], dice: random.Random | None = None, shuffled: str = ""
+    ) -> list[dict[str, Score]]:
+        """Score the variants; for each the scores by account. `dice` shuffles the rows of tables named `<shuffled>...`."""
         rows = _rows(variants)
         for table in self.columns:
             self.connection.execute(f"delete from warehouse.{table}")
-            content = rows.get(table.partition(".")[2], [])
-            if shuffled:
-                shuffled.shuffle(content)
+            name = table.partition(".")[2]
+            content = rows.get(name, [])
+            if dice and name.startswith(shuffled):
+                dice.shuffle(content)
             if content:
                 columns = list(content[0])
                 marks = ", ".join("?" * len(columns))
+                values = ", ".join([f"({marks})"] * len(content))
                 self.connection.execute(
-                    f"insert into warehouse.{table} ({', '.join(columns)}) values " + ", ".join([f"({marks})"] * len(content)),
+                    f"insert into warehouse.{table} ({', '.join(columns)}) values {values}",
                     [value for row in content for value in row.values()],
                 )
         for name in MODELS:
-            self.connection.execute(f"create or replace table warehouse.intermediate.int_scoring__{name} as {self.sql[name]}")
+            model = f"warehouse.intermediate.int_scoring__{name}"
+            self.connection.execute(f"create or replace table {model} as {self.sql[name]}")
         return self._scores(len(variants))
 
     def _scores(self, variants: int) -> list[dict[str, Score]]:
@@ -147,11 +151,13 @@ def _rows(variants: Sequence[Variant]) -> dict[str, list[dict[str, Any]]]:
             "codes": [{"kind": "scorecard", "code": number, "key": f"v/card{number}"}],
             "as_of_days": [{"as_of_date": day, "day": number}],
             "scorecards": [card | {"priority": number, "segment": "*", "stage": "*"}],
-            "scorecard_dimensions": [card | {"dimension_key": key, "weight": weight} for key, weight in variant.dimensions.items()],
+            "scorecard_dimensions": [
+                card | {"dimension_key": key, "weight": weight} for key, weight in variant.dimensions.items()
+            ],
             "scorecard_metrics": [
                 card
-                | {"metric_key": key, "weight": metric.weight, "method": metric.method, "worst": metric.worst, "best": metric.best}
-                | {"missing_policy": metric.policy}
+                | {"metric_key": key, "weight": metric.weight, "method": metric.method}
+                | {"worst": metric.worst, "best": metric.best, "missing_policy": metric.policy}
                 for key, metric in variant.metrics.items()
             ],
             "metric_bands": [
@@ -268,6 +274,8 @@ def test_coverage_is_the_measured_share_of_what_applies(models: Models, variant:
         expected = measured / applies if applies else Fraction(0)
         assert 0 <= score.coverage <= 1
         assert abs(score.coverage - expected) <= 1e-9
+        for key, (nominal, *_) in score.metrics.items():
+            assert abs(nominal - nominal_weight(variant, key)) <= 1e-12
         if abs(expected - Fraction(1, 2)) > Fraction(1, 10**9):
             assert (score.raw_tier == "unknown") == (expected < Fraction(1, 2))
 
@@ -335,5 +343,15 @@ def test_doubled_weights_change_nothing(models: Models, variant: Variant, data: 
 
 @EXAMPLES
 @given(variant=variants(), seed=st.integers(0, 1000))
-def test_the_order_of_rows_changes_not_one_bit(models: Models, variant: Variant, seed: int) -> None:
-    assert models.replay([variant]) == models.replay([variant], random.Random(seed))
+def test_the_order_of_the_values_changes_not_one_bit(models: Models, variant: Variant, seed: int) -> None:
+    assert models.replay([variant]) == models.replay([variant], random.Random(seed), "int_")
+
+
+@EXAMPLES
+@given(variant=variants(), seed=st.integers(0, 1000))
+def test_the_order_of_the_seeds_changes_no_score(models: Models, variant: Variant, seed: int) -> None:
+    [as_is], [shuffled] = models.replay([variant]), models.replay([variant], random.Random(seed), "")
+    for account, score in shuffled.items():
+        assert (score.health_score, score.raw_tier) == (as_is[account].health_score, as_is[account].raw_tier)
+        assert abs(score.uncapped_score - as_is[account].uncapped_score) <= 1e-11
+        assert abs(score.coverage - as_is[account].coverage) <= 1e-11

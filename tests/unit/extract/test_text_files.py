@@ -73,6 +73,13 @@ def test_byte_order_marks_line_ends_and_delimiters(world, ending, mark, delimite
     assert features(world) == ["a", "b"]
 
 
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_a_quoted_header_is_read_with_its_own_delimiter(world, delimiter):
+    rows = (["feature", "released_on"], ["a", "2026-01-01"])
+    land(world, "".join(delimiter.join(f'"{cell}"' for cell in row) + "\n" for row in rows))
+    assert features(world) == ["a"]
+
+
 def test_hostile_text_lands_unchanged(world):
     name = "<script>\u202e=1+1\x00'; drop table accounts; --"
     world.write("accounts.csv", f'account_id,account_name,created_at\na1,"{name}",2026-01-01\n')

@@ -174,3 +174,5 @@ select
     as_of_date,
     {{ metric_columns(metrics) }}
 from inputs
+-- The order of the days lets later steps, and publishing a day, skip what they do not read.
+order by as_of_date, account_id

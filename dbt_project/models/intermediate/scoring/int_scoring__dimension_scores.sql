@@ -16,7 +16,7 @@ with sums as (
         sum({{ exact('nominal_weight') }}) as nominal_weight,
         coalesce(sum(case when state <> {{ state('not_applicable') }} then {{ exact('nominal_weight') }} end), 0) as applicable_weight,
         coalesce(sum(case when state = {{ state('measured') }} then {{ exact('nominal_weight') }} end), 0) as measured_weight
-    from {{ ref('int_scoring__metric_scores') }}
+    from {{ ref('int_scoring__weighted_metrics') }}
     group by account_id, as_of_date, scorecard_code, dimension_code
 
 ),

@@ -20,16 +20,16 @@ run as (
 weighted as (
 
     select
-        metric_scores.*,
+        weighted_metrics.*,
         case
-            when metric_scores.normalized_score is null or metric_scores.weight <= 0 or dimension_scores.scored_weight is null then 0
-            else dimension_scores.effective_weight * metric_scores.weight / dimension_scores.scored_weight
+            when weighted_metrics.normalized_score is null or weighted_metrics.weight <= 0 or dimension_scores.scored_weight is null then 0
+            else dimension_scores.effective_weight * weighted_metrics.weight / dimension_scores.scored_weight
         end as effective_weight
-    from {{ ref('int_scoring__metric_scores') }} as metric_scores
+    from {{ ref('int_scoring__weighted_metrics') }} as weighted_metrics
     inner join dimension_scores
-        on metric_scores.account_id = dimension_scores.account_id
-        and metric_scores.as_of_date = dimension_scores.as_of_date
-        and metric_scores.dimension_code = dimension_scores.dimension_code
+        on weighted_metrics.account_id = dimension_scores.account_id
+        and weighted_metrics.as_of_date = dimension_scores.as_of_date
+        and weighted_metrics.dimension_code = dimension_scores.dimension_code
 
 )
 

@@ -29,13 +29,9 @@ select
     metric_values.account_id,
     metric_values.as_of_date,
     metric_values.scorecard_code,
-    scorecard_metrics.dimension_code,
     metric_values.metric_code,
     metric_values.value,
     metric_values.state,
-    scorecard_metrics.weight,
-    scorecard_metrics.dimension_weight,
-    scorecard_metrics.nominal_weight,
     cast(
         case
             when metric_values.state = {{ state('not_applicable') }} then null
