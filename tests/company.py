@@ -1,7 +1,7 @@
 """A small company as raw files, and its published mart as rows: what the tests of the whole pipeline work on.
 
-Every run costs seconds, so one company is run once per test process and put back before each test. It stays at one path: dbt
-parses its project anew when the path of the warehouse changes.
+Every run costs seconds, so one company is run once per test process and put back before each test. It stays at one
+path: dbt parses its project anew when the path of the warehouse changes.
 """
 
 import csv
@@ -116,7 +116,8 @@ def found_company(folder: Path) -> Company:
     """Write the raw files and the configuration of a company that was never run."""
     folder.mkdir(parents=True)
     (folder / "data" / "dbt").mkdir(parents=True)
-    write_demo_files(Demo(accounts=30, seed=5), HISTORY_STARTS, DELIVERED_UP_TO, folder / "raw", events_per_account_day=3)
+    demo = Demo(accounts=30, seed=5)
+    write_demo_files(demo, HISTORY_STARTS, DELIVERED_UP_TO, folder / "raw", events_per_account_day=3)
     (folder / "health.toml").write_text(
         f"[pipeline]\nstart_date = {FIRST_DAY - timedelta(days=6)}\nend_date = {DELIVERED_UP_TO}\n"
         f'lookback_days = {LOOKBACK_DAYS}\nmemory_limit = "512MB"\nthreads = 1\n' + demo_sources("raw")
@@ -142,7 +143,7 @@ def found_company(folder: Path) -> Company:
 
 
 def read_mart(published: Path, tables: Collection[str] | None = None) -> dict[str, Rows]:
-    """The current generation as sorted rows by table, without the run's id; histories in Parquet as `parquet/<table>`."""
+    """The current generation: sorted rows by table, without the run's id; Parquet histories as `parquet/<table>`."""
     current = published / "current"
     mart: dict[str, Rows] = {}
     with duckdb.connect(str(current / "health.duckdb"), read_only=True) as connection:
@@ -167,8 +168,9 @@ def differences(expected: dict[str, Rows], found: dict[str, Rows]) -> list[str]:
     """The first rows of each table that only one of the two marts has; empty where they are equal to the last bit."""
     lines = [f"only one has {name}" for name in expected.keys() ^ found.keys()]
     for name in expected.keys() & found.keys():
-        lines += [f"{name} lost {row}" for row in list((Counter(expected[name]) - Counter(found[name])).elements())[:2]]
-        lines += [f"{name} gained {row}" for row in list((Counter(found[name]) - Counter(expected[name])).elements())[:2]]
+        wanted, got = Counter(expected[name]), Counter(found[name])
+        lines += [f"{name} lost {row}" for row in list(wanted - got)[:2]]
+        lines += [f"{name} gained {row}" for row in list(got - wanted)[:2]]
     return lines
 
 

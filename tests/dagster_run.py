@@ -1,8 +1,8 @@
-"""`python -m tests.dagster_run RESULT RANGE [publish]`: `python -m orchestration.run RANGE`, and what Dagster recorded of it.
+"""`python -m tests.dagster_run RESULT RANGE [publish]`: `python -m orchestration.run RANGE`, and what Dagster recorded.
 
-Writes to RESULT, as JSON: the exit code, the run's materializations and checks. With `publish`, it then materializes the
-published mart alone and notes how that ended. Definitions read the configuration when they are imported: so in a process
-of its own.
+Writes to RESULT, as JSON: the exit code, the run's materializations and checks. With `publish`, it then materializes
+the published mart alone and notes how that ended. Definitions read the configuration when they are imported: so this is
+a process of its own.
 """
 
 import json
@@ -59,7 +59,8 @@ def recorded(instance: Any, run_id: str) -> dict[str, Any]:
             materialization = event.event_specific_data.materialization
             metadata = {name: value.value for name, value in materialization.metadata.items()}
             materialized[materialization.asset_key.to_user_string()] = {
-                name: value if isinstance(value, int | float | str | dict) else str(value) for name, value in metadata.items()
+                name: value if isinstance(value, int | float | str | dict) else str(value)
+                for name, value in metadata.items()
             }
         if event is not None and event.event_type_value == "ASSET_CHECK_EVALUATION":
             check = event.event_specific_data

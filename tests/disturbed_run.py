@@ -1,8 +1,8 @@
 """`python -m tests.disturbed_run CONFIG DAY STEP`: run the pipeline for a day, and kill -9 it at a step.
 
-Steps: `land` (a table's files are written, its manifest not yet), `dbt` (a model is being built), `orphan` (the same, but
-only the pipeline dies and its dbt lives on), `flip` (the generation stands, `current` does not point to it yet), `prune`
-(it does), `never`.
+Steps: `land` (a table's files are written, its manifest not yet), `dbt` (a model is being built), `orphan` (the same,
+but only the pipeline dies and its dbt lives on), `flip` (the generation stands, `current` does not point to it yet),
+`prune` (it does), `never`.
 """
 
 import os
@@ -51,7 +51,11 @@ def arrange(step: str, config_file: Path) -> None:
     log = load_settings(config_file).dbt_target / "dbt.log"
     if step == "land":
         write = lake.write_manifest
-        lake.write_manifest = lambda folder, manifest: (die if manifest.table == EVENT_TABLE else write)(folder, manifest)
+
+        def write_or_die(folder: Path, manifest: lake.Manifest) -> None:
+            (die if manifest.table == EVENT_TABLE else write)(folder, manifest)
+
+        lake.write_manifest = write_or_die
     elif step == "dbt":
         when_dbt_is_at_work(log, die_with_children)
     elif step == "orphan":

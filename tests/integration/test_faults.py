@@ -1,4 +1,4 @@
-"""What the product must survive: readers keep a complete mart, the next run converges, and the message says what to do."""
+"""What the product must survive: readers keep a whole mart, the next run converges, and the message says what to do."""
 
 import os
 import shutil
@@ -172,7 +172,9 @@ WRONG = {
     ),
     "wrong path": ("health.toml", "accounts.csv", "acounts.csv", ("sources.accounts", "acounts.csv")),
     "unknown key": ("health.toml", "end_date", "last_date", ("health.toml", "pipeline.last_date", "unknown key")),
-    "unknown table": ("health.toml", "[sources.accounts]", "[sources.account]", ("health.toml", "'account'", "accounts")),
+    "unknown table": (
+        "health.toml", "[sources.accounts]", "[sources.account]", ("health.toml", "'account'", "accounts"),
+    ),
     "unknown connector": (
         "health.toml", '"files"', '"excel"', ("health.toml", "sources.accounts", "unknown connector excel", "'files'"),
     ),
@@ -202,7 +204,11 @@ def test_a_wrong_configuration_is_refused_before_anything_is_written(
 def test_a_refused_run_ends_with_an_error_code(project: Path) -> None:
     replace_once(project / "health.toml", "accounts.csv", "nowhere.csv")
     refused = subprocess.run(
-        [sys.executable, "-m", "orchestration.run", "2026-01-05"], cwd=PROJECT_ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "orchestration.run", "2026-01-05"],
+        cwd=PROJECT_ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert refused.returncode == 2
     assert refused.stdout == ""

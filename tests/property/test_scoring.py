@@ -5,11 +5,14 @@ database in memory that bears the warehouse's name. Every variant of an example 
 that one replay compares them.
 """
 
+import json
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from fractions import Fraction
+from graphlib import TopologicalSorter
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -20,11 +23,8 @@ from hypothesis import strategies as st
 from orchestration.warehouse import SAFE_OPTIONS, connect
 from tests.company import Company
 
-# In the order in which each needs the ones before it.
-MODELS = (
-    "scorecards", "scorecard_metrics", "metric_bands", "tiers", "peer_scores", "metric_scores", "dimension_scores",
-    "account_scores", "metric_points",
-)
+# What the replayed models get instead of the models of that name: one row per generated account, and per value of it.
+GENERATED = ("int_scoring__account_scorecards", "int_scoring__metric_values")
 DIMENSIONS = ("adoption", "commercial", "support")
 METRICS = {f"m{number}": DIMENSIONS[number % 3] for number in range(9)}
 LOWER_IS_BETTER = {"m1", "m5", "m6"}
@@ -57,7 +57,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class Score:
-    """What the models made of an account of a variant; metrics: key -> (nominal weight, effective weight, points, score)."""
+    """What the models made of an account; metrics: key -> (nominal weight, effective weight, points, score)."""
 
     health_score: float
     uncapped_score: float
@@ -67,19 +67,32 @@ class Score:
     metrics: dict[str, tuple[float, float, float, float | None]]
 
 
+def scoring_models(target: Path) -> dict[str, str]:
+    """The compiled SQL of the models that score, each after those that it needs."""
+    nodes = json.loads((target / "manifest.json").read_text())["nodes"].values()
+    needs = {
+        node["name"]: {key.rpartition(".")[2] for key in node["depends_on"]["nodes"]}
+        for node in nodes
+        if node["resource_type"] == "model"
+        and node["name"].startswith("int_scoring__")
+        and node["name"] not in GENERATED
+    }
+    compiled = {path.stem: path for path in (target / "compiled").rglob("int_scoring__*.sql")}
+    return {name: compiled[name].read_text() for name in TopologicalSorter(needs).static_order() if name in needs}
+
+
 class Models:
     """The compiled SQL of the scoring models, and the tables that it reads, empty."""
 
     def __init__(self, company: Company) -> None:
-        folder = company.settings.dbt_target / "compiled" / "customer_health" / "models" / "intermediate" / "scoring"
-        self.sql = {name: (folder / f"int_scoring__{name}.sql").read_text() for name in MODELS}
+        self.sql = scoring_models(company.settings.dbt_target)
         self.connection = duckdb.connect(config=SAFE_OPTIONS | {"threads": 2, "memory_limit": "512MB"})
         self.connection.execute("attach ':memory:' as warehouse")
         with connect(company.settings, company.settings.warehouse, read_only=True) as warehouse:
             described = warehouse.execute(
                 "select table_schema, table_name, column_name, data_type from information_schema.columns "
-                "where table_schema in ('seeds', 'control') "
-                "or table_name in ('int_scoring__metric_values', 'int_scoring__account_scorecards') order by all"
+                "where table_schema in ('seeds', 'control') or table_name in (?, ?) order by all",
+                GENERATED,
             ).fetchall()
         self.columns: dict[str, list[str]] = {}
         types: dict[str, list[str]] = {}
@@ -94,7 +107,7 @@ class Models:
     def replay(
         self, variants: Sequence[Variant], dice: random.Random | None = None, shuffled: str = ""
     ) -> list[dict[str, Score]]:
-        """Score the variants; for each the scores by account. `dice` shuffles the rows of tables named `<shuffled>...`."""
+        """Score the variants; for each the scores by account. `dice` shuffles the tables named `<shuffled>...`."""
         rows = _rows(variants)
         for table in self.columns:
             self.connection.execute(f"delete from warehouse.{table}")
@@ -110,16 +123,16 @@ class Models:
                     f"insert into warehouse.{table} ({', '.join(columns)}) values {values}",
                     [value for row in content for value in row.values()],
                 )
-        for name in MODELS:
-            model = f"warehouse.intermediate.int_scoring__{name}"
-            self.connection.execute(f"create or replace table {model} as {self.sql[name]}")
+        for name, select in self.sql.items():
+            self.connection.execute(f"create or replace table warehouse.intermediate.{name} as {select}")
         return self._scores(len(variants))
 
     def _scores(self, variants: int) -> list[dict[str, Score]]:
         prefix = "from warehouse.intermediate.int_scoring__"
         found: list[dict[str, Score]] = [{} for _ in range(variants)]
         for account, day, *score in self.connection.execute(
-            f"select account_id, as_of_date, health_score, uncapped_score, exact_score, coverage, raw_tier {prefix}account_scores"
+            "select account_id, as_of_date, health_score, uncapped_score, exact_score, coverage, raw_tier "
+            f"{prefix}account_scores"
         ).fetchall():
             found[(day - FIRST_DAY).days][account] = Score(*score, {})
         keys = {code: metric for metric, code in METRIC_CODES.items()}
@@ -171,7 +184,9 @@ def _rows(variants: Sequence[Variant]) -> dict[str, list[dict[str, Any]]]:
                 for account in sorted({account for account, _ in variant.values})
             ],
             "int_scoring__metric_values": [
-                scored | {"account_id": account, "metric_code": METRIC_CODES[metric], "value": value, "state": STATES[state]}
+                scored
+                | {"account_id": account, "metric_code": METRIC_CODES[metric]}
+                | {"value": value, "state": STATES[state]}
                 for (account, metric), (state, value) in variant.values.items()
             ],
         }
@@ -183,9 +198,11 @@ def _rows(variants: Sequence[Variant]) -> dict[str, list[dict[str, Any]]]:
 # -- generated scorecards and values
 
 AMOUNTS = st.one_of(
-    st.integers(-20, 20).map(float), st.floats(-1000, 1000, allow_nan=False, allow_subnormal=False).map(lambda x: round(x, 6))
+    st.integers(-20, 20).map(float),
+    st.floats(-1000, 1000, allow_subnormal=False).map(lambda x: round(x, 6)),
 )
 WEIGHTS = st.one_of(st.sampled_from((0.85, 1.0, 1.25, 3.0)), st.floats(0.001, 1000).map(lambda x: round(x, 3)))
+SCORES = st.floats(0, 100).map(lambda x: round(x, 2))
 STATE_NAMES = st.sampled_from(("measured",) * 6 + ("not_applicable", "stale", "missing", "late"))
 
 
@@ -193,7 +210,7 @@ STATE_NAMES = st.sampled_from(("measured",) * 6 + ("not_applicable", "stale", "m
 def card_metrics(draw: st.DrawFn, methods: Sequence[str]) -> CardMetric:
     worst, best = draw(st.lists(AMOUNTS, min_size=2, max_size=2, unique=True))
     bounds = sorted(draw(st.lists(AMOUNTS, min_size=1, max_size=3, unique=True)))
-    scores = sorted(draw(st.lists(st.floats(0, 100).map(lambda x: round(x, 2)), min_size=len(bounds), max_size=len(bounds))))
+    scores = sorted(draw(st.lists(SCORES, min_size=len(bounds), max_size=len(bounds))))
     return CardMetric(
         weight=draw(st.one_of(WEIGHTS, st.just(0.0))),
         method=draw(st.sampled_from(methods)),
@@ -212,7 +229,8 @@ def variants(draw: st.DrawFn, methods: Sequence[str] = ("linear", "bands", "perc
     # Each card weighs something: the validation refuses others.
     if not any(metric.weight for metric in metrics.values()):
         metrics[keys[0]] = replace(metrics[keys[0]], weight=1.0)
-    dimensions = {dimension: draw(st.one_of(WEIGHTS, st.just(0.0))) for dimension in sorted({METRICS[key] for key in keys})}
+    used = sorted({METRICS[key] for key in keys})
+    dimensions = {dimension: draw(st.one_of(WEIGHTS, st.just(0.0))) for dimension in used}
     weighed = next(key for key, metric in metrics.items() if metric.weight)
     dimensions[METRICS[weighed]] = dimensions[METRICS[weighed]] or 1.0
     values = {}
@@ -312,7 +330,7 @@ def test_a_better_value_never_lowers_the_score(models: Models, variant: Variant,
     worse, better = sorted(data.draw(st.lists(AMOUNTS, min_size=2, max_size=2)))
     if metric.method == "linear" and metric.best < metric.worst:
         worse, better = better, worse
-    before, after = models.replay([changed(variant, place, "measured", worse), changed(variant, place, "measured", better)])
+    before, after = models.replay([changed(variant, place, "measured", value) for value in (worse, better)])
     assert after[account].uncapped_score >= before[account].uncapped_score - 1e-9
     assert after[account].health_score >= before[account].health_score
     others = before.keys() - {account}
