@@ -126,7 +126,9 @@ _OPTIONAL_TEXT = Cell(required=False)
 _DAY = Cell("date")
 _NUMERIC = Cell("number")
 _OPTIONAL_NUMERIC = Cell("number", required=False)
-_WEIGHT = Cell("number", minimum=0)
+# The models add weights as exact decimals of 22 places: within these bounds that is finer than a double.
+_SMALLEST_WEIGHT, _GREATEST_WEIGHT = 1e-6, 1e6
+_WEIGHT = Cell("number", minimum=0, maximum=_GREATEST_WEIGHT)
 _SCORE = Cell("number", minimum=0, maximum=100)
 
 _CARD = ("config_version", "scorecard_key")
@@ -572,6 +574,11 @@ def _overlap(card: Row, other: Row) -> bool:
 
 
 def _weight_faults(seeds: Seeds) -> Iterator[Fault]:
+    for seed in ("scorecard_dimensions", "scorecard_metrics"):
+        for row in seeds[seed]:
+            if 0 < row["weight"] < _SMALLEST_WEIGHT:
+                found = f"weight {row['weight']:g} is below {_SMALLEST_WEIGHT:g} but not 0"
+                yield Fault(seed, row.line, f"{found}. Give 0, or a greater weight: only the proportions count")
     dimension_of = {row["metric_key"]: row["dimension_key"] for row in seeds["metrics"]}
     dimensions = _by_card(seeds["scorecard_dimensions"])
     metrics = _by_card(seeds["scorecard_metrics"])

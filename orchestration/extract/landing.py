@@ -26,6 +26,7 @@ _LANDING_VERSION = 1
 # Deliveries are staged together up to this many bytes of files, which bounds memory and keeps both cores busy.
 _BATCH_BYTES = 64 * 1024 * 1024
 _EXAMPLES = 3
+_SAMPLE = 4
 
 
 @dataclass(frozen=True)
@@ -308,28 +309,17 @@ def _land_as_is(
                 types = found.types
     if not fitting:
         return {}
-    rows = files.parquet_rows(table, source.columns, fitting, types)
-    keys = ", ".join(f"r_{name}" for name in table.key)
-    fact = identifier(table.fact_column)
-    judged_rows = judged(table, rows, {}, settings.pipeline.reporting_currency)
-    with files.reading(fitting):
-        repeated = connection.execute(
-            f"select distinct _file from (select _file, hash({keys}) from ({rows.sql}) as delivered group by all"
-            " having count(*) > 1) as repeated"
-        ).fetchall()
-        uniform = connection.execute(
-            f"select _file, count(*), {fingerprint(_columns(table))}, cast(min({fact}) as date), max({fact})"
-            f" from ({judged_rows}) as judged group by _file"
-            " having count(_reasons) = 0 and not bool_or(_blanked)"
-            f" and cast(min({fact}) as date) = cast(max({fact}) as date)"
-        ).fetchall()
+    uniform = _uniform(connection, settings, table, source, fitting[:_SAMPLE], types)
+    if not uniform:
+        # A source whose first files are not clean has few clean ones: not worth a pass of their own.
+        return {}
+    if len(fitting) > _SAMPLE:
+        uniform += _uniform(connection, settings, table, source, fitting[_SAMPLE:], types)
     landed: dict[str, LandedDelivery] = {}
     copies: list[tuple[Path, Path]] = []
     folder = lake.raw_folder(settings.lake, table.name)
     temporary = lake.temporary_folder(settings.lake, table.name)
     for number, delivered, content, day, newest in uniform:
-        if (number,) in repeated:
-            continue
         one = batch[number]
         name = f"{_place('events', one.key, day.isoformat())}{content}.parquet"
         if not (folder / name).is_file():
@@ -340,6 +330,39 @@ def _land_as_is(
     lake.keep(copies)
     shutil.rmtree(temporary)
     return landed
+
+
+def _uniform(
+    connection: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    table: RawTable,
+    source: FilesSource,
+    fitting: Sequence[NumberedFile],
+    types: Mapping[str, str],
+) -> list[tuple[int, int, str, date, datetime]]:
+    """Of files in the contract's types, those with good rows only, no key twice and one event day.
+
+    Returns:
+        Number of the file, its rows, their fingerprint, the event day, the newest fact.
+    """
+    rows = files.parquet_rows(table, source.columns, fitting, types)
+    keys = ", ".join(f"r_{name}" for name in table.key)
+    fact = identifier(table.fact_column)
+    judged_rows = judged(table, rows, {}, settings.pipeline.reporting_currency)
+    with files.reading(fitting):
+        uniform = connection.execute(
+            f"select _file, count(*), {fingerprint(_columns(table))}, cast(min({fact}) as date), max({fact})"
+            f" from ({judged_rows}) as judged group by _file"
+            " having count(_reasons) = 0 and not bool_or(_blanked)"
+            f" and cast(min({fact}) as date) = cast(max({fact}) as date)"
+        ).fetchall()
+        if not uniform:
+            return []
+        repeated = connection.execute(
+            f"select distinct _file from (select _file, hash({keys}) from ({rows.sql}) as delivered group by all"
+            " having count(*) > 1) as repeated"
+        ).fetchall()
+    return [found for found in uniform if (found[0],) not in repeated]
 
 
 def _stage(

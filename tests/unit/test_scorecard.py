@@ -203,7 +203,7 @@ WRONG_LINES = {
         "scorecard_metrics",
         2,
         "v1,all,active_days_28d,1e300,,0,20,",
-        ["seeds/scorecard_metrics.csv line 2: weight '1e+300' is above 1e+15. Give a number from 0 to 1e+15"],
+        ["seeds/scorecard_metrics.csv line 2: weight '1e+300' is above 1e+06. Give a number from 0 to 1e+06"],
     ),
     "decimal comma": (
         "fx_rates",
@@ -260,13 +260,22 @@ WRONG_LINES = {
         "scorecard_metrics",
         2,
         "v1,all,active_days_28d,-1,,0,20,",
-        ["seeds/scorecard_metrics.csv line 2: weight '-1' is below 0. Give a number from 0 to 1e+15"],
+        ["seeds/scorecard_metrics.csv line 2: weight '-1' is below 0. Give a number from 0 to 1e+06"],
+    ),
+    "tiny weight": (
+        "scorecard_metrics",
+        2,
+        "v1,all,active_days_28d,1e-7,,0,20,",
+        [
+            "seeds/scorecard_metrics.csv line 2: weight 1e-07 is below 1e-06 but not 0. "
+            "Give 0, or a greater weight: only the proportions count"
+        ],
     ),
     "negative dimension weight": (
         "scorecard_dimensions",
         3,
         "v2,start,adoption,-0.5",
-        ["seeds/scorecard_dimensions.csv line 3: weight '-0.5' is below 0. Give a number from 0 to 1e+15"],
+        ["seeds/scorecard_dimensions.csv line 3: weight '-0.5' is below 0. Give a number from 0 to 1e+06"],
     ),
     "score above 100": (
         "metric_bands",

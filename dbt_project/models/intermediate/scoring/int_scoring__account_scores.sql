@@ -7,9 +7,9 @@ with totals as (
     select
         account_id,
         as_of_date,
-        50 + cast(sum({{ exact('points') }}) as double) as uncapped_score,
+        50 + cast(sum({{ exact_weight('points') }}) as double) as uncapped_score,
         coalesce(
-            cast(sum({{ exact('measured_weight') }}) as double) / nullif(cast(sum({{ exact('applicable_weight') }}) as double), 0), 0
+            cast(sum({{ exact_weight('measured_weight') }}) as double) / nullif(cast(sum({{ exact_weight('applicable_weight') }}) as double), 0), 0
         ) as coverage
     from {{ ref('int_scoring__dimension_scores') }}
     where as_of_date in (select as_of_date from {{ source('control', 'as_of_days') }})

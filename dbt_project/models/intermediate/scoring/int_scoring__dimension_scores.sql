@@ -11,11 +11,11 @@ with sums as (
         scorecard_code,
         dimension_code,
         max(dimension_weight) as dimension_weight,
-        sum(case when normalized_score is not null and weight > 0 then {{ exact('weight') }} end) as scored_weight,
-        sum(case when weight > 0 then {{ exact('weight * normalized_score') }} end) as weighted_score,
-        sum({{ exact('nominal_weight') }}) as nominal_weight,
-        coalesce(sum(case when state <> {{ state('not_applicable') }} then {{ exact('nominal_weight') }} end), 0) as applicable_weight,
-        coalesce(sum(case when state = {{ state('measured') }} then {{ exact('nominal_weight') }} end), 0) as measured_weight
+        sum(case when normalized_score is not null and weight > 0 then {{ exact_weight('weight') }} end) as scored_weight,
+        sum(case when weight > 0 then {{ exact_weight('weight * normalized_score') }} end) as weighted_score,
+        sum({{ exact_weight('nominal_weight') }}) as nominal_weight,
+        coalesce(sum(case when state <> {{ state('not_applicable') }} then {{ exact_weight('nominal_weight') }} end), 0) as applicable_weight,
+        coalesce(sum(case when state = {{ state('measured') }} then {{ exact_weight('nominal_weight') }} end), 0) as measured_weight
     from {{ ref('int_scoring__weighted_metrics') }}
     group by account_id, as_of_date, scorecard_code, dimension_code
 
@@ -26,7 +26,7 @@ scored as (
     select
         *,
         case when dimension_weight > 0 then cast(weighted_score as double) / cast(scored_weight as double) end as dimension_score,
-        sum(case when scored_weight is not null then {{ exact('dimension_weight') }} end)
+        sum(case when scored_weight is not null then {{ exact_weight('dimension_weight') }} end)
             over (partition by account_id, as_of_date) as weight_of_scored_dimensions
     from sums
 

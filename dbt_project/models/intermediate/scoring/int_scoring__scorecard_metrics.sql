@@ -15,7 +15,7 @@ dimensions as (
         weights.scorecard_key,
         weights.dimension_key,
         weights.weight,
-        sum(weights.weight) over (partition by scorecards.scorecard_code) as weight_of_scorecard
+        cast(sum({{ exact_weight('weights.weight') }}) over (partition by scorecards.scorecard_code) as double) as weight_of_scorecard
     from {{ ref('scorecard_dimensions') }} as weights
     inner join scorecards
         on weights.config_version = scorecards.config_version
@@ -36,7 +36,8 @@ select
     dimensions.weight as dimension_weight,
     coalesce(
         dimensions.weight / nullif(dimensions.weight_of_scorecard, 0)
-        * weights.weight / nullif(sum(weights.weight) over (partition by dimensions.scorecard_code, dimensions.dimension_key), 0),
+        * weights.weight
+        / nullif(cast(sum({{ exact_weight('weights.weight') }}) over (partition by dimensions.scorecard_code, dimensions.dimension_key) as double), 0),
         0
     ) as nominal_weight
 from {{ ref('scorecard_metrics') }} as weights
