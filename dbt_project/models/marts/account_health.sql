@@ -26,7 +26,7 @@ select
     scorecards.config_version,
     newest.seats,
     newest.mrr,
-    newest.mrr * 12 as arr,
+    round(newest.mrr * 12, 2) as arr,
     {{ date_of_day('newest.term_ends_day') }} as term_ends_on,
     newest.uncapped_score,
     substr(caps.key, 5) as cap_key,

@@ -16,7 +16,7 @@ select
     scores.tenure as tenure_days,
     scores.seats,
     scores.mrr,
-    scores.mrr * 12 as arr,
+    round(scores.mrr * 12, 2) as arr,
     substr(caps.key, 5) as cap_key,
     runs.run_id,
     runs.configuration_hash
