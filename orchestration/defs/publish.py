@@ -34,8 +34,8 @@ def published_mart(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         metadata={
             "accounts_scored": summary.accounts,
             "tiers": dg.MetadataValue.md(" · ".join(f"{tier}: **{count}**" for tier, count in summary.tiers.items())),
-            "mean_score": summary.mean_score,
-            "mean_coverage": summary.mean_coverage,
+            "mean_score": round(summary.mean_score or 0, 1),
+            "mean_coverage": round(summary.mean_coverage or 0, 3),
             "as_of_range": f"{generation.first_as_of_date} to {generation.last_as_of_date}",
             "generation": generation.number,
             "mart": dg.MetadataValue.path(str(SETTINGS.published / "current" / "health.duckdb")),
