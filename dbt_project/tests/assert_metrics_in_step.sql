@@ -1,6 +1,7 @@
 {{ config(meta={'dagster': {'ref': {'name': 'metrics'}}}) }}
 
--- A metric is one column in one wide model and one row in seeds/metrics.csv: each without the other is a fault.
+-- A metric is one column in one wide model and one row in seeds/metrics.csv. A row without its column is a fault; a column without
+-- its row is a metric that this team does not use. That the shipped catalogue has every metric is tested in Python.
 
 {% set columns = [] %}
 {% for dimension in ['adoption', 'commercial', 'support', 'voice', 'outcomes'] %}
@@ -19,10 +20,10 @@ with columns_found (dimension_key, metric_key) as (
 )
 
 select
-    coalesce(columns_found.metric_key, metrics.metric_key) as metric_key,
-    case when metrics.metric_key is null then 'no row in seeds/metrics.csv' else 'no column in its dimension''s model' end as fault
-from columns_found
-full outer join {{ ref('metrics') }} as metrics
+    metrics.metric_key,
+    metrics.dimension_key
+from {{ ref('metrics') }} as metrics
+left join columns_found
     on columns_found.metric_key = metrics.metric_key
     and columns_found.dimension_key = metrics.dimension_key
-where columns_found.metric_key is null or metrics.metric_key is null
+where columns_found.metric_key is null

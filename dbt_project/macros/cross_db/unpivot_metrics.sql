@@ -2,7 +2,7 @@
    each with the scorecard of its account and day: joined before the rows multiply.
 
    The columns are read from the warehouse, so a new metric needs no change here; a column whose metric_key has no row in
-   seeds/metrics.csv is left out, which the test assert_metrics_in_step reports. #}
+   seeds/metrics.csv is left out. #}
 {% macro unpivot_metrics(relation, account_scorecards) %}
     {%- if not execute %}{{ return('select null') }}{% endif %}
     {%- set codes = {} %}
