@@ -19,9 +19,6 @@ concurrency:
 event_log_storage:
   module: orchestration.event_log
   class: BatchedSqliteEventLogStorage
-  config:
-    base_dir:
-      env: DAGSTER_EVENT_LOG
 """
 
 
@@ -39,6 +36,5 @@ def prepare_home(settings: Settings) -> Path:
             temporary.write_text(_DAGSTER_YAML, encoding="utf-8")
             os.replace(temporary, config)
     os.environ["DAGSTER_HOME"] = str(home)
-    os.environ["DAGSTER_EVENT_LOG"] = str(home / "history" / "runs")
     os.environ["DAGSTER_EVENT_BATCH_SIZE"] = "1000"
     return home

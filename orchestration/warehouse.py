@@ -128,7 +128,7 @@ def scan(settings: Settings) -> str | None:
             for database, schema, table in connection.execute(
                 "select database_name, schema_name, table_name from duckdb_tables() where not temporary"
             ).fetchall():
-                relation = f"{quoted(database)}.{quoted(schema)}.{quoted(table)}"
+                relation = f"{identifier(database)}.{identifier(schema)}.{identifier(table)}"
                 connection.execute(f"select bit_xor(hash(*columns(*))) from {relation}").fetchall()
     except duckdb.Error as error:
         return first_line(error)
@@ -140,9 +140,9 @@ def has_log(path: Path) -> bool:
     return bool(_logs(path))
 
 
-def quoted(identifier: str) -> str:
+def identifier(name: str) -> str:
     """A name as an SQL identifier, whatever it is spelled with."""
-    return '"' + identifier.replace('"', '""') + '"'
+    return '"' + name.replace('"', '""') + '"'
 
 
 def literal(text: str | Path) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 import duckdb
 
 from orchestration.settings import Settings
+from orchestration.warehouse import SAFE_OPTIONS, literal
 
 # Parquet writers, Arrow batches and Python itself stand outside DuckDB's own accounting.
 _SHARE_OF_MEMORY = 0.6
@@ -23,12 +24,10 @@ def connect(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
 
     Relative paths in queries are relative to the folder of the configuration file.
     """
-    config = {
+    config = SAFE_OPTIONS | {
         "memory_limit": _part_of(settings.pipeline.memory_limit),
         "temp_directory": str(settings.temp_dir / "extract"),
         "threads": settings.pipeline.threads,
-        "autoinstall_known_extensions": False,
-        "autoload_known_extensions": False,
     }
     with _plain_folder(settings.config_file.parent) as folder, duckdb.connect(config=config) as connection:
         connection.execute("set TimeZone = 'UTC'")
@@ -56,11 +55,6 @@ def _part_of(memory_limit: str) -> str:
     return f"{float(number) * _SHARE_OF_MEMORY:.3f}{unit}"
 
 
-def literal(value: str | Path) -> str:
-    """A text as an SQL literal, for the places where DuckDB takes no parameter (file lists in a view, copy targets)."""
-    return "'" + str(value).replace("'", "''") + "'"
-
-
 def literals(values: Iterable[str]) -> str:
     """Texts as an SQL list literal."""
     return "[" + ", ".join(literal(value) for value in values) + "]"
@@ -76,8 +70,3 @@ def fingerprint(columns: str) -> str:
     row = f"hash({columns})"
     total = f"cast(sum(cast({row} as hugeint)) % {2**64} as ubigint)"
     return f"format('{{:016x}}{{:016x}}', {total}, bit_xor({row}))"
-
-
-def identifier(name: str) -> str:
-    """A quoted SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'

@@ -23,10 +23,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from orchestration.contract import RawTable
-from orchestration.extract.engine import identifier, literal, literals, path_literals
+from orchestration.extract.engine import literals, path_literals
 from orchestration.extract.quarantine import RawRows
 from orchestration.extract.records import MAX_LINE_BYTES, csv_records, json_records, open_binary
 from orchestration.settings import FilesSource, Settings
+from orchestration.warehouse import identifier, literal
 
 DAY = "{day}"
 _DAY_GLOB = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]"

@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import Literal
 
 from orchestration.contract import TABLES, RawTable
-from orchestration.extract.engine import identifier, literal, path_literals
+from orchestration.extract.engine import path_literals
 from orchestration.settings import EVENT_TABLE
+from orchestration.warehouse import identifier, literal
 
 Mode = Literal["snapshot", "changes", "events"]
 

@@ -14,12 +14,13 @@ import pyarrow.parquet as pq
 
 from orchestration.contract import TABLES, RawTable
 from orchestration.extract import demo, files, lake
-from orchestration.extract.engine import connect, fingerprint, identifier, literal
+from orchestration.extract.engine import connect, fingerprint
 from orchestration.extract.files import Delivery, NumberedFile, SourceError
 from orchestration.extract.lake import WHOLE, LandedDelivery, Manifest, Mode, Partition
 from orchestration.extract.quarantine import QuarantineLimitExceeded, first_rates, judged
 from orchestration.extract.superseding import supersede
 from orchestration.settings import EVENT_TABLE, DemoSource, FilesSource, Settings, SettingsError
+from orchestration.warehouse import identifier, literal
 
 # Part of every delivery's identity: raise it when the same files would land differently.
 _LANDING_VERSION = 1

@@ -11,7 +11,7 @@ from datetime import date
 from pathlib import Path
 
 from orchestration.contract import Column, RawTable
-from orchestration.extract.engine import identifier, literal
+from orchestration.warehouse import identifier, literal
 
 # White space at an end, and nothing but white space; Unicode's, not only ASCII's.
 _SPACE = r"[\s\x0b\x1c-\x1f\x{85}\p{Z}]"

@@ -16,9 +16,10 @@ import pyarrow as pa
 
 from orchestration.contract import RawTable
 from orchestration.extract import lake
-from orchestration.extract.engine import fingerprint, identifier, literal, path_literals
+from orchestration.extract.engine import fingerprint, path_literals
 from orchestration.extract.lake import Manifest
 from orchestration.settings import Settings
+from orchestration.warehouse import identifier, literal
 
 
 def supersede(

@@ -26,7 +26,7 @@ from orchestration.publish.generations import (
 )
 from orchestration.publish.tables import DATE_COLUMN, HISTORY, SCHEMA, TABLES, PublishedTable
 from orchestration.settings import Settings
-from orchestration.warehouse import literal, quoted
+from orchestration.warehouse import literal, identifier
 
 # The oldest storage format: the drivers that BI tools ship open it.
 STORAGE_VERSION = "v1.0.0"
@@ -271,7 +271,7 @@ def _copy_comments(connection: duckdb.DuckDBPyConnection) -> None:
         [SCHEMA],
     ).fetchall():
         if name in names:
-            connection.execute(f"comment on column health.main.{name}.{quoted(column)} is {literal(comment)}")
+            connection.execute(f"comment on column health.main.{name}.{identifier(column)} is {literal(comment)}")
 
 
 def _write_parquet(
@@ -313,7 +313,7 @@ def _link(source: Path, target: Path) -> None:
 
 
 def _select_list(columns: list[list[str]], without: str | None = None) -> str:
-    return ", ".join(f"cast({quoted(name)} as {kind}) as {quoted(name)}" for name, kind in columns if name != without)
+    return ", ".join(f"cast({identifier(name)} as {kind}) as {identifier(name)}" for name, kind in columns if name != without)
 
 
 def _scalar(connection: duckdb.DuckDBPyConnection, query: str, parameters: list[date] | None = None) -> int:
