@@ -20,6 +20,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
+from orchestration.playbooks import Field, Part, all_fields, split_reason
+
 Kind = Literal["text", "number", "integer", "boolean", "date"]
 
 DIMENSIONS = ("adoption", "commercial", "support", "voice", "outcomes")
@@ -133,6 +135,8 @@ _SCORE = Cell("number", minimum=0, maximum=100)
 
 _CARD = ("config_version", "scorecard_key")
 _CARD_METRIC = (*_CARD, "metric_key")
+# Columns that say nothing about how accounts are scored.
+_WORDS = ("label", "reason", "colour")
 _OF_VERSION = (("config_version",), "config_versions")
 _OF_CARD = (_CARD, "scorecards")
 _OF_METRIC = (("metric_key",), "metrics")
@@ -282,6 +286,78 @@ def configuration_hash(seeds_dir: Path) -> str:
         for name, rows in _load(seeds_dir).rows.items()
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def scorecard_rules(seeds_dir: Path) -> dict[tuple[str, str], str]:
+    """The rules of each scorecard by (config_version, scorecard_key), as SHA-256 (hex) of what decides its scores and tiers.
+
+    Two scorecards of one hash and name score alike; labels, reasons, the versions' dates and other scorecards make no difference.
+
+    Raises:
+        ConfigurationError: the seeds are not valid.
+    """
+    seeds = _load(seeds_dir)
+    metrics = {row["metric_key"]: row.take(("dimension_key", "higher_is_better")) for row in seeds["metrics"]}
+    names = [name for name, seed in SEEDS.items() if set(_CARD) <= seed.columns.keys()]
+    by_card = {name: _by_card(seeds[name]) for name in names}
+    rules = {}
+    for card in seeds["scorecards"]:
+        key = card.take(_CARD)
+        content = {
+            name: sorted(
+                json.dumps(
+                    {column: value for column, value in row.values.items() if column not in _WORDS}
+                    | {"metric": metrics.get(row.values.get("metric_key"))},
+                    sort_keys=True,
+                )
+                for row in by_card[name][key]
+            )
+            for name in names
+        }
+        rules[key] = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return rules
+
+
+@dataclass(frozen=True)
+class Playbook:
+    """A playbook of the seeds, ready to be evaluated.
+
+    Attributes:
+        priority: the smaller, the more urgent; None comes last.
+        reason: the pieces of its reason, in order.
+        conditions: (field, operator, the number or text compared with); all must hold.
+    """
+
+    key: str
+    label: str
+    priority: float | None
+    reason: list[Part]
+    conditions: list[tuple[Field, str, float | str]]
+
+
+def read_playbooks(seeds_dir: Path) -> list[Playbook]:
+    """The playbooks of the seeds; none where the team has no such files.
+
+    Raises:
+        ConfigurationError: the seeds are not valid.
+    """
+    seeds = _load(seeds_dir)
+    fields = _playbook_fields(seeds)
+    conditions = defaultdict(list)
+    for row in seeds["playbook_conditions"]:
+        field_ = fields[row["field"]]
+        compared = row["value"] if field_.is_text else _parse_number(row["value"].strip())
+        conditions[row["playbook_key"]].append((field_, row["operator"], compared))
+    return [
+        Playbook(
+            key=row["playbook_key"],
+            label=row["label"] or row["playbook_key"],
+            priority=row["priority"],
+            reason=split_reason(row["reason_template"] or ""),
+            conditions=conditions[row["playbook_key"]],
+        )
+        for row in seeds["playbooks"]
+    ]
 
 
 def _load(seeds_dir: Path) -> Seeds:
@@ -652,6 +728,54 @@ def _tier_fault(column: str, start: float, lower: tuple[Row, float] | None) -> s
     return None
 
 
+def _playbook_fields(seeds: Seeds) -> dict[str, Field]:
+    return all_fields([row["metric_key"] for row in seeds["metrics"]], DIMENSIONS)
+
+
+def _playbook_faults(seeds: Seeds) -> Iterator[Fault]:
+    """Fields that nobody computes, values of the wrong kind, and playbooks that would hold for every account."""
+    fields = _playbook_fields(seeds)
+    conditioned = set()
+    for row in seeds["playbook_conditions"]:
+        conditioned.add(row["playbook_key"])
+        fault = _condition_fault(fields, *row.take(("field", "operator", "value")))
+        if fault:
+            yield Fault("playbook_conditions", row.line, fault)
+    for row in seeds["playbooks"]:
+        if row["playbook_key"] not in conditioned:
+            text = f"playbook {_show(row['playbook_key'])} has no condition, so it would hold for every account"
+            yield Fault("playbooks", row.line, f"{text}. Add one in {seeds.file('playbook_conditions')}")
+        try:
+            parts = split_reason(row["reason_template"] or "")
+        except ValueError as error:
+            yield Fault("playbooks", row.line, f"reason_template {error}")
+            continue
+        for part in parts:
+            if part.field is not None and part.field not in fields:
+                yield Fault("playbooks", row.line, f"reason_template shows {_unknown_field(part.field, fields)}")
+
+
+def _condition_fault(fields: Mapping[str, Field], name: str, operator: str, value: str | None) -> str | None:
+    if name not in fields:
+        return _unknown_field(name, fields)
+    field_ = fields[name]
+    if value is None:
+        return "value is blank. Fill it in"
+    if not field_.is_text:
+        return None if _parse_number(value.strip()) is not None else f"value {_show(value)} is no {_KINDS['number']}"
+    if operator not in ("=", "!="):
+        return f"operator {_show(operator)} does not compare texts. Use = or != with {name}"
+    if field_.choices and value not in field_.choices:
+        hint = _suggest(value, field_.choices) or "Choose one of them"
+        return f"value {_show(value)} is none of {', '.join(field_.choices)}. {hint}"
+    return None
+
+
+def _unknown_field(name: str, fields: Mapping[str, Field]) -> str:
+    hint = _suggest(name, fields.keys()) or "Name a metric, or a field that README.md lists under playbooks"
+    return f"field {_show(name)}, which nothing computes. {hint}"
+
+
 def _next_score(start: float) -> float:
     """The lowest published score, which has one decimal, from `start` on."""
     return math.ceil(Decimal(repr(start)) * 10) / 10
@@ -663,4 +787,5 @@ _RULES: tuple[Callable[[Seeds], Iterator[Fault]], ...] = (
     _weight_faults,
     _method_faults,
     _tier_faults,
+    _playbook_faults,
 )

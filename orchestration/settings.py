@@ -154,6 +154,10 @@ class Settings(BaseSettings):
         return self.data_dir / "published"
 
     @property
+    def revisions(self) -> Path:
+        return self.data_dir / "revisions"
+
+    @property
     def dagster_home(self) -> Path:
         return self.data_dir / "dagster"
 

@@ -15,18 +15,28 @@ import duckdb
 
 from orchestration.contract import TABLES
 from orchestration.extract.lake import event_day_fingerprints, lake_select, landing_stats
-from orchestration.scorecard import ConfigurationError, configuration_hash
+from orchestration.playbooks import Field, all_fields
+from orchestration.scorecard import DIMENSIONS, ConfigurationError, configuration_hash, read_playbooks, scorecard_rules
 from orchestration.settings import DBT_PROJECT, EVENT_TABLE, Settings
-from orchestration.warehouse import connect, discard_if_broken
+from orchestration.warehouse import connect, discard, discard_if_broken, identifier
 
 EPOCH = date(1970, 1, 1)
-_CONTROL_TABLES = """
+# Of the tables that outlive a run. A warehouse of another format is rebuilt from the lake.
+WAREHOUSE_FORMAT = 2
+# The change ledger looks back this many days.
+LEDGER_DAYS = (7, 28)
+_CONTROL_TABLES = f"""
 create schema if not exists raw;
 create schema if not exists control;
+create or replace view control.format as select {WAREHOUSE_FORMAT} as format;
 create table if not exists control.runs (
     run_code integer, run_id varchar, configuration_hash varchar, first_day date, last_day date
 );
 create table if not exists control.codes (kind varchar, code integer, key varchar);
+create table if not exists control.scorecard_codes (
+    scorecard_code integer, config_version varchar, scorecard_key varchar, rules_hash varchar
+);
+create table if not exists control.configurations (configuration_hash varchar, scorecard_code integer);
 create table if not exists control.rolled_up_event_days (activity_day date, fingerprint varchar);
 create or replace table control.run (
     run_code integer, run_id varchar, configuration_hash varchar, reporting_currency varchar
@@ -35,6 +45,15 @@ create or replace table control.run_state (
     run_id varchar, status varchar, first_day date, last_day date, configuration_hash varchar, finished_at timestamp
 );
 create or replace table control.as_of_days (as_of_date date, day integer);
+create or replace table control.restated_days (as_of_date date);
+create or replace table control.ledger_days (as_of_date date);
+create or replace table control.drift_days (as_of_date date);
+create or replace table control.playbooks (playbook_key varchar, label varchar, priority double);
+create or replace table control.playbook_conditions (
+    playbook_key varchar, field varchar, operator varchar, number_value double, text_value varchar
+);
+create or replace table control.playbook_parts (playbook_key varchar, position integer, part varchar, field varchar);
+create or replace table control.playbook_fields (field varchar, kind varchar, key varchar, is_text boolean);
 create or replace table control.changed_event_days (activity_day date, fingerprint varchar);
 create or replace table control.raw_tables (table_name varchar, late_after_days integer);
 create or replace table control.landing_stats (
@@ -62,20 +81,23 @@ class Plan:
 def prepare(settings: Settings, run_id: str, start: date, end: date) -> Plan:
     """Lay the views over the lake and write the control tables for a run over [start, end].
 
-    Scored are the run's days, those of the `lookback_days` before them that were scored already (late facts restate them), and
-    all days ever scored if the warehouse has to be rebuilt.
+    Scored are the run's days, those of the `lookback_days` before them that were scored already (late facts restate them), those
+    that a run left half scored, and all days ever scored if the warehouse has to be rebuilt.
 
     Raises:
         ConfigurationError: no active configuration version holds on the first day.
         WarehouseBusy: another process kept the warehouse open.
     """
-    rebuilt = discard_if_broken(settings)
+    rebuilt = discard_if_broken(settings) or _discard_other_format(settings)
     scored_before = _read_scored_days(settings)
     with connect(settings, settings.warehouse) as warehouse:
         if not warehouse.execute("select 1 from duckdb_tables() where schema_name = 'control' and table_name = 'runs'").fetchall():
             again = scored_before
         else:
             again = {day for day in scored_before if start - timedelta(days=settings.pipeline.lookback_days) <= day < start}
+            unfinished = _unfinished_days(warehouse)
+            again |= unfinished & scored_before
+            _remove_days(warehouse, unfinished - scored_before)
         days = sorted(again | {start + timedelta(days=n) for n in range((end - start).days + 1)})
         _check_versions(settings, days[0])
         warehouse.execute("begin")
@@ -91,7 +113,11 @@ def prepare(settings: Settings, run_id: str, start: date, end: date) -> Plan:
         warehouse.executemany(
             "insert into control.raw_tables values (?, ?)", [[name, settings.late_after_days(name)] for name in TABLES]
         )
+        for table, touched in _touched_days(scored_before, days).items():
+            warehouse.executemany(f"insert into control.{table} values (?)", [[day] for day in touched])
         _register_codes(warehouse, settings.seeds_dir)
+        _register_scorecards(warehouse, settings.seeds_dir, hash_)
+        _load_playbooks(warehouse, settings.seeds_dir)
         changed = _lay_views(warehouse, settings)
         _load_landing_stats(warehouse, settings)
         warehouse.execute("commit")
@@ -143,12 +169,11 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 
 def _register_codes(warehouse: duckdb.DuckDBPyConnection, seeds: Path) -> None:
-    """Give each metric, cap, dimension and scorecard a small integer for good: history rows keep theirs when seeds change."""
+    """Give each metric, cap and dimension a small integer for good: history rows keep theirs when seeds change."""
     metrics = _rows(seeds / "metrics.csv")
     wanted = {
         "metric": {row["metric_key"] for row in metrics} | {f"cap:{row['cap_key']}" for row in _rows(seeds / "score_caps.csv")},
         "dimension": {row["dimension_key"] for row in metrics} | {"cap"},
-        "scorecard": {f"{row['config_version']}/{row['scorecard_key']}" for row in _rows(seeds / "scorecards.csv")},
     }
     known = set(warehouse.execute("select kind, key from control.codes").fetchall())
     for kind, keys in wanted.items():
@@ -158,6 +183,101 @@ def _register_codes(warehouse: duckdb.DuckDBPyConnection, seeds: Path) -> None:
             warehouse.executemany(
                 "insert into control.codes values (?, ?, ?)", [[kind, last + n, key] for n, key in enumerate(new, 1)]
             )
+
+
+def _register_scorecards(warehouse: duckdb.DuckDBPyConnection, seeds: Path, configuration: str) -> None:
+    """Give each scorecard and state of its rules a small integer for good, and note which of them make up the configuration.
+
+    A scorecard whose rules were edited in place gets another code, so the change ledger can tell a new rule from new behaviour.
+    """
+    known = {tuple(key): code for code, *key in warehouse.execute("from control.scorecard_codes").fetchall()}
+    for (version, card), rules in sorted(scorecard_rules(seeds).items()):
+        key = (version, card, rules)
+        if key not in known:
+            known[key] = max(known.values(), default=0) + 1
+            warehouse.execute("insert into control.scorecard_codes values (?, ?, ?, ?)", [known[key], *key])
+        warehouse.execute(
+            "insert into control.configurations select $1, $2 where not exists "
+            "(from control.configurations where configuration_hash = $1 and scorecard_code = $2)",
+            [configuration, known[key]],
+        )
+
+
+def _load_playbooks(warehouse: duckdb.DuckDBPyConnection, seeds: Path) -> None:
+    """Hand the playbooks to the models as rows; their text never becomes SQL."""
+    used: dict[str, Field] = {}
+    fields = all_fields([row["metric_key"] for row in _rows(seeds / "metrics.csv")], DIMENSIONS)
+    for playbook in read_playbooks(seeds):
+        warehouse.execute("insert into control.playbooks values (?, ?, ?)", [playbook.key, playbook.label, playbook.priority])
+        for field, operator, value in playbook.conditions:
+            used[field.name] = field
+            number, text = (None, value) if field.is_text else (value, None)
+            warehouse.execute(
+                "insert into control.playbook_conditions values (?, ?, ?, ?, ?)",
+                [playbook.key, field.name, operator, number, text],
+            )
+        for position, part in enumerate(playbook.reason):
+            if part.field is not None:
+                used[part.field] = fields[part.field]
+            warehouse.execute(
+                "insert into control.playbook_parts values (?, ?, ?, ?)", [playbook.key, position, part.text, part.field]
+            )
+    for field in used.values():
+        warehouse.execute(
+            "insert into control.playbook_fields values (?, ?, ?, ?)", [field.name, field.kind, field.key, field.is_text]
+        )
+
+
+def _unfinished_days(warehouse: duckdb.DuckDBPyConnection) -> set[date]:
+    """The days of the last run if it failed or was killed: some models may hold them, others not."""
+    if warehouse.execute("from control.run_state where status = 'passed'").fetchall():
+        return set()
+    return {day for (day,) in warehouse.execute("select as_of_date from control.as_of_days").fetchall()}
+
+
+def _remove_days(warehouse: duckdb.DuckDBPyConnection, days: set[date]) -> None:
+    """Take days that no run finished out of every history, so that they are not published half scored."""
+    histories = warehouse.execute(
+        "select table_name from duckdb_columns() inner join duckdb_tables() using (schema_name, table_name) "
+        "where schema_name = 'intermediate' and column_name = 'as_of_date'"
+    ).fetchall()
+    for (name,) in histories if days else []:
+        warehouse.execute(
+            f"delete from intermediate.{identifier(name)} where as_of_date in (select unnest(cast(? as date[])))", [sorted(days)]
+        )
+
+
+def _touched_days(scored_before: set[date], days: list[date]) -> dict[str, list[date]]:
+    """The scored days whose rows rest on the days of the run, by control table.
+
+    restated_days: all from the first day of the run on, since tiers, trends and actions look back without end. ledger_days: where
+    one of the run's days is an end of the change. drift_days: where it is the day, or the day before.
+    """
+    scored = scored_before | set(days)
+
+    def after(lags: tuple[int, ...]) -> list[date]:
+        return sorted(scored & {day + timedelta(days=lag) for day in days for lag in (0, *lags)})
+
+    return {
+        "restated_days": sorted(day for day in scored if day >= days[0]),
+        "ledger_days": after(LEDGER_DAYS),
+        "drift_days": after((1,)),
+    }
+
+
+def _discard_other_format(settings: Settings) -> str | None:
+    """Remove a warehouse whose tables another version of the product laid out; returns why, None if it stays."""
+    if not settings.warehouse.exists():
+        return None
+    with connect(settings, settings.warehouse, read_only=True) as warehouse:
+        tables = {name for (name,) in warehouse.execute("select table_name from duckdb_tables() where schema_name = 'control'").fetchall()}
+        views = {name for (name,) in warehouse.execute("select view_name from duckdb_views() where schema_name = 'control'").fetchall()}
+        found = warehouse.execute("select format from control.format").fetchall() if "format" in views else []
+    if "runs" not in tables or found == [(WAREHOUSE_FORMAT,)]:
+        return None
+    reason = "another version of the product laid it out"
+    discard(settings, reason)
+    return reason
 
 
 def _lay_views(warehouse: duckdb.DuckDBPyConnection, settings: Settings) -> list[date]:

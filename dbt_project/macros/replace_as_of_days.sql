@@ -1,8 +1,9 @@
-{# Pre-hook of every incremental history: takes out the days that this run scores, in the transaction that inserts them anew.
-   A rerun gives the same rows, and an account that left or a day that became empty leaves nothing behind. #}
-{% macro replace_as_of_days() %}
+{# Pre-hook of every incremental history: takes out the days that this run computes, in the transaction that inserts them anew.
+   A rerun gives the same rows, and an account that left or a day that became empty leaves nothing behind. The days are those that the run
+   scores, or what rests on them: `ledger_days`, `restated_days`. #}
+{% macro replace_as_of_days(days='as_of_days') %}
     {% if is_incremental() %}
-        delete from {{ this }} where as_of_date in (select as_of_date from {{ source('control', 'as_of_days') }})
+        delete from {{ this }} where as_of_date in (select as_of_date from {{ source('control', days) }})
     {% endif %}
 {% endmacro %}
 

@@ -4,7 +4,7 @@
 -- its row is a metric that this team does not use. That the shipped catalogue has every metric is tested in Python.
 
 {% set columns = [] %}
-{% for dimension in ['adoption', 'commercial', 'support', 'voice', 'outcomes'] %}
+{% for dimension in dimensions() %}
     {% set model = ref('int_metrics__' ~ dimension) %}
     {% for column in (adapter.get_columns_in_relation(model) if execute else []) %}
         {% if column.name not in ('account_id', 'as_of_date') and not column.name.endswith('_state') %}

@@ -1,13 +1,13 @@
 """Group `publish`: the health mart as BI tools read it."""
 
 import base64
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 
-from orchestration.defs.common import OWNERS, PARTITIONS, SETTINGS, WRITER_POOL
+from orchestration.defs.common import OWNERS, PARTITIONS, SETTINGS, WRITER_POOL, days_of
 from orchestration.publish import publish
-from orchestration.publish.summary import summarize
+from orchestration.publish.summary import summarize, unexplained_drift
 from orchestration.publish.tables import SCHEMA, TABLES
 
 
@@ -24,11 +24,21 @@ from orchestration.publish.tables import SCHEMA, TABLES
     backfill_policy=dg.BackfillPolicy.single_run(),
     pool=WRITER_POOL,
     required_resource_keys={"run_guard"},
+    check_specs=[
+        dg.AssetCheckSpec(
+            "no_metric_drift",
+            asset="published_mart",
+            description="No metric jumped for most accounts on one day of the run without a release that explains it.",
+        )
+    ],
     freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26)),
 )
 def published_mart(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     generation = publish(SETTINGS, context.run_id, datetime.now(UTC))
     summary = summarize(generation.path)
+    drift = unexplained_drift(generation.path, *days_of(context))
+    for day, message in drift:
+        context.log.warning(f"metric drift on {day}: {message}")
     chart = base64.b64encode(summary.chart).decode()
     return dg.MaterializeResult(
         metadata={
@@ -38,10 +48,24 @@ def published_mart(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
             "mean_coverage": round(summary.mean_coverage or 0, 3),
             "as_of_range": f"{generation.first_as_of_date} to {generation.last_as_of_date}",
             "generation": generation.number,
+            "revisions_added": generation.revisions,
             "mart": dg.MetadataValue.path(str(SETTINGS.published / "current" / "health.duckdb")),
             "rows": dg.MetadataValue.json(generation.rows),
             "tiers_over_time": dg.MetadataValue.md(f"![accounts by tier over time](data:image/png;base64,{chart})"),
-        }
+        },
+        check_results=[_drift_check(drift)],
+    )
+
+
+def _drift_check(drift: list[tuple[date, str]]) -> dg.AssetCheckResult:
+    """A warning, never a failure: a jump of the instrumentation is no reason to withhold the mart, but one to look."""
+    found = [f"{day}: {message}" for day, message in drift]
+    return dg.AssetCheckResult(
+        check_name="no_metric_drift",
+        passed=not drift,
+        severity=dg.AssetCheckSeverity.WARN,
+        description="; ".join(found[:3]) if found else "no metric jumped for most accounts without a release that explains it",
+        metadata={"jumps": dg.MetadataValue.md("\n".join(f"* {line}" for line in found) or "none")},
     )
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import duckdb
 
+from orchestration.publish import generations
 from orchestration.publish.audit import audit_database
 from orchestration.publish.build import (
     Built,
@@ -35,11 +36,11 @@ from orchestration.publish.generations import (
     next_number,
     prune,
     read_manifest,
-    rollback,
     seal,
     start_building,
     verify,
 )
+from orchestration.publish.revisions import settle
 from orchestration.settings import Settings
 from orchestration.warehouse import attach_warehouse, connect, discard, first_line, has_log, scan
 
@@ -70,6 +71,7 @@ class PublishedGeneration:
         rows: rows of each table of `health.duckdb`.
         changed_days: number of as-of days that differ from the generation before.
         linked_files: number of Parquet files shared with it.
+        revisions: number of published revisions that it added.
     """
 
     number: int
@@ -81,6 +83,7 @@ class PublishedGeneration:
     rows: dict[str, int]
     changed_days: int
     linked_files: int
+    revisions: int
 
 
 def publish(settings: Settings, run_id: str, published_at: datetime) -> PublishedGeneration:
@@ -103,6 +106,7 @@ def publish(settings: Settings, run_id: str, published_at: datetime) -> Publishe
     if has_log(settings.warehouse):
         raise PublishRefused(f"{settings.warehouse}: not closed in order, a .wal stands beside it: run again")
     building = None
+    settle(settings)
     try:
         with connect(settings) as connection:
             attach_warehouse(settings, connection)
@@ -110,10 +114,11 @@ def publish(settings: Settings, run_id: str, published_at: datetime) -> Publishe
             mart = read_mart(connection)
             base = _base(settings)
             building = start_building(settings)
-            built = build_generation(settings, connection, building, mart, base)
+            number = next_number(settings)
+            built = build_generation(settings, connection, building, mart, base, number, run_id, published_at)
         audit_database(settings, building / DATABASE, mart, built.rows, built.changed)
         files = built.linked | seal(building, built.new_files)
-        manifest = _manifest(settings, state, published_at, mart, built, files)
+        manifest = _manifest(settings, number, state, published_at, mart, built, files)
         path = install(settings, building, manifest)
         flip(settings, manifest.generation)
     except PublishError as error:
@@ -124,6 +129,10 @@ def publish(settings: Settings, run_id: str, published_at: datetime) -> Publishe
         # After `install` the folder has its number and this name is gone.
         if building is not None:
             shutil.rmtree(building, ignore_errors=True)
+    try:
+        settle(settings)
+    except OSError as error:
+        _log.warning("%s: the revisions of this generation enter the log with the next run (%s)", settings.revisions, error)
     prune(settings)
     return PublishedGeneration(
         number=manifest.generation,
@@ -135,7 +144,14 @@ def publish(settings: Settings, run_id: str, published_at: datetime) -> Publishe
         rows=built.rows,
         changed_days=len(built.changed),
         linked_files=len(built.linked),
+        revisions=built.revisions,
     )
+
+
+def rollback(settings: Settings, to: int | None = None) -> int:
+    """Make the generation current that was current before, see `generations.rollback`. What readers saw stays in the log of revisions."""
+    settle(settings)
+    return generations.rollback(settings, to)
 
 
 def _require_passed(state: RunState, run_id: str) -> RunState:
@@ -162,12 +178,18 @@ def _base(settings: Settings) -> Manifest | None:
 
 
 def _manifest(
-    settings: Settings, state: RunState, published_at: datetime, mart: Mart, built: Built, files: dict[str, FileEntry]
+    settings: Settings,
+    number: int,
+    state: RunState,
+    published_at: datetime,
+    mart: Mart,
+    built: Built,
+    files: dict[str, FileEntry],
 ) -> Manifest:
     days = sorted(mart.days)
     return Manifest(
         format=FORMAT,
-        generation=next_number(settings),
+        generation=number,
         previous=current_generation(settings),
         run_id=state.run_id,
         published_at=published_at.astimezone(UTC).isoformat(timespec="seconds"),

@@ -5,12 +5,11 @@ copying its `health.duckdb`. That keeps a day's publishing as cheap after two ye
 """
 
 import logging
-import os
 import shutil
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import duckdb
@@ -23,7 +22,10 @@ from orchestration.publish.generations import (
     PublishError,
     find_damaged,
     generation_path,
+    link,
 )
+from orchestration.publish.revisions import TABLE as REVISIONS
+from orchestration.publish.revisions import add_revisions
 from orchestration.publish.tables import DATE_COLUMN, HISTORY, SCHEMA, TABLES, PublishedTable
 from orchestration.settings import Settings
 from orchestration.warehouse import literal, identifier
@@ -55,12 +57,12 @@ class Mart:
     Attributes:
         columns: per table, (name, type as published).
         days: as-of day -> fingerprint of its rows in account_health_history.
-        rescored: the days that the run scored.
+        touched: the days of which the run may have changed any row, in any table.
     """
 
     columns: dict[str, list[list[str]]]
     days: dict[date, str]
-    rescored: frozenset[date]
+    touched: frozenset[date]
 
     def database_days(self, table: PublishedTable, history_days: int) -> list[date]:
         """The days of a history that `health.duckdb` holds, ascending."""
@@ -77,14 +79,16 @@ class Built:
     Attributes:
         new_files: written by this run, names in the generation's folder.
         linked: names of the files shared with the current generation, with their entries.
-        rows: rows of each table of the warehouse that `health.duckdb` must hold.
+        rows: rows of each table that `health.duckdb` must hold.
         changed: the days that were not taken from the current generation, ascending.
+        revisions: number of published revisions that the generation adds.
     """
 
     new_files: tuple[str, ...]
     linked: dict[str, FileEntry]
     rows: dict[str, int]
     changed: tuple[date, ...]
+    revisions: int
 
 
 def read_run_state(connection: duckdb.DuckDBPyConnection) -> RunState:
@@ -120,11 +124,11 @@ def read_mart(connection: duckdb.DuckDBPyConnection) -> Mart:
             columns[table].append([column, "VARCHAR" if kind.startswith("ENUM") else kind])
     if missing := [name for name, found in columns.items() if not found]:
         raise PublishRefused(f"{SCHEMA}.{missing[0]} is not in the warehouse: run the transform again")
-    rescored = connection.execute(f"select {DATE_COLUMN} from warehouse.control.as_of_days").fetchall()
+    touched = connection.execute(f"select {DATE_COLUMN} from warehouse.control.restated_days").fetchall()
     days = fingerprint_days(connection, f"select {_select_list(columns[HISTORY])} from warehouse.{SCHEMA}.{HISTORY}")
     if None in days:
         raise PublishRefused(f"{SCHEMA}.{HISTORY} has rows without {DATE_COLUMN}: run the transform again")
-    return Mart(columns, days, frozenset(day for (day,) in rescored))
+    return Mart(columns, days, frozenset(day for (day,) in touched))
 
 
 def fingerprint_days(connection: duckdb.DuckDBPyConnection, query: str) -> dict[date, str]:
@@ -136,9 +140,16 @@ def fingerprint_days(connection: duckdb.DuckDBPyConnection, query: str) -> dict[
 
 
 def build_generation(
-    settings: Settings, connection: duckdb.DuckDBPyConnection, building: Path, mart: Mart, base: Manifest | None
+    settings: Settings,
+    connection: duckdb.DuckDBPyConnection,
+    building: Path,
+    mart: Mart,
+    base: Manifest | None,
+    generation: int,
+    run_id: str,
+    published_at: datetime,
 ) -> Built:
-    """Write `health.duckdb` and the Parquet files.
+    """Write `health.duckdb` and the Parquet files, published revisions included.
 
     Args:
         settings: history days and threads.
@@ -146,6 +157,8 @@ def build_generation(
         building: empty folder of the new generation.
         mart: what the warehouse holds.
         base: the generation to share unchanged days with; None writes everything anew.
+        generation: number of the new generation.
+        run_id, published_at: for the revisions that it adds.
     """
     kept = _kept_days(mart, base)
     links, base_database = _reusable(settings, mart, base, kept)
@@ -157,12 +170,19 @@ def build_generation(
     history_days, fresh = settings.pipeline.metric_history_days, base_database is None
     rows = {table.name: _write_table(connection, table, mart, kept, history_days, fresh) for table in TABLES}
     _copy_comments(connection)
+    changed = mart.days.keys() - kept
+    gone = {date.fromisoformat(day) for day in base.days} - mart.days.keys() if base else set()
+    at = published_at.astimezone(UTC).replace(tzinfo=None)
+    revisions = add_revisions(settings, connection, building, generation, changed | gone, run_id, at, base)
+    rows[REVISIONS] = revisions.rows
     new_files = [DATABASE, *_write_parquet(connection, building, mart, set(links), settings.pipeline.threads)]
     connection.execute("checkpoint health")
     connection.execute("detach health")
     for name in links:
-        _link(generation_path(settings, base.generation) / name, building / name)
-    return Built(tuple(new_files), links, rows, tuple(sorted(mart.days.keys() - kept)))
+        link(generation_path(settings, base.generation) / name, building / name)
+    if revisions.new_file:
+        new_files.append(revisions.new_file)
+    return Built(tuple(new_files), links | revisions.linked, rows, tuple(sorted(changed)), revisions.added)
 
 
 def _kept_days(mart: Mart, base: Manifest | None) -> frozenset[date]:
@@ -172,7 +192,7 @@ def _kept_days(mart: Mart, base: Manifest | None) -> frozenset[date]:
     return frozenset(
         day
         for day, fingerprint in mart.days.items()
-        if day not in mart.rescored and base.days.get(day.isoformat()) == fingerprint
+        if day not in mart.touched and base.days.get(day.isoformat()) == fingerprint
     )
 
 
@@ -301,15 +321,6 @@ def _write_parquet(
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(copy, copies))
     return list(copies)
-
-
-def _link(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        os.link(source, target)
-    except OSError:
-        # A file system without hard links, as in some containers' volumes: the copy costs space, nothing else.
-        shutil.copy2(source, target)
 
 
 def _select_list(columns: list[list[str]], without: str | None = None) -> str:

@@ -284,6 +284,16 @@ def _previous(settings: Settings, current: int, present: list[int]) -> int | Non
     return max((number for number in present if number < current), default=None)
 
 
+def link(source: Path, target: Path) -> None:
+    """Let a file that never changes stand in a second place, too."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        # A file system without hard links, as in some containers' volumes: the copy costs space, nothing else.
+        shutil.copy2(source, target)
+
+
 def sync(path: Path) -> None:
     """Force a file or a folder to disk."""
     descriptor = os.open(path, os.O_RDONLY)

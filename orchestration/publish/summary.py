@@ -49,12 +49,8 @@ def summarize(generation_path: Path) -> RunSummary:
     """
     database = generation_path / DATABASE
     with duckdb.connect(str(database), read_only=True, config=SAFE_OPTIONS | {"memory_limit": "512MB"}) as connection:
-        columns = connection.execute(
-            "select column_name from duckdb_columns() where table_name = ?", [HISTORY]
-        ).fetchall()
-        tier = "tier" if ("tier",) in columns else "raw_tier"
         days = connection.execute(
-            f"select {DATE_COLUMN}, {tier}, count(*) from {HISTORY} group by all order by {DATE_COLUMN}"
+            f"select {DATE_COLUMN}, tier, count(*) from {HISTORY} group by all order by {DATE_COLUMN}"
         ).fetchall()
         ((accounts, score, coverage),) = connection.execute(
             f"select count(*), avg(health_score), avg(coverage) from {HISTORY} "
@@ -77,6 +73,16 @@ def summarize(generation_path: Path) -> RunSummary:
         rows=rows,
         chart=_draw(counts),
     )
+
+
+def unexplained_drift(generation_path: Path, first: date, last: date) -> list[tuple[date, str]]:
+    """Jumps of a metric that nothing explains, on the days [first, last]: (day, what happened in one sentence)."""
+    with duckdb.connect(str(generation_path / DATABASE), read_only=True, config=SAFE_OPTIONS | {"memory_limit": "512MB"}) as connection:
+        return connection.execute(
+            f"select {DATE_COLUMN}, message from metric_drift where explanation is null and {DATE_COLUMN} between ? and ? "
+            f"order by {DATE_COLUMN}, metric_key",
+            [first, last],
+        ).fetchall()
 
 
 def _draw(counts: dict[date, dict[str, int]]) -> bytes:

@@ -12,7 +12,7 @@ from tests.oracle.compare import compare
 from tests.oracle.worlds import build_world
 
 
-@pytest.mark.parametrize("seed", [3, 5, 8])
+@pytest.mark.parametrize("seed", [4, 9, 15])
 def test_the_mart_is_what_the_specification_says(tmp_path: Path, seed: int) -> None:
     world = build_world(tmp_path, seed)
     run = subprocess.run(

@@ -1,11 +1,13 @@
 """Every difference between the published mart and the oracle.
 
-`python -m tests.oracle.compare health.toml 2024-03-01 2024-03-14` prints them and exits with 1 if there are any.
+`python -m tests.oracle.compare health.toml 2024-03-01 2024-03-14 [TABLE...]` prints them and exits with 1 if there are
+any.
 """
 
 import sys
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Collection
+from dataclasses import asdict
 from datetime import date
 from fractions import Fraction
 from pathlib import Path
@@ -14,8 +16,11 @@ from typing import Any
 import duckdb
 
 from tests.oracle.cards import read_versions
+from tests.oracle.ledger import score_changes
 from tests.oracle.raw import load
-from tests.oracle.score import AccountScore, score_range
+from tests.oracle.rollups import members, parent_health, segment_health
+from tests.oracle.score import AccountScore, History, candidate_scores
+from tests.oracle.trend import history_trends
 
 SCORE_TOLERANCE = 1e-9
 VALUE_TOLERANCE = 1e-7
@@ -27,29 +32,31 @@ KEYS = {
     "account_health_history": ("account_id", "as_of_date"),
     "metric_scores_history": ("account_id", "as_of_date", "metric_key"),
     "dimension_scores_history": ("account_id", "as_of_date", "dimension_key"),
+    "score_changes": ("account_id", "as_of_date", "k", "component", "metric_key"),
+    "candidate_scores_history": ("account_id", "as_of_date", "config_version"),
+    "segment_health": ("as_of_date", "segment", "stage", "tier"),
+    "parent_health": ("as_of_date", "parent_account_id"),
 }
+ALL_TABLES = tuple(KEYS)
 
 
-def oracle_scores(config_file: Path, first_day: date, last_day: date) -> list[AccountScore]:
+def oracle_history(config_file: Path, first_day: date, last_day: date) -> History:
     """What the specification gives for the files and seeds that a configuration names."""
     with config_file.open("rb") as stream:
         seeds = config_file.parent / tomllib.load(stream)["pipeline"]["seeds_dir"]
-    return score_range(load(config_file, last_day), read_versions(seeds), first_day, last_day)
+    return History(load(config_file, last_day), read_versions(seeds), first_day, last_day)
 
 
-def expected_tables(scores: Iterable[AccountScore]) -> dict[str, Table]:
-    """The scores as rows of the published tables, by key."""
+def expected_tables(history: History) -> dict[str, Table]:
+    """A history as rows of the published tables, by key."""
     tables: dict[str, Table] = {name: {} for name in KEYS}
-    for score in scores:
-        key = (score.account_id, score.as_of_date)
+    trends = history_trends(history)
+    for key, score in history.scores.items():
         tables["account_health_history"][key] = {
-            "health_score": score.health_score,
-            "uncapped_score": score.uncapped_score,
-            "coverage": score.coverage,
-            "raw_tier": score.raw_tier,
+            **_score_columns(score),
             "stage": score.stage,
-            "scorecard_key": score.scorecard_key,
             "config_version": score.config_version,
+            **asdict(trends[key]),
         }
         for metric in score.metrics:
             tables["metric_scores_history"][*key, metric.metric_key] = {
@@ -73,57 +80,106 @@ def expected_tables(scores: Iterable[AccountScore]) -> dict[str, Table]:
                 "effective_weight": dimension.effective_weight,
                 "points": dimension.points,
             }
+    for change in score_changes(history):
+        key = (change.account_id, change.as_of_date, change.k, change.component, change.metric_key)
+        tables["score_changes"][key] = {"points": change.points}
+    for score in candidate_scores(history):
+        key = (score.account_id, score.as_of_date, score.config_version)
+        tables["candidate_scores_history"][key] = _score_columns(score)
+    everyone = members(history, trends)
+    tables["segment_health"] = {key: asdict(row) for key, row in segment_health(everyone).items()}
+    tables["parent_health"] = {key: asdict(row) for key, row in parent_health(everyone).items()}
     return tables
 
 
-def published_tables(mart: Path, first_day: date, last_day: date) -> dict[str, Table]:
-    """The rows of `health.duckdb` in a range of days, by key.
+def _score_columns(score: AccountScore) -> dict[str, Any]:
+    return {
+        "scorecard_key": score.scorecard_key,
+        "health_score": score.health_score,
+        "uncapped_score": score.uncapped_score,
+        "coverage": score.coverage,
+        "raw_tier": score.raw_tier,
+    }
+
+
+def in_range(tables: dict[str, Table], first_day: date, last_day: date) -> dict[str, Table]:
+    """The rows of a range of days."""
+    return {
+        name: {key: row for key, row in rows.items() if first_day <= key[KEYS[name].index("as_of_date")] <= last_day}
+        for name, rows in tables.items()
+    }
+
+
+def published_tables(
+    mart: Path, first_day: date, last_day: date, names: Collection[str] = ALL_TABLES
+) -> dict[str, Table]:
+    """The rows of `health.duckdb` in a range of days, by key; a table that the mart does not have is left out.
 
     Raises:
         ValueError: a key stands twice.
     """
     tables: dict[str, Table] = {}
     with duckdb.connect(str(mart), read_only=True) as connection:
-        for name, keys in KEYS.items():
-            result = connection.execute(f"select * from {name} where as_of_date between ? and ?", [first_day, last_day])
-            names = [column[0] for column in result.description]
+        connection.execute("set python_enable_replacements = false")  # a missing table is not a Python name's value
+        for name in names:
+            try:
+                result = connection.execute(
+                    f"select * from {name} where as_of_date between ? and ?", [first_day, last_day]
+                )
+            except duckdb.CatalogException:
+                continue
+            columns = [column[0] for column in result.description]
             tables[name] = {}
             for values in result.fetchall():
-                row = dict(zip(names, values, strict=True))
-                key = tuple(row[column] for column in keys)
+                row = dict(zip(columns, values, strict=True))
+                key = tuple(row[column] for column in KEYS[name])
                 if key in tables[name]:
                     raise ValueError(f"{name}: {key} stands twice")
                 tables[name][key] = row
     # A binding cap may stand among the dimensions; the specification asks for it among the metrics only.
-    dimensions = tables["dimension_scores_history"]
-    tables["dimension_scores_history"] = {key: row for key, row in dimensions.items() if key[-1] != "cap"}
+    if "dimension_scores_history" in tables:
+        dimensions = tables["dimension_scores_history"]
+        tables["dimension_scores_history"] = {key: row for key, row in dimensions.items() if key[-1] != "cap"}
     return tables
 
 
+def first_published_day(mart: Path) -> date | None:
+    """The day with which the published history begins: runs, deltas and changes look back to it."""
+    with duckdb.connect(str(mart), read_only=True) as connection:
+        return connection.execute("select min(as_of_date) from account_health_history").fetchall()[0][0]
+
+
 def differences(expected: dict[str, Table], found: dict[str, Table]) -> list[str]:
-    """One line per missing or surplus row and per value that differs.
+    """One line per missing table or column, per missing or surplus row and per value that differs.
 
     Columns that the mart does not have are skipped in `dimension_scores_history` only: the specification leaves its
     columns open.
     """
     lines = []
     for name, rows in expected.items():
+        if name not in found:
+            lines.append(f"{name}: the mart has no such table")
+            continue
         for key in sorted(rows.keys() - found[name].keys(), key=str):
             lines.append(f"{name} {_say(key)}: missing, the oracle has {_brief(rows[key])}")
         for key in sorted(found[name].keys() - rows.keys(), key=str):
             lines.append(f"{name} {_say(key)}: surplus, the oracle has no such row")
+        absent: set[str] = set()
         for key in sorted(rows.keys() & found[name].keys(), key=str):
             for column, want in rows[key].items():
-                if name == "dimension_scores_history" and column not in found[name][key]:
-                    continue
-                have = found[name][key][column]
-                if not _same(column, want, have):
-                    lines.append(f"{name} {_say(key)} {column}: oracle {_brief(want)}, mart {have!r}")
+                if column not in found[name][key]:
+                    absent.add(column)
+                elif not _same(column, want, found[name][key][column]):
+                    lines.append(
+                        f"{name} {_say(key)} {column}: oracle {_brief(want)}, mart {found[name][key][column]!r}"
+                    )
+        if name != "dimension_scores_history":
+            lines += [f"{name}: no column {column}" for column in sorted(absent)]
     return lines
 
 
 def _same(column: str, want: Any, have: Any) -> bool:
-    if want is None or have is None or isinstance(want, str):
+    if want is None or have is None or isinstance(want, (str, date)):
         return want == have
     tolerance = max(SCORE_TOLERANCE, VALUE_TOLERANCE * abs(float(want))) if column == "value" else SCORE_TOLERANCE
     return abs(float(want) - float(have)) <= tolerance
@@ -139,18 +195,28 @@ def _say(key: Key) -> str:
     return " ".join(str(part) for part in key)
 
 
-def compare(config_file: Path, first_day: date, last_day: date) -> list[str]:
-    """All differences between what a configuration's run has published and the oracle, for a range of days."""
+def compare(config_file: Path, first_day: date, last_day: date, tables: Collection[str] = ALL_TABLES) -> list[str]:
+    """All differences between what a configuration's run has published and the oracle, for a range of days.
+
+    The oracle's own history begins where the published one does, so that a range may begin later.
+
+    Args:
+        tables: the published tables to compare.
+    """
     with config_file.open("rb") as stream:
         data_dir = config_file.parent / tomllib.load(stream)["pipeline"].get("data_dir", "data")
     mart = data_dir / "published" / "current" / "health.duckdb"
-    expected = expected_tables(oracle_scores(config_file, first_day, last_day))
-    return differences(expected, published_tables(mart, first_day, last_day))
+    begins = min(first_day, first_published_day(mart) or first_day)
+    expected = in_range(expected_tables(oracle_history(config_file, begins, last_day)), first_day, last_day)
+    return differences({name: expected[name] for name in tables}, published_tables(mart, first_day, last_day, tables))
 
 
 if __name__ == "__main__":
     found_differences = compare(
-        Path(sys.argv[1]).resolve(), date.fromisoformat(sys.argv[2]), date.fromisoformat(sys.argv[3])
+        Path(sys.argv[1]).resolve(),
+        date.fromisoformat(sys.argv[2]),
+        date.fromisoformat(sys.argv[3]),
+        sys.argv[4:] or ALL_TABLES,
     )
     print("\n".join(found_differences) or "no difference")
     sys.exit(bool(found_differences))

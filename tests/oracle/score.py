@@ -1,7 +1,8 @@
-"""Scores of a day: sections 2 (population), 5 and 6 (raw tiers) of the specification."""
+"""Scores of days, active and candidate: sections 2 (population), 5 and 6 (raw tiers) of the specification."""
 
 import math
 import operator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from fractions import Fraction
@@ -203,33 +204,53 @@ def quantile_tier(card: Scorecard, health_score: Fraction, peers: list[Fraction]
     return max((tier for tier in card.tiers if tier.min_percentile < p), key=lambda tier: tier.min_percentile).tier
 
 
-def score_day(raw: Raw, versions: list[Version], d: date) -> list[AccountScore]:
-    """All scores of one day."""
+@dataclass(frozen=True)
+class DayFacts:
+    """What is known at the end of a day: the scored accounts and every metric of each."""
+
+    d: date
+    accounts: tuple[Row, ...]
+    measures: dict[str, dict[str, Measure]]
+
+    def stage(self, account: Row) -> str:
+        return stage_of((self.d - account["day"]).days, self.measures[account["account_id"]]["days_to_renewal"])
+
+    def values(self, account_ids: Iterable[str], metric_key: str) -> list[Fraction]:
+        """The measured values of a metric among some of the accounts."""
+        found = (self.measures[account_id][metric_key] for account_id in account_ids)
+        return [measure.value for measure in found if measure.state == "measured"]
+
+
+def day_facts(raw: Raw, d: date) -> DayFacts:
     accounts = population(raw, d)
-    version = version_on(versions, d)
-    measures = measure_all(raw, accounts, d)
-    placed: list[tuple[Row, str, Scorecard]] = []
-    for account in accounts:
-        stage = stage_of((d - account["day"]).days, measures[account["account_id"]]["days_to_renewal"])
-        placed.append((account, stage, version.card_for(account["segment"], stage)))
+    return DayFacts(d, tuple(accounts), measure_all(raw, accounts, d))
+
+
+def normalize_all(card: Scorecard, facts: DayFacts, account_id: str, peers: Iterable[str]) -> dict[str, Fraction]:
+    """The normalized scores of an account's measured metrics on a card, ranked among peers (itself one of them)."""
+    mine, peers = facts.measures[account_id], list(peers)
+    return {
+        metric.metric_key: normalize(metric, mine[metric.metric_key].value, facts.values(peers, metric.metric_key))
+        for metric in card.metrics
+        if mine[metric.metric_key].state == "measured"
+    }
+
+
+def score_facts(facts: DayFacts, version: Version) -> list[AccountScore]:
+    """The scores of a day under one config version, whether it is active or not."""
+    placed: list[tuple[str, str, Scorecard]] = []
+    for account in facts.accounts:
+        stage = facts.stage(account)
+        placed.append((account["account_id"], stage, version.card_for(account["segment"], stage)))
 
     drafts = []
-    for account, stage, card in placed:
-        mine = measures[account["account_id"]]
-        normalized = {}
-        for metric in card.metrics:
-            key = metric.metric_key
-            if mine[key].state == "measured":
-                peers = [
-                    measures[other["account_id"]][key].value
-                    for other, _, other_card in placed
-                    if other_card is card and measures[other["account_id"]][key].state == "measured"
-                ]
-                normalized[key] = normalize(metric, mine[key].value, peers)
-        rows, coverage, uncapped = weigh(card, mine, normalized)
+    for account_id, stage, card in placed:
+        mine = facts.measures[account_id]
+        peers = [other_id for other_id, _, other_card in placed if other_card is card]
+        rows, coverage, uncapped = weigh(card, mine, normalize_all(card, facts, account_id, peers))
         cap = binding_cap(card, mine, uncapped)
         health_score = published(uncapped + (cap[1] if cap else 0))
-        drafts.append((account["account_id"], stage, card, rows, cap, coverage, uncapped, health_score))
+        drafts.append((account_id, stage, card, rows, cap, coverage, uncapped, health_score))
 
     found = []
     for account_id, stage, card, rows, cap, coverage, uncapped, health_score in drafts:
@@ -238,12 +259,12 @@ def score_day(raw: Raw, versions: list[Version], d: date) -> list[AccountScore]:
         elif card.tier_mode == "threshold":
             tier = threshold_tier(card, health_score)
         else:
-            peers = [draft[7] for draft in drafts if draft[2] is card and draft[5] >= card.min_coverage]
-            tier = quantile_tier(card, health_score, peers)
+            day = [draft[7] for draft in drafts if draft[2] is card and draft[5] >= card.min_coverage]
+            tier = quantile_tier(card, health_score, day)
         found.append(
             AccountScore(
                 account_id,
-                d,
+                facts.d,
                 version.config_version,
                 card.scorecard_key,
                 stage,
@@ -258,7 +279,59 @@ def score_day(raw: Raw, versions: list[Version], d: date) -> list[AccountScore]:
     return found
 
 
+def score_day(raw: Raw, versions: list[Version], d: date) -> list[AccountScore]:
+    """All scores of one day."""
+    return score_facts(day_facts(raw, d), version_on(versions, d))
+
+
+def days_between(first_day: date, last_day: date) -> list[date]:
+    """The days of a range, both ends included."""
+    return [first_day + timedelta(days=offset) for offset in range((last_day - first_day).days + 1)]
+
+
 def score_range(raw: Raw, versions: list[Version], first_day: date, last_day: date) -> list[AccountScore]:
     """All scores of a range of days, both ends included."""
-    days = [first_day + timedelta(days=offset) for offset in range((last_day - first_day).days + 1)]
-    return [score for d in days for score in score_day(raw, versions, d)]
+    return [score for d in days_between(first_day, last_day) for score in score_day(raw, versions, d)]
+
+
+class History:
+    """Everything of a range of days: what is known on each of them, and the published scores.
+
+    Attributes:
+        facts: by day.
+        scores: by account and day; of an account in the order of days.
+    """
+
+    def __init__(self, raw: Raw, versions: list[Version], first_day: date, last_day: date) -> None:
+        self.raw = raw
+        self.versions = versions
+        self.facts = {d: day_facts(raw, d) for d in days_between(first_day, last_day)}
+        self.scores: dict[tuple[str, date], AccountScore] = {
+            (score.account_id, d): score
+            for d, facts in self.facts.items()
+            for score in score_facts(facts, version_on(versions, d))
+        }
+        self._cards = {
+            (version.config_version, card.scorecard_key): card for version in versions for card in version.cards
+        }
+
+    def of(self, account_id: str) -> list[AccountScore]:
+        """The scored days of an account, in their order."""
+        return [score for (scored_id, _), score in self.scores.items() if scored_id == account_id]
+
+    def card(self, config_version: str, scorecard_key: str) -> Scorecard | None:
+        return self._cards.get((config_version, scorecard_key))
+
+    def card_of(self, score: AccountScore) -> Scorecard:
+        return self._cards[score.config_version, score.scorecard_key]
+
+
+def candidate_scores(history: History) -> list[AccountScore]:
+    """What-if: the scores of every day under every candidate version whose valid_from has come."""
+    return [
+        score
+        for d, facts in history.facts.items()
+        for version in history.versions
+        if version.status == "candidate" and version.valid_from <= d
+        for score in score_facts(facts, version)
+    ]

@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 
 from tests.oracle.cards import DEFAULT_TIERS, Cap, CardMetric, Scorecard, Tier, Version, version_on
-from tests.oracle.compare import differences, expected_tables, oracle_scores
 from tests.oracle.metrics import METRICS, Measure, measure, measured
 from tests.oracle.raw import Raw, clean, load
 from tests.oracle.score import (
+    History,
     binding_cap,
+    candidate_scores,
     normalize,
     population,
     published,
@@ -699,27 +700,32 @@ def test_a_day_from_raw_rows_to_tier() -> None:
     ]
 
 
-# -- the generator and the comparison
+def test_candidates_are_scored_beside_the_active_version_from_their_day_on() -> None:
+    raw = world(csm_pulses=texts("pulse_id account_id rated_at rating", "p1,a,2024-03-01,5", "p2,b,2024-03-01,2"))
+    pulse = metric("csm_pulse", "voice", worst=Fraction(1), best=Fraction(5))
+    by_line = card(pulse, dimensions={"voice": "1"})
+    by_rank = replace(
+        by_line,
+        scorecard_key="ranked",
+        metrics=(replace(pulse, method="percentile"),),
+        caps=(Cap("top", "csm_pulse", ">=", Fraction(5), Fraction(90)),),
+    )
+    versions = [
+        Version("v1", date(2000, 1, 1), "active", (by_line,)),
+        Version("c1", D, "candidate", (by_rank,)),
+        Version("c2", date(2024, 4, 1), "candidate", (by_rank,)),
+    ]
+    history = History(raw, versions, date(2024, 3, 30), D)
+    found = [
+        (row.account_id, row.as_of_date, row.config_version, row.scorecard_key, row.uncapped_score, row.health_score)
+        for row in candidate_scores(history)
+    ]
+    assert found == [("a", D, "c1", "ranked", 100, 90), ("b", D, "c1", "ranked", 0, 0)]
+    assert [(row.health_score, row.config_version) for row in history.of("b")] == [(25, "v1"), (25, "v1")]
+    assert [row.health_score for row in history.of("a")] == [100, 100]
 
 
-def test_every_kind_of_difference_is_found(tmp_path: Path) -> None:
-    made = build_world(tmp_path, 3)
-    expected = expected_tables(oracle_scores(made.config_file, made.first_day, made.first_day))
-    assert differences(expected, expected) == []
-    found = {name: {key: dict(row) for key, row in rows.items()} for name, rows in expected.items()}
-    health = found["account_health_history"]
-    (gone, *_), (*_, last) = health, health
-    del health[gone]
-    health["ghost", D] = health[last]
-    health[last]["raw_tier"] = "green"
-    health[last]["coverage"] += Fraction(1, 10**8)
-    metrics = found["metric_scores_history"]
-    key = next(key for key, row in metrics.items() if row["value"] is not None)
-    metrics[key]["value"] += 1
-    lines = differences(expected, found)
-    assert len(lines) == 5
-    for part in ("missing", "surplus", " raw_tier: ", " coverage: ", " value: "):
-        assert sum(part in line for line in lines) == 1
+# -- the generator
 
 
 def test_a_seed_gives_one_world(tmp_path: Path) -> None:

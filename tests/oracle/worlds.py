@@ -2,7 +2,9 @@
 
 Everything comes from one seed: the same seed gives the same world. Facts prefer the first and last days of the metrics'
 windows, midnight and the last microsecond of a day; rows come twice, dirty, orphaned and late; every method, policy,
-operator and tier mode occurs. Run as a program it writes one world: `python -m tests.oracle.worlds SEED FOLDER`.
+operator and tier mode occurs. The scored days are enough for changes over 28 days (of one world in six for those over
+90); among them config versions change, feeds stop and come back, accounts leave and return, and overrides overlap. Run
+as a program it writes one world: `python -m tests.oracle.worlds SEED FOLDER`.
 """
 
 import contextlib
@@ -89,7 +91,8 @@ class _Builder:
         self.folder = folder
         self.rng = rng
         self.first_day = date(2024, 2, 20) + timedelta(days=rng.randrange(0, 25))
-        self.last_day = self.first_day + timedelta(days=rng.choice((6, 9, 13, 20)))
+        self.long = self.chance(1 / 6)
+        self.last_day = self.first_day + timedelta(days=93 if self.long else rng.choice((40, 42, 45)))
         self.days = [self.first_day + timedelta(days=n) for n in range((self.last_day - self.first_day).days + 1)]
         self.serial = 0
         self.tables: dict[str, Rows] = {table: [] for table in SCHEMA}
@@ -172,6 +175,8 @@ class _Builder:
             'data_dir = "data"',
             'seeds_dir = "seeds"',
             'memory_limit = "512MB"',
+            # All scored days stand in health.duckdb.
+            "metric_history_days = 200",
             "",
         ]
         config_file = self.folder / "health.toml"
@@ -179,7 +184,7 @@ class _Builder:
         return World(config_file, self.first_day, self.last_day)
 
     def accounts(self) -> None:
-        for number in range(self.rng.randrange(8, 26)):
+        for number in range(self.rng.randrange(5, 8) if self.long else self.rng.randrange(9, 14)):
             tenure = self.rng.choice(TENURES)
             created = self.rng.choice(self.days) - timedelta(days=tenure)
             if self.chance(0.04):
@@ -188,7 +193,7 @@ class _Builder:
                 {
                     "account_id": f"a{number:02d}",
                     "account_name": f"Account {number}, Ltd",
-                    "parent_account_id": self.maybe(0.2, "a00"),
+                    "parent_account_id": self.rng.choice((None, None, "a00", "a00", "a01", "nobody")),
                     "segment": self.rng.choice((None, "enterprise", "enterprise", "smb", "smb", "edu")),
                     "industry": self.maybe(0.5, "software"),
                     "region": self.maybe(0.5, "north"),
@@ -201,7 +206,11 @@ class _Builder:
     def account_facts(self, account: TextRow) -> None:
         account_id = account["account_id"]
         created = date.fromisoformat(account.pop("_created"))
-        self.subscriptions(account_id, created)
+        if self.chance(0.25):
+            self.leaver(account_id, created)
+        else:
+            self.subscriptions(account_id, created)
+        self.overrides(account_id)
         if not self.chance(0.15):
             self.usage(account_id)
         for add in (
@@ -230,30 +239,58 @@ class _Builder:
                     ended = self.rng.choice((started, self.rng.choice(self.days), self.last_day + timedelta(days=9)))
                 elif self.chance(0.1):
                     ended = date(9999, 12, 31)
-                terms = (
-                    None,
-                    *(self.rng.choice(self.days) + timedelta(days=n) for n in (0, 0, 1, 89, 90, 91, 200, -10)),
-                )
-                self.tables["subscriptions"].append(
-                    {
-                        "subscription_id": subscription_id,
-                        "account_id": account_id,
-                        "plan": self.maybe(0.5, "team"),
-                        "seats": self.rng.choice((None, "0", "1", "3", "5", "5", "10", "10.0", "12")),
-                        "mrr": self.rng.choice(
-                            (None, "0", "100", "99.90", "99.9", "250.55", "1E3", "20", "-20", "0.1", "0.2")
-                        ),
-                        "currency": self.rng.choice(CURRENCIES),
-                        "started_on": self.text_day(started),
-                        "ended_on": self.text_day(ended),
-                        "term_ends_on": self.text_day(self.rng.choice(terms)),
-                        "is_trial": self.rng.choice((None, "true", "false")),
-                    }
-                )
+                self.subscription(subscription_id, account_id, started, ended)
                 if not renewals_left or ended == started:
                     break
                 # Same-day renewal, or a gap during which nothing is in force.
                 started = ended + timedelta(days=self.rng.choice((0, 0, 0, 1, 4)))
+
+    def subscription(self, subscription_id: str, account_id: str, started: date, ended: date | None) -> None:
+        terms = (None, *(self.rng.choice(self.days) + timedelta(days=n) for n in (0, 0, 1, 89, 90, 91, 200, -10)))
+        self.tables["subscriptions"].append(
+            {
+                "subscription_id": subscription_id,
+                "account_id": account_id,
+                "plan": self.maybe(0.5, "team"),
+                "seats": self.rng.choice((None, "0", "1", "3", "5", "5", "10", "10.0", "12")),
+                "mrr": self.rng.choice((None, "0", "100", "99.90", "99.9", "250.55", "1E3", "20", "-20", "0.1", "0.2")),
+                "currency": self.rng.choice(CURRENCIES),
+                "started_on": self.text_day(started),
+                "ended_on": self.text_day(ended),
+                "term_ends_on": self.text_day(self.rng.choice(terms)),
+                "is_trial": self.rng.choice((None, "true", "false")),
+            }
+        )
+
+    def leaver(self, account_id: str, created: date) -> None:
+        """One subscription that ends within the scored days; mostly the account comes back, once or twice."""
+        subscription_id, started = self.key("s"), created
+        for _ in range(self.rng.choice((1, 2, 2, 3))):
+            ended = max(started + timedelta(days=1), self.rng.choice(self.days))
+            self.subscription(subscription_id, account_id, started, ended)
+            started = ended + timedelta(days=self.rng.choice((1, 1, 2, 6, 7, 8, 28)))
+        if self.chance(0.8):
+            self.subscription(self.key("s"), account_id, started, None)
+
+    def overrides(self, account_id: str) -> None:
+        """None, or some that overlap, begin on one day, are over before they begin, or never matter."""
+        if self.chance(0.6):
+            return
+        starts = self.rng.sample(self.days, 2)
+        for _ in range(self.rng.choice((1, 2, 3, 4))):
+            start = self.rng.choice((*starts, self.first_day - timedelta(days=5)))
+            lasts = self.rng.choice((-2, 0, 1, 3, 9, 9, 20, 60))
+            self.tables["score_overrides"].append(
+                {
+                    "override_id": self.key("w"),
+                    "account_id": account_id,
+                    "tier": self.rng.choice(("healthy", "at_risk", "poor", "unknown")),
+                    "reason": "we know better",
+                    "author": "Kim",
+                    "starts_on": self.text_day(start),
+                    "expires_on": self.text_day(start + timedelta(days=lasts)),
+                }
+            )
 
     def usage(self, account_id: str) -> None:
         users = [f"u{n}" for n in self.rng.sample(range(12), self.rng.randrange(1, 6))]
@@ -401,18 +438,6 @@ class _Builder:
                     "note": None,
                 }
             )
-        if self.chance(0.2):
-            self.tables["score_overrides"].append(
-                {
-                    "override_id": self.key("w"),
-                    "account_id": account_id,
-                    "tier": self.rng.choice(("healthy", "at_risk", "poor")),
-                    "reason": "we know better",
-                    "author": "Kim",
-                    "starts_on": self.rng.choice(self.days).isoformat(),
-                    "expires_on": (self.last_day + timedelta(days=3)).isoformat(),
-                }
-            )
 
     def releases(self) -> None:
         old = self.chance(0.2)  # none in the last 90 days: not applicable
@@ -438,6 +463,10 @@ class _Builder:
         if self.chance(0.25):
             stop = self.rng.choice(self.days[: len(self.days) // 2 + 1])
             events[:] = [event for event in events if event["_day"] <= stop.isoformat()]
+        if self.chance(0.6):  # the feed is late for some days, then comes back
+            for start in self.rng.sample(self.days, self.rng.choice((1, 2, 3))):
+                gap = {(start + timedelta(days=n)).isoformat() for n in range(self.rng.choice((3, 4, 6, 9)))}
+                events[:] = [event for event in events if event["_day"] not in gap]
         if self.chance(0.15):
             for event in events:
                 event["duration_seconds"] = None
@@ -632,13 +661,7 @@ class Seeds:
         return self.rng.random() < p
 
     def write(self) -> None:
-        versions: list[tuple[object, ...]] = [("v1", date(2000, 1, 1), "active", "Kim", "first")]
-        if self.chance(0.6):
-            versions.append(("v2", self.rng.choice(self.days[1:]), "active", "Kim", "better"))
-        if self.chance(0.4):
-            versions.append(("v3", self.days[0], "candidate", "Kim", "what if"))
-        for version, *_ in versions:
-            self.cards(str(version))
+        versions = self.versions()
         self.save("config_versions", "config_version,valid_from,status,author,note", versions)
         self.save(
             "metrics",
@@ -686,6 +709,49 @@ class Seeds:
             ],
         )
 
+    def versions(self) -> list[tuple[object, ...]]:
+        """The rows of config_versions.csv, the rest of each version written: active ones one after the other, whose
+        names do not follow their order, and candidates beside them."""
+        found: list[tuple[object, ...]] = [("v1", date(2000, 1, 1), "active", "Kim", "first")]
+        self.cards("v1")
+        starts = sorted(self.rng.sample(self.days[1:], self.rng.choice((0, 1, 1, 2, 2, 2, 3))))
+        names = self.rng.sample(("v2", "v3", "v4"), len(starts))
+        for name, start in zip(names, starts, strict=True):
+            self.next_version(name, str(found[-1][0]))
+            found.append((name, start, "active", "Kim", "better"))
+        for name in ("c1", "c2")[: self.rng.choice((0, 1, 1, 1, 2))]:
+            start = self.rng.choice((self.days[0] - timedelta(days=9), self.days[0], *self.rng.sample(self.days, 3)))
+            self.next_version(name, str(found[0][0]))
+            found.append((name, start, "candidate", "Kim", "what if"))
+        return found
+
+    def next_version(self, version: str, base: str) -> None:
+        """A version with little in common with the one before it, or one that changes a few things of it."""
+        if self.chance(0.3):
+            self.cards(version)
+            return
+        cards = [str(row[1]) for row in self.files["scorecards"] if row[0] == base and row[1] != "standard"]
+        gone = self.rng.sample(cards, min(len(cards), self.rng.choice((0, 1, 1, 2))))
+        changed = {name: self.chance(0.5) for name in ("weights", "methods", "dimensions", "caps", "tiers", "rules")}
+        for name, rows in self.files.items():
+            mine = [(version, *row[1:]) for row in rows if row[0] == base and row[1] not in gone]
+            if name == "scorecards" and changed["rules"]:
+                mine = [(*row[:6], *self.rules()) for row in mine]
+            elif name == "scorecard_dimensions" and changed["dimensions"]:
+                mine = [(*row[:3], self.rng.choice((row[3], "0.5", "2"))) for row in mine]
+            elif name == "scorecard_metrics" and changed["weights"]:
+                mine = [(*row[:3], self.rng.choice((row[3], row[3], "0.5", "2")), *row[4:]) for row in mine]
+            elif (name == "score_caps" and changed["caps"]) or (name == "tiers" and changed["tiers"]):
+                mine = []
+            rows += mine
+        if changed["methods"]:
+            metrics = self.files["scorecard_metrics"]
+            for row in [row for row in metrics if row[0] == version and self.chance(0.2)]:
+                metrics.remove(row)
+                bands = self.files["metric_bands"]
+                bands[:] = [band for band in bands if band[:3] != row[:3]]
+                self.metric(*(str(cell) for cell in row[:4]))
+
     def save(self, name: str, header: str, rows: list[tuple[object, ...]]) -> None:
         rows = list(rows)
         self.rng.shuffle(rows)
@@ -695,32 +761,24 @@ class Seeds:
             writer.writerows(rows)
 
     def cards(self, version: str) -> None:
-        cards = [("standard", 1, "*", "*")]
-        cards += [
-            card
-            for card in (
-                ("onboarding", 10, "*", "onboarding"),
-                ("renewing", 20, "*", "renewing"),
-                ("enterprise", 30, "enterprise", "*"),
-                ("enterprise_onboarding", 40, "enterprise", "onboarding"),
-            )
-            if self.chance(0.4)
-        ]
+        special = (
+            ("onboarding", 10, "*", "onboarding"),
+            ("renewing", 20, "*", "renewing"),
+            ("enterprise", 30, "enterprise", "*"),
+            ("enterprise_onboarding", 40, "enterprise", "onboarding"),
+        )
+        cards = [("standard", 1, "*", "*"), *([card for card in special if self.chance(0.5)] or special[2:3])]
         for key, priority, segment, stage in cards:
-            self.files["scorecards"].append(
-                (
-                    version,
-                    key,
-                    key,
-                    priority,
-                    segment,
-                    stage,
-                    self.rng.choice(("", "", "0", "0.2", "0.3", "0.3", "0.5", "0.8", "1")),
-                    self.rng.choice(("", 1, 3)),
-                    self.rng.choice(("", "threshold", "quantile", "quantile")),
-                )
-            )
+            self.files["scorecards"].append((version, key, key, priority, segment, stage, *self.rules()))
             self.card(version, key, everything=key == "standard")
+
+    def rules(self) -> tuple[object, ...]:
+        """min_coverage, confirm_days and tier_mode."""
+        return (
+            self.rng.choice(("", "0", "0.2", "0.2", "0.3", "0.4", "0.5", "0.6", "1")),
+            self.rng.choice(("", 1, 1, 2, 3, 5)),
+            self.rng.choice(("", "threshold", "quantile", "quantile")),
+        )
 
     def card(self, version: str, card: str, everything: bool) -> None:
         share = 1 if everything else self.rng.choice((0.15, 0.5, 0.9))
@@ -753,6 +811,7 @@ class Seeds:
                 (("healthy", "green", "", ""), ("at_risk", "yellow", "", ""), ("poor", "red", "", "")),
                 (("healthy", "green", "55.5", "0.9"), ("at_risk", "yellow", "50", "0.5"), ("poor", "red", "0", "0")),
                 (("healthy", "green", "60", "0.5"), ("at_risk", "yellow", "45", "0.2"), ("poor", "red", "0", "0")),
+                (("healthy", "green", "50", "0.6"), ("at_risk", "yellow", "46.5", "0.4"), ("poor", "red", "0", "0")),
             )
         )
         self.files["tiers"] += [(version, card, *tier) for tier in tiers]

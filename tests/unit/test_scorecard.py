@@ -890,8 +890,11 @@ def test_usage_subscriptions_and_tickets_are_enough_for_a_tier(scorecard: str, n
 
 def test_dbt_and_the_checks_agree_on_files_columns_and_types() -> None:
     types = {"text": "varchar", "number": "double", "integer": "integer", "boolean": "boolean", "date": "date"}
-    shipped_seeds = {path.stem: SEEDS[path.stem] for path in SHIPPED.glob("*.csv")}
     project = yaml.safe_load((DBT_PROJECT / "dbt_project.yml").read_text())["seeds"]["customer_health"]
+    # Playbooks are taken apart in Python: dbt leaves their files alone.
+    in_python = {name for name, config in project.items() if isinstance(config, dict) and config.get("+enabled") is False}
+    assert in_python == {"playbooks", "playbook_conditions"}
+    shipped_seeds = {path.stem: SEEDS[path.stem] for path in SHIPPED.glob("*.csv") if path.stem not in in_python}
     for name, seed in shipped_seeds.items():
         assert project[name]["+column_types"] == {column: types[cell.kind] for column, cell in seed.columns.items()}
     described = yaml.safe_load((SHIPPED / "_seeds.yml").read_text())["seeds"]

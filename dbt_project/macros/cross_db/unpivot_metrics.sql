@@ -5,14 +5,7 @@
    seeds/metrics.csv is left out. #}
 {% macro unpivot_metrics(relation, account_scorecards) %}
     {%- if not execute %}{{ return('select null') }}{% endif %}
-    {%- set codes = {} %}
-    {%- for row in run_query("select key, code from " ~ source('control', 'codes') ~ " where kind = 'metric'").rows %}
-        {%- do codes.update({row[0]: row[1]}) %}
-    {%- endfor %}
-    {%- set metrics = [] %}
-    {%- for column in adapter.get_columns_in_relation(relation) if column.name in codes %}
-        {%- do metrics.append((column.name, codes[column.name])) %}
-    {%- endfor %}
+    {%- set metrics = metrics_of(relation) %}
     {{- return(adapter.dispatch('unpivot_metrics')(relation, account_scorecards, metrics)) }}
 {% endmacro %}
 
@@ -45,4 +38,17 @@
     inner join {{ account_scorecards }} as account_scorecards
         on wide.account_id = account_scorecards.account_id
         and wide.as_of_date = account_scorecards.as_of_date
+{% endmacro %}
+
+{# The metrics of a wide metric model as a list of (metric_key, code). #}
+{% macro metrics_of(relation) %}
+    {%- set codes = {} %}
+    {%- for row in run_query("select key, code from " ~ source('control', 'codes') ~ " where kind = 'metric'").rows %}
+        {%- do codes.update({row[0]: row[1]}) %}
+    {%- endfor %}
+    {%- set metrics = [] %}
+    {%- for column in adapter.get_columns_in_relation(relation) if column.name in codes %}
+        {%- do metrics.append((column.name, codes[column.name])) %}
+    {%- endfor %}
+    {{- return(metrics) }}
 {% endmacro %}

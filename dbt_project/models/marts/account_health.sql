@@ -1,10 +1,37 @@
 -- Grain: account, on the newest scored day. Accounts that left by then are in account_health_history only.
+-- One row answers how healthy, since when, why, what changed and how sure.
 
 with newest as (
 
     select *
-    from {{ ref('int_scoring__account_scores') }}
+    from {{ ref('account_health_history') }}
     where as_of_date = (select max(as_of_date) from {{ ref('int_scoring__account_scores') }})
+
+),
+
+terms as (
+
+    select
+        account_id,
+        as_of_date,
+        term_ends_day
+    from {{ ref('int_scoring__account_scores') }}
+
+),
+
+drivers as (
+
+    select
+        account_id
+        {%- for kind in ['positive', 'negative', 'change'] %}
+        {%- for position in [1, 2, 3] %}
+        {%- for column, source in [('label', 'label'), ('points', 'points'), ('value', 'value_text')] %},
+        max(case when kind = '{{ kind }}' and position = {{ position }} then {{ source }} end) as {{ kind }}_{{ position }}_{{ column }}
+        {%- endfor %}
+        {%- endfor %}
+        {%- endfor %}
+    from {{ ref('int_trend__drivers') }}
+    group by account_id
 
 )
 
@@ -12,33 +39,61 @@ select
     newest.account_id,
     newest.as_of_date,
     accounts.account_name,
-    accounts.parent_account_id,
+    newest.parent_account_id,
     newest.segment,
     accounts.industry,
     accounts.region,
     accounts.csm,
     newest.health_score,
+    newest.tier,
+    case newest.tier
+        when 'unknown' then 'grey'
+        when 'healthy' then coalesce(tiers.colour, 'green')
+        when 'at_risk' then coalesce(tiers.colour, 'yellow')
+        when 'poor' then coalesce(tiers.colour, 'red')
+    end as colour,
+    newest.model_tier,
     newest.raw_tier,
-    case when newest.raw_tier = 'unknown' then 'grey' else tiers.colour end as colour,
+    overrides.reason as override_reason,
+    overrides.author as override_author,
+    overrides.expires_on as override_expires_on,
     newest.coverage,
+    newest.delta_7d,
+    newest.delta_28d,
+    newest.delta_90d,
+    newest.slope_28d,
+    newest.trend,
+    newest.tier_since,
+    newest.days_in_tier,
+    newest.previous_tier,
     newest.stage,
-    scorecards.scorecard_key,
-    scorecards.config_version,
+    newest.scorecard_key,
+    newest.config_version,
     newest.seats,
     newest.mrr,
-    round(newest.mrr * 12, 2) as arr,
-    {{ date_of_day('newest.term_ends_day') }} as term_ends_on,
+    newest.arr,
+    {{ date_of_day('terms.term_ends_day') }} as term_ends_on,
     newest.uncapped_score,
-    substr(caps.key, 5) as cap_key,
-    runs.run_id,
-    runs.configuration_hash
+    newest.cap_key,
+    {%- for kind in ['positive', 'negative', 'change'] %}
+    {%- for position in [1, 2, 3] %}
+    drivers.{{ kind }}_{{ position }}_label,
+    drivers.{{ kind }}_{{ position }}_points,
+    drivers.{{ kind }}_{{ position }}_value,
+    {%- endfor %}
+    {%- endfor %}
+    newest.run_id,
+    newest.configuration_hash
 from newest
+inner join terms
+    on newest.account_id = terms.account_id
+    and newest.as_of_date = terms.as_of_date
 left join {{ ref('stg_crm__accounts') }} as accounts on newest.account_id = accounts.account_id
-inner join {{ ref('int_scoring__scorecard_names') }} as scorecards on newest.scorecard_code = scorecards.scorecard_code
-inner join {{ source('control', 'runs') }} as runs on newest.run_code = runs.run_code
+left join {{ ref('stg_crm__score_overrides') }} as overrides on newest.override_id = overrides.override_id
+left join {{ ref('int_scoring__scorecards') }} as scorecards
+    on newest.config_version = scorecards.config_version
+    and newest.scorecard_key = scorecards.scorecard_key
 left join {{ ref('int_scoring__tiers') }} as tiers
-    on newest.scorecard_code = tiers.scorecard_code
-    and newest.raw_tier = tiers.tier
-left join {{ source('control', 'codes') }} as caps
-    on caps.kind = 'metric'
-    and newest.cap_code = caps.code
+    on scorecards.scorecard_code = tiers.scorecard_code
+    and newest.tier = tiers.tier
+left join drivers on newest.account_id = drivers.account_id

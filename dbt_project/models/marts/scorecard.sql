@@ -14,7 +14,8 @@ scorecards as (
     select scorecards.*
     from {{ ref('int_scoring__scorecards') }} as scorecards
     inner join newest
-        on newest.as_of_date >= scorecards.valid_from
+        on scorecards.status = 'active'
+        and newest.as_of_date >= scorecards.valid_from
         and (scorecards.valid_to is null or newest.as_of_date < scorecards.valid_to)
 
 ),

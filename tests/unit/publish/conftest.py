@@ -27,9 +27,10 @@ create table control.run_state (
     run_id varchar, status varchar, first_day date, last_day date, configuration_hash varchar, finished_at timestamp
 );
 create table control.as_of_days (as_of_date date);
+create table control.restated_days (as_of_date date);
 create table marts.account_health_history (
-    account_id varchar, as_of_date date, health_score double, raw_tier varchar, coverage double,
-    run_id varchar
+    account_id varchar, as_of_date date, health_score double, tier varchar, coverage double,
+    config_version varchar, rules_hash varchar, override_id varchar, run_id varchar
 );
 create table marts.dimension_scores_history (account_id varchar, as_of_date date, dimension_key varchar, points double);
 create type metric_key as enum ('active_days_28d', 'days_late_180d');
@@ -38,6 +39,13 @@ create view marts.metric_scores_history as select * from marts.metric_rows;
 create view marts.account_health as
     select * from marts.account_health_history
     where as_of_date = (select max(as_of_date) from marts.account_health_history);
+create table marts.score_changes (account_id varchar, as_of_date date, k integer, points double);
+create table marts.tier_changes (account_id varchar, as_of_date date, to_tier varchar);
+create table marts.account_actions (account_id varchar, as_of_date date, playbook_key varchar);
+create table marts.segment_health (as_of_date date, segment varchar, accounts integer);
+create table marts.parent_health (as_of_date date, parent_account_id varchar, children integer);
+create table marts.candidate_scores_history (account_id varchar, as_of_date date, health_score double);
+create table marts.metric_drift (as_of_date date, metric_key varchar, explanation varchar, message varchar);
 create table marts.scorecard as select 'standard' as scorecard_key, 0.85 as weight;
 create table marts.metric_catalogue as select 'active_days_28d' as metric_key;
 create table marts.data_freshness as select 'usage_events' as table_name, 7 as row_count;
@@ -69,24 +77,31 @@ def score_days(
     status: str = "passed",
     shift: float = 0.0,
     accounts: str = "a1 a2 a3",
+    rules: str = "rules",
+    late_days: int = 0,
 ) -> None:
-    """Do what a transform does: replace the days' rows. `shift` moves points and scores alike."""
+    """Do what a transform does: replace the days' rows. `shift` moves points and scores alike.
+
+    The first `late_days` of the days are re-scored by the run's lookback, the others are its own.
+    """
+    own_days = (days[late_days], days[-1]) if days else (None, None)
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     if not settings.warehouse.exists():
         settings.warehouse.write_bytes(_empty_warehouse())
     with duckdb.connect(str(settings.warehouse)) as connection:
         connection.execute("begin")
         connection.execute("delete from control.run_state")
-        connection.execute("insert into control.run_state values (?, ?, null, null, 'c0ffee', null)", [run_id, status])
-        connection.execute("delete from control.as_of_days")
-        connection.execute("insert into control.as_of_days select unnest(cast(? as date[]))", [days])
+        connection.execute("insert into control.run_state values (?, ?, ?, ?, 'c0ffee', null)", [run_id, status, *own_days])
+        for table in ("as_of_days", "restated_days"):
+            connection.execute(f"delete from control.{table}")
+            connection.execute(f"insert into control.{table} select unnest(cast(? as date[]))", [days])
         for table in ("account_health_history", "dimension_scores_history", "metric_rows"):
             connection.execute(f"delete from marts.{table} where as_of_date in (from control.as_of_days)")
         for account in accounts.split():
-            known = {"account": account, "usage": USAGE_POINTS[account] + shift, "run_id": run_id}
+            known = {"account": account, "usage": USAGE_POINTS[account] + shift, "run_id": run_id, "rules": rules}
             known |= {"score": SCORES[account] + shift, "tier": TIERS[account]}
             for table, columns in {
-                "account_health_history": "$account, as_of_date, $score, $tier, 0.8, $run_id",
+                "account_health_history": "$account, as_of_date, $score, $tier, 0.8, 'v1', $rules, null, $run_id",
                 "dimension_scores_history": "$account, as_of_date, 'adoption', $usage",
                 "metric_rows": "$account, as_of_date, 'active_days_28d', $usage",
             }.items():

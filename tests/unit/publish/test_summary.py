@@ -24,13 +24,6 @@ def test_figures_of_the_last_day(settings):
     assert summary.chart.startswith(b"\x89PNG")
 
 
-def test_a_confirmed_tier_takes_precedence(settings):
-    score_days(settings, "run-1", [DAY_1])
-    change_warehouse(settings, "alter table marts.account_health_history add column tier varchar default 'healthy'")
-    summary = summarize(publish(settings, "run-1", PUBLISHED_AT).path)
-    assert summary.tiers == {"healthy": 3, "at_risk": 0, "poor": 0, "unknown": 0}
-
-
 def test_the_same_scores_give_the_same_picture(settings, publish_days):
     first = summarize(publish_days("run-1", [DAY_1]).path)
     second = summarize(publish_days("run-2", [DAY_1]).path)

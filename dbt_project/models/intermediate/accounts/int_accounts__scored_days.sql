@@ -39,6 +39,7 @@ churned as (
 select
     accounts.account_id,
     accounts.segment,
+    accounts.parent_account_id,
     as_of_days.as_of_date,
     as_of_days.day,
     as_of_days.day - accounts.created_day as tenure,

@@ -1,4 +1,7 @@
--- Grain: active scorecard x metric x band: the score of a value in [lower_bound, upper_bound).
+{{ config(materialized='incremental', incremental_strategy='append') }}
+
+-- Grain: scorecard x metric x band: the score of a value in [lower_bound, upper_bound). Keeps what the seeds no longer hold, as
+-- int_scoring__scorecard_metrics does.
 
 select
     scorecards.scorecard_code,
@@ -16,3 +19,4 @@ inner join {{ ref('int_scoring__scorecards') }} as scorecards
 inner join {{ source('control', 'codes') }} as codes
     on codes.kind = 'metric'
     and codes.key = bands.metric_key
+{% if is_incremental() %}where scorecards.scorecard_code not in (select scorecard_code from {{ this }}){% endif %}

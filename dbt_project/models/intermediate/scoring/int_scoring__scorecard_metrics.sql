@@ -1,4 +1,7 @@
--- Grain: active scorecard x metric: how the metric is normalized there and what it weighs.
+{{ config(materialized='incremental', incremental_strategy='append') }}
+
+-- Grain: scorecard x metric: how the metric is normalized there and what it weighs. Keeps the scorecards that the seeds no longer hold, in each
+-- state of their rules: the change ledger compares days under the rules of either.
 -- nominal_weight = W_dim / sum(W) x w_m / sum(w of the dimension): what it would weigh if every metric had a score.
 
 with scorecards as (
@@ -32,6 +35,10 @@ select
     weights.best,
     coalesce(weights.missing_policy, 'exclude') as missing_policy,
     metrics.higher_is_better,
+    -- Names the metric within its dimension in a set of metrics.
+    cast(
+        power(2, row_number() over (partition by dimensions.scorecard_code, dimensions.dimension_key order by metric_codes.code) - 1) as bigint
+    ) as metric_bit,
     weights.weight,
     dimensions.weight as dimension_weight,
     coalesce(
@@ -52,3 +59,4 @@ inner join {{ source('control', 'codes') }} as metric_codes
 inner join {{ source('control', 'codes') }} as dimension_codes
     on dimension_codes.kind = 'dimension'
     and dimension_codes.key = metrics.dimension_key
+{% if is_incremental() %}where dimensions.scorecard_code not in (select scorecard_code from {{ this }}){% endif %}

@@ -1,10 +1,10 @@
 {{ config(materialized='view') }}
 
--- Grain: every scorecard of every config_version that ever scored, also those that the seeds no longer hold.
+-- Grain: every scorecard that ever scored, in each state of its rules, also those that the seeds no longer hold.
 
 select
-    cast(code as smallint) as scorecard_code,
-    {{ dbt.split_part('key', "'/'", 1) }} as config_version,
-    {{ dbt.split_part('key', "'/'", 2) }} as scorecard_key
-from {{ source('control', 'codes') }}
-where kind = 'scorecard'
+    cast(scorecard_code as smallint) as scorecard_code,
+    config_version,
+    scorecard_key,
+    rules_hash
+from {{ source('control', 'scorecard_codes') }}

@@ -1,19 +1,33 @@
--- Grain: active config_version x scorecard. A version holds on [valid_from, valid_to).
+-- Grain: config_version x scorecard of the configuration in hand. An active version holds on [valid_from, valid_to); a candidate is scored
+-- beside it from its valid_from on and ends nothing.
 
 with versions as (
 
     select
         config_version,
+        status,
         valid_from,
-        lead(valid_from) over (order by valid_from) as valid_to
+        case when status = 'active' then lead(valid_from) over (partition by status order by valid_from) end as valid_to
     from {{ ref('config_versions') }}
-    where status = 'active'
+
+),
+
+codes as (
+
+    select
+        scorecards.scorecard_code,
+        scorecards.config_version,
+        scorecards.scorecard_key
+    from {{ source('control', 'scorecard_codes') }} as scorecards
+    inner join {{ source('control', 'configurations') }} as configurations on scorecards.scorecard_code = configurations.scorecard_code
+    inner join {{ source('control', 'run') }} as run on configurations.configuration_hash = run.configuration_hash
 
 )
 
 select
-    cast(codes.code as smallint) as scorecard_code,
+    cast(codes.scorecard_code as smallint) as scorecard_code,
     versions.config_version,
+    versions.status,
     versions.valid_from,
     versions.valid_to,
     scorecards.scorecard_key,
@@ -26,6 +40,6 @@ select
     coalesce(scorecards.tier_mode, 'threshold') as tier_mode
 from versions
 inner join {{ ref('scorecards') }} as scorecards on versions.config_version = scorecards.config_version
-inner join {{ source('control', 'codes') }} as codes
-    on codes.kind = 'scorecard'
-    and codes.key = scorecards.config_version || '/' || scorecards.scorecard_key
+inner join codes
+    on scorecards.config_version = codes.config_version
+    and scorecards.scorecard_key = codes.scorecard_key

@@ -6,6 +6,7 @@
 select
     metric_scores.*,
     scorecard_metrics.dimension_code,
+    scorecard_metrics.metric_bit,
     scorecard_metrics.weight,
     scorecard_metrics.dimension_weight,
     scorecard_metrics.nominal_weight

@@ -1,0 +1,175 @@
+{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ replace_as_of_days('restated_days') }}") }}
+
+-- Grain: account x as_of_date x playbook whose conditions all hold, for the run's days and all scored days after them.
+-- Conditions and reasons are rows that are compared and put together; a condition on a value that is not there does not hold.
+
+{% set fields = playbook_fields() %}
+
+with restated as (
+
+    select as_of_date from {{ source('control', 'restated_days') }}
+
+),
+
+facts as (
+
+    select * from {{ ref('int_actions__facts') }}
+
+),
+
+conditions as (
+
+    select
+        *,
+        count(*) over (partition by playbook_key) as conditions
+    from {{ source('control', 'playbook_conditions') }}
+
+),
+
+fulfilled as (
+
+    select
+        facts.account_id,
+        facts.as_of_date,
+        facts.previous_as_of_date,
+        conditions.playbook_key,
+        conditions.conditions
+    from facts
+    cross join conditions
+    where
+        {{ compare(chosen_field(fields, 'conditions.field', false), 'conditions.operator', 'conditions.number_value') }}
+        or {{ compare(chosen_field(fields, 'conditions.field', true), 'conditions.operator', 'conditions.text_value') }}
+
+),
+
+holding as (
+
+    select
+        account_id,
+        as_of_date,
+        previous_as_of_date,
+        playbook_key
+    from fulfilled
+    group by account_id, as_of_date, previous_as_of_date, playbook_key, conditions
+    having count(*) = conditions
+
+),
+
+{% if is_incremental() %}
+carried as (
+
+    select
+        history.account_id,
+        history.as_of_date,
+        history.playbook_key,
+        history.since
+    from {{ this }} as history
+    where history.as_of_date < (select min(as_of_date) from restated)
+
+),
+{% endif %}
+
+begun as (
+
+    select
+        holding.*,
+        case
+            when before.account_id is not null then null
+            {% if is_incremental() %}when carried.account_id is not null then carried.since{% endif %}
+            else holding.as_of_date
+        end as begins_on
+    from holding
+    left join holding as before
+        on holding.account_id = before.account_id
+        and holding.previous_as_of_date = before.as_of_date
+        and holding.playbook_key = before.playbook_key
+    {% if is_incremental() %}
+    left join carried
+        on holding.account_id = carried.account_id
+        and holding.previous_as_of_date = carried.as_of_date
+        and holding.playbook_key = carried.playbook_key
+    {% endif %}
+
+),
+
+dated as (
+
+    select
+        account_id,
+        as_of_date,
+        playbook_key,
+        max(begins_on) over (partition by account_id, playbook_key order by as_of_date rows unbounded preceding) as since
+    from begun
+
+),
+
+parts as (
+
+    select
+        parts.playbook_key,
+        parts.position,
+        parts.part,
+        fields.field,
+        fields.kind,
+        fields.key,
+        fields.is_text,
+        metrics.unit,
+        run.reporting_currency
+    from {{ source('control', 'playbook_parts') }} as parts
+    cross join {{ source('control', 'run') }} as run
+    left join {{ source('control', 'playbook_fields') }} as fields on parts.field = fields.field
+    left join {{ ref('metrics') }} as metrics on fields.key = metrics.metric_key
+
+),
+
+chosen_values as (
+
+    select
+        dated.account_id,
+        dated.as_of_date,
+        parts.*,
+        {{ chosen_field(fields, 'parts.field', false) }} as number_value,
+        {{ chosen_field(fields, 'parts.field', true) }} as text_value
+    from dated
+    inner join facts
+        on dated.account_id = facts.account_id
+        and dated.as_of_date = facts.as_of_date
+    inner join parts on dated.playbook_key = parts.playbook_key
+
+),
+
+reasons as (
+
+    select
+        account_id,
+        as_of_date,
+        playbook_key,
+        {{ dbt.listagg(
+            "coalesce(part, text_value, case "
+            ~ "when kind = 'metric' then " ~ value_text('number_value', 'unit')
+            ~ " when kind = 'change' then " ~ change_text('number_value', 'unit')
+            ~ " when key in ('arr', 'mrr') then " ~ number_text('round(number_value)') ~ " || ' ' || reporting_currency"
+            ~ " when key = 'coverage' then " ~ value_text('number_value', "'share of weight'")
+            ~ " when key like 'delta!_%' escape '!' then " ~ change_text('number_value', "''")
+            ~ " else " ~ number_text('number_value') ~ " end, 'unknown')",
+            "''", 'order by position'
+        ) }} as reason
+    from chosen_values
+    group by account_id, as_of_date, playbook_key
+
+)
+
+select
+    dated.account_id,
+    dated.as_of_date,
+    dated.playbook_key,
+    playbooks.label,
+    playbooks.priority,
+    reasons.reason,
+    dated.since
+from dated
+inner join {{ source('control', 'playbooks') }} as playbooks on dated.playbook_key = playbooks.playbook_key
+left join reasons
+    on dated.account_id = reasons.account_id
+    and dated.as_of_date = reasons.as_of_date
+    and dated.playbook_key = reasons.playbook_key

@@ -1,0 +1,118 @@
+-- Grain: as_of_date x metric that jumped for most accounts at once: the instrumentation changed rather than the customers.
+-- A jump: most accounts move the same way, clearly more of them than on any of the 35 days before (which hold every weekday and a turn of the
+-- month), and the mean moves further than on any of them. Releases, and features that fell out of use, explain jumps of the feature metrics.
+
+{% set min_accounts, min_days, most, more_than_usual = 10, 28, 0.5, 0.2 %}
+
+with days as (
+
+    select
+        *,
+        {{ day_number('as_of_date') }} as day,
+        cast(moved_up as double) / accounts as share_up,
+        cast(moved_down as double) / accounts as share_down,
+        mean_after - mean_before as change
+    from {{ ref('int_drift__metric_days') }}
+    where accounts >= {{ min_accounts }}
+
+),
+
+with_usual as (
+
+    select
+        *,
+        count(*) over days_before as days_before,
+        max(share_up) over days_before as usual_share_up,
+        max(share_down) over days_before as usual_share_down,
+        max(abs(change)) over days_before as usual_change
+    from days
+    window days_before as (partition by metric_code order by day range between 35 preceding and 1 preceding)
+
+),
+
+directed as (
+
+    select
+        *,
+        case when share_up >= share_down then 'up' else 'down' end as direction,
+        greatest(share_up, share_down) as share_of_accounts,
+        case when share_up >= share_down then usual_share_up else usual_share_down end as usual_share
+    from with_usual
+
+),
+
+jumps as (
+
+    select
+        directed.*,
+        metrics.metric_key,
+        coalesce(metrics.label, metrics.metric_key) as label,
+        metrics.unit
+    from directed
+    inner join {{ source('control', 'codes') }} as codes
+        on codes.kind = 'metric'
+        and directed.metric_code = codes.code
+    inner join {{ ref('metrics') }} as metrics on codes.key = metrics.metric_key
+    where
+        directed.days_before >= {{ min_days }}
+        and directed.share_of_accounts >= {{ most }}
+        and directed.share_of_accounts >= directed.usual_share + {{ more_than_usual }}
+        and abs(directed.change) > directed.usual_change
+
+),
+
+feature_changes as (
+
+    select
+        as_of_date,
+        {{ dbt.listagg("case when change = 'entered' and is_listed then feature end", "', '", 'order by feature') }} as released,
+        {{ dbt.listagg("case when change = 'entered' and not is_listed then feature end", "', '", 'order by feature') }} as unlisted,
+        {{ dbt.listagg("case when change = 'left' then feature end", "', '", 'order by feature') }} as unused
+    from {{ ref('int_drift__feature_changes') }}
+    group by as_of_date
+
+),
+
+releases as (
+
+    select
+        as_of_date,
+        {{ dbt.listagg('feature', "', '", 'order by feature') }} as features
+    from (
+        select feature, released_on as as_of_date from {{ ref('stg_product__feature_releases') }}
+        union all
+        select feature, cast({{ dbt.dateadd('day', 90, 'released_on') }} as date) from {{ ref('stg_product__feature_releases') }}
+    ) as boundaries
+    group by as_of_date
+
+)
+
+select
+    jumps.as_of_date,
+    jumps.metric_key,
+    jumps.label,
+    jumps.direction,
+    jumps.accounts,
+    jumps.share_of_accounts,
+    jumps.usual_share,
+    jumps.mean_before,
+    jumps.mean_after,
+    jumps.change,
+    case
+        when jumps.metric_key = 'feature_breadth_90d' and jumps.direction = 'down' and feature_changes.unlisted is null
+            then 'First used on this day: ' || feature_changes.released
+        when jumps.metric_key = 'feature_breadth_90d' and jumps.direction = 'up'
+            then 'Used by nobody for 90 days: ' || feature_changes.unused
+        when jumps.metric_key = 'new_feature_adoption_90d' then 'Released on this day or 90 days before: ' || releases.features
+    end as explanation,
+    jumps.label || ' moved ' || jumps.direction || ' for ' || {{ number_text('round(100 * jumps.share_of_accounts)') }} || '% of '
+    || {{ number_text('jumps.accounts') }} || ' accounts on one day (at most ' || {{ number_text('round(100 * jumps.usual_share)') }}
+    || '% on a usual one), from ' || {{ value_text('jumps.mean_before', 'jumps.unit') }} || ' to '
+    || {{ value_with_unit('jumps.mean_after', 'jumps.unit') }} || ' on average'
+    || case
+        when jumps.metric_key = 'feature_breadth_90d' then coalesce('; new names in the feed: ' || feature_changes.unlisted, '')
+        else ''
+    end as message
+from jumps
+left join feature_changes on jumps.as_of_date = feature_changes.as_of_date
+left join releases on jumps.as_of_date = releases.as_of_date

@@ -1,0 +1,46 @@
+{{ config(materialized='view') }}
+
+-- Grain: account x as_of_date x k x component, behaviour by metric. The rows of a change sum to it: exact score - exact score k days before.
+
+with changes as (
+
+    select
+        account_id,
+        as_of_date,
+        k,
+        component,
+        cast(null as smallint) as metric_code,
+        points
+    from {{ ref('int_ledger__components') }}
+    union all
+    select
+        account_id,
+        as_of_date,
+        k,
+        {{ component('behaviour') }},
+        metric_code,
+        points
+    from {{ ref('int_ledger__behaviour') }}
+
+)
+
+select
+    changes.account_id,
+    changes.as_of_date,
+    cast(changes.k as integer) as k,
+    {{ component_name('changes.component') }} as component,
+    metrics.key as metric_key,
+    changes.points,
+    scorecards.scorecard_key,
+    scorecards.config_version,
+    runs.run_id,
+    runs.configuration_hash
+from changes
+inner join {{ ref('int_scoring__account_scores') }} as scores
+    on changes.account_id = scores.account_id
+    and changes.as_of_date = scores.as_of_date
+inner join {{ ref('int_scoring__scorecard_names') }} as scorecards on scores.scorecard_code = scorecards.scorecard_code
+inner join {{ source('control', 'runs') }} as runs on scores.run_code = runs.run_code
+left join {{ source('control', 'codes') }} as metrics
+    on metrics.kind = 'metric'
+    and changes.metric_code = metrics.code
