@@ -149,13 +149,39 @@ def read_mart(published: Path, tables: Collection[str] | None = None) -> dict[st
     with duckdb.connect(str(current / "health.duckdb"), read_only=True) as connection:
         names = [name for (name,) in connection.execute("select table_name from duckdb_tables()").fetchall()]
         for name in names:
-            if tables is None or name in tables:
+            # The revisions say who published when, which is a fact about the runs: see `revision_faults`.
+            if name != "published_revisions" and (tables is None or name in tables):
                 mart[name] = _rows(connection, f'"{name}"')
         for name in ("account_health_history", "metric_scores_history"):
             if tables is None or name in tables:
                 files = str(current / "parquet" / name / "**" / "*.parquet").replace("'", "''")
                 mart[f"parquet/{name}"] = _rows(connection, f"read_parquet('{files}', hive_partitioning = false)")
     return mart
+
+
+def revision_faults(company: Company) -> list[tuple]:
+    """What is wrong with the published revisions: a number that is missing or double, one that changed nothing, or a last one that is
+    not what the mart shows. Empty where all is well, whatever runs published them."""
+    with duckdb.connect(str(company.published / "current" / "health.duckdb"), read_only=True) as connection:
+        return connection.execute(
+            """
+            with numbered as (
+                select
+                    *,
+                    row_number() over same_score as expected,
+                    lag((health_score, tier)) over same_score as before
+                from published_revisions
+                window same_score as (partition by account_id, as_of_date order by revision)
+            )
+            select 'number or no change', account_id, as_of_date, revision from numbered
+            where revision <> expected or (health_score, tier) is not distinct from before
+            union all
+            select 'not the mart', coalesce(mart.account_id, shown.account_id), coalesce(mart.as_of_date, shown.as_of_date), shown.revision
+            from account_health_history as mart
+            full outer join as_restated as shown on mart.account_id = shown.account_id and mart.as_of_date = shown.as_of_date
+            where (mart.health_score, mart.tier) is distinct from (shown.health_score, shown.tier)
+            """
+        ).fetchall()
 
 
 def _rows(connection: duckdb.DuckDBPyConnection, relation: str) -> Rows:

@@ -16,7 +16,7 @@ from orchestration import run
 from orchestration.locking import WriterBusy
 from orchestration.publish import current_generation, verify
 from orchestration.settings import PROJECT_ROOT
-from tests.company import NEXT_DAY, NOT_DATA, Company, Rows, content, differences, read_mart
+from tests.company import NEXT_DAY, NOT_DATA, Company, Rows, content, differences, read_mart, revision_faults
 
 
 def disturbed_run(company: Company, step: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -65,6 +65,7 @@ def test_a_killed_run_leaves_the_mart_whole_and_the_next_run_converges(
 
     company.run(NEXT_DAY, run_id="after the kill")
     assert not differences(next_mart, read_mart(company.published))
+    assert not revision_faults(company)
     names = {path.name for path in (company.published / "generations").iterdir()}
     assert all(name.isdigit() for name in names)
     assert not [path for path in company.settings.lake.rglob("*") if ".tmp" in path.name]

@@ -22,6 +22,7 @@ from tests.company import (
     differences,
     of_days,
     read_mart,
+    revision_faults,
 )
 
 DAYS = (FIRST_DAY, MIDDLE_DAY, LAST_DAY)
@@ -60,6 +61,7 @@ def test_the_same_days_again_change_nothing(company: Company, first_mart: dict[s
 
     company.run(MIDDLE_DAY, run_id="middle")
     assert not differences(first_mart, read_mart(company.published))
+    assert not revision_faults(company)
 
 
 def test_day_by_day_is_the_same_as_a_range(company: Company, first_mart: dict[str, Rows]) -> None:
@@ -67,6 +69,7 @@ def test_day_by_day_is_the_same_as_a_range(company: Company, first_mart: dict[st
     for day in DAYS:
         company.run(day, run_id=f"of {day}")
     assert not differences(first_mart, read_mart(company.published))
+    assert not revision_faults(company)
 
 
 def test_what_left_the_sources_leaves_no_rows(company: Company, first_mart: dict[str, Rows]) -> None:
@@ -118,6 +121,7 @@ def test_late_events_are_restated_in_the_lookback_and_reported_before_it(
     assert utilization(company, account, FIRST_DAY) == pytest.approx(before[FIRST_DAY] + 1 * one, abs=1e-12)
     assert utilization(company, account, MIDDLE_DAY) == pytest.approx(before[MIDDLE_DAY] + 1 * one, abs=1e-12)
     backfilled = read_mart(company.published)
+    assert not revision_faults(company)
 
     company.forget()
     company.run(FIRST_DAY, NEXT_DAY, "fresh")

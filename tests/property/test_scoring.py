@@ -161,7 +161,8 @@ def _rows(variants: Sequence[Variant]) -> dict[str, list[dict[str, Any]]]:
         card = {"config_version": "v", "scorecard_key": f"card{number}"}
         scored = {"as_of_date": day, "scorecard_code": number}
         of_variant = {
-            "codes": [{"kind": "scorecard", "code": number, "key": f"v/card{number}"}],
+            "scorecard_codes": [card | {"scorecard_code": number}],
+            "configurations": [{"configuration_hash": "h", "scorecard_code": number}],
             "as_of_days": [{"as_of_date": day, "day": number}],
             "scorecards": [card | {"priority": number, "segment": "*", "stage": "*"}],
             "scorecard_dimensions": [

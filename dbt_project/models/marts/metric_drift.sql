@@ -1,6 +1,7 @@
 -- Grain: as_of_date x metric that jumped for most accounts at once: the instrumentation changed rather than the customers.
--- A jump: most accounts move the same way, clearly more of them than on any of the 35 days before (which hold every weekday and a turn of the
--- month), and the mean moves further than on any of them. Releases, and features that fell out of use, explain jumps of the feature metrics.
+-- A jump: most accounts move the same way, and clearly more of them than on any of the 35 days before (which hold every weekday and a turn of
+-- the month). Releases, and features that fell out of use, explain jumps of the feature metrics. `events_per_active_user` is no metric of a
+-- scorecard but the rate of the raw feed.
 
 {% set min_accounts, min_days, most, more_than_usual = 10, 28, 0.5, 0.2 %}
 
@@ -23,10 +24,9 @@ with_usual as (
         *,
         count(*) over days_before as days_before,
         max(share_up) over days_before as usual_share_up,
-        max(share_down) over days_before as usual_share_down,
-        max(abs(change)) over days_before as usual_change
+        max(share_down) over days_before as usual_share_down
     from days
-    window days_before as (partition by metric_code order by day range between 35 preceding and 1 preceding)
+    window days_before as (partition by metric_key order by day range between 35 preceding and 1 preceding)
 
 ),
 
@@ -45,19 +45,17 @@ jumps as (
 
     select
         directed.*,
-        metrics.metric_key,
-        coalesce(metrics.label, metrics.metric_key) as label,
-        metrics.unit
+        coalesce(
+            metrics.label,
+            case directed.metric_key when 'events_per_active_user' then 'Events per active user' else directed.metric_key end
+        ) as label,
+        coalesce(metrics.unit, 'events') as unit
     from directed
-    inner join {{ source('control', 'codes') }} as codes
-        on codes.kind = 'metric'
-        and directed.metric_code = codes.code
-    inner join {{ ref('metrics') }} as metrics on codes.key = metrics.metric_key
+    left join {{ ref('metrics') }} as metrics on directed.metric_key = metrics.metric_key
     where
         directed.days_before >= {{ min_days }}
         and directed.share_of_accounts >= {{ most }}
         and directed.share_of_accounts >= directed.usual_share + {{ more_than_usual }}
-        and abs(directed.change) > directed.usual_change
 
 ),
 

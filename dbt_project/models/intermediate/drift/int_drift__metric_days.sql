@@ -1,7 +1,8 @@
 {{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ replace_as_of_days('drift_days') }}") }}
 
 -- Grain: as_of_date x metric: over the accounts that had a measured value on the day and on the day before, how many moved up, how many down,
--- and the means of both days. A few dozen rows a day; what is usual is judged over all of them (metric_drift).
+-- and the means of both days; and for the raw feed, events per active user against the 28 days before. A few dozen rows a day; what is usual is
+-- judged over all of them (metric_drift).
 
 {% for dimension in dimensions() %}
 {% set model = ref('int_metrics__' ~ dimension) %}
@@ -28,11 +29,10 @@
 {% endfor %}
 
 {% for dimension in dimensions() %}
-{% set outer = loop %}
 {% for metric, code in (metrics_of(ref('int_metrics__' ~ dimension)) if execute else [('none', 0)]) %}
 select
     as_of_date,
-    cast({{ code }} as smallint) as metric_code,
+    '{{ metric }}' as metric_key,
     cast({{ metric }}_accounts as integer) as accounts,
     cast({{ metric }}_up as integer) as moved_up,
     cast({{ metric }}_down as integer) as moved_down,
@@ -40,6 +40,15 @@ select
     cast({{ metric }}_after as double) / {{ metric }}_accounts as mean_after
 from {{ dimension }}
 where {{ metric }}_accounts > 0
-{{ 'union all' if not (loop.last and outer.last) }}
+union all
 {% endfor %}
 {% endfor %}
+select
+    as_of_date,
+    'events_per_active_user' as metric_key,
+    accounts,
+    moved_up,
+    moved_down,
+    mean_before,
+    mean_after
+from {{ ref('int_drift__event_rates') }}

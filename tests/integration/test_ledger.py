@@ -1,0 +1,263 @@
+"""The change ledger names the one thing that changed, and restating one day reaches everything that rests on it.
+
+A company in which nothing ever changes: the same users every day, one critical ticket open for good. Then exactly one thing changes.
+"""
+
+import csv
+import shutil
+from collections.abc import Callable
+from datetime import date, timedelta
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from tests.company import Rows, differences, read_mart
+from tests.pipeline import run_pipeline
+
+FIRST_DAY = date(2026, 3, 1)
+CHANGE_DAY = date(2026, 4, 5)
+LAST_DAY = date(2026, 4, 12)
+HISTORY_STARTS = date(2026, 1, 20)
+ACCOUNTS = ("a1", "a2", "a3")
+
+SEEDS = {
+    "config_versions": "config_version,valid_from,status,author,note\nv1,2020-01-01,active,,\n",
+    "metrics": """\
+metric_key,dimension_key,label,unit,higher_is_better,description
+active_days_28d,adoption,Active days,days,true,
+license_utilization_28d,adoption,License use,share of seats,true,
+critical_open_tickets,support,Critical tickets,tickets,false,
+""",
+    "scorecards": """\
+config_version,scorecard_key,label,priority,segment,stage,min_coverage,confirm_days,tier_mode
+v1,all,All,1,*,*,0.4,3,threshold
+v1,big,Big,2,big,*,0.4,3,threshold
+""",
+    "scorecard_dimensions": """\
+config_version,scorecard_key,dimension_key,weight
+v1,all,adoption,2
+v1,all,support,1
+v1,big,adoption,1
+v1,big,support,1
+""",
+    "scorecard_metrics": """\
+config_version,scorecard_key,metric_key,weight,method,worst,best,missing_policy
+v1,all,active_days_28d,1,linear,0,28,exclude
+v1,all,license_utilization_28d,1,linear,0,1,exclude
+v1,all,critical_open_tickets,1,linear,2,0,exclude
+v1,big,active_days_28d,1,linear,0,28,exclude
+v1,big,license_utilization_28d,1,linear,0,1,exclude
+v1,big,critical_open_tickets,1,linear,2,0,exclude
+""",
+    "metric_bands": "config_version,scorecard_key,metric_key,lower_bound,score\n",
+    "score_caps": "config_version,scorecard_key,cap_key,metric_key,operator,threshold,max_score,reason\n",
+    "tiers": "config_version,scorecard_key,tier,colour,min_score,min_percentile\n",
+    "fx_rates": "currency,valid_from,rate\nUSD,2020-01-01,1\n",
+    "playbooks": "playbook_key,label,priority,reason_template\ncall,Call,1,{critical_open_tickets} tickets at {health_score}\n",
+    "playbook_conditions": "playbook_key,field,operator,value\ncall,critical_open_tickets,>=,2\n",
+}
+
+
+class Steady:
+    """The raw files, seeds and configuration of the company below a folder.
+
+    dbt parses its project anew when the path of the warehouse changes: all tests share one folder, and what dbt keeps there.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for name in ("raw", "seeds", "data/dbt"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        self.forget()
+        for name, text in SEEDS.items():
+            (folder / "seeds" / f"{name}.csv").write_text(text)
+        self.rows = {
+            "accounts": [
+                {"account_id": account, "account_name": account, "segment": "", "created_at": "2024-01-01"} for account in ACCOUNTS
+            ],
+            "subscriptions": [
+                {"subscription_id": f"s-{account}", "account_id": account, "seats": 4, "mrr": 100, "started_on": "2024-01-01"}
+                for account in ACCOUNTS
+            ],
+            "tickets": [
+                {"ticket_id": f"open-{account}", "account_id": account, "opened_at": "2026-01-10", "resolved_at": "", "priority": "critical"}
+                for account in ACCOUNTS
+            ]
+            # Keeps the feed of tickets fresh.
+            + [
+                {"ticket_id": f"small-{n}", "account_id": "a1", "opened_at": f"{day} 09:00:00", "resolved_at": f"{day} 10:00:00", "priority": "low"}
+                for n, day in enumerate(days())
+            ],
+            "usage_events": [
+                {"event_id": f"{account}-{user}-{day}", "account_id": account, "user_id": user, "occurred_at": f"{day} 12:00:00"}
+                for account in ACCOUNTS
+                for user in ("u1", "u2")
+                for day in days()
+            ],
+        }
+        sources = "".join(
+            f'[sources.{table}]\nconnector = "files"\npath = "raw/{table}.csv"\n{"late_after_days = 2" if table == "tickets" else ""}\n'
+            for table in self.rows
+        )
+        self.config_file = folder / "health.toml"
+        self.config_file.write_text(
+            f'[pipeline]\nstart_date = {FIRST_DAY}\nend_date = {LAST_DAY}\nseeds_dir = "seeds"\nlookback_days = 0\n'
+            f'memory_limit = "512MB"\nthreads = 1\n\n{sources}'
+        )
+
+    def edit(self, table: str, change: Callable[[dict], dict | None]) -> None:
+        self.rows[table] = [row for row in map(change, self.rows[table]) if row is not None]
+
+    def add_to_seed(self, name: str, *lines: str) -> None:
+        with open(self.folder / "seeds" / f"{name}.csv", "a") as file:
+            file.write("\n".join(lines) + "\n")
+
+    def run(self, start: date = FIRST_DAY, end: date = LAST_DAY, run_id: str = "run") -> None:
+        for table, rows in self.rows.items():
+            with open(self.folder / "raw" / f"{table}.csv", "w", newline="") as file:
+                writer = csv.DictWriter(file, list(rows[0]))
+                writer.writeheader()
+                writer.writerows(rows)
+        run_pipeline(self.config_file, start, end, run_id)
+
+    def forget(self) -> None:
+        """Remove what runs have written."""
+        for entry in (self.folder / "data").iterdir():
+            if entry.name != "dbt":
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+
+    def query(self, query: str, *parameters) -> list[tuple]:
+        mart = self.folder / "data" / "published" / "current" / "health.duckdb"
+        with duckdb.connect(str(mart), read_only=True) as connection:
+            return connection.execute(query, list(parameters)).fetchall()
+
+    def moved(self) -> set[tuple]:
+        """(account, component, metric) of every row of the ledger."""
+        return set(self.query("select distinct account_id, component, metric_key from score_changes"))
+
+    def mart(self) -> dict[str, Rows]:
+        return read_mart(self.folder / "data" / "published")
+
+
+def days() -> list[date]:
+    return [HISTORY_STARTS + timedelta(days=n) for n in range((LAST_DAY - HISTORY_STARTS).days + 1)]
+
+
+def day_of(row: dict, column: str) -> date:
+    return date.fromisoformat(row[column][:10])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("steady")
+
+
+@pytest.fixture
+def steady(folder: Path) -> Steady:
+    return Steady(folder)
+
+
+def test_only_a_weight_changes(steady: Steady) -> None:
+    steady.add_to_seed("config_versions", f"v2,{CHANGE_DAY},active,,support counts more", "v3,2026-03-10,candidate,,what if")
+    for seed in ("scorecards", "scorecard_dimensions", "scorecard_metrics"):
+        lines = SEEDS[seed].splitlines()[1:]
+        steady.add_to_seed(seed, *[line.replace("v1,", "v2,", 1) for line in lines if "all" in line])
+        steady.add_to_seed(seed, *[line.replace("v1,", "v3,", 1) for line in lines if "all" in line])
+    path = steady.folder / "seeds" / "scorecard_dimensions.csv"
+    path.write_text(path.read_text().replace("v2,all,support,1", "v2,all,support,2").replace("v3,all,support,1", "v3,all,support,6"))
+    steady.run()
+
+    assert steady.moved() == {(account, "configuration", None) for account in ACCOUNTS}
+    # Adoption scores (100 + 50) / 2 = 75, support 50. By v1 they weigh 2 : 1, by v2 2 : 2, by the candidate 2 : 6.
+    scores = steady.query("select distinct config_version, round(uncapped_score, 6) from account_health_history order by 1")
+    assert scores == [("v1", round(200 / 3, 6)), ("v2", 62.5)]
+    # A new version changes nothing before it.
+    assert steady.query("select min(as_of_date) from account_health_history where config_version = 'v2'") == [(CHANGE_DAY,)]
+    assert steady.query("select distinct round(points, 6) from score_changes") == [(round(62.5 - 200 / 3, 6),)]
+    candidate = "select config_version, min(as_of_date), count(*), min(uncapped_score), max(uncapped_score) from candidate_scores_history group by 1"
+    days_scored = (LAST_DAY - date(2026, 3, 10)).days + 1
+    assert steady.query(candidate) == [("v3", date(2026, 3, 10), 3 * days_scored, 56.25, 56.25)]
+
+
+def test_only_the_segment_changes(steady: Steady) -> None:
+    steady.run(end=CHANGE_DAY - timedelta(days=1), run_id="before")
+    steady.edit("accounts", lambda row: row | {"segment": "big" if row["account_id"] == "a2" else ""})
+    steady.run(CHANGE_DAY, LAST_DAY, "after")
+    assert steady.moved() == {("a2", "scorecard", None)}
+
+
+def test_only_one_source_stops(steady: Steady) -> None:
+    steady.edit("tickets", lambda row: row if day_of(row, "opened_at") < CHANGE_DAY - timedelta(days=3) else None)
+    steady.run()
+    assert steady.moved() == {(account, "availability", None) for account in ACCOUNTS}
+    [(first,)] = steady.query("select min(as_of_date) from score_changes")
+    # The newest ticket is of the day four before the change day: late when that is more than two days ago.
+    assert first == CHANGE_DAY - timedelta(days=1)
+
+
+def test_only_the_usage_of_one_account_changes(steady: Steady) -> None:
+    gone = {"account_id": "a3", "user_id": "u2"}
+    steady.edit("usage_events", lambda row: None if gone.items() <= row.items() and day_of(row, "occurred_at") >= HISTORY_STARTS + timedelta(days=30) else row)
+    steady.run()
+    assert steady.moved() == {("a3", "behaviour", "license_utilization_28d")}
+    # One of four seats less: s falls from 50 to 25, of a metric that weighs 2/3 x 1/2.
+    assert steady.query("select distinct round(points, 9) from score_changes") == [(round(-25 / 3, 9),)]
+
+
+def test_rules_edited_in_place_are_called_configuration(steady: Steady) -> None:
+    steady.run(end=CHANGE_DAY - timedelta(days=1), run_id="before")
+    before = steady.query("select * exclude (run_id) from account_health_history where as_of_date < ? order by all", CHANGE_DAY)
+    path = steady.folder / "seeds" / "scorecard_metrics.csv"
+    path.write_text(path.read_text().replace("v1,all,license_utilization_28d,1,linear,0,1", "v1,all,license_utilization_28d,1,linear,0,2"))
+    steady.run(CHANGE_DAY, LAST_DAY, "after")
+    assert steady.moved() == {(account, "configuration", None) for account in ACCOUNTS}
+    # What was scored by the old rules stays as it was.
+    assert steady.query("select * exclude (run_id) from account_health_history where as_of_date < ? order by all", CHANGE_DAY) == before
+
+
+def test_restating_one_day_reaches_everything_that_rests_on_it(steady: Steady) -> None:
+    """A day that is scored again with other facts changes tiers, trends, ledgers and actions of later days; the mart is that of a full run."""
+    steady.run()
+    day = FIRST_DAY + timedelta(days=5)
+    # Three more critical tickets, on two days only.
+    steady.rows["tickets"] += [
+        {
+            "ticket_id": f"extra-{n}", "account_id": "a1", "opened_at": f"{day} 09:00:00",
+            "resolved_at": f"{day + timedelta(days=2)} 10:00:00", "priority": "critical",
+        }
+        for n in range(3)
+    ]  # fmt: skip
+    steady.run(day, day + timedelta(days=1), "restated")
+
+    restated = steady.mart()
+    changed = {row[0] for row in steady.query("select as_of_date from score_changes where account_id = 'a1' and metric_key = 'critical_open_tickets'")}
+    assert {day + timedelta(days=7), day + timedelta(days=8), day + timedelta(days=28)} <= changed
+    reasons = dict(steady.query("select as_of_date, reason from published_revisions where revision = 2"))
+    assert reasons == {day: "backfill", day + timedelta(days=1): "backfill"}
+
+    steady.forget()
+    steady.run()
+    assert not differences(restated, steady.mart())
+
+
+def test_any_order_of_runs_gives_the_mart_of_one_run(steady: Steady) -> None:
+    steady.add_to_seed("config_versions", f"v2,{CHANGE_DAY},active,,")
+    for seed in ("scorecards", "scorecard_dimensions", "scorecard_metrics"):
+        steady.add_to_seed(seed, *[line.replace("v1,", "v2,", 1).replace(",0,28,", ",0,20,") for line in SEEDS[seed].splitlines()[1:]])
+    steady.edit("usage_events", lambda row: None if row["account_id"] == "a2" and day_of(row, "occurred_at").day % 3 == 0 else row)
+    steady.run(FIRST_DAY, LAST_DAY, "all")
+    whole = steady.mart()
+
+    middle = FIRST_DAY + timedelta(days=20)
+    steady.run(FIRST_DAY + timedelta(days=3), FIRST_DAY + timedelta(days=3), "one old day")
+    assert not differences(whole, steady.mart())
+    steady.run(middle, middle + timedelta(days=4), "a range in the middle")
+    assert not differences(whole, steady.mart())
+    steady.run(middle, LAST_DAY, "from the middle to the end")
+    assert not differences(whole, steady.mart())
+
+    steady.forget()
+    steady.run(middle, LAST_DAY, "the end first")
+    steady.run(FIRST_DAY, middle - timedelta(days=1), "then the beginning")
+    assert not differences(whole, steady.mart())
