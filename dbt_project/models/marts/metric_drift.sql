@@ -49,11 +49,12 @@ jumps as (
             metrics.label,
             case directed.metric_key when 'events_per_active_user' then 'Events per active user' else directed.metric_key end
         ) as label,
-        coalesce(metrics.unit, 'events') as unit
+        case directed.metric_key when 'events_per_active_user' then 'events' else metrics.unit end as unit
     from directed
     left join {{ ref('metrics') }} as metrics on directed.metric_key = metrics.metric_key
     where
-        directed.days_before >= {{ min_days }}
+        (metrics.metric_key is not null or directed.metric_key = 'events_per_active_user')
+        and directed.days_before >= {{ min_days }}
         and directed.share_of_accounts >= {{ most }}
         and directed.share_of_accounts >= directed.usual_share + {{ more_than_usual }}
 

@@ -122,8 +122,10 @@ named_changes as (
             end
         ) as label,
         changes.points,
-        {{ value_with_unit('points.value', 'metrics.unit') }}
-        || coalesce(' (was ' || {{ value_text('points_before.value', 'metrics.unit') }} || ')', '') as value_text,
+        case when changes.metric_code is not null then
+            coalesce({{ value_with_unit('points.value', 'metrics.unit') }}, 'no value (' || {{ state_name('points.state') }} || ')')
+            || coalesce(' (was ' || {{ value_text('points_before.value', 'metrics.unit') }} || ')', '')
+        end as value_text,
         'measured' as state
     from changes
     left join metrics on changes.metric_code = metrics.metric_code
