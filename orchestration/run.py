@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from orchestration.home import prepare_home
 from orchestration.locking import WriterBusy, writer_lock
-from orchestration.publish.summary import RunSummary, summarize
+from orchestration.publish.summary import RunSummary, summarize, unexplained_drift
 from orchestration.run_guard import check_configuration
 from orchestration.scorecard import ConfigurationError
 from orchestration.settings import Settings, SettingsError, load_settings
@@ -102,6 +102,8 @@ def main() -> int:
         return 1
     current = settings.published / "current"
     print(describe(summarize(current)))
+    for day, message in unexplained_drift(current, start, end)[-3:]:
+        print(f"metric drift on {day}: {message}")
     print(f"published: {current / 'health.duckdb'}")
     return 0
 

@@ -38,7 +38,7 @@ class Pipeline(_Section):
     seeds_dir: Path | None = Field(default=None, description="another folder of scorecard seeds than the project's")
     reporting_currency: str = Field(default="USD", min_length=1)
     lookback_days: int = Field(default=3, ge=0, le=366)
-    memory_limit: str = Field(default="3GB", pattern=r"^\d+(\.\d+)?\s?(MB|GB|TB|MiB|GiB|TiB)$")
+    memory_limit: str = Field(default="2500MB", pattern=r"^\d+(\.\d+)?\s?(MB|GB|TB|MiB|GiB|TiB)$")
     threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
     keep_generations: int = Field(default=7, ge=1)
     metric_history_days: int = Field(default=92, ge=1)

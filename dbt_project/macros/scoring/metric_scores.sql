@@ -51,8 +51,8 @@ left join bands
     on scorecard_metrics.method = 'bands'
     and metric_values.scorecard_code = bands.scorecard_code
     and metric_values.metric_code = bands.metric_code
-    and metric_values.value >= bands.lower_bound
-    and metric_values.value < bands.upper_bound
+    and round(metric_values.value, 9) >= bands.lower_bound
+    and round(metric_values.value, 9) < bands.upper_bound
 left join peer_scores
     on {{ on_keys('metric_values', 'peer_scores', keys) }}
     and metric_values.metric_code = peer_scores.metric_code

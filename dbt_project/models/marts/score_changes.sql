@@ -10,7 +10,9 @@ with changes as (
         k,
         component,
         cast(null as smallint) as metric_code,
-        points
+        points,
+        scorecard_code,
+        run_code
     from {{ ref('int_ledger__components') }}
     union all
     select
@@ -19,7 +21,9 @@ with changes as (
         k,
         {{ component('behaviour') }},
         metric_code,
-        points
+        points,
+        scorecard_code,
+        run_code
     from {{ ref('int_ledger__behaviour') }}
 
 )
@@ -36,11 +40,8 @@ select
     runs.run_id,
     runs.configuration_hash
 from changes
-inner join {{ ref('int_scoring__account_scores') }} as scores
-    on changes.account_id = scores.account_id
-    and changes.as_of_date = scores.as_of_date
-inner join {{ ref('int_scoring__scorecard_names') }} as scorecards on scores.scorecard_code = scorecards.scorecard_code
-inner join {{ source('control', 'runs') }} as runs on scores.run_code = runs.run_code
+inner join {{ ref('int_scoring__scorecard_names') }} as scorecards on changes.scorecard_code = scorecards.scorecard_code
+inner join {{ source('control', 'runs') }} as runs on changes.run_code = runs.run_code
 left join {{ source('control', 'codes') }} as metrics
     on metrics.kind = 'metric'
     and changes.metric_code = metrics.code

@@ -37,7 +37,7 @@ fulfilled as (
     from facts
     cross join conditions
     where
-        {{ compare(chosen_field(fields, 'conditions.field', false), 'conditions.operator', 'conditions.number_value') }}
+        {{ compare('round(' ~ chosen_field(fields, 'conditions.field', false) ~ ', 9)', 'conditions.operator', 'conditions.number_value') }}
         or {{ compare(chosen_field(fields, 'conditions.field', true), 'conditions.operator', 'conditions.text_value') }}
 
 ),

@@ -54,6 +54,7 @@ moved as (
         later.metric_code,
         later.dimension_code,
         later.scorecard_code,
+        later.run_code,
         later.normalized_score - earlier.normalized_score as difference
     from earlier
     inner join {{ ref('int_scoring__metric_points') }} as later
@@ -74,6 +75,8 @@ weighted as (
         moved.as_of_date,
         moved.k,
         moved.metric_code,
+        moved.scorecard_code,
+        moved.run_code,
         scorecard_metrics.weight * dimension_weights.weight_factor * moved.difference as points
     from moved
     inner join {{ ref('int_ledger__dimension_weights') }} as dimension_weights

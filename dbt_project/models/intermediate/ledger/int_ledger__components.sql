@@ -52,7 +52,9 @@ scores as (
         end as s2,
         pairs.uncapped_score as s3,
         coalesce(behaviour.points, 0) as behaviour,
-        pairs.cap_change
+        pairs.cap_change,
+        pairs.scorecard_code,
+        pairs.run_code
     from pairs
     left join whatif as same_key
         on pairs.account_id = same_key.account_id
@@ -82,7 +84,9 @@ components as (
         as_of_date,
         k,
         {{ component(name) }} as component,
-        round({{ points }}, 12) as points
+        round({{ points }}, 12) as points,
+        scorecard_code,
+        run_code
     from scores
     {{ 'union all' if not loop.last }}
     {%- endfor %}

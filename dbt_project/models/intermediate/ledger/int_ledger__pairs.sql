@@ -50,7 +50,8 @@ select
     ) as same_key_scorecard_code,
     later.uncapped_score,
     earlier.uncapped_score as earlier_uncapped_score,
-    coalesce(later.cap_points, 0) - coalesce(earlier.cap_points, 0) as cap_change
+    coalesce(later.cap_points, 0) - coalesce(earlier.cap_points, 0) as cap_change,
+    later.run_code
 from scores as later
 cross join lags
 inner join scores as earlier
