@@ -27,7 +27,7 @@ ui: setup ## the Dagster UI on 127.0.0.1:3000 (PORT=...), history in the data fo
 	$(BIN)/python -m orchestration.ui $(if $(PORT),--port $(PORT))
 
 test: setup ## the test suite, on the locked DuckDB
-	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
 
 test-next: setup ## the same tests on DuckDB 2
 	test -x $(NEXT)/bin/python || $(PYTHON) -m venv $(NEXT)

@@ -38,8 +38,9 @@ def when_dbt_is_at_work(log: Path, act: Callable[[], None]) -> None:
     def watch() -> None:
         while True:
             if log.exists():
-                with open(log, encoding="utf-8") as file:
-                    file.seek(size)
+                with open(log, encoding="utf-8", errors="replace") as file:
+                    # dbt begins a new file when its log has 10 MB.
+                    file.seek(size if log.stat().st_size >= size else 0)
                     if _LAST_MODEL_TO_SEE in "".join(line for line in file if "START" in line):
                         act()
             time.sleep(0.02)

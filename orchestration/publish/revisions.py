@@ -48,6 +48,7 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "run_id": ("VARCHAR", "Dagster run that published it."),
     "reason": ("VARCHAR", "first published, late data, backfill, configuration changed, override, earlier days restated, or withdrawn."),
     "config_version": ("VARCHAR", "Version of the scorecard configuration that scored it."),
+    "configuration_hash": ("VARCHAR", "Hash over all seeds with which it was scored."),
     "rules_hash": ("VARCHAR", "Hash over the rules of its scorecard."),
     "override_id": ("VARCHAR", "Override in force on the day; null without one."),
     "generation": ("INTEGER", "Generation of the mart that first showed it."),
@@ -218,7 +219,7 @@ with shown as (
 
 now as (
 
-    select account_id, {DATE_COLUMN} as as_of_date, health_score, tier, config_version, rules_hash, override_id
+    select account_id, {DATE_COLUMN} as as_of_date, health_score, tier, config_version, configuration_hash, rules_hash, override_id
     from warehouse.{SCHEMA}.{HISTORY}
     where {DATE_COLUMN} in (select day from changed_days)
 
@@ -242,6 +243,7 @@ select
         else 'earlier days restated'
     end as reason,
     now.config_version,
+    now.configuration_hash,
     now.rules_hash,
     now.override_id,
     cast($generation as integer) as generation

@@ -30,7 +30,7 @@ create table control.as_of_days (as_of_date date);
 create table control.restated_days (as_of_date date);
 create table marts.account_health_history (
     account_id varchar, as_of_date date, health_score double, tier varchar, coverage double,
-    config_version varchar, rules_hash varchar, override_id varchar, run_id varchar
+    config_version varchar, configuration_hash varchar, rules_hash varchar, override_id varchar, run_id varchar
 );
 create table marts.dimension_scores_history (account_id varchar, as_of_date date, dimension_key varchar, points double);
 create type metric_key as enum ('active_days_28d', 'days_late_180d');
@@ -101,7 +101,7 @@ def score_days(
             known = {"account": account, "usage": USAGE_POINTS[account] + shift, "run_id": run_id, "rules": rules}
             known |= {"score": SCORES[account] + shift, "tier": TIERS[account]}
             for table, columns in {
-                "account_health_history": "$account, as_of_date, $score, $tier, 0.8, 'v1', $rules, null, $run_id",
+                "account_health_history": "$account, as_of_date, $score, $tier, 0.8, 'v1', 'c0ffee', $rules, null, $run_id",
                 "dimension_scores_history": "$account, as_of_date, 'adoption', $usage",
                 "metric_rows": "$account, as_of_date, 'active_days_28d', $usage",
             }.items():
