@@ -42,6 +42,7 @@ _MAX_FAULTS_SHOWN = 50
 _NUMBER = re.compile(r"-?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 # A spreadsheet or data frame writes an integer column with blanks as 3.0.
 _INTEGER = re.compile(r"-?\d+(\.0*)?", re.ASCII)
+_KEY = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
@@ -613,6 +614,14 @@ def _by_card(rows: list[Row]) -> dict[tuple[str, str], list[Row]]:
     return groups
 
 
+def _metric_faults(seeds: Seeds) -> Iterator[Fault]:
+    """Metric keys are columns of the models."""
+    for row in seeds["metrics"]:
+        if not _KEY.fullmatch(row["metric_key"]):
+            text = f"metric_key {_show(row['metric_key'])} is no name of a column. Use a-z, 0-9 and _, a letter first"
+            yield Fault("metrics", row.line, text)
+
+
 def _version_faults(seeds: Seeds) -> Iterator[Fault]:
     active = [row for row in seeds["config_versions"] if row["status"] == "active"]
     if not active:
@@ -782,6 +791,7 @@ def _next_score(start: float) -> float:
 
 
 _RULES: tuple[Callable[[Seeds], Iterator[Fault]], ...] = (
+    _metric_faults,
     _version_faults,
     _matching_faults,
     _weight_faults,

@@ -91,11 +91,14 @@ def prepare(settings: Settings, run_id: str, start: date, end: date) -> Plan:
     rebuilt = discard_if_broken(settings) or _discard_other_format(settings)
     scored_before = _read_scored_days(settings)
     with connect(settings, settings.warehouse) as warehouse:
+        # What an unfinished run computed along with its days is computed again.
+        left: dict[str, set[date]] = {}
         if not warehouse.execute("select 1 from duckdb_tables() where schema_name = 'control' and table_name = 'runs'").fetchall():
             again = scored_before
         else:
             again = {day for day in scored_before if start - timedelta(days=settings.pipeline.lookback_days) <= day < start}
-            unfinished = _unfinished_days(warehouse)
+            left = _unfinished_days(warehouse)
+            unfinished = left.get("as_of_days", set())
             again |= unfinished & scored_before
             _remove_days(warehouse, unfinished - scored_before)
         days = sorted(again | {start + timedelta(days=n) for n in range((end - start).days + 1)})
@@ -114,7 +117,8 @@ def prepare(settings: Settings, run_id: str, start: date, end: date) -> Plan:
             "insert into control.raw_tables values (?, ?)", [[name, settings.late_after_days(name)] for name in TABLES]
         )
         for table, touched in _touched_days(scored_before, days).items():
-            warehouse.executemany(f"insert into control.{table} values (?)", [[day] for day in touched])
+            also = left.get(table, set()) & (scored_before | set(days))
+            warehouse.executemany(f"insert into control.{table} values (?)", [[day] for day in sorted(touched | also)])
         _register_codes(warehouse, settings.seeds_dir)
         _register_scorecards(warehouse, settings.seeds_dir, hash_)
         _load_playbooks(warehouse, settings.seeds_dir)
@@ -137,8 +141,9 @@ def mark_passed(settings: Settings, run_id: str) -> None:
             [datetime.now(UTC).replace(tzinfo=None), run_id],
         )
         days = {day for (day,) in warehouse.execute("select as_of_date from control.as_of_days").fetchall()}
+        # The file first: a kill in between leaves days that were scored by a run that did not pass, and those are scored again.
+        _write_scored_days(settings, _read_scored_days(settings) | days)
         warehouse.execute("commit")
-    _write_scored_days(settings, _read_scored_days(settings) | days)
 
 
 def dbt_environment(settings: Settings) -> dict[str, str]:
@@ -191,16 +196,13 @@ def _register_scorecards(warehouse: duckdb.DuckDBPyConnection, seeds: Path, conf
     A scorecard whose rules were edited in place gets another code, so the change ledger can tell a new rule from new behaviour.
     """
     known = {tuple(key): code for code, *key in warehouse.execute("from control.scorecard_codes").fetchall()}
+    warehouse.execute("delete from control.configurations where configuration_hash = ?", [configuration])
     for (version, card), rules in sorted(scorecard_rules(seeds).items()):
         key = (version, card, rules)
         if key not in known:
             known[key] = max(known.values(), default=0) + 1
             warehouse.execute("insert into control.scorecard_codes values (?, ?, ?, ?)", [known[key], *key])
-        warehouse.execute(
-            "insert into control.configurations select $1, $2 where not exists "
-            "(from control.configurations where configuration_hash = $1 and scorecard_code = $2)",
-            [configuration, known[key]],
-        )
+        warehouse.execute("insert into control.configurations values (?, ?)", [configuration, known[key]])
 
 
 def _load_playbooks(warehouse: duckdb.DuckDBPyConnection, seeds: Path) -> None:
@@ -228,11 +230,14 @@ def _load_playbooks(warehouse: duckdb.DuckDBPyConnection, seeds: Path) -> None:
         )
 
 
-def _unfinished_days(warehouse: duckdb.DuckDBPyConnection) -> set[date]:
-    """The days of the last run if it failed or was killed: some models may hold them, others not."""
+def _unfinished_days(warehouse: duckdb.DuckDBPyConnection) -> dict[str, set[date]]:
+    """The days of the last run, by control table, if it failed or was killed: some models may hold them, others not."""
     if warehouse.execute("from control.run_state where status = 'passed'").fetchall():
-        return set()
-    return {day for (day,) in warehouse.execute("select as_of_date from control.as_of_days").fetchall()}
+        return {}
+    tables = ("as_of_days", "restated_days", "ledger_days", "drift_days")
+    return {
+        table: {day for (day,) in warehouse.execute(f"select as_of_date from control.{table}").fetchall()} for table in tables
+    }
 
 
 def _remove_days(warehouse: duckdb.DuckDBPyConnection, days: set[date]) -> None:
@@ -247,7 +252,7 @@ def _remove_days(warehouse: duckdb.DuckDBPyConnection, days: set[date]) -> None:
         )
 
 
-def _touched_days(scored_before: set[date], days: list[date]) -> dict[str, list[date]]:
+def _touched_days(scored_before: set[date], days: list[date]) -> dict[str, set[date]]:
     """The scored days whose rows rest on the days of the run, by control table.
 
     restated_days: all from the first day of the run on, since tiers, trends and actions look back without end. ledger_days: where
@@ -255,11 +260,11 @@ def _touched_days(scored_before: set[date], days: list[date]) -> dict[str, list[
     """
     scored = scored_before | set(days)
 
-    def after(lags: tuple[int, ...]) -> list[date]:
-        return sorted(scored & {day + timedelta(days=lag) for day in days for lag in (0, *lags)})
+    def after(lags: tuple[int, ...]) -> set[date]:
+        return scored & {day + timedelta(days=lag) for day in days for lag in (0, *lags)}
 
     return {
-        "restated_days": sorted(day for day in scored if day >= days[0]),
+        "restated_days": {day for day in scored if day >= days[0]},
         "ledger_days": after(LEDGER_DAYS),
         "drift_days": after((1,)),
     }

@@ -50,5 +50,7 @@ select *
 from sums
 where
     (later = 1 and earlier = 1 and abs(rest) > 1e-9)
+    or later > 1
+    or earlier > 1
     -- Components of a change whose ends are not both scored.
     or ((later = 0 or earlier = 0) and components > 0)

@@ -171,9 +171,8 @@ def build_generation(
     rows = {table.name: _write_table(connection, table, mart, kept, history_days, fresh) for table in TABLES}
     _copy_comments(connection)
     changed = mart.days.keys() - kept
-    gone = {date.fromisoformat(day) for day in base.days} - mart.days.keys() if base else set()
     at = published_at.astimezone(UTC).replace(tzinfo=None)
-    revisions = add_revisions(settings, connection, building, generation, changed | gone, run_id, at, base)
+    revisions = add_revisions(settings, connection, building, generation, mart.days, changed, run_id, at, base)
     rows[REVISIONS] = revisions.rows
     new_files = [DATABASE, *_write_parquet(connection, building, mart, set(links), settings.pipeline.threads)]
     connection.execute("checkpoint health")

@@ -187,8 +187,9 @@ def start_building(settings: Settings) -> Path:
 
 
 def next_number(settings: Settings) -> int:
-    """One more than any generation that is or was current, so that numbers only ever grow."""
-    return max([0, current_generation(settings) or 0, *list_generations(settings)]) + 1
+    """One more than any generation that is or was current, so that numbers only ever grow, also where only the log of revisions is left."""
+    logged = [int(path.stem) for path in settings.revisions.glob("[0-9]*.parquet")]
+    return max([0, current_generation(settings) or 0, *list_generations(settings), *logged]) + 1
 
 
 def seal(building: Path, files: Iterable[str]) -> dict[str, FileEntry]:
@@ -289,9 +290,12 @@ def link(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.link(source, target)
+    except FileExistsError:
+        raise
     except OSError:
         # A file system without hard links, as in some containers' volumes: the copy costs space, nothing else.
         shutil.copy2(source, target)
+        sync(target)
 
 
 def sync(path: Path) -> None:

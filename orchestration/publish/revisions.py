@@ -5,7 +5,7 @@ generation and enters the log when readers see the generation, so a crash on eit
 `settle` brings in what a killed run could not.
 """
 
-import logging
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -97,7 +97,8 @@ def add_revisions(
     connection: duckdb.DuckDBPyConnection,
     building: Path,
     generation: int,
-    changed: set[date],
+    days: Collection[date],
+    changed: Collection[date],
     run_id: str,
     published_at: datetime,
     base: Manifest | None,
@@ -109,7 +110,8 @@ def add_revisions(
         connection: with the warehouse attached as `warehouse` and the new database as `health`.
         building: folder of the new generation.
         generation: its number.
-        changed: days that may differ from the generation before, among them days that it no longer holds.
+        days: all days of the mart.
+        changed: those that may differ from the generation before.
         run_id: the run that publishes.
         published_at: UTC, without a zone.
         base: the generation before; its entries of shared files are taken over.
@@ -119,7 +121,12 @@ def add_revisions(
     """
     log = _log(settings)
     _read_log(connection, log)
-    connection.execute("create or replace temp table changed_days as select unnest(cast(? as date[])) as day", [sorted(changed)])
+    # And the days that were published once and are no longer in the mart.
+    connection.execute(
+        "create or replace temp table changed_days as select unnest(cast($changed as date[])) as day union "
+        "select distinct as_of_date from log where as_of_date not in (select unnest(cast($days as date[])))",
+        {"changed": sorted(changed), "days": sorted(days)},
+    )
     connection.execute(
         _NEW_REVISIONS, {"run_id": run_id, "published_at": published_at, "generation": generation}
     )
@@ -236,7 +243,7 @@ select
     case
         when shown.account_id is null then 'first published'
         when now.account_id is null then 'withdrawn'
-        when now.rules_hash is distinct from shown.rules_hash then 'configuration changed'
+        when shown.health_score is not null and now.rules_hash is distinct from shown.rules_hash then 'configuration changed'
         when now.health_score = shown.health_score and now.override_id is distinct from shown.override_id then 'override'
         when now.as_of_date between state.first_day and state.last_day then 'backfill'
         when now.as_of_date in (select as_of_date from warehouse.control.as_of_days) then 'late data'

@@ -1,5 +1,6 @@
 """Published revisions: what was shown stays on record, once."""
 
+import shutil
 from datetime import timedelta
 
 import pytest
@@ -164,3 +165,14 @@ def test_every_column_is_described(settings, publish_days):
         "and table_name in ('published_revisions', 'as_first_published', 'as_restated')",
     )
     assert undescribed == []
+
+
+def test_the_log_goes_on_where_all_generations_are_lost(settings, publish_days):
+    publish_days("run-1", DAYS[:1])
+    publish_days("run-2", DAYS[:1], shift=1.0)
+    shutil.rmtree(settings.published)
+    done = publish_days("run-3", DAYS[:2], shift=2.0)
+    assert done.number == 3
+    assert [row[:2] for row in of(settings, "a1", DAY_1)] == [(1, 65.0), (2, 66.0), (3, 67.0)]
+    publish_days("run-4", DAYS[:2], shift=2.0)
+    assert [row[:2] for row in of(settings, "a1", DAY_1)] == [(1, 65.0), (2, 66.0), (3, 67.0)]
