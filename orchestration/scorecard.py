@@ -327,6 +327,7 @@ class Playbook:
         priority: the smaller, the more urgent; None comes last.
         reason: the pieces of its reason, in order.
         conditions: (field, operator, the number or text compared with); all must hold.
+        fields: every field that the reason or a condition names.
     """
 
     key: str
@@ -334,6 +335,7 @@ class Playbook:
     priority: float | None
     reason: list[Part]
     conditions: list[tuple[Field, str, float | str]]
+    fields: list[Field]
 
 
 def read_playbooks(seeds_dir: Path) -> list[Playbook]:
@@ -344,21 +346,20 @@ def read_playbooks(seeds_dir: Path) -> list[Playbook]:
     """
     seeds = _load(seeds_dir)
     fields = _playbook_fields(seeds)
-    conditions = defaultdict(list)
+    conditions: dict[str, list[tuple[Field, str, float | str]]] = defaultdict(list)
     for row in seeds["playbook_conditions"]:
         field_ = fields[row["field"]]
         compared = row["value"] if field_.is_text else _parse_number(row["value"].strip())
         conditions[row["playbook_key"]].append((field_, row["operator"], compared))
-    return [
-        Playbook(
-            key=row["playbook_key"],
-            label=row["label"] or row["playbook_key"],
-            priority=row["priority"],
-            reason=split_reason(row["reason_template"] or ""),
-            conditions=conditions[row["playbook_key"]],
+    playbooks = []
+    for row in seeds["playbooks"]:
+        key, reason = row["playbook_key"], split_reason(row["reason_template"] or "")
+        shown = [fields[part.field] for part in reason if part.field is not None]
+        compared_fields = [field_ for field_, _, _ in conditions[key]]
+        playbooks.append(
+            Playbook(key, row["label"] or key, row["priority"], reason, conditions[key], shown + compared_fields)
         )
-        for row in seeds["playbooks"]
-    ]
+    return playbooks
 
 
 def _load(seeds_dir: Path) -> Seeds:

@@ -15,8 +15,8 @@ import duckdb
 
 from orchestration.contract import TABLES
 from orchestration.extract.lake import event_day_fingerprints, lake_select, landing_stats
-from orchestration.playbooks import Field, all_fields
-from orchestration.scorecard import DIMENSIONS, ConfigurationError, configuration_hash, read_playbooks, scorecard_rules
+from orchestration.playbooks import Field
+from orchestration.scorecard import ConfigurationError, configuration_hash, read_playbooks, scorecard_rules
 from orchestration.settings import DBT_PROJECT, EVENT_TABLE, Settings
 from orchestration.warehouse import connect, discard, discard_if_broken, identifier
 
@@ -208,19 +208,16 @@ def _register_scorecards(warehouse: duckdb.DuckDBPyConnection, seeds: Path, conf
 def _load_playbooks(warehouse: duckdb.DuckDBPyConnection, seeds: Path) -> None:
     """Hand the playbooks to the models as rows; their text never becomes SQL."""
     used: dict[str, Field] = {}
-    fields = all_fields([row["metric_key"] for row in _rows(seeds / "metrics.csv")], DIMENSIONS)
     for playbook in read_playbooks(seeds):
+        used |= {field.name: field for field in playbook.fields}
         warehouse.execute("insert into control.playbooks values (?, ?, ?)", [playbook.key, playbook.label, playbook.priority])
         for field, operator, value in playbook.conditions:
-            used[field.name] = field
             number, text = (None, value) if field.is_text else (value, None)
             warehouse.execute(
                 "insert into control.playbook_conditions values (?, ?, ?, ?, ?)",
                 [playbook.key, field.name, operator, number, text],
             )
         for position, part in enumerate(playbook.reason):
-            if part.field is not None:
-                used[part.field] = fields[part.field]
             warehouse.execute(
                 "insert into control.playbook_parts values (?, ?, ?, ?)", [playbook.key, position, part.text, part.field]
             )

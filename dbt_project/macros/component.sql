@@ -5,6 +5,7 @@
 
 {% macro component(name) %}cast({{ components()[name] }} as tinyint){% endmacro %}
 
-{% macro component_name(expression) -%}
-    case {{ expression }} {% for name, code in components().items() %}when {{ code }} then '{{ name }}' {% endfor %}end
-{%- endmacro %}
+{% macro component_name(expression) %}{{ return(name_of(components(), expression)) }}{% endmacro %}
+
+{# The ledger looks back this many days; LEDGER_DAYS in orchestration/transform.py says which days that touches. #}
+{% macro ledger_lags() %}{{ return([7, 28]) }}{% endmacro %}

@@ -5,6 +5,9 @@
 
 {% macro state(name) %}{{ return(states()[name]) }}{% endmacro %}
 
-{% macro state_name(expression) -%}
-    case {{ expression }} {% for name, code in states().items() %}when {{ code }} then '{{ name }}' {% endfor %}end
+{% macro state_name(expression) %}{{ return(name_of(states(), expression)) }}{% endmacro %}
+
+{# The name that a small integer stands for; `codes` is a dictionary of name to integer. #}
+{% macro name_of(codes, expression) -%}
+    case {{ expression }} {% for name, code in codes.items() %}when {{ code }} then '{{ name }}' {% endfor %}end
 {%- endmacro %}

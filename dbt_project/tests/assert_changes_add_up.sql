@@ -18,7 +18,7 @@ all_rows as (
     select account_id, as_of_date, k, points, 0, 0
     from {{ ref('int_ledger__behaviour') }}
     where as_of_date in (select as_of_date from ledger_days)
-    {% for k in [7, 28] %}
+    {% for k in ledger_lags() %}
     union all
     select account_id, as_of_date, {{ k }}, -exact_score, 1, 0
     from {{ ref('int_scoring__account_scores') }}

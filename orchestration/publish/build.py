@@ -28,7 +28,7 @@ from orchestration.publish.revisions import TABLE as REVISIONS
 from orchestration.publish.revisions import add_revisions
 from orchestration.publish.tables import DATE_COLUMN, HISTORY, SCHEMA, TABLES, PublishedTable
 from orchestration.settings import Settings
-from orchestration.warehouse import literal, identifier
+from orchestration.warehouse import identifier, literal
 
 # The oldest storage format: the drivers that BI tools ship open it.
 STORAGE_VERSION = "v1.0.0"

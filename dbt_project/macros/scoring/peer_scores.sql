@@ -1,9 +1,32 @@
 {# Scores of the metrics that are compared with their peers: the accounts with a measured value on the same scorecard and day.
 
-   `peers` is a CTE of (account_id, as_of_date, scorecard_code, metric_code, value, method, higher_is_better, is_member). An account that
-   only visits a scorecard (is_member = 0; the change ledger asks what it would have scored there) is ranked among the members and
-   itself, and changes nothing for them. #}
-{% macro peer_scores(peers) %}
+   `whatif_scorings`, where given, tells by is_member which accounts only visit a scorecard (the change ledger asks what they would have
+   scored there): such a one is ranked among the members and itself, and changes nothing for them. #}
+{% macro peer_scores(metric_values, whatif_scorings=none) %}
+with peers as (
+
+    select
+        metric_values.account_id,
+        metric_values.as_of_date,
+        metric_values.scorecard_code,
+        metric_values.metric_code,
+        metric_values.value,
+        scorecard_metrics.method,
+        scorecard_metrics.higher_is_better,
+        {{ 'scorings.is_member' if whatif_scorings else '1' }} as is_member
+    from {{ metric_values }} as metric_values
+    {%- if whatif_scorings %}
+    inner join {{ whatif_scorings }} as scorings on {{ on_keys('metric_values', 'scorings', whatif_keys()) }}
+    {%- endif %}
+    inner join {{ ref('int_scoring__scorecard_metrics') }} as scorecard_metrics
+        on metric_values.scorecard_code = scorecard_metrics.scorecard_code
+        and metric_values.metric_code = scorecard_metrics.metric_code
+    where
+        scorecard_metrics.method in ('percentile', 'zscore')
+        and metric_values.state = {{ state('measured') }}
+
+),
+
 -- Ordered by value, so that mean and deviation are added up in the same order in every run.
 ranked as (
 
@@ -23,7 +46,7 @@ ranked as (
             over (peer_group order by value rows between unbounded preceding and unbounded following) as mean_of_members,
         stddev_pop(case when is_member = 1 then value end)
             over (peer_group order by value rows between unbounded preceding and unbounded following) as deviation_of_members
-    from {{ peers }}
+    from peers
     window
         peer_group as (partition by as_of_date, scorecard_code, metric_code),
         equals as (partition by as_of_date, scorecard_code, metric_code, value)

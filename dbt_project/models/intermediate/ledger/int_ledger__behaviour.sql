@@ -12,36 +12,13 @@ with pairs as (
 
 earlier as (
 
-    select
-        pairs.account_id,
-        pairs.as_of_date,
-        pairs.k,
-        metric_points.metric_code,
-        metric_points.normalized_score
-    from pairs
-    inner join {{ ref('int_scoring__metric_points') }} as metric_points
-        on pairs.account_id = metric_points.account_id
-        and pairs.earlier_date = metric_points.as_of_date
-    where
-        pairs.scorecard_code = pairs.earlier_scorecard_code
-        and metric_points.effective_weight > 0
-    union all
-    select
-        pairs.account_id,
-        pairs.as_of_date,
-        pairs.k,
-        metric_scores.metric_code,
-        metric_scores.normalized_score
-    from pairs
-    inner join {{ ref('int_whatif__metric_scores') }} as metric_scores
-        on pairs.account_id = metric_scores.account_id
-        and pairs.earlier_date = metric_scores.as_of_date
-        and pairs.scorecard_code = metric_scores.scorecard_code
-    where
-        pairs.scorecard_code <> pairs.earlier_scorecard_code
-        and metric_scores.normalized_score is not null
-        and metric_scores.weight > 0
-        and metric_scores.dimension_weight > 0
+    {{ earlier_day(
+        ref('int_scoring__metric_points'),
+        ref('int_whatif__metric_scores'),
+        ['metric_code', 'normalized_score'],
+        'rows_of_day.effective_weight > 0',
+        'rows_of_day.normalized_score is not null and rows_of_day.weight > 0 and rows_of_day.dimension_weight > 0'
+    ) }}
 
 ),
 

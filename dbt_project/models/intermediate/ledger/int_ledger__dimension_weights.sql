@@ -9,30 +9,7 @@ with pairs as (
 
 earlier as (
 
-    select
-        pairs.account_id,
-        pairs.as_of_date,
-        pairs.k,
-        dimension_scores.dimension_code,
-        dimension_scores.scored_set
-    from pairs
-    inner join {{ ref('int_scoring__dimension_scores') }} as dimension_scores
-        on pairs.account_id = dimension_scores.account_id
-        and pairs.earlier_date = dimension_scores.as_of_date
-    where pairs.scorecard_code = pairs.earlier_scorecard_code
-    union all
-    select
-        pairs.account_id,
-        pairs.as_of_date,
-        pairs.k,
-        dimension_scores.dimension_code,
-        dimension_scores.scored_set
-    from pairs
-    inner join {{ ref('int_whatif__dimension_scores') }} as dimension_scores
-        on pairs.account_id = dimension_scores.account_id
-        and pairs.earlier_date = dimension_scores.as_of_date
-        and pairs.scorecard_code = dimension_scores.scorecard_code
-    where pairs.scorecard_code <> pairs.earlier_scorecard_code
+    {{ earlier_day(ref('int_scoring__dimension_scores'), ref('int_whatif__dimension_scores'), ['dimension_code', 'scored_set']) }}
 
 ),
 

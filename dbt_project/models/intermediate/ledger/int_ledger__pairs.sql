@@ -4,9 +4,10 @@
 
 with lags as (
 
-    select 7 as k
-    union all
-    select 28
+    {% for k in ledger_lags() -%}
+    select {{ k }} as k
+    {{ 'union all' if not loop.last }}
+    {% endfor %}
 
 ),
 

@@ -7,14 +7,6 @@ with newest as (
 
 ),
 
-scores as (
-
-    select *
-    from {{ ref('int_scoring__account_scores') }}
-    where as_of_date in (select as_of_date from newest)
-
-),
-
 points as (
 
     select *
@@ -162,7 +154,6 @@ ranked as (
             order by abs(all_drivers.points) desc, all_drivers.driver_key
         ) as position
     from all_drivers
-    inner join scores on all_drivers.account_id = scores.account_id
 
 )
 
