@@ -9,12 +9,12 @@ import tomllib
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from orchestration.contract import TABLES
+from orchestration.sources import CONNECTORS, LITERAL_SECRET, AnySource, Section
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 DBT_PROJECT = PROJECT_ROOT / "dbt_project"
@@ -25,11 +25,7 @@ class SettingsError(ValueError):
     """The configuration cannot be used; the message names the file, the key and the remedy."""
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Pipeline(_Section):
+class Pipeline(Section):
     """`[pipeline]`: what is scored, where it lands and the limits of a run."""
 
     start_date: date
@@ -51,40 +47,7 @@ class Pipeline(_Section):
         return self
 
 
-class _Source(_Section):
-    max_bad_share: float | None = Field(default=None, ge=0, le=1)
-    late_after_days: int | None = Field(default=None, ge=0)
-
-
-class FilesSource(_Source):
-    """`connector = "files"`: CSV, JSON lines or Parquet, plain or gzip, by path, glob or DuckDB query.
-
-    `columns` maps contract column -> column in the file. `{day}` in the path stands for a delivery day (YYYY-MM-DD):
-    only the wanted days' files are opened.
-    """
-
-    connector: Literal["files"]
-    path: str | None = None
-    query: str | None = None
-    columns: dict[str, str] = {}
-
-    @model_validator(mode="after")
-    def _path_or_query(self) -> "FilesSource":
-        if (self.path is None) == (self.query is None):
-            raise ValueError("give either path or query")
-        return self
-
-
-class DemoSource(_Source):
-    """`connector = "demo"`: the generated demo company, see `[demo]`."""
-
-    connector: Literal["demo"]
-
-
-Source = Annotated[FilesSource | DemoSource, Field(discriminator="connector")]
-
-
-class Demo(_Section):
+class Demo(Section):
     """`[demo]`: size and seed of the demo company."""
 
     accounts: int = Field(default=500, ge=1)
@@ -98,7 +61,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(extra="forbid", frozen=True)
 
     pipeline: Pipeline
-    sources: dict[str, Source] = {}
+    sources: dict[str, AnySource] = {}
     demo: Demo = Demo()
     config_file: Path
 
@@ -114,17 +77,18 @@ class Settings(BaseSettings):
 
     @field_validator("sources")
     @classmethod
-    def _tables_and_columns_exist(cls, sources: dict[str, Source]) -> dict[str, Source]:
+    def _tables_and_columns_exist(cls, sources: dict[str, AnySource]) -> dict[str, AnySource]:
         for name, source in sources.items():
             if name not in TABLES:
                 raise ValueError(f"'{name}' is no raw table; the raw tables are {', '.join(sorted(TABLES))}")
-            if isinstance(source, FilesSource):
-                unknown = sorted(set(source.columns) - set(TABLES[name].by_name))
-                if unknown:
-                    raise ValueError(
-                        f"{name}.columns: {', '.join(unknown)} is no column of {name}; "
-                        f"its columns are {', '.join(TABLES[name].by_name)}"
-                    )
+            if source.tables and name not in source.tables:
+                raise ValueError(f"{name}: the connector {source.connector} fills {', '.join(source.tables)} only")
+            unknown = sorted(set(getattr(source, "columns", {})) - set(TABLES[name].by_name))
+            if unknown:
+                raise ValueError(
+                    f"{name}.columns: {', '.join(unknown)} is no column of {name}; "
+                    f"its columns are {', '.join(TABLES[name].by_name)}"
+                )
         if "accounts" not in sources:
             raise ValueError("accounts is required: nothing is scored without it. Add [sources.accounts]")
         return sources
@@ -207,7 +171,7 @@ def load_settings(config_file: Path | str | None = None) -> Settings:
 def _key(location: tuple[int | str, ...]) -> str:
     """`sources.invoices.path`, without the tag that pydantic puts between table and key."""
     parts = [str(part) for part in location]
-    if len(parts) > 2 and parts[0] == "sources" and parts[2] in ("files", "demo"):
+    if len(parts) > 2 and parts[0] == "sources" and parts[2] in CONNECTORS:
         del parts[2]
     return ".".join(parts)
 
@@ -219,4 +183,8 @@ def _say(fault) -> str:
         return f"unknown connector {fault['ctx']['tag']}; there is {fault['ctx']['expected_tags']}"
     if fault["type"] == "missing":
         return "required, but missing"
-    return f"{fault['msg'].removeprefix('Value error, ')}, found {fault['input']!r:.80}"
+    message = fault["msg"].removeprefix("Value error, ")
+    # A whole section, or what should have been a reference to a secret, may hold one.
+    if fault["type"] == LITERAL_SECRET or isinstance(fault["input"], dict):
+        return message
+    return f"{message}, found {fault['input']!r:.80}"

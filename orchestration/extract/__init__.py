@@ -4,7 +4,7 @@
 the SQL for what a raw table holds.
 """
 
-from orchestration.extract.files import SourceError
+from orchestration.extract.errors import SourceError, SourceUnavailable
 from orchestration.extract.lake import LakeError, LandingStats, event_day_fingerprints, lake_select, landing_stats
 from orchestration.extract.landing import LandedTable, extract_table, preflight_sources
 from orchestration.extract.quarantine import QuarantineLimitExceeded
@@ -15,6 +15,7 @@ __all__ = [
     "LandingStats",
     "QuarantineLimitExceeded",
     "SourceError",
+    "SourceUnavailable",
     "event_day_fingerprints",
     "extract_table",
     "lake_select",

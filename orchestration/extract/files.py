@@ -24,12 +24,13 @@ import pyarrow.parquet as pq
 
 from orchestration.contract import RawTable
 from orchestration.extract.engine import literals, path_literals
+from orchestration.extract.errors import SourceError
 from orchestration.extract.quarantine import RawRows
 from orchestration.extract.records import MAX_LINE_BYTES, csv_records, json_records, open_binary
-from orchestration.settings import FilesSource, Settings
+from orchestration.settings import Settings
+from orchestration.sources import DAY, FilesSource
 from orchestration.warehouse import identifier, literal
 
-DAY = "{day}"
 _DAY_GLOB = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]"
 _DAY_TEXT = re.compile(r"\d{4}-\d{2}-\d{2}")
 _DELIMITERS = (",", ";", "\t", "|")
@@ -46,10 +47,6 @@ _FORMATS: dict[str, Format] = {
     ".parquet": "parquet",
 }
 Judge = Callable[[RawRows], str]
-
-
-class SourceError(ValueError):
-    """A source cannot be used as it is; the message names the file, what was found and what to do."""
 
 
 @dataclass(frozen=True)

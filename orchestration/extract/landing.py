@@ -15,11 +15,13 @@ import pyarrow.parquet as pq
 from orchestration.contract import TABLES, RawTable
 from orchestration.extract import demo, files, lake
 from orchestration.extract.engine import connect, fingerprint
-from orchestration.extract.files import Delivery, NumberedFile, SourceError
+from orchestration.extract.errors import SourceError
+from orchestration.extract.files import Delivery, NumberedFile
 from orchestration.extract.lake import WHOLE, LandedDelivery, Manifest, Mode, Partition
 from orchestration.extract.quarantine import QuarantineLimitExceeded, first_rates, judged
 from orchestration.extract.superseding import supersede
-from orchestration.settings import EVENT_TABLE, DemoSource, FilesSource, Settings, SettingsError
+from orchestration.settings import EVENT_TABLE, Settings, SettingsError
+from orchestration.sources import DAY, DemoSource, FilesSource
 from orchestration.warehouse import identifier, literal
 
 # Part of every delivery's identity: raise it when the same files would land differently.
@@ -97,7 +99,7 @@ def extract_table(settings: Settings, table: RawTable, start: date, end: date) -
         LakeError: the manifest on disk is damaged.
     """
     source = settings.sources.get(table.name)
-    by_day = isinstance(source, FilesSource) and source.path is not None and files.DAY in source.path
+    by_day = isinstance(source, FilesSource) and source.path is not None and DAY in source.path
     mode: Mode = "events" if table.name == EVENT_TABLE else "changes" if by_day else "snapshot"
     old = lake.read_manifest(settings.lake, table.name)
     first_landing = old is None or (old.mode, old.by_day) != (mode, by_day)
@@ -178,7 +180,7 @@ def _check_source(
         files.check_query(connection, table, source)
         return
     deliveries = files.find_deliveries(settings, table.name, source)
-    if files.DAY not in source.path:
+    if DAY not in source.path:
         for file in deliveries[0].files:
             files.layout(connection, file, table, source.columns)
 

@@ -16,7 +16,8 @@ from orchestration.contract import TABLES, RawTable
 from orchestration.extract import demo as demo_module
 from orchestration.extract.demo import HISTORY_BEFORE_START, demo_batches, demo_sources, write_demo_files
 from orchestration.extract.demo.company import to_day
-from orchestration.settings import Demo, DemoSource, Pipeline, Settings
+from orchestration.settings import Demo, Pipeline, Settings
+from orchestration.sources import DemoSource
 
 START = date(2026, 1, 1)
 EARLIER_END = date(2025, 12, 14)

@@ -1,0 +1,129 @@
+"""What a connector to a remote source is: a module that yields Arrow batches of a raw table for a window of days.
+
+A module of `CONNECTORS` offers
+
+    is_incremental(table, source) -> bool
+        whether it can read only what is new; else every extraction reads the whole table.
+    read(settings, table, source, window) -> Iterator[pa.RecordBatch]
+        batches whose columns bear the contract's names; values as text or in their own type, the contract judges them.
+        A boolean column `_deleted`, where there is one, marks keys that the source no longer has.
+    preview(settings, table, source) -> Preview
+        one page, for `make check-sources`.
+
+All raise `SourceUnavailable` with a message that names the table, and never one that holds a secret.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from importlib import import_module
+from itertools import islice
+from types import ModuleType
+from typing import Any
+
+import pyarrow as pa
+
+from orchestration.contract import RawTable
+from orchestration.settings import Settings
+from orchestration.sources import ConnectedSource, Source
+
+DELETED = "_deleted"
+# Imported when first used: dlt and the database drivers take seconds.
+CONNECTORS = {
+    "stripe": "orchestration.extract.stripe",
+    "zendesk": "orchestration.extract.zendesk",
+    "sql": "orchestration.extract.sql",
+}
+_ROWS_PER_BATCH = 20_000
+
+
+@dataclass(frozen=True)
+class Window:
+    """The days whose facts or changes are wanted, UTC.
+
+    Attributes:
+        since: first day; None: everything that the source has.
+        until: last day of the run. What a source knows beyond it may come along, since scores never look ahead.
+    """
+
+    since: date | None
+    until: date
+
+    @property
+    def start(self) -> datetime | None:
+        """First moment, with zone."""
+        return None if self.since is None else datetime.combine(self.since, time(), UTC)
+
+    @property
+    def end(self) -> datetime:
+        """First moment after the window, with zone."""
+        return datetime.combine(self.until + timedelta(days=1), time(), UTC)
+
+
+@dataclass(frozen=True)
+class Preview:
+    """One page of a source.
+
+    Attributes:
+        rows: rows or objects on the page.
+        newest: newest value of the contract's fact column on it; None without any.
+        mapped: contract columns that the page fills.
+        unmapped: fields of the source that no contract column takes.
+        note: what else a person should know; may be empty.
+    """
+
+    rows: int
+    newest: datetime | None
+    mapped: tuple[str, ...] = ()
+    unmapped: tuple[str, ...] = ()
+    note: str = field(default="")
+
+
+def connector_of(source: Source) -> ModuleType:
+    """The module behind a source's connector."""
+    return import_module(CONNECTORS[source.connector])
+
+
+def secret_value(table: str, source: ConnectedSource, name: str) -> str:
+    """The value of a secret of a source.
+
+    Raises:
+        SettingsError: the environment variable is not set.
+    """
+    from orchestration.settings import SettingsError
+
+    secret = getattr(source, name)
+    value = secret.value()
+    if value is None:
+        raise SettingsError(missing_secret(table, name, secret.env))
+    return value
+
+
+def missing_secret(table: str, name: str, variable: str) -> str:
+    return f"sources.{table}.{name}: the environment variable {variable} is not set. Set it to the secret, then run again"
+
+
+def text_batches(table: RawTable, rows: Iterable[Mapping[str, Any]]) -> Iterator[pa.RecordBatch]:
+    """Rows as Arrow batches in which every column of the contract is text, as the contract judges text files.
+
+    Args:
+        table: the contract.
+        rows: contract column -> value; absent and None are null. A true `_deleted` marks a key that is gone.
+    """
+    names = [column.name for column in table.columns]
+    schema = pa.schema([*((name, pa.string()) for name in names), (DELETED, pa.bool_())])
+    remaining = iter(rows)
+    while chunk := list(islice(remaining, _ROWS_PER_BATCH)):
+        columns = [pa.array([_text(row.get(name)) for row in chunk], pa.string()) for name in names]
+        columns.append(pa.array([bool(row.get(DELETED)) for row in chunk], pa.bool_()))
+        yield pa.record_batch(columns, schema=schema)
+
+
+def _text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    return str(value)

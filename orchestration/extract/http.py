@@ -1,0 +1,130 @@
+"""HTTP APIs: dlt's REST client with retries, and every way of failing as one clear error without secrets."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import requests
+from dlt.common.configuration.specs import RuntimeConfiguration
+from dlt.sources.helpers.requests import Client
+from dlt.sources.helpers.rest_client import RESTClient
+from dlt.sources.helpers.rest_client.paginators import BasePaginator
+from requests.auth import AuthBase
+
+from orchestration.extract.errors import SourceUnavailable
+from orchestration.sources import HttpSource
+
+_SHOWN = 200
+
+
+class Api:
+    """One HTTP API, read for one raw table.
+
+    Requests are repeated after 429 (as long as Retry-After says), 5xx, broken connections, time-outs, and answers that are no
+    JSON although they say success; pauses grow exponentially.
+    """
+
+    def __init__(
+        self, table: str, source: HttpSource, base_url: str, auth: AuthBase, headers: dict[str, str] | None = None
+    ) -> None:
+        self._table = table
+        self._client = RESTClient(
+            base_url,
+            headers=headers,
+            auth=auth,
+            session=Client(
+                request_timeout=source.timeout_seconds,
+                raise_for_status=False,
+                request_max_attempts=source.max_attempts,
+                request_max_retry_delay=source.max_retry_delay_seconds,
+                retry_condition=_is_no_json,
+            ).session,
+            config=RuntimeConfiguration(http_show_error_body=False),
+        )
+
+    def pages(self, path: str, selector: str, paginator: BasePaginator, **params: Any) -> Iterator[list[dict[str, Any]]]:
+        """The pages of a list, each as its objects.
+
+        Args:
+            path: below the base address.
+            selector: JSON path of the list in an answer.
+            paginator: how the next page is found.
+            params: of the query; None is left out.
+
+        Raises:
+            SourceUnavailable: no answer, a refusal, no JSON, or a page that names itself as the next one.
+        """
+        wanted = {name: value for name, value in params.items() if value is not None}
+        before: tuple[str, Any] | None = None
+        try:
+            for page in self._client.paginate(
+                path, params=wanted, paginator=paginator, data_selector=selector, hooks={"response": [self._check]}
+            ):
+                place = (page.request.url, json.dumps(page.request.params, sort_keys=True, default=str))
+                if page.paginator.has_next_page and place == before:
+                    raise SourceUnavailable(
+                        f"sources.{self._table}: {path} gives the same next page for ever. Try again later, or ask its provider"
+                    )
+                before = place
+                yield [one for one in page if isinstance(one, dict)]
+        except (requests.RequestException, ValueError) as error:
+            if isinstance(error, SourceUnavailable):
+                raise
+            raise self._unavailable(path, error) from None
+
+    def get(self, path: str, **params: Any) -> dict[str, Any] | None:
+        """One object; None where the API says that there is none (404).
+
+        Raises:
+            SourceUnavailable: as `pages`.
+        """
+        wanted = {name: value for name, value in params.items() if value is not None}
+        try:
+            response = self._client.get(path, params=wanted)
+            if response.status_code == 404:
+                return None
+            self._check(response)
+            return response.json()
+        except (requests.RequestException, ValueError) as error:
+            if isinstance(error, SourceUnavailable):
+                raise
+            raise self._unavailable(path, error) from None
+
+    def _check(self, response: requests.Response, *_: Any, **__: Any) -> None:
+        path = response.request.path_url.split("?")[0]
+        status = response.status_code
+        if status in (401, 403):
+            raise SourceUnavailable(
+                f"sources.{self._table}: {path} refuses the credentials ({status}). Check the key and what it may read"
+            )
+        if status >= 400:
+            answer = f"{status} {response.reason or ''}".rstrip()
+            raise SourceUnavailable(f"sources.{self._table}: {path} answers {answer}. Try again later")
+        if _is_no_json(response, None):
+            kind = "HTML" if _looks_like_html(response) else "truncated or damaged JSON"
+            raise SourceUnavailable(
+                f"sources.{self._table}: {path} answers {kind} where JSON is due. Check the address, or try again later"
+            )
+
+    def _unavailable(self, path: str, error: Exception) -> SourceUnavailable:
+        if isinstance(error, requests.Timeout):
+            said = "gives no answer in time"
+        elif isinstance(error, requests.ConnectionError):
+            said = "cannot be reached"
+        else:
+            said = f"cannot be read ({type(error).__name__})"
+        return SourceUnavailable(f"sources.{self._table}: {path} {said}. Check the address and the network, or try again later")
+
+
+def _looks_like_html(response: requests.Response) -> bool:
+    return "html" in response.headers.get("Content-Type", "") or response.text[:_SHOWN].lstrip().startswith("<")
+
+
+def _is_no_json(response: requests.Response | None, error: BaseException | None) -> bool:
+    """Whether an answer that says success is no JSON object: a proxy's page, or cut off half-way."""
+    if response is None or response.status_code >= 300:
+        return False
+    try:
+        return not isinstance(response.json(), dict)
+    except ValueError:
+        return True

@@ -1,0 +1,256 @@
+"""`[sources.<raw table>]` of the configuration: one model per connector, and secrets that live in the environment only."""
+
+import os
+import re
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+DAY = "{day}"
+# Faults of this type are shown without the value that was found.
+LITERAL_SECRET = "literal_secret"
+_REMOTE = re.compile(r"(?P<scheme>s3|gs|gcs|az|abfs|abfss)://")
+_SECRET_OPTION = re.compile(r"secret|token|password|credential|account_key|storage_key|access_key|sas")
+_SECRET_OF_URL = re.compile(r"//[^/@]*@|[?&](sig|token|key|password)=", re.IGNORECASE)
+_PARAMETER = re.compile(r"(?<![:\w\\]):(start|end)\b")
+
+
+class Section(BaseModel):
+    """Part of the configuration: unknown keys are errors, nothing changes after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Secret(Section):
+    """`{ env = "NAME" }`: a secret, by the environment variable that holds it."""
+
+    env: str = Field(min_length=1, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+
+    def value(self) -> str | None:
+        """What the variable holds; None where it is not set or blank."""
+        return os.environ.get(self.env, "").strip() or None
+
+
+def _refuse_literal(value: Any) -> Any:
+    if not isinstance(value, dict | Secret):
+        raise PydanticCustomError(
+            LITERAL_SECRET,
+            'a secret must not stand in the file. Write {{ env = "NAME_OF_A_VARIABLE" }} and set that environment variable',
+        )
+    return value
+
+
+SecretReference = Annotated[Secret, BeforeValidator(_refuse_literal)]
+
+
+class Source(Section):
+    """What all sources share.
+
+    Attributes:
+        max_bad_share: share of quarantined rows above which an extraction fails; by default the contract's.
+        late_after_days: age of the newest fact from which on the table's metrics are late; by default the contract's.
+    """
+
+    max_bad_share: float | None = Field(default=None, ge=0, le=1)
+    late_after_days: int | None = Field(default=None, ge=0)
+
+    # Raw tables that the connector can fill; empty: all.
+    tables: ClassVar[tuple[str, ...]] = ()
+
+    def secrets(self) -> dict[str, Secret]:
+        """The secrets of the source, by key in the configuration."""
+        found: dict[str, Secret] = {}
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, Secret):
+                found[name] = value
+            elif isinstance(value, dict):
+                found |= {f"{name}.{key}": inner for key, inner in value.items() if isinstance(inner, Secret)}
+        return found
+
+
+class FilesSource(Source):
+    """`connector = "files"`: CSV, JSON lines or Parquet, plain or gzip, by path, glob or DuckDB query.
+
+    `columns` maps contract column -> column in the file. `{day}` in the path stands for a delivery day (YYYY-MM-DD):
+    only the wanted days' files are opened. A path may begin with `s3://`, `gs://` or `az://`; `storage` then holds the
+    options of the object store (endpoint, region, credentials), by obstore's names.
+    """
+
+    connector: Literal["files"]
+    path: str | None = None
+    query: str | None = None
+    columns: dict[str, str] = {}
+    storage: dict[str, bool | Secret | str] = {}
+
+    @model_validator(mode="after")
+    def _path_or_query(self) -> "FilesSource":
+        if (self.path is None) == (self.query is None):
+            raise ValueError("give either path or query")
+        if self.storage and not self.is_remote:
+            raise ValueError("storage is for paths that begin with s3://, gs:// or az://")
+        return self
+
+    @field_validator("storage")
+    @classmethod
+    def _no_literal_secret(cls, storage: dict[str, bool | Secret | str]) -> dict[str, bool | Secret | str]:
+        for name, value in storage.items():
+            if isinstance(value, str) and _SECRET_OPTION.search(name.lower()):
+                _refuse_literal(value)
+        return storage
+
+    @property
+    def is_remote(self) -> bool:
+        return self.path is not None and _REMOTE.match(self.path) is not None
+
+
+class DemoSource(Source):
+    """`connector = "demo"`: the generated demo company, see `[demo]`."""
+
+    connector: Literal["demo"]
+
+
+class HttpSource(Source):
+    """What all HTTP APIs share.
+
+    Attributes:
+        timeout_seconds: longest wait for a connection and for the next bytes of an answer.
+        max_attempts: how often a request is made before the source counts as unavailable.
+        max_retry_delay_seconds: longest pause between two attempts, also where the server asks for a longer one.
+    """
+
+    timeout_seconds: float = Field(default=60, gt=0)
+    max_attempts: int = Field(default=6, ge=1)
+    max_retry_delay_seconds: float = Field(default=120, gt=0)
+
+    @field_validator("base_url", check_fields=False)
+    @classmethod
+    def _plain_url(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        if _SECRET_OF_URL.search(url):
+            return _refuse_literal(url)
+        if not re.match(r"https?://[^/\s]+", url):
+            raise ValueError("give an address that begins with https:// (or http:// for a test server)")
+        return url.rstrip("/")
+
+
+class StripeSource(HttpSource):
+    """`connector = "stripe"`.
+
+    Attributes:
+        api_key: a restricted key with read access to customers, subscriptions, prices, invoices and events.
+        account_key: what names the account: `customer` (the customer's id), `metadata.<key>` of the customer, or
+            `email_domain` of the customer's e-mail address.
+        name_key: for `accounts`: `name`, `metadata.<key>` or `email_domain`.
+        columns: for `accounts`: contract column -> `metadata.<key>` of the customer (segment, industry, region, csm,
+            parent_account_id).
+        api_version: sent as `Stripe-Version`; by default the version that the account is set to.
+    """
+
+    connector: Literal["stripe"]
+    api_key: SecretReference
+    base_url: str = "https://api.stripe.com"
+    account_key: str = Field(default="customer", pattern=r"^(customer|email_domain|metadata\..+)$")
+    name_key: str = Field(default="name", pattern=r"^(name|email_domain|metadata\..+)$")
+    columns: dict[str, str] = {}
+    api_version: str | None = Field(default=None, pattern=r"^\d{4}-\d\d-\d\d(\.\w+)?$")
+
+    tables: ClassVar[tuple[str, ...]] = ("accounts", "subscriptions", "invoices", "account_outcomes")
+
+    @field_validator("columns")
+    @classmethod
+    def _metadata_only(cls, columns: dict[str, str]) -> dict[str, str]:
+        for name, place in columns.items():
+            if name in ("account_id", "account_name", "created_at"):
+                raise ValueError(f"{name} is not mapped here; account_key and name_key say where account_id and name stand")
+            if not re.fullmatch(r"metadata\..+", place):
+                raise ValueError(f"{name}: give metadata.<key>")
+        return columns
+
+
+class ZendeskSource(HttpSource):
+    """`connector = "zendesk"`.
+
+    Attributes:
+        subdomain: `acme` of acme.zendesk.com; or give base_url.
+        email, api_token: an API token and the e-mail address of the agent that it belongs to; or oauth_token alone.
+        account_key: what names the account of an organization: `external_id`, `id`, `name`, `domain` (the first of its
+            domain names) or `field.<key>` of its organization fields.
+        priorities: Zendesk priority -> priority of the contract, where they differ from low, normal, high, urgent -> critical.
+        topics: tag or, with topic_field, value of that field -> topic of the contract; the first that fits counts.
+        topic_field: id of a custom ticket field; without it topics are found by tag.
+        escalation_tags: a ticket that has one of them is escalated.
+        escalation_field: id of a custom ticket field; a ticket is escalated while it is checked or filled.
+        survey_scores: value of a satisfaction rating -> csat score.
+    """
+
+    connector: Literal["zendesk"]
+    subdomain: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9-]*$")
+    base_url: str | None = None
+    email: str | None = None
+    api_token: SecretReference | None = None
+    oauth_token: SecretReference | None = None
+    account_key: str = Field(default="external_id", pattern=r"^(external_id|id|name|domain|field\..+)$")
+    priorities: dict[str, str] = {}
+    topics: dict[str, str] = {}
+    topic_field: int | None = None
+    escalation_tags: list[str] = ["escalated", "escalation"]
+    escalation_field: int | None = None
+    survey_scores: dict[str, float] = {"good": 5, "bad": 1}
+
+    tables: ClassVar[tuple[str, ...]] = ("tickets", "survey_responses")
+
+    @model_validator(mode="after")
+    def _complete(self) -> "ZendeskSource":
+        if (self.subdomain is None) == (self.base_url is None):
+            raise ValueError("give either subdomain or base_url")
+        if (self.api_token is None) == (self.oauth_token is None):
+            raise ValueError("give either api_token (with email) or oauth_token")
+        if self.api_token is not None and self.email is None:
+            raise ValueError("api_token needs the email address of its agent: add email")
+        return self
+
+    @property
+    def url(self) -> str:
+        return self.base_url or f"https://{self.subdomain}.zendesk.com"
+
+
+class SqlSource(Source):
+    """`connector = "sql"`: any database that SQLAlchemy speaks to; the driver for Postgres is installed.
+
+    Attributes:
+        url: a SQLAlchemy address with user and password, for example `postgresql+psycopg://reader:...@host/db`.
+        table: `table` or `schema.table`; events are read by day, other tables as a whole in every run.
+        query: one select; with `:start` and `:end` (timestamps, UTC, end exclusive) only what is new is read.
+        columns: contract column -> column of the table or query, where the names differ.
+    """
+
+    connector: Literal["sql"]
+    url: SecretReference
+    table: str | None = None
+    query: str | None = None
+    columns: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def _table_or_query(self) -> "SqlSource":
+        if (self.table is None) == (self.query is None):
+            raise ValueError("give either table or query")
+        names = self.parameters
+        if len(names) == 1:
+            raise ValueError(f"the query names :{min(names)} only; give both :start and :end, or neither")
+        return self
+
+    @property
+    def parameters(self) -> set[str]:
+        """Which of `start` and `end` the query asks for."""
+        return set() if self.query is None else set(_PARAMETER.findall(self.query))
+
+
+AnySource = Annotated[
+    FilesSource | DemoSource | StripeSource | ZendeskSource | SqlSource, Field(discriminator="connector")
+]
+CONNECTORS = ("files", "demo", "stripe", "zendesk", "sql")
+# Sources that are read over a connection: they can be down without being wrong.
+ConnectedSource = StripeSource | ZendeskSource | SqlSource
