@@ -14,7 +14,7 @@ from pathlib import Path
 import duckdb
 
 from orchestration.contract import TABLES
-from orchestration.extract.lake import event_day_fingerprints, lake_select, landing_stats
+from orchestration.extract.lake import covered_through, event_day_fingerprints, lake_select, landing_stats
 from orchestration.playbooks import Field
 from orchestration.scorecard import ConfigurationError, configuration_hash, read_playbooks, scorecard_rules
 from orchestration.settings import DBT_PROJECT, EVENT_TABLE, Settings
@@ -38,6 +38,7 @@ create table if not exists control.scorecard_codes (
 );
 create table if not exists control.configurations (configuration_hash varchar, scorecard_code integer);
 create table if not exists control.rolled_up_event_days (activity_day date, fingerprint varchar);
+create table if not exists control.uncovered_days (table_name varchar, as_of_date date);
 create or replace table control.run (
     run_code integer, run_id varchar, configuration_hash varchar, reporting_currency varchar
 );
@@ -55,7 +56,7 @@ create or replace table control.playbook_conditions (
 create or replace table control.playbook_parts (playbook_key varchar, position integer, part varchar, field varchar);
 create or replace table control.playbook_fields (field varchar, kind varchar, key varchar, is_text boolean);
 create or replace table control.changed_event_days (activity_day date, fingerprint varchar);
-create or replace table control.raw_tables (table_name varchar, late_after_days integer);
+create or replace table control.raw_tables (table_name varchar, late_after_days integer, covered_through date);
 create or replace table control.landing_stats (
     table_name varchar, newest_fact_at timestamp, delivered bigint, loaded bigint, duplicates bigint, quarantined bigint
 );
@@ -82,7 +83,8 @@ def prepare(settings: Settings, run_id: str, start: date, end: date) -> Plan:
     """Lay the views over the lake and write the control tables for a run over [start, end].
 
     Scored are the run's days, those of the `lookback_days` before them that were scored already (late facts restate them), those
-    that a run left half scored, and all days ever scored if the warehouse has to be rebuilt.
+    that a run left half scored, those that were scored without a table that has been read since, and all days ever scored if the
+    warehouse has to be rebuilt.
 
     Raises:
         ConfigurationError: no active configuration version holds on the first day.
@@ -90,6 +92,7 @@ def prepare(settings: Settings, run_id: str, start: date, end: date) -> Plan:
     """
     rebuilt = discard_if_broken(settings) or _discard_other_format(settings)
     scored_before = _read_scored_days(settings)
+    covered = {name: day for name, day in covered_through(settings.lake).items() if name in settings.sources}
     with connect(settings, settings.warehouse) as warehouse:
         # What an unfinished run computed along with its days is computed again.
         left: dict[str, set[date]] = {}
@@ -99,7 +102,7 @@ def prepare(settings: Settings, run_id: str, start: date, end: date) -> Plan:
             again = {day for day in scored_before if start - timedelta(days=settings.pipeline.lookback_days) <= day < start}
             left = _unfinished_days(warehouse)
             unfinished = left.get("as_of_days", set())
-            again |= unfinished & scored_before
+            again |= (unfinished | _recovered_days(warehouse, covered)) & scored_before
             _remove_days(warehouse, unfinished - scored_before)
         days = sorted(again | {start + timedelta(days=n) for n in range((end - start).days + 1)})
         _check_versions(settings, days[0])
@@ -114,8 +117,10 @@ def prepare(settings: Settings, run_id: str, start: date, end: date) -> Plan:
         warehouse.execute("insert into control.run_state values (?, 'running', ?, ?, ?, null)", [run_id, start, end, hash_])
         warehouse.executemany("insert into control.as_of_days values (?, ?)", [[day, (day - EPOCH).days] for day in days])
         warehouse.executemany(
-            "insert into control.raw_tables values (?, ?)", [[name, settings.late_after_days(name)] for name in TABLES]
+            "insert into control.raw_tables values (?, ?, ?)",
+            [[name, settings.late_after_days(name), covered.get(name)] for name in TABLES],
         )
+        _note_uncovered_days(warehouse)
         for table, touched in _touched_days(scored_before, days).items():
             also = left.get(table, set()) & (scored_before | set(days))
             warehouse.executemany(f"insert into control.{table} values (?)", [[day] for day in sorted(touched | also)])
@@ -235,6 +240,24 @@ def _unfinished_days(warehouse: duckdb.DuckDBPyConnection) -> dict[str, set[date
     return {
         table: {day for (day,) in warehouse.execute(f"select as_of_date from control.{table}").fetchall()} for table in tables
     }
+
+
+def _recovered_days(warehouse: duckdb.DuckDBPyConnection, covered: dict[str, date]) -> set[date]:
+    """The days that were scored while the lake did not reach them, for a table that reaches them now."""
+    known = warehouse.execute(
+        "select 1 from duckdb_tables() where schema_name = 'control' and table_name = 'uncovered_days'"
+    ).fetchall()
+    rows = warehouse.execute("select table_name, as_of_date from control.uncovered_days").fetchall() if known else []
+    return {day for name, day in rows if name not in covered or covered[name] >= day}
+
+
+def _note_uncovered_days(warehouse: duckdb.DuckDBPyConnection) -> None:
+    """Remember which tables are late on the run's days because their source could not be read."""
+    warehouse.execute("delete from control.uncovered_days where as_of_date in (select as_of_date from control.as_of_days)")
+    warehouse.execute(
+        "insert into control.uncovered_days select raw_tables.table_name, as_of_days.as_of_date"
+        " from control.raw_tables inner join control.as_of_days on as_of_days.as_of_date > raw_tables.covered_through"
+    )
 
 
 def _remove_days(warehouse: duckdb.DuckDBPyConnection, days: set[date]) -> None:

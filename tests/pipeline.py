@@ -9,7 +9,7 @@ from pathlib import Path
 from dbt.cli.main import dbtRunner
 
 from orchestration.contract import TABLES
-from orchestration.extract import extract_table
+from orchestration.extract import land_table
 from orchestration.locking import writer_lock
 from orchestration.publish import PublishedGeneration, publish
 from orchestration.run_guard import check_configuration, remove_leftovers
@@ -31,7 +31,7 @@ def run_pipeline(config_file: Path, start: date, end: date, run_id: str = "run")
         remove_leftovers(settings)
         check_configuration(settings)
         for table in TABLES.values():
-            extract_table(settings, table, start, end)
+            land_table(settings, table, start, end)
         prepare(settings, run_id, start, end)
         dbt_build(settings)
         mark_passed(settings, run_id)

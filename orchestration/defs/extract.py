@@ -4,7 +4,9 @@ import dagster as dg
 
 from orchestration.contract import TABLES, RawTable
 from orchestration.defs.common import OWNERS, PARTITIONS, SETTINGS, WRITER_POOL, days_of
-from orchestration.extract import extract_table
+from orchestration.extract import land_table
+
+CHECK = "source_could_be_read"
 
 
 def _asset(table: RawTable) -> dg.AssetsDefinition:
@@ -21,6 +23,11 @@ def _asset(table: RawTable) -> dg.AssetsDefinition:
         backfill_policy=dg.BackfillPolicy.single_run(),
         pool=WRITER_POOL,
         required_resource_keys={"run_guard"},
+        check_specs=[
+            dg.AssetCheckSpec(
+                CHECK, asset=["raw", table.name], description="The source could be read; else the table stands as it stood, and its metrics are late."
+            )
+        ],
         metadata={
             "dagster/column_schema": dg.TableSchema(
                 [dg.TableColumn(column.name, column.duckdb_type) for column in table.columns]
@@ -29,7 +36,9 @@ def _asset(table: RawTable) -> dg.AssetsDefinition:
     )
     def raw_table(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         start, end = days_of(context)
-        landed = extract_table(SETTINGS, table, start, end)
+        landed = land_table(SETTINGS, table, start, end)
+        if landed.unavailable is not None:
+            context.log.error(f"{landed.unavailable} The table stands as it stood; its metrics are late on the days that it lacks")
         quarantined = sum(landed.quarantined.values())
         if landed.late_days:
             context.log.warning(
@@ -37,6 +46,14 @@ def _asset(table: RawTable) -> dg.AssetsDefinition:
                 f"({min(landed.late_days)} to {max(landed.late_days)}); their scores stay as they are until a backfill of these days"
             )
         return dg.MaterializeResult(
+            check_results=[
+                dg.AssetCheckResult(
+                    check_name=CHECK,
+                    passed=landed.unavailable is None,
+                    severity=dg.AssetCheckSeverity.WARN,
+                    description=landed.unavailable or "the source was read",
+                )
+            ],
             metadata={
                 "dagster/row_count": landed.loaded,
                 "connector": connector,

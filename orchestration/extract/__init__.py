@@ -5,8 +5,15 @@ the SQL for what a raw table holds.
 """
 
 from orchestration.extract.errors import SourceError, SourceUnavailable
-from orchestration.extract.lake import LakeError, LandingStats, event_day_fingerprints, lake_select, landing_stats
-from orchestration.extract.landing import LandedTable, extract_table, preflight_sources
+from orchestration.extract.lake import (
+    LakeError,
+    LandingStats,
+    covered_through,
+    event_day_fingerprints,
+    lake_select,
+    landing_stats,
+)
+from orchestration.extract.landing import LandedTable, extract_table, land_table, preflight_sources
 from orchestration.extract.quarantine import QuarantineLimitExceeded
 
 __all__ = [
@@ -19,6 +26,8 @@ __all__ = [
     "event_day_fingerprints",
     "extract_table",
     "lake_select",
+    "covered_through",
+    "land_table",
     "landing_stats",
     "preflight_sources",
 ]

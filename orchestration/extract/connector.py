@@ -24,10 +24,10 @@ from typing import Any
 import pyarrow as pa
 
 from orchestration.contract import RawTable
-from orchestration.settings import Settings
+from orchestration.extract.files import DELETED
+from orchestration.settings import SettingsError
 from orchestration.sources import ConnectedSource, Source
 
-DELETED = "_deleted"
 # Imported when first used: dlt and the database drivers take seconds.
 CONNECTORS = {
     "stripe": "orchestration.extract.stripe",
@@ -90,8 +90,6 @@ def secret_value(table: str, source: ConnectedSource, name: str) -> str:
     Raises:
         SettingsError: the environment variable is not set.
     """
-    from orchestration.settings import SettingsError
-
     secret = getattr(source, name)
     value = secret.value()
     if value is None:

@@ -27,8 +27,9 @@ from orchestration.extract.engine import literals, path_literals
 from orchestration.extract.errors import SourceError
 from orchestration.extract.quarantine import RawRows
 from orchestration.extract.records import MAX_LINE_BYTES, csv_records, json_records, open_binary
+from orchestration.extract.storage import StoredObject, fetch, list_objects
 from orchestration.settings import Settings
-from orchestration.sources import DAY, FilesSource
+from orchestration.sources import DAY, DemoSource, FilesSource
 from orchestration.warehouse import identifier, literal
 
 _DAY_GLOB = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]"
@@ -36,6 +37,9 @@ _DAY_TEXT = re.compile(r"\d{4}-\d{2}-\d{2}")
 _DELIMITERS = (",", ";", "\t", "|")
 _CHUNK = 1 << 20
 _BATCH_ROWS = 50_000
+
+# Boolean column of batches: the source no longer has this key.
+DELETED = "_deleted"
 
 Format = Literal["csv", "jsonl", "parquet"]
 _FORMATS: dict[str, Format] = {
@@ -51,11 +55,19 @@ Judge = Callable[[RawRows], str]
 
 @dataclass(frozen=True)
 class SourceFile:
-    """One file of a source; `label` is its path as a person knows it, relative to the configuration where it can be."""
+    """One file of a source; `label` is its path as a person knows it, relative to the configuration where it can be.
+
+    A file in an object store (`stored`) is at `path` only while it is `at_hand`.
+    """
 
     path: Path
     label: str
     format: Format
+    stored: StoredObject | None = None
+
+    @property
+    def size(self) -> int:
+        return self.path.stat().st_size if self.stored is None else self.stored.size
 
 
 @dataclass(frozen=True)
@@ -90,18 +102,54 @@ def find_deliveries(settings: Settings, name: str, source: FilesSource) -> list[
     Raises:
         SourceError: no file matches, a file is of no known format, or a `{day}` is no date.
     """
-    pattern = str(settings.resolve(source.path))
     where = f"sources.{name}.path"
-    found = sorted(path for path in _glob(pattern.replace(DAY, _DAY_GLOB)) if path.is_file())
-    if not found:
-        raise SourceError(f"{where}: no file matches {source.path} (in {settings.config_file.parent}). Mend the path")
-    files = [SourceFile(path, _label(settings, path), _format(where, path)) for path in found]
+    pattern = source.path if source.is_remote else str(settings.resolve(source.path))
+    files = _stored_files(settings, name, source) if source.is_remote else _local_files(settings, where, pattern)
+    if not files:
+        place = "in the object store" if source.is_remote else f"in {settings.config_file.parent}"
+        raise SourceError(f"{where}: no file matches {source.path} ({place}). Mend the path")
     if DAY not in pattern:
         return [Delivery(None, tuple(files))]
     by_day: dict[date, list[SourceFile]] = {}
     for file in files:
         by_day.setdefault(_delivery_day(where, pattern, file), []).append(file)
     return [Delivery(day, tuple(by_day[day])) for day in sorted(by_day)]
+
+
+def _local_files(settings: Settings, where: str, pattern: str) -> list[SourceFile]:
+    found = sorted(path for path in _glob(pattern.replace(DAY, _DAY_GLOB)) if path.is_file())
+    return [SourceFile(path, _label(settings, path), _format(where, path)) for path in found]
+
+
+def _stored_files(settings: Settings, name: str, source: FilesSource) -> list[SourceFile]:
+    bucket = source.path.split("/", 3)[2]
+    scheme = source.path.split("://")[0]
+    folder = settings.temp_dir / "fetched" / name
+    return [
+        SourceFile(
+            folder / one.key, f"{scheme}://{bucket}/{one.key}", _format(f"sources.{name}.path", Path(one.key)), one
+        )
+        for one in list_objects(name, source, _DAY_GLOB)
+    ]
+
+
+@contextmanager
+def at_hand(name: str, source: FilesSource | DemoSource | None, files: Iterable[SourceFile]) -> Iterator[None]:
+    """Fetch those of the files that are in an object store, and remove the copies at the end.
+
+    Raises:
+        SourceUnavailable: the store does not give one.
+    """
+    fetched: list[Path] = []
+    try:
+        for file in files:
+            if file.stored is not None:
+                fetched.append(file.path)
+                fetch(name, source, file.stored.key, file.path)
+        yield
+    finally:
+        for path in fetched:
+            path.unlink(missing_ok=True)
 
 
 def _glob(pattern: str) -> list[Path]:
@@ -125,8 +173,9 @@ def _format(where: str, path: Path) -> Format:
 
 
 def _delivery_day(where: str, pattern: str, file: SourceFile) -> date:
-    for text in _DAY_TEXT.findall(str(file.path)):
-        if fnmatchcase(str(file.path), pattern.replace(DAY, text)):
+    place = str(file.path) if file.stored is None else file.label
+    for text in _DAY_TEXT.findall(place):
+        if fnmatchcase(place, pattern.replace(DAY, text)):
             try:
                 return date.fromisoformat(text)
             except ValueError:
@@ -529,19 +578,37 @@ def _single_select(connection: duckdb.DuckDBPyConnection, label: str, query: str
 
 
 def stage_batches(
-    connection: duckdb.DuckDBPyConnection, table: RawTable, batches: Iterable[pa.RecordBatch], judge: Judge, label: str
+    connection: duckdb.DuckDBPyConnection,
+    table: RawTable,
+    columns: Mapping[str, str],
+    batches: Iterable[pa.RecordBatch],
+    judge: Judge,
+    label: str,
 ) -> None:
     """Append the rows of Arrow batches to `staged`; `_position` counts the rows.
+
+    Keys that a batch marks as `_deleted` come into `gone`, as text, and not into `staged`.
 
     Raises:
         SourceError: a batch lacks a column.
     """
+    keys = ", ".join(f"{identifier(name)} varchar" for name in table.key)
+    connection.execute(f"create or replace temp table gone ({keys})")
     position = 0
     for schema, alike in itertools.groupby(batches, key=lambda batch: batch.schema):
         _load_batches(connection, schema, alike)
-        described = connection.execute("describe loaded").fetchall()
-        types = {row[0]: row[1] for row in described}
-        position += _stage_loaded(connection, table, {}, types, judge, label, position)
+        types = {row[0]: row[1] for row in connection.execute("describe loaded").fetchall()}
+        [(last,)] = connection.execute("select count(*) from loaded").fetchall()
+        if types.pop(DELETED, None) is not None:
+            _set_deleted_apart(connection, table, columns)
+        _stage_loaded(connection, table, columns, types, judge, label, position)
+        position += last
+
+
+def _set_deleted_apart(connection: duckdb.DuckDBPyConnection, table: RawTable, columns: Mapping[str, str]) -> None:
+    keys = ", ".join(f"cast({identifier(columns.get(name, name))} as varchar)" for name in table.key)
+    connection.execute(f"insert into gone select {keys} from loaded where {DELETED}")
+    connection.execute(f"delete from loaded where {DELETED}")
 
 
 def _stage_loaded(
@@ -552,8 +619,8 @@ def _stage_loaded(
     judge: Judge,
     label: str,
     rows_before: int,
-) -> int:
-    """Stage `loaded`, a table with the source's own columns; the number of its rows."""
+) -> None:
+    """Stage `loaded`, a table with the source's own columns."""
     check_columns(label, list(types), table, columns)
     values = {
         column.name: (f"loaded.{identifier(in_file)}", types[in_file])
@@ -562,16 +629,30 @@ def _stage_loaded(
     }
     rows = _rows(table, "loaded", values, file=0, delivery=0, position=f"loaded.rowid + {rows_before + 1}")
     connection.execute(f"insert into staged {_staged_rows(judge(rows))}")
-    return connection.execute("select count(*) from loaded").fetchall()[0][0]
 
 
 def _load_batches(
     connection: duckdb.DuckDBPyConnection, schema: pa.Schema, batches: Iterable[pa.RecordBatch]
 ) -> None:
-    reader = pa.RecordBatchReader.from_batches(schema, batches)
-    connection.register("incoming", reader)
-    connection.execute("create or replace temp table loaded as select * from incoming")
-    connection.unregister("incoming")
+    raised: list[Exception] = []
+
+    def watched() -> Iterator[pa.RecordBatch]:
+        try:
+            yield from batches
+        except Exception as error:
+            raised.append(error)
+            raise
+
+    connection.register("incoming", pa.RecordBatchReader.from_batches(schema, watched()))
+    try:
+        connection.execute("create or replace temp table loaded as select * from incoming")
+    except duckdb.Error:
+        # DuckDB makes an error of its own, with a traceback as text, of what a batch's maker raised.
+        if raised:
+            raise raised[0] from None
+        raise
+    finally:
+        connection.unregister("incoming")
 
 
 def _batches(schema: pa.Schema, rows: Iterator[tuple]) -> Iterator[pa.RecordBatch]:

@@ -103,6 +103,7 @@ class Manifest:
         by_day: whether deliveries are days; else there is one, `all`.
         deliveries: by delivery day, ISO, or `all`.
         superseded_file: Parquet of (key columns, file) of the rows that a later delivery replaced; mode `events` only.
+        through: last day, ISO, up to which an extraction brought what its source had; None in a lake that never noted it.
     """
 
     table: str
@@ -110,6 +111,7 @@ class Manifest:
     by_day: bool
     deliveries: Mapping[str, LandedDelivery] = field(default_factory=dict)
     superseded_file: str | None = None
+    through: str | None = None
 
     def files(self) -> list[str]:
         """All data files below the table's folder, the superseded list included."""
@@ -337,6 +339,12 @@ def day_fingerprints(manifest: Manifest) -> dict[date, str]:
         date.fromisoformat(day): blake2b("\n".join(contents).encode(), digest_size=12).hexdigest()
         for day, contents in sorted(by_day.items())
     }
+
+
+def covered_through(lake: Path) -> dict[str, date]:
+    """Raw table -> last day up to which it has been extracted; tables without a note of it are left out."""
+    manifests = [manifest for name in TABLES if (manifest := read_manifest(lake, name)) is not None]
+    return {one.table: date.fromisoformat(one.through) for one in manifests if one.through is not None}
 
 
 def landing_stats(lake: Path) -> list[LandingStats]:

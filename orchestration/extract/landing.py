@@ -1,12 +1,14 @@
 """Landing: one raw table, for the days of a run, from its source into the lake."""
 
 import shutil
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
+from urllib.parse import quote, quote_plus
 
 import duckdb
 import pyarrow as pa
@@ -14,20 +16,27 @@ import pyarrow.parquet as pq
 
 from orchestration.contract import TABLES, RawTable
 from orchestration.extract import demo, files, lake
-from orchestration.extract.engine import connect, fingerprint
-from orchestration.extract.errors import SourceError
+from orchestration.extract.connector import Window, connector_of
+from orchestration.extract.engine import connect, fingerprint, path_literals
+from orchestration.extract.errors import SourceError, SourceUnavailable
 from orchestration.extract.files import Delivery, NumberedFile
 from orchestration.extract.lake import WHOLE, LandedDelivery, Manifest, Mode, Partition
 from orchestration.extract.quarantine import QuarantineLimitExceeded, first_rates, judged
 from orchestration.extract.superseding import supersede
 from orchestration.settings import EVENT_TABLE, Settings, SettingsError
-from orchestration.sources import DAY, DemoSource, FilesSource
+from orchestration.sources import DAY, ConnectedSource, DemoSource, FilesSource, SqlSource
 from orchestration.warehouse import identifier, literal
 
 # Part of every delivery's identity: raise it when the same files would land differently.
 _LANDING_VERSION = 1
 # Deliveries are staged together up to this many bytes of files, which bounds memory and keeps both cores busy.
 _BATCH_BYTES = 64 * 1024 * 1024
+# Without them there is nobody to score.
+_POPULATION = ("accounts", "subscriptions")
+# Event days are numbered from here.
+_FIRST_NUMBER = date(1970, 1, 1)
+# Settings of a source that change nothing about the rows it delivers.
+_NOT_OF_THE_ROWS = {"max_bad_share", "late_after_days", "timeout_seconds", "max_attempts", "max_retry_delay_seconds"}
 _EXAMPLES = 3
 _SAMPLE = 4
 
@@ -46,6 +55,7 @@ class LandedTable:
         newest_fact: newest time in the fact column of the whole table, UTC; None without rows.
         changed_days: event days whose rows changed; only in mode `events`.
         late_days: those of them that lie before the run's first day less the lookback; none at the first landing.
+        unavailable: why the source could not be read and the table stands as it stood; None if it was read.
     """
 
     table: str
@@ -57,6 +67,7 @@ class LandedTable:
     newest_fact: datetime | None
     changed_days: tuple[date, ...] = ()
     late_days: tuple[date, ...] = ()
+    unavailable: str | None = None
 
 
 @dataclass(frozen=True)
@@ -77,13 +88,56 @@ class _BadRow:
     reason: str
 
 
+def land_table(settings: Settings, table: RawTable, start: date, end: date) -> LandedTable:
+    """As `extract_table`, but a remote source that cannot be read leaves the table as it stands.
+
+    The days that the lake then lacks make the table's metrics late, and the next run reads them. Without any earlier landing of
+    `accounts` or `subscriptions` nothing could be scored rightly: their failure is an error.
+
+    Raises:
+        SourceError, QuarantineLimitExceeded, LakeError: as `extract_table`; no message holds a secret.
+    """
+    try:
+        return extract_table(settings, table, start, end)
+    except Exception as error:
+        message = without_secrets(settings, str(error))
+        source = settings.sources.get(table.name)
+        remote = isinstance(error, SourceUnavailable) or (
+            isinstance(source, ConnectedSource) and isinstance(error, SourceError | QuarantineLimitExceeded)
+        )
+        old = lake.read_manifest(settings.lake, table.name) if remote else None
+        if remote and (old is not None or table.name not in _POPULATION):
+            return _unread(table, old, message)
+        if without_secrets(settings, "".join(traceback.format_exception(error))) != "".join(traceback.format_exception(error)):
+            # The causes would be logged with it.
+            raise SourceError(message) from None
+        raise
+
+
+def _unread(table: RawTable, old: Manifest | None, message: str) -> LandedTable:
+    if old is None:
+        return LandedTable(table.name, "snapshot", 0, 0, 0, {}, None, unavailable=message)
+    stats = lake.stats_of(table.name, old.mode, old.deliveries.values())
+    return LandedTable(**asdict(stats), unavailable=message)
+
+
+def without_secrets(settings: Settings, text: str) -> str:
+    """The text with the value of every configured secret replaced by the name of its variable."""
+    for source in settings.sources.values():
+        for secret in source.secrets().values():
+            value = secret.value()
+            for form in {value, quote(value, safe=""), quote_plus(value)} if value else ():
+                text = text.replace(form, f"<{secret.env}>")
+    return text
+
+
 def extract_table(settings: Settings, table: RawTable, start: date, end: date) -> LandedTable:
     """Land one raw table for a run's days.
 
-    Without `{day}` in the path the whole source is read and the lake is brought in line with it. With it, the
-    deliveries of the run's days and of the `lookback_days` before them land, and every earlier one that never did; what
-    a delivery of these days brought goes when its files are gone. Sources whose bytes did not change are not landed
-    again.
+    Files without `{day}` in the path are read as a whole and the lake is brought in line with them. With it, the deliveries of the
+    run's days and of the `lookback_days` before them land, and every earlier one that never did; what a delivery of these
+    days brought goes when its files are gone. Files whose bytes did not change are not landed again. Connected sources:
+    see `connected`.
 
     Args:
         settings: of the run.
@@ -95,19 +149,53 @@ def extract_table(settings: Settings, table: RawTable, start: date, end: date) -
 
     Raises:
         SourceError: the source is missing, damaged, or lacks a column.
+        SourceUnavailable: a remote source cannot be read; the lake stays as it was.
         QuarantineLimitExceeded: too many rows break the contract; nothing landed, the old data stays.
         LakeError: the manifest on disk is damaged.
     """
     source = settings.sources.get(table.name)
+    first_day = start - timedelta(days=settings.pipeline.lookback_days)
+    old = lake.read_manifest(settings.lake, table.name)
+    lake.sweep(settings.lake, table.name)
+    settings.temp_dir.mkdir(parents=True, exist_ok=True)
+    land = _land_connected if isinstance(source, ConnectedSource) else _land_deliveries
+    try:
+        manifest, looked_at, first_landing = land(settings, table, source, old, first_day, end)
+        manifest = replace(manifest, through=_through(old, manifest, first_landing, end))
+        if manifest != old:
+            lake.write_manifest(settings.lake, manifest)
+    finally:
+        lake.sweep(settings.lake, table.name)
+
+    changed = _changed_days(None if first_landing else old, manifest)
+    stats = lake.stats_of(table.name, manifest.mode, (manifest.deliveries[key] for key in looked_at))
+    newest = lake.stats_of(table.name, manifest.mode, manifest.deliveries.values()).newest_fact
+    late = () if first_landing else tuple(day for day in changed if day < first_day)
+    return LandedTable(**{**asdict(stats), "newest_fact": newest, "changed_days": changed, "late_days": late})
+
+
+def _through(old: Manifest | None, new: Manifest, first_landing: bool, end: date) -> str:
+    # What lands as a whole holds all that its source has, whatever day the run was for.
+    if old is None or old.through is None or (first_landing and new.by_day):
+        return end.isoformat()
+    return max(old.through, end.isoformat())
+
+
+def _land_deliveries(
+    settings: Settings,
+    table: RawTable,
+    source: FilesSource | DemoSource | None,
+    old: Manifest | None,
+    first_day: date,
+    end: date,
+) -> tuple[Manifest, list[str], bool]:
+    """Land files, the demo company, or nothing; the new manifest, the deliveries looked at, and whether none stood before."""
     by_day = isinstance(source, FilesSource) and source.path is not None and DAY in source.path
     mode: Mode = "events" if table.name == EVENT_TABLE else "changes" if by_day else "snapshot"
-    old = lake.read_manifest(settings.lake, table.name)
     first_landing = old is None or (old.mode, old.by_day) != (mode, by_day)
     kept = {} if first_landing else lake.whole_deliveries(settings.lake, old)
     lost = not first_landing and (len(kept) < len(old.deliveries) or not lake.has_superseded_file(settings.lake, old))
-    lake.sweep(settings.lake, table.name)
 
-    first_day = start - timedelta(days=settings.pipeline.lookback_days)
     available = _available(settings, table, source)
     wanted = [one for one in available if not by_day or _is_wanted(one.delivery.day, first_day, end, kept)]
     gone = {
@@ -119,37 +207,141 @@ def extract_table(settings: Settings, table: RawTable, start: date, end: date) -
     wanted = [replace(one, identity=_identity(settings, table, source, one.delivery, end)) for one in wanted]
     fresh = [one for one in wanted if one.identity is None or not _is_landed(one, kept)]
 
-    try:
-        landed = dict(kept)
-        for key in gone:
-            del landed[key]
-        examples: list[_BadRow] = []
-        settings.temp_dir.mkdir(parents=True, exist_ok=True)
-        if fresh:
-            with connect(settings) as connection:
-                for batch in _batches(fresh):
+    landed = dict(kept)
+    for key in gone:
+        del landed[key]
+    examples: list[_BadRow] = []
+    if fresh:
+        with connect(settings) as connection:
+            for batch in _batches(fresh):
+                with files.at_hand(table.name, source, [file for one in batch for file in one.delivery.files]):
                     if by_day and mode == "events":
                         landed |= _land_as_is(connection, settings, table, source, batch)
                         batch = [one for one in batch if not _is_landed(one, landed)]
                     labels = _stage(connection, settings, table, source, batch, end)
-                    landed |= _land(connection, settings, table, mode, batch, labels, landed, examples)
-        _check_share(settings, table, [landed[one.key] for one in wanted], examples)
-        superseded_file = None if first_landing or lost else old.superseded_file
-        manifest = Manifest(table.name, mode, by_day, landed, superseded_file)
-        if by_day and (fresh or gone or lost):
-            new = set(landed) if lost else {one.key for one in fresh}
-            with connect(settings) as connection:
-                manifest = supersede(connection, settings, table, manifest, new)
-        if manifest != old:
-            lake.write_manifest(settings.lake, manifest)
-    finally:
-        lake.sweep(settings.lake, table.name)
+                    landed |= _land(connection, settings, table, mode, dict(enumerate(batch)), labels, landed, examples)
+    _check_share(settings, table, [landed[one.key] for one in wanted], examples)
+    superseded_file = None if first_landing or lost else old.superseded_file
+    manifest = Manifest(table.name, mode, by_day, landed, superseded_file)
+    if by_day and (fresh or gone or lost):
+        new = set(landed) if lost else {one.key for one in fresh}
+        with connect(settings) as connection:
+            manifest = supersede(connection, settings, table, manifest, new)
+    return manifest, [one.key for one in wanted], first_landing
 
-    changed = _changed_days(None if first_landing else old, manifest)
-    stats = lake.stats_of(table.name, mode, (manifest.deliveries[one.key] for one in wanted))
-    newest = lake.stats_of(table.name, mode, manifest.deliveries.values()).newest_fact
-    late = () if first_landing else tuple(day for day in changed if day < first_day)
-    return LandedTable(**{**asdict(stats), "newest_fact": newest, "changed_days": changed, "late_days": late})
+
+def _land_connected(
+    settings: Settings, table: RawTable, source: ConnectedSource, old: Manifest | None, first_day: date, end: date
+) -> tuple[Manifest, list[str], bool]:
+    """Land a source that is read over a connection; results as `_land_deliveries`.
+
+    A connector that cannot tell what is new is read as a whole. From one that can, events land as one delivery per event day, each
+    replacing what the day held; of other tables what is new replaces the rows of the same keys, so that the table stands as
+    one reading of the whole source would leave it. Another configuration lands everything anew.
+    """
+    connector = connector_of(source)
+    incremental = connector.is_incremental(table, source)
+    mode: Mode = "events" if table.name == EVENT_TABLE else "snapshot"
+    by_day = mode == "events" and incremental
+    identity = _connected_identity(settings, table, source)
+    kept: dict[str, LandedDelivery] = {}
+    if old is not None and (old.mode, old.by_day) == (mode, by_day):
+        kept = lake.whole_deliveries(settings.lake, old)
+        if len(kept) < len(old.deliveries) or not lake.has_superseded_file(settings.lake, old):
+            kept = {}
+        if any(one.source != identity for one in kept.values()):
+            kept = {}
+    first_landing = not kept
+    since, until = None, end
+    if incremental and old is not None and old.through is not None:
+        through = date.fromisoformat(old.through)
+        if first_landing:
+            until = max(end, through)
+        else:
+            since = min(first_day, through + timedelta(days=1))
+
+    rates = first_rates(settings.seeds_dir) if table.currency_date is not None else {}
+    judge = partial(judged, table, rates=rates, reporting_currency=settings.pipeline.reporting_currency)
+    labels = [source.connector]
+    examples: list[_BadRow] = []
+    with connect(settings) as connection:
+        files.create_staged(connection, table)
+        batches = connector.read(settings, table, source, Window(since, until))
+        columns = source.columns if isinstance(source, SqlSource) else {}
+        files.stage_batches(connection, table, columns, batches, judge, source.connector)
+        if by_day:
+            batch = _split_by_day(connection, table, since, until, identity)
+        else:
+            batch = {0: _Incoming(WHOLE, Delivery(None, ()), identity)}
+            if since is not None:
+                _keep_what_is_not_new(connection, settings, table, old)
+        landed = kept | _land(connection, settings, table, mode, batch, labels, kept, examples)
+        looked_at = [one.key for one in batch.values()]
+        _check_share(settings, table, [landed[key] for key in looked_at], examples)
+        manifest = Manifest(table.name, mode, by_day, landed, None if first_landing else old.superseded_file)
+        if by_day:
+            manifest = supersede(connection, settings, table, manifest, set(looked_at))
+    return manifest, looked_at, first_landing
+
+
+def _split_by_day(
+    connection: duckdb.DuckDBPyConnection, table: RawTable, since: date | None, until: date, identity: str
+) -> dict[int, _Incoming]:
+    """Number the rows of `staged` by their event day and quarantine those outside the window; one delivery for each of its days.
+
+    Bad rows, whose day may be unreadable, count to the last day.
+    """
+    fact = f"cast({identifier(table.fact_column)} as date)"
+    raw = ", ".join(f"{literal(column.name)}, cast({identifier(column.name)} as varchar)" for column in table.columns)
+    outside = f"{fact} > ?" if since is None else f"not {fact} between {literal(since.isoformat())} and ?"
+    connection.execute(
+        f"update staged set _raw = cast(json_object({raw}) as varchar), _reasons = [?] where _reasons is null and {outside}",
+        [f"{table.fact_column}: outside the days that were asked for", until],
+    )
+    connection.execute(
+        f"update staged set _delivery = date_diff('day', date '{_FIRST_NUMBER}',"
+        f" case when _reasons is null then {fact} else ? end)",
+        [until],
+    )
+    first = since
+    if first is None:
+        [(oldest,)] = connection.execute(f"select min({fact}) from staged where _reasons is null").fetchall()
+        first = oldest or until
+    days = (first + timedelta(days=n) for n in range((until - first).days + 1))
+    return {(day - _FIRST_NUMBER).days: _Incoming(day.isoformat(), Delivery(day, ()), identity) for day in days}
+
+
+def _keep_what_is_not_new(
+    connection: duckdb.DuckDBPyConnection, settings: Settings, table: RawTable, old: Manifest
+) -> None:
+    """Add to `staged` what the lake has, quarantined rows too, and the source did not deliver again."""
+    keys = ", ".join(identifier(name) for name in table.key)
+    texts = ", ".join(f"cast({identifier(name)} as varchar) as {identifier(name)}" for name in table.key)
+    connection.execute(f"create or replace temp table renewed as select distinct {texts} from staged union select {keys} from gone")
+    same = " and ".join(f"renewed.{identifier(name)} = cast(landed.{identifier(name)} as varchar)" for name in table.key)
+    columns = _columns(table)
+    connection.execute(
+        f"insert into staged (_file, _delivery, _position, {columns}) select 0, 0, 0, {columns}"
+        f" from ({lake.lake_select(settings.lake, table)}) as landed anti join renewed on {same}"
+    )
+    quarantined = old.quarantine_files()
+    if not quarantined:
+        return
+    paths = path_literals(lake.quarantine_folder(settings.lake, table.name) / name for name in quarantined)
+    same = " and ".join(f"renewed.{identifier(name)} = json_extract_string(bad.row, '$.{name}')" for name in table.key)
+    connection.execute(
+        "insert into staged (_file, _delivery, _position, _reasons, _raw) select 0, 0, line, string_split(reason, '; '), row"
+        f" from read_parquet({paths}) as bad anti join renewed on {same}"
+    )
+
+
+def _connected_identity(settings: Settings, table: RawTable, source: ConnectedSource) -> str:
+    """What decides how an answer of the source lands, as a hash; secrets count by name."""
+    rates = first_rates(settings.seeds_dir) if table.currency_date is not None else {}
+    currency = settings.pipeline.reporting_currency if table.currency_date is not None else None
+    mapping = source.model_dump_json(exclude=_NOT_OF_THE_ROWS)
+    parts = (_LANDING_VERSION, repr(table), mapping, sorted(rates.items()), currency)
+    return blake2b(repr(parts).encode(), digest_size=16).hexdigest()
 
 
 def preflight_sources(settings: Settings) -> None:
@@ -178,6 +370,9 @@ def _check_source(
 ) -> None:
     if source.query is not None:
         files.check_query(connection, table, source)
+        return
+    if source.is_remote:
+        # A store that is down must not keep the other sources from landing.
         return
     deliveries = files.find_deliveries(settings, table.name, source)
     if DAY not in source.path:
@@ -232,9 +427,15 @@ def _identity(
         sorted(rates.items()),
         settings.pipeline.reporting_currency if table.currency_date is not None else None,
         [file.label for file in delivery.files],
-        files.content_hash(file.path for file in delivery.files),
+        _content(delivery),
     )
     return blake2b(repr(parts).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+
+
+def _content(delivery: Delivery) -> str | list[str]:
+    if any(file.stored is not None for file in delivery.files):
+        return [file.stored.version for file in delivery.files]
+    return files.content_hash(file.path for file in delivery.files)
 
 
 def _batches(incoming: Sequence[_Incoming]) -> Iterator[list[_Incoming]]:
@@ -242,7 +443,7 @@ def _batches(incoming: Sequence[_Incoming]) -> Iterator[list[_Incoming]]:
     size = 0
     for one in incoming:
         batch.append(one)
-        size += sum(file.path.stat().st_size for file in one.delivery.files)
+        size += sum(file.size for file in one.delivery.files)
         if size >= _BATCH_BYTES:
             yield batch
             batch, size = [], 0
@@ -255,7 +456,7 @@ def _land(
     settings: Settings,
     table: RawTable,
     mode: Mode,
-    batch: Sequence[_Incoming],
+    batch: Mapping[int, _Incoming],
     labels: Sequence[str],
     landed: Mapping[str, LandedDelivery],
     examples: list[_BadRow],
@@ -286,7 +487,7 @@ def _land(
             newest_fact=newest[number].isoformat() if newest.get(number) is not None else None,
             partitions=partitions.get(number, {}),
         )
-        for number, one in enumerate(batch)
+        for number, one in batch.items()
     }
 
 
@@ -381,7 +582,7 @@ def _stage(
     rates = first_rates(settings.seeds_dir) if table.currency_date is not None else {}
     judge = partial(judged, table, rates=rates, reporting_currency=settings.pipeline.reporting_currency)
     if isinstance(source, DemoSource):
-        files.stage_batches(connection, table, demo.demo_batches(settings, table, end), judge, "demo")
+        files.stage_batches(connection, table, {}, demo.demo_batches(settings, table, end), judge, "demo")
         return ["demo"]
     if isinstance(source, FilesSource) and source.query is not None:
         files.stage_query(connection, table, source, judge)
@@ -433,7 +634,7 @@ def _write_partitions(
     settings: Settings,
     table: RawTable,
     mode: Mode,
-    batch: Sequence[_Incoming],
+    batch: Mapping[int, _Incoming],
     landed: Mapping[str, LandedDelivery],
 ) -> dict[int, dict[str, Partition]]:
     """Write the good rows of `staged`, one file for each delivery and event day, unless the lake has them already."""
@@ -503,7 +704,7 @@ def _write_quarantine(
     connection: duckdb.DuckDBPyConnection,
     settings: Settings,
     table: RawTable,
-    batch: Sequence[_Incoming],
+    batch: Mapping[int, _Incoming],
     labels: Sequence[str],
     landed: Mapping[str, LandedDelivery],
     examples: list[_BadRow],

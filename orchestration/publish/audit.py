@@ -7,7 +7,7 @@ from pathlib import Path
 import duckdb
 
 from orchestration.publish.build import Mart, PublishRefused, fingerprint_days
-from orchestration.publish.tables import BY_NAME, DATE_COLUMN, HISTORY, METRIC_HISTORY, TABLES
+from orchestration.publish.tables import BY_NAME, DATE_COLUMN, HISTORY, METRIC_HISTORY
 from orchestration.settings import Settings
 from orchestration.warehouse import connect, first_line, has_log
 

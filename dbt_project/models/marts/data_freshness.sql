@@ -29,6 +29,7 @@ select
     landing_stats.table_name as raw_table,
     landing_stats.newest_fact_at,
     raw_tables.late_after_days,
+    raw_tables.covered_through as extracted_through_date,
     cast(landing_stats.delivered as bigint) as delivered_rows,
     cast(landing_stats.loaded as bigint) as loaded_rows,
     cast(coalesce(orphans.orphan_rows, 0) as bigint) as orphan_rows,

@@ -1,5 +1,6 @@
 -- Grain: as_of_date, for the days of the run: per raw table the state that it forces on all of its metrics, null if none.
--- Missing: the table has no row up to the day. Late: its newest fact up to the day is older than the table's late_after_days.
+-- Missing: the table has no row up to the day. Late: its newest fact up to the day is older than the table's late_after_days, or
+-- the day has not been extracted, because its source could not be read: silence of a source is no news of its accounts.
 
 {% set fact_days = {
     'usage_events': (ref('int_usage__account_days'), 'day'),
@@ -34,13 +35,15 @@ newest as (
         as_of_days.day,
         raw_tables.table_name,
         raw_tables.late_after_days,
+        raw_tables.covered_through,
         max(fact_days.day) as newest_day
     from {{ source('control', 'as_of_days') }} as as_of_days
     cross join {{ source('control', 'raw_tables') }} as raw_tables
     left join fact_days
         on raw_tables.table_name = fact_days.table_name
         and fact_days.day <= as_of_days.day
-    group by as_of_days.as_of_date, as_of_days.day, raw_tables.table_name, raw_tables.late_after_days
+    group by as_of_days.as_of_date, as_of_days.day, raw_tables.table_name, raw_tables.late_after_days,
+        raw_tables.covered_through
 
 ),
 
@@ -51,7 +54,7 @@ states as (
         table_name,
         case
             when newest_day is null then {{ state('missing') }}
-            when day - newest_day > late_after_days then {{ state('late') }}
+            when day - newest_day > late_after_days or as_of_date > covered_through then {{ state('late') }}
         end as state
     from newest
 

@@ -1,0 +1,174 @@
+"""The `sql` connector: a table, or a query, of any database that SQLAlchemy speaks to, as a stream of Arrow batches.
+
+The session only reads: Postgres, MySQL and SQLite are told to refuse writing; for others the database's own user must.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+import sqlalchemy as sa
+from dlt.sources.sql_database import TableLoader
+from sqlalchemy.pool import NullPool
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
+
+from orchestration.contract import RawTable
+from orchestration.extract.connector import Preview, Window, secret_value
+from orchestration.extract.errors import SourceUnavailable
+from orchestration.settings import EVENT_TABLE, Settings, SettingsError
+from orchestration.sources import SqlSource
+
+_ROWS_PER_BATCH = 20_000
+_PREVIEW_ROWS = 100
+_ATTEMPTS = 3
+_BEGINNING = datetime(1, 1, 1)
+# What a new connection is told first; the time zone decides how Postgres and MySQL compare a moment with `:start`.
+_FIRST_WORDS = {
+    "postgresql": ("set session characteristics as transaction read only, isolation level repeatable read", "set time zone 'UTC'"),
+    "mysql": ("set session transaction read only", "set time_zone = '+00:00'"),
+    "mariadb": ("set session transaction read only", "set time_zone = '+00:00'"),
+    "sqlite": ("pragma query_only = on",),
+}
+
+
+def is_incremental(table: RawTable, source: SqlSource) -> bool:
+    """Whether single days can be asked for: by a query with `:start` and `:end`, and of events always."""
+    return bool(source.parameters) or (table.name == EVENT_TABLE and source.table is not None)
+
+
+def read(settings: Settings, table: RawTable, source: SqlSource, window: Window) -> Iterator[pa.RecordBatch]:
+    """The rows of a window, in batches with the source's own column names.
+
+    Raises:
+        SettingsError: the variable with the address is not set.
+        SourceUnavailable: the database cannot be reached, or refuses the query.
+    """
+    with _connected(table, source) as connection:
+        loader = TableLoader(
+            connection.engine,
+            "pyarrow",
+            sa.table("source"),
+            {},
+            chunk_size=_ROWS_PER_BATCH,
+            query_adapter_callback=lambda *_: _statement(connection, table, source, window),
+        )
+        for rows in loader.load_rows():
+            yield from _plain(rows).to_batches()
+
+
+def preview(settings: Settings, table: RawTable, source: SqlSource) -> Preview:
+    """The first hundred rows.
+
+    Raises:
+        SettingsError, SourceUnavailable: as `read`.
+    """
+    today = datetime.now(UTC).date()
+    with _connected(table, source) as connection:
+        statement = _statement(connection, table, source, Window(None, today), every_column=True)
+        result = connection.execution_options(yield_per=_PREVIEW_ROWS).execute(statement)
+        names, rows = list(result.keys()), result.fetchmany(_PREVIEW_ROWS)
+        result.close()
+    places = {column.name: source.columns.get(column.name, column.name) for column in table.columns}
+    mapped = tuple(name for name, place in places.items() if place in names)
+    fact = places[table.fact_column]
+    facts = [str(value) for row in rows if fact in names and (value := row[names.index(fact)]) is not None]
+    newest = max(facts, default=None)
+    return Preview(
+        len(rows),
+        None if newest is None else datetime.fromisoformat(newest),
+        mapped,
+        tuple(name for name in names if name not in places.values()),
+        "first rows only" if len(rows) == _PREVIEW_ROWS else "",
+    )
+
+
+def _statement(
+    connection: sa.Connection, table: RawTable, source: SqlSource, window: Window, every_column: bool = False
+) -> sa.Executable:
+    start = _BEGINNING if window.start is None else window.start.replace(tzinfo=None)
+    end = window.end.replace(tzinfo=None)
+    if source.query is not None:
+        statement = sa.text(source.query.strip().rstrip(";"))
+        return statement.bindparams(start=start, end=end) if source.parameters else statement
+    schema, _, name = source.table.rpartition(".")
+    found = [column["name"] for column in sa.inspect(connection).get_columns(name, schema=schema or None)]
+    places = [source.columns.get(column.name, column.name) for column in table.columns]
+    wanted = found if every_column else [place for place in places if place in found]
+    relation = sa.table(name, *(sa.column(column) for column in found), schema=schema or None)
+    statement = sa.select(*(relation.c[column] for column in wanted or found))
+    fact = source.columns.get(table.fact_column, table.fact_column)
+    if table.name == EVENT_TABLE and fact in found:
+        # A row without its time belongs to no day: the whole reading brings it, for the quarantine.
+        moment = relation.c[fact]
+        in_window = sa.and_(moment >= start, moment < end)
+        statement = statement.where(in_window if window.since is not None else sa.or_(moment < end, moment.is_(None)))
+    return statement
+
+
+def _plain(rows: pa.Table) -> pa.Table:
+    """Columns of types that Arrow's text cannot express in DuckDB's, as they came; columns of nothing but nulls as text."""
+    fields = [pa.field(one.name, pa.string()) if pa.types.is_null(one.type) else one.with_nullable(True) for one in rows.schema]
+    return rows.cast(pa.schema(fields))
+
+
+@contextmanager
+def _connected(table: RawTable, source: SqlSource) -> Iterator[sa.Connection]:
+    """A connection that only reads; every failure as one message without address, user or password."""
+    where = f"sources.{table.name}"
+    address = secret_value(table.name, source, "url")
+    try:
+        url = sa.make_url(address)
+        engine = sa.create_engine(url, poolclass=NullPool, hide_parameters=True, connect_args=_connect_arguments(url))
+    except (sa.exc.ArgumentError, ImportError, ValueError) as error:
+        reason = f"the driver {error.name} is not installed" if isinstance(error, ImportError) else "no SQLAlchemy address"
+        raise SettingsError(
+            f"{where}.url: what {source.url.env} holds cannot be used: {reason}. Write postgresql+psycopg://user:password@host/database"
+        ) from None
+    sa.event.listen(engine, "connect", _say_first)
+    try:
+        attempts = Retrying(
+            stop=stop_after_attempt(_ATTEMPTS),
+            wait=wait_exponential(multiplier=0.5, max=10),
+            retry=retry_if_exception_type(sa.exc.OperationalError),
+            reraise=True,
+        )
+        with attempts(engine.connect) as connection:
+            yield connection
+    except sa.exc.SQLAlchemyError as error:
+        said = " ".join(str(getattr(error, "orig", None) or error).split())[:300]
+        remedy = "Check the address and the network, or try again later" if isinstance(error, sa.exc.OperationalError) else (
+            f"Check {where}.{'query' if source.query else 'table'} and what the user may read"
+        )
+        raise SourceUnavailable(f"{where}: the database says: {_without_address(said, url)}. {remedy}") from None
+    finally:
+        engine.dispose()
+
+
+def _say_first(driver_connection: Any, _: Any) -> None:
+    dialect = _DIALECTS.get(type(driver_connection).__module__.split(".")[0], "")
+    words = _FIRST_WORDS.get(dialect, ())
+    cursor = driver_connection.cursor()
+    for word in words:
+        cursor.execute(word)
+    cursor.close()
+    if words and dialect != "sqlite":
+        driver_connection.commit()
+
+
+_DIALECTS = {
+    "psycopg": "postgresql", "psycopg2": "postgresql", "pymysql": "mysql", "MySQLdb": "mysql", "mysql": "mysql",
+    "mariadb": "mariadb", "sqlite3": "sqlite",
+}  # fmt: skip
+
+
+def _connect_arguments(url: sa.URL) -> dict[str, Any]:
+    return {"connect_timeout": 30} if url.get_backend_name() == "postgresql" else {}
+
+
+def _without_address(text: str, url: sa.URL) -> str:
+    for secret in (url.password, url.render_as_string(hide_password=False)):
+        if secret:
+            text = text.replace(str(secret), "***")
+    return text

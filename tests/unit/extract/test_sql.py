@@ -1,0 +1,224 @@
+"""The SQL connector against a real Postgres: what lands, what a later run adds, what a broken database leaves."""
+
+from collections.abc import Iterator
+from datetime import date
+
+import pytest
+import sqlalchemy as sa
+
+from orchestration.contract import TABLES
+from orchestration.extract import SourceUnavailable, extract_table, land_table
+from orchestration.extract.lake import read_manifest
+from orchestration.settings import SettingsError, load_settings
+from tests.postgres import postgres
+from tests.unit.extract.conftest import World
+
+SECRET = "sesame-7431"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with postgres() as url:
+        yield url
+
+
+@pytest.fixture
+def database(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[sa.Engine]:
+    engine = sa.create_engine(server)
+    monkeypatch.setenv("WAREHOUSE_URL", server)
+    with engine.begin() as connection:
+        connection.execute(sa.text("drop schema public cascade"))
+        connection.execute(sa.text("create schema public"))
+    yield engine
+    engine.dispose()
+
+
+def run(engine: sa.Engine, *statements: str) -> None:
+    with engine.begin() as connection:
+        for statement in statements:
+            connection.execute(sa.text(statement))
+
+
+def sql_source(world: World, table: str, lines: str) -> None:
+    world.source(table, lines)
+    world.sources = world.sources.replace(
+        f'[sources.{table}]\nconnector = "files"', f'[sources.{table}]\nconnector = "sql"\nurl = {{ env = "WAREHOUSE_URL" }}'
+    )
+
+
+EVENTS = "create table events (event_id text, account_id text, user_id text, occurred_at timestamptz)"
+
+
+def test_a_table_lands_with_its_columns_mapped_and_others_left_alone(world: World, database: sa.Engine) -> None:
+    run(
+        database,
+        "create table crm (id uuid, name text, born timestamptz, extra jsonb, tier text)",
+        "insert into crm values ('11111111-1111-1111-1111-111111111111', 'Acme', '2025-01-01 01:00+02', '{}', 'big'),"
+        " (null, 'Nobody', '2025-01-01', null, null)",
+    )
+    sql_source(
+        world, "accounts",
+        'table = "public.crm"\ncolumns = { account_id = "id", account_name = "name", created_at = "born", segment = "tier" }\n'
+        "max_bad_share = 1.0",
+    )  # fmt: skip
+    landed = world.land("accounts")
+    assert (landed.delivered, landed.loaded, landed.quarantined) == (2, 1, {"account_id: missing": 1})
+    assert world.rows("accounts", "account_id, account_name, segment, cast(created_at as varchar)") == [
+        ("11111111-1111-1111-1111-111111111111", "Acme", "big", "2024-12-31 23:00:00")
+    ]
+
+
+def test_events_are_read_by_day_and_a_late_one_is_read_within_the_lookback(world: World, database: sa.Engine) -> None:
+    run(database, EVENTS, "insert into events values ('e1', 'a1', 'u1', '2025-11-30 10:00Z'), ('e2', 'a1', 'u1', '2026-01-01 23:59:59Z'),"
+        " ('e3', 'a1', 'u1', '2026-01-03 00:00Z')")  # fmt: skip
+    sql_source(world, "usage_events", 'table = "events"')
+    assert world.land("usage_events", date(2026, 1, 1), date(2026, 1, 2)).loaded == 2
+    assert world.rows("usage_events", "event_id") == [("e1",), ("e2",)]
+    # Two days after: e4 is within the lookback of one day, e5 is older and stays unseen.
+    run(database, "insert into events values ('e4', 'a1', 'u1', '2026-01-02 08:00Z'), ('e5', 'a1', 'u1', '2025-12-01 08:00Z')")
+    landed = world.land("usage_events", date(2026, 1, 3))
+    assert landed.changed_days == (date(2026, 1, 2), date(2026, 1, 3))
+    assert world.rows("usage_events", "event_id") == [("e1",), ("e2",), ("e3",), ("e4",)]
+
+
+def test_days_between_two_runs_are_read_by_the_later_one(world: World, database: sa.Engine) -> None:
+    run(database, EVENTS, *(f"insert into events values ('e{day}', 'a1', 'u1', '2026-01-0{day} 10:00Z')" for day in range(1, 8)))
+    sql_source(world, "usage_events", 'table = "events"')
+    world.land("usage_events", date(2026, 1, 1))
+    world.land("usage_events", date(2026, 1, 7))
+    assert world.rows("usage_events", "count(*)", "1") == [(7,)]
+
+
+def test_runs_day_by_day_leave_the_same_lake_as_one_run(world: World, database: sa.Engine) -> None:
+    run(database, EVENTS, *(f"insert into events values ('e{day}', 'a1', 'u1', '2026-01-0{day} 10:00Z')" for day in range(1, 6)))
+    sql_source(world, "usage_events", 'table = "events"')
+    for day in range(1, 6):
+        world.land("usage_events", date(2026, 1, day))
+    step_by_step = [one for one in world.files("usage_events") if one.endswith(".parquet")]
+    world.pipeline = 'data_dir = "other"'
+    world.land("usage_events", date(2026, 1, 1), date(2026, 1, 5))
+    assert [one for one in world.files("usage_events") if one.endswith(".parquet")] == step_by_step
+
+
+TICKETS = (
+    'query = "select id as ticket_id, account as account_id, opened as opened_at, priority from t where changed >= :start and changed < :end"\n'
+    "max_bad_share = 1.0"
+)
+
+
+def test_a_query_with_start_and_end_replaces_the_rows_it_brings_again(world: World, database: sa.Engine) -> None:
+    run(
+        database,
+        "create table t (id int, account text, opened timestamp, priority text, changed timestamp)",
+        "insert into t values (1, 'a1', '2026-01-01 08:00', 'low', '2026-01-01 08:00'), (2, 'a1', '2026-01-01 09:00', 'bad', '2026-01-01 09:00'),"
+        " (3, 'a1', '2026-01-01 10:00', 'wrong', '2026-01-01 10:00')",
+    )
+    sql_source(world, "tickets", TICKETS)
+    world.land("tickets", date(2026, 1, 1))
+    assert len(world.quarantine("tickets")) == 2
+    run(
+        database,
+        "update t set priority = 'high', changed = '2026-01-05 12:00' where id in (1, 2)",
+        "insert into t values (4, 'a1', '2026-01-05 13:00', null, '2026-01-05 13:00')",
+    )
+    landed = world.land("tickets", date(2026, 1, 5))
+    assert world.rows("tickets", "ticket_id, priority") == [("1", "high"), ("2", "high"), ("4", None)]
+    # Ticket 3 did not come again: it stays where it was.
+    assert [reason for _, _, reason in world.quarantine("tickets")] == ["priority: none of low, normal, high, critical"]
+    assert (landed.delivered, landed.loaded) == (4, 3)
+
+
+def test_another_mapping_lands_everything_anew(world: World, database: sa.Engine) -> None:
+    run(database, EVENTS, "insert into events values ('e1', 'a1', 'u1', '2025-11-30 10:00Z'), ('e2', 'a1', 'u2', '2026-01-02 10:00Z')")
+    sql_source(world, "usage_events", 'table = "events"')
+    world.land("usage_events", date(2026, 1, 1), date(2026, 1, 3))
+    sql_source(world, "usage_events", 'table = "events"\ncolumns = { user_id = "account_id" }')
+    world.land("usage_events", date(2026, 1, 3))
+    assert world.rows("usage_events", "event_id, user_id") == [("e1", "a1"), ("e2", "a1")]
+
+
+def test_the_session_only_reads(world: World, database: sa.Engine) -> None:
+    run(database, "create sequence counter", EVENTS)
+    sql_source(world, "feature_releases", "query = \"select 'f' || nextval('counter') as feature, date '2026-01-01' as released_on\"")
+    with pytest.raises(SourceUnavailable, match="read-only transaction"):
+        world.land("feature_releases")
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ('table = "nowhere"', "nowhere"),
+        ('query = "select nonsense from nothing"', "nothing"),
+        ('query = "select 1 as feature"', "released_on of feature_releases is missing"),
+    ],
+)
+def test_what_the_database_refuses_is_one_clear_error_and_leaves_the_table(
+    world: World, database: sa.Engine, lines: str, said: str
+) -> None:
+    run(database, "create table f (feature text, released_on date)", "insert into f values ('a', '2026-01-01')")
+    sql_source(world, "feature_releases", 'table = "f"')
+    world.land("feature_releases")
+    sql_source(world, "feature_releases", lines)
+    landed = land_table(world.settings, TABLES["feature_releases"], date(2026, 1, 2), date(2026, 1, 2))
+    assert said in landed.unavailable
+    assert "Traceback" not in landed.unavailable
+    assert world.rows("feature_releases") == [("a", date(2026, 1, 1))]
+    assert read_manifest(world.settings.lake, "feature_releases").through == "2026-01-01"
+
+
+def test_a_database_that_is_down_is_named_without_its_password(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WAREHOUSE_URL", f"postgresql+psycopg://reader:{SECRET}@127.0.0.1:9/db")
+    sql_source(world, "tickets", 'table = "t"')
+    landed = land_table(world.settings, TABLES["tickets"], date(2026, 1, 1), date(2026, 1, 1))
+    assert "sources.tickets: the database says" in landed.unavailable
+    assert SECRET not in landed.unavailable
+
+
+def test_without_accounts_ever_landed_a_database_that_is_down_is_an_error(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WAREHOUSE_URL", f"postgresql+psycopg://reader:{SECRET}@127.0.0.1:9/db")
+    sql_source(world, "accounts", 'table = "t"')
+    with pytest.raises(SourceUnavailable) as raised:
+        land_table(world.settings, TABLES["accounts"], date(2026, 1, 1), date(2026, 1, 1))
+    assert SECRET not in str(raised.value)
+
+
+def test_a_secret_in_the_file_is_refused_without_showing_it(world: World) -> None:
+    world.sources = f'[sources.tickets]\nconnector = "sql"\nurl = "postgresql://u:{SECRET}@h/db"\ntable = "t"'
+    with pytest.raises(SettingsError, match=r"sources\.tickets\.url: a secret must not stand in the file") as raised:
+        _ = world.settings
+    assert SECRET not in str(raised.value)
+
+
+def test_an_interrupted_reading_and_another_leave_the_lake_of_an_undisturbed_one(
+    world: World, database: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(database, EVENTS, "insert into events select 'e' || n, 'a1', 'u1', timestamp '2026-01-01' + n * interval '1 second'"
+        " from generate_series(1, 30000) as s(n)")  # fmt: skip
+    sql_source(world, "usage_events", 'table = "events"')
+    import orchestration.extract.sql as connector
+
+    read = connector.read
+
+    def broken(*arguments):
+        batches = read(*arguments)
+        yield next(batches)
+        raise ConnectionError("cable pulled")
+
+    monkeypatch.setattr(connector, "read", broken)
+    with pytest.raises(ConnectionError):
+        world.land("usage_events", date(2026, 1, 1))
+    assert world.files("usage_events") == []
+    monkeypatch.setattr(connector, "read", read)
+    world.land("usage_events", date(2026, 1, 1))
+    disturbed = world.files("usage_events")
+    world.pipeline = 'data_dir = "other"'
+    world.land("usage_events", date(2026, 1, 1))
+    assert world.files("usage_events") == disturbed
+    assert world.rows("usage_events", "count(*)", "1") == [(30000,)]
+
+
+def test_an_unset_variable_is_named_before_anything_is_read(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WAREHOUSE_URL", raising=False)
+    sql_source(world, "tickets", 'table = "t"')
+    with pytest.raises(SettingsError, match="sources.tickets.url: the environment variable WAREHOUSE_URL is not set"):
+        extract_table(load_settings(world.settings.config_file), TABLES["tickets"], date(2026, 1, 1), date(2026, 1, 1))

@@ -1,0 +1,113 @@
+"""The files connector over a real S3 server (moto)."""
+
+from collections.abc import Iterator
+from datetime import date
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from orchestration.contract import TABLES
+from orchestration.extract import SourceUnavailable, land_table
+from orchestration.settings import SettingsError
+from tests.unit.extract.conftest import World
+
+SECRET = "sesame-9921"
+HEADER = "event_id,account_id,user_id,occurred_at\n"
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator["boto3.resources.base.ServiceResource"]:
+    monkeypatch.setenv("STORE_SECRET", SECRET)
+    store = boto3.resource(
+        "s3", endpoint_url=endpoint, aws_access_key_id="key", aws_secret_access_key=SECRET, region_name="us-east-1"
+    )
+    made = store.create_bucket(Bucket="raw")
+    yield made
+    made.objects.all().delete()
+    made.delete()
+
+
+def storage(endpoint: str) -> str:
+    return (
+        f'storage = {{ endpoint = "{endpoint}", region = "us-east-1", access_key_id = {{ env = "STORE_SECRET" }},'
+        ' secret_access_key = { env = "STORE_SECRET" } }'
+    )
+
+
+def put(bucket, key: str, text: str) -> None:
+    bucket.put_object(Key=key, Body=text.encode())
+
+
+def test_deliveries_of_the_wanted_days_are_fetched_and_land_as_local_ones_would(world: World, bucket, endpoint: str) -> None:
+    for day in ("2026-01-01", "2026-01-02", "2026-01-05"):
+        put(bucket, f"logs/events/{day}.csv", f"{HEADER}e{day[-1]},a1,u1,{day} 10:00\n")
+        world.write(f"logs/events/{day}.csv", f"{HEADER}e{day[-1]},a1,u1,{day} 10:00\n")
+    put(bucket, "logs/events/readme.txt", "not a delivery")
+    world.source("usage_events", f'path = "s3://raw/logs/events/{{day}}.csv"\n{storage(endpoint)}')
+    world.land("usage_events", date(2026, 1, 1), date(2026, 1, 3))
+    rows = world.rows("usage_events")
+    assert [row[0] for row in rows] == ["e1", "e2"]
+    assert list((world.settings.temp_dir / "fetched").rglob("*.csv")) == []
+    world.source("usage_events", 'path = "logs/events/{day}.csv"')
+    world.pipeline = 'data_dir = "other"'
+    world.land("usage_events", date(2026, 1, 1), date(2026, 1, 3))
+    assert world.rows("usage_events") == rows
+
+
+def test_what_did_not_change_is_not_fetched_again_and_what_did_is(world: World, bucket, endpoint: str, monkeypatch) -> None:
+    import orchestration.extract.files as files
+
+    fetched: list[str] = []
+    fetch = files.fetch
+    monkeypatch.setattr(files, "fetch", lambda name, source, key, path: (fetched.append(key), fetch(name, source, key, path)))
+    put(bucket, "f.csv", "feature,released_on\na,2026-01-01\n")
+    world.source("feature_releases", f'path = "s3://raw/f.csv"\n{storage(endpoint)}')
+    world.land("feature_releases")
+    world.land("feature_releases")
+    assert fetched == ["f.csv"]
+    put(bucket, "f.csv", "feature,released_on\nb,2026-01-02\n")
+    world.land("feature_releases")
+    assert world.rows("feature_releases") == [("b", date(2026, 1, 2))]
+
+
+def test_a_bad_row_is_quarantined_under_the_objects_address(world: World, bucket, endpoint: str) -> None:
+    put(bucket, "deep/f.csv", "feature,released_on\na,2026-01-01\nb,never\n")
+    world.source("feature_releases", f'path = "s3://raw/**/f.csv"\nmax_bad_share = 1.0\n{storage(endpoint)}')
+    world.land("feature_releases")
+    assert world.quarantine("feature_releases") == [("s3://raw/deep/f.csv", 3, "released_on: no date")]
+
+
+def test_a_missing_bucket_leaves_the_table_and_says_so(world: World, bucket, endpoint: str) -> None:
+    put(bucket, "f.csv", "feature,released_on\na,2026-01-01\n")
+    world.source("feature_releases", f'path = "s3://raw/f.csv"\n{storage(endpoint)}')
+    world.land("feature_releases")
+    world.source("feature_releases", f'path = "s3://gone/f.csv"\n{storage(endpoint)}')
+    day = date(2026, 1, 2)
+    landed = land_table(world.settings, TABLES["feature_releases"], day, day)
+    assert "sources.feature_releases: s3://gone cannot be read" in landed.unavailable
+    assert SECRET not in landed.unavailable
+    assert world.rows("feature_releases") == [("a", date(2026, 1, 1))]
+
+
+def test_a_path_that_matches_nothing_is_an_error_with_the_remedy(world: World, bucket, endpoint: str) -> None:
+    world.source("feature_releases", f'path = "s3://raw/none*.csv"\n{storage(endpoint)}')
+    with pytest.raises(ValueError, match=r"no file matches s3://raw/none\*\.csv") as raised:
+        world.land("feature_releases")
+    assert not isinstance(raised.value, SourceUnavailable)
+
+
+def test_a_literal_secret_in_storage_is_refused_without_showing_it(world: World) -> None:
+    world.source("feature_releases", f'path = "s3://raw/f.csv"\nstorage = {{ secret_access_key = "{SECRET}" }}')
+    with pytest.raises(SettingsError, match="a secret must not stand in the file") as raised:
+        _ = world.settings
+    assert SECRET not in str(raised.value)
