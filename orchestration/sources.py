@@ -249,8 +249,8 @@ class SqlSource(Source):
 
 
 AnySource = Annotated[
-    FilesSource | DemoSource | StripeSource | ZendeskSource | SqlSource, Field(discriminator="connector")
+    FilesSource | DemoSource | SqlSource, Field(discriminator="connector")
 ]
-CONNECTORS = ("files", "demo", "stripe", "zendesk", "sql")
+CONNECTORS = ("files", "demo", "sql")
 # Sources that are read over a connection: they can be down without being wrong.
-ConnectedSource = StripeSource | ZendeskSource | SqlSource
+ConnectedSource = SqlSource
