@@ -140,7 +140,7 @@ class StripeSource(HttpSource):
     """`connector = "stripe"`.
 
     Attributes:
-        api_key: a restricted key with read access to customers, subscriptions, prices, invoices and events.
+        api_key: a restricted key with read access to customers, subscriptions, prices, coupons, invoices and events.
         account_key: what names the account: `customer` (the customer's id), `metadata.<key>` of the customer, or
             `email_domain` of the customer's e-mail address.
         name_key: for `accounts`: `name`, `metadata.<key>` or `email_domain`.
@@ -249,8 +249,8 @@ class SqlSource(Source):
 
 
 AnySource = Annotated[
-    FilesSource | DemoSource | SqlSource, Field(discriminator="connector")
+    FilesSource | DemoSource | StripeSource | ZendeskSource | SqlSource, Field(discriminator="connector")
 ]
-CONNECTORS = ("files", "demo", "sql")
+CONNECTORS = ("files", "demo", "stripe", "zendesk", "sql")
 # Sources that are read over a connection: they can be down without being wrong.
-ConnectedSource = SqlSource
+ConnectedSource = StripeSource | ZendeskSource | SqlSource

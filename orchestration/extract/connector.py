@@ -30,6 +30,8 @@ from orchestration.sources import ConnectedSource, Source
 
 # Imported when first used: dlt and the database drivers take seconds.
 CONNECTORS = {
+    "stripe": "orchestration.extract.stripe",
+    "zendesk": "orchestration.extract.zendesk",
     "sql": "orchestration.extract.sql",
 }
 _ROWS_PER_BATCH = 20_000

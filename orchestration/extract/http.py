@@ -1,7 +1,7 @@
 """HTTP APIs: dlt's REST client with retries, and every way of failing as one clear error without secrets."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import requests
@@ -17,6 +17,22 @@ from orchestration.sources import HttpSource
 _SHOWN = 200
 
 
+class Refused(SourceUnavailable):
+    """The API answered, but does not give this object: 401, 403 or 404."""
+
+
+class _CheckedClient(RESTClient):
+    """Judges an answer only after its last attempt: a hook of the request would end it within the first."""
+
+    def __init__(self, check: Callable[[requests.Response], None], *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._check = check
+
+    def extract_response(self, response: requests.Response, data_selector: Any) -> list[Any]:
+        self._check(response)
+        return super().extract_response(response, data_selector)
+
+
 class Api:
     """One HTTP API, read for one raw table.
 
@@ -28,7 +44,8 @@ class Api:
         self, table: str, source: HttpSource, base_url: str, auth: AuthBase, headers: dict[str, str] | None = None
     ) -> None:
         self._table = table
-        self._client = RESTClient(
+        self._client = _CheckedClient(
+            self._check,
             base_url,
             headers=headers,
             auth=auth,
@@ -58,7 +75,7 @@ class Api:
         before: tuple[str, Any] | None = None
         try:
             for page in self._client.paginate(
-                path, params=wanted, paginator=paginator, data_selector=selector, hooks={"response": [self._check]}
+                path, params=wanted, paginator=paginator, data_selector=selector, hooks={"response": []}
             ):
                 place = (page.request.url, json.dumps(page.request.params, sort_keys=True, default=str))
                 if page.paginator.has_next_page and place == before:
@@ -90,16 +107,17 @@ class Api:
                 raise
             raise self._unavailable(path, error) from None
 
-    def _check(self, response: requests.Response, *_: Any, **__: Any) -> None:
+    def _check(self, response: requests.Response) -> None:
         path = response.request.path_url.split("?")[0]
         status = response.status_code
         if status in (401, 403):
-            raise SourceUnavailable(
+            raise Refused(
                 f"sources.{self._table}: {path} refuses the credentials ({status}). Check the key and what it may read"
             )
         if status >= 400:
             answer = f"{status} {response.reason or ''}".rstrip()
-            raise SourceUnavailable(f"sources.{self._table}: {path} answers {answer}. Try again later")
+            fault = Refused if status == 404 else SourceUnavailable
+            raise fault(f"sources.{self._table}: {path} answers {answer}. Try again later")
         if _is_no_json(response, None):
             kind = "HTML" if _looks_like_html(response) else "truncated or damaged JSON"
             raise SourceUnavailable(

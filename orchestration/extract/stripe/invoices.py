@@ -1,0 +1,80 @@
+"""Invoices, and the renewals that they tell of."""
+
+from typing import Any
+
+from orchestration.extract.stripe.money import currency_code, full_units
+from orchestration.extract.stripe.shapes import Body, day_of, first_day, text_id
+
+# Three months are never shorter than that (February to April).
+_TERM_SECONDS = 89 * 86_400
+
+
+def invoice_row(invoice: Body) -> dict[str, Any] | None:
+    """A row of `invoices`, with the Stripe customer under `customer`; None for a draft, which nobody has received.
+
+    An uncollectible invoice is unpaid, not voided. The amount is the total with taxes, before payments.
+    """
+    if invoice.get("status") == "draft":
+        return None
+    passed = invoice.get("status_transitions")
+    passed = passed if isinstance(passed, dict) else {}
+    # `date` is the old name of `created`.
+    issued = first_day([passed.get("finalized_at"), *map(invoice.get, ("effective_at", "created", "date"))])
+    due = day_of(invoice.get("due_date"))
+    return {
+        "invoice_id": text_id(invoice),
+        "customer": text_id(invoice.get("customer")),
+        "issued_on": issued,
+        "due_on": issued if due is None else due,
+        "paid_on": day_of(passed.get("paid_at")),
+        "amount": full_units(invoice.get("total"), invoice.get("currency")),
+        "currency": currency_code(invoice.get("currency")),
+        "voided_on": day_of(passed.get("voided_at")),
+    }
+
+
+def renewal_row(invoice: Body) -> dict[str, Any] | None:
+    """The `renewed` outcome that an invoice stands for; None for all others.
+
+    A renewal is a new term of at least three months: monthly rollovers say nothing about the will to stay.
+    """
+    if invoice.get("billing_reason") != "subscription_cycle" or invoice.get("status") in ("draft", "void"):
+        return None
+    subscription = _subscription(invoice)
+    term = max(_terms(invoice), key=lambda one: (one[1] - one[0], one[0]), default=None)
+    if subscription is None or term is None or term[1] - term[0] < _TERM_SECONDS:
+        return None
+    day = day_of(term[0])
+    return {
+        "outcome_id": f"renewed:{subscription}:{day}",
+        "customer": text_id(invoice.get("customer")),
+        "occurred_on": day,
+        "kind": "renewed",
+        # What a new term changes in price shows as expanded or contracted.
+        "arr_delta": 0,
+    }
+
+
+def _subscription(invoice: Body) -> str | None:
+    parent = invoice.get("parent")
+    details = parent.get("subscription_details") if isinstance(parent, dict) else None
+    inner = details.get("subscription") if isinstance(details, dict) else None
+    return text_id(invoice.get("subscription")) or text_id(inner)
+
+
+def _terms(invoice: Body) -> list[tuple[int, int]]:
+    """First and last moments of what the lines bill. (The invoice's own period is the term before.)"""
+    lines = invoice.get("lines")
+    data = lines.get("data") if isinstance(lines, dict) else None
+    found = []
+    for line in data if isinstance(data, list) else []:
+        period = line.get("period") if isinstance(line, dict) and not _is_proration(line) else None
+        if isinstance(period, dict) and all(isinstance(period.get(name), int) for name in ("start", "end")):
+            found.append((period["start"], period["end"]))
+    return found
+
+
+def _is_proration(line: Body) -> bool:
+    details = line.get("parent")
+    inner = details.get("subscription_item_details") if isinstance(details, dict) else None
+    return bool(line.get("proration") or (isinstance(inner, dict) and inner.get("proration")))

@@ -1,0 +1,277 @@
+"""The Zendesk connector against a local server: rows worked out by hand, what is asked for, and every fault."""
+
+import base64
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pytest
+
+from orchestration.contract import TABLES
+from orchestration.extract import SourceUnavailable, zendesk
+from orchestration.extract.connector import Window
+from orchestration.sources import Secret, ZendeskSource
+from tests.zendesk_server import Fault, ZendeskServer
+
+TOKEN = "sesame-7431"
+EVER = Window(None, date(2026, 3, 31))
+ORGANIZATION = {
+    "id": 7, "external_id": "a1", "name": "Acme", "domain_names": ["Acme.com", "acme.org"],
+    "organization_fields": {"crm": "c-9"},
+}  # fmt: skip
+REQUESTER = {"id": 70, "organization_id": 7, "email": "ann@acme.org"}
+
+
+@pytest.fixture(autouse=True)
+def token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZENDESK_TOKEN", TOKEN)
+
+
+@pytest.fixture
+def server() -> Iterator[ZendeskServer]:
+    with ZendeskServer(organizations=[ORGANIZATION], users=[REQUESTER], page_size=2) as running:
+        yield running
+
+
+def ticket(number: int, **changes: Any) -> dict[str, Any]:
+    return {
+        "id": number, "status": "open", "created_at": "2026-03-01T10:00:00Z", "updated_at": "2026-03-02T10:00:00Z",
+        "organization_id": 7, "requester_id": 70, "priority": "normal", "type": None, "tags": [], "custom_fields": [],
+        "subject": "Help",
+    } | changes  # fmt: skip
+
+
+def measured(number: int, replied: int | None = None, solved: str | None = None) -> dict[str, Any]:
+    return {"ticket_id": number, "reply_time_in_minutes": {"calendar": replied, "business": 1}, "solved_at": solved}
+
+
+def rating(number: int, score: Any, **changes: Any) -> dict[str, Any]:
+    return {
+        "id": number, "score": score, "ticket_id": 1, "requester_id": 70, "created_at": "2026-03-03T10:00:00Z",
+        "updated_at": "2026-03-04T10:00:00Z",
+    } | changes  # fmt: skip
+
+
+def source(server: ZendeskServer, **options: Any) -> ZendeskSource:
+    access = {} if "oauth_token" in options else {"email": "bot@x.io", "api_token": Secret(env="ZENDESK_TOKEN")}
+    return ZendeskSource(
+        connector="zendesk", base_url=server.url, max_attempts=3, max_retry_delay_seconds=0.05, **access | options
+    )
+
+
+def read(server: ZendeskServer, table: str = "tickets", window: Window = EVER, **options: Any) -> list[dict[str, Any]]:
+    batches = zendesk.read(None, TABLES[table], source(server, **options), window)
+    return [row for batch in batches for row in batch.to_pylist()]
+
+
+def one(server: ZendeskServer, **options: Any) -> dict[str, Any]:
+    [row] = read(server, **options)
+    return row
+
+
+def test_a_solved_ticket(server: ZendeskServer) -> None:
+    server.tickets = [ticket(1, status="solved", priority="urgent", type="incident")]
+    server.metric_sets = [measured(1, 95, "2026-03-02T09:00:00Z")]
+    assert read(server) == [{
+        "ticket_id": "1", "account_id": "a1", "opened_at": "2026-03-01T10:00:00Z",
+        "first_replied_at": "2026-03-01T11:35:00Z", "resolved_at": "2026-03-02T09:00:00Z",
+        "priority": "critical", "topic": "bug", "escalated_at": None, "_deleted": False,
+    }]  # fmt: skip
+
+
+def test_a_reopened_ticket_is_not_resolved_and_one_closed_by_import_is(server: ZendeskServer) -> None:
+    server.tickets = [ticket(1), ticket(2, status="closed")]
+    server.metric_sets = [measured(1, solved="2026-03-01T12:00:00Z"), measured(2)]
+    rows = read(server)
+    assert [row["resolved_at"] for row in rows] == [None, "2026-03-02T10:00:00Z"]
+    assert [row["first_replied_at"] for row in rows] == [None, None]
+
+
+def test_metrics_within_the_ticket_and_of_its_own_address(server: ZendeskServer) -> None:
+    server.has_sideloads = False
+    server.tickets = [ticket(1, metric_set=measured(1, 5)), ticket(2), ticket(3)]
+    server.metric_sets = [measured(2, 6)]
+    assert [row["first_replied_at"] for row in read(server)] == ["2026-03-01T10:05:00Z", "2026-03-01T10:06:00Z", None]
+    assert "/api/v2/tickets/1/metrics.json" not in server.paths()
+
+
+def test_pages_deletions_and_the_window(server: ZendeskServer) -> None:
+    server.tickets = [ticket(number) for number in range(1, 6)]
+    server.tickets[4] |= {"status": "deleted"}
+    server.tickets[0] |= {"updated_at": "2026-02-27T23:59:59Z"}
+    server.metric_sets = [measured(number) for number in range(1, 6)]
+    rows = read(server, window=Window(date(2026, 2, 28), date(2026, 3, 2)))
+    assert [(row["ticket_id"], row["account_id"], row["_deleted"]) for row in rows] == [
+        ("2", "a1", False), ("3", "a1", False), ("4", "a1", False), ("5", None, True),
+    ]  # fmt: skip
+    first, second = [seen.query for seen in server.requests if "incremental" in seen.path]
+    assert first == {"start_time": "1772236800", "include": "metric_sets,users"}  # 2026-02-28 00:00 UTC
+    assert second == {"cursor": "1772236800.2", "include": "metric_sets,users"}
+    assert server.paths().count("/api/v2/organizations.json") == 1
+    read(server)
+    assert [s.query["start_time"] for s in server.requests if "start_time" in s.query][-1] == "1"
+
+
+def test_a_window_that_begins_now_is_old_enough_for_zendesk(server: ZendeskServer) -> None:
+    read(server, window=Window(date(2999, 1, 1), date(2999, 1, 1)))
+    assert int(server.requests[0].query["start_time"]) <= datetime.now(UTC).timestamp() - 60
+
+
+@pytest.mark.parametrize(
+    ("key", "account"),
+    [("external_id", "a1"), ("id", "7"), ("name", "Acme"), ("domain", "acme.com"), ("field.crm", "c-9")],
+)
+def test_account_keys(server: ZendeskServer, key: str, account: str) -> None:
+    server.tickets = [ticket(1, metric_set=measured(1))]
+    assert one(server, account_key=key)["account_id"] == account
+
+
+def test_tickets_without_organization(server: ZendeskServer) -> None:
+    server.users += [{"id": 71, "organization_id": None, "email": "bob@ACME.org"}, {"id": 72, "email": "eve@new.io"}]
+    server.tickets = [
+        ticket(number, organization_id=organization, requester_id=user, metric_set=measured(number))
+        for number, organization, user in ((1, None, 70), (2, None, 71), (3, None, 72), (4, 99, 70), (5, None, 98))
+    ]
+    assert [row["account_id"] for row in read(server)] == ["a1", None, None, None, None]
+    by_domain = ["acme.com", "acme.com", "new.io", None, None]
+    assert [row["account_id"] for row in read(server, account_key="domain")] == by_domain
+    server.has_sideloads = False
+    assert [row["account_id"] for row in read(server, account_key="domain")] == by_domain
+
+
+def test_priorities_are_overridden_and_unknown_ones_left_to_the_contract(server: ZendeskServer) -> None:
+    values = ["low", "urgent", "P9", None]
+    server.tickets = [ticket(n, priority=value, metric_set=measured(n)) for n, value in enumerate(values, 1)]
+    assert [row["priority"] for row in read(server, priorities={"low": "normal"})] == ["normal", "critical", "P9", None]
+
+
+@pytest.mark.parametrize(
+    ("changes", "options", "topic"),
+    [
+        ({"tags": ["b", "a"]}, {"topics": {"A": "billing", "b": "complaint"}}, "billing"),
+        (
+            {"custom_fields": [{"id": 5, "value": "b"}], "tags": ["a"]},
+            {"topics": {"a": "billing", "b": "bug"}, "topic_field": 5},
+            "bug",
+        ),
+        ({"type": "question"}, {"topics": {"a": "billing"}}, "question"),
+        ({"type": "problem"}, {}, "bug"),
+        ({"type": "task"}, {}, "other"),
+        ({"type": None}, {}, None),
+    ],
+)  # fmt: skip
+def test_topics(server: ZendeskServer, changes: dict[str, Any], options: dict[str, Any], topic: str | None) -> None:
+    server.tickets = [ticket(1, metric_set=measured(1), **changes)]
+    assert one(server, **options)["topic"] == topic
+
+
+def audit(at: str, name: str, value: Any, before: Any = None, kind: str = "Change") -> dict[str, Any]:
+    return {"created_at": at, "events": [{"type": kind, "field_name": name, "value": value, "previous_value": before}]}
+
+
+def test_escalation_is_dated_by_the_first_audit(server: ZendeskServer) -> None:
+    server.tickets = [
+        ticket(1, tags=["escalated"], metric_set=measured(1)),
+        ticket(2, custom_fields=[{"id": 5, "value": True}], metric_set=measured(2)),
+        ticket(3, tags=["escalation"], metric_set=measured(3)),
+        ticket(4, custom_fields=[{"id": 5, "value": False}], metric_set=measured(4)),
+    ]
+    server.audits = {
+        1: [
+            audit("2026-03-01T10:00:00Z", "tags", "vip", kind="Create"),
+            audit("2026-03-01T12:00:00Z", "tags", ["vip", "escalated"], ["vip"]),
+            audit("2026-03-01T13:00:00Z", "tags", ["escalated", "x"], ["vip", "escalated"]),
+            audit("2026-03-01T14:00:00Z", "tags", ["escalated"], []),
+        ],
+        2: [audit("2026-03-01T10:00:00Z", "5", "0", kind="Create"), audit("2026-03-01T15:00:00Z", "5", "1", "0")],
+    }
+    expected = ["2026-03-01T12:00:00Z", "2026-03-01T15:00:00Z", "2026-03-02T10:00:00Z", None]
+    assert [row["escalated_at"] for row in read(server, escalation_field=5)] == expected
+    assert not any("tickets/4/audits" in path for path in server.paths())
+
+
+def test_refused_audits_leave_the_last_change_and_are_not_asked_for_again(server: ZendeskServer) -> None:
+    server.tickets = [ticket(n, tags=["escalated"], metric_set=measured(n)) for n in (1, 2)]
+    server.faults = [Fault("audits", 403, times=None)]
+    assert [row["escalated_at"] for row in read(server)] == ["2026-03-02T10:00:00Z"] * 2
+    assert sum("audits" in path for path in server.paths()) == 1
+
+
+def test_ratings(server: ZendeskServer) -> None:
+    server.tickets = [ticket(1), ticket(2, organization_id=None)]
+    server.ratings = [
+        rating(1, "good"), rating(2, "bad_with_comment", ticket_id=2), rating(3, "offered"), rating(4, "unoffered"),
+        rating(5, "fine", ticket_id=99), rating(6, "good", ticket_id=99, requester_id=98),
+    ]  # fmt: skip
+    rows = read(server, "survey_responses", survey_scores={"good": 10, "bad": 2})
+    assert rows[0] == {
+        "response_id": "1", "account_id": "a1", "user_id": "70", "survey": "csat", "score": "10.0",
+        "responded_at": "2026-03-04T10:00:00Z", "_deleted": False,
+    }  # fmt: skip
+    found = [(row["response_id"], row["account_id"], row["score"]) for row in rows[1:]]
+    assert found == [("2", "a1", "2.0"), ("5", "a1", "fine"), ("6", None, "10.0")]
+    assert server.paths().count("/api/v2/tickets/show_many.json") == 2
+
+
+def test_ratings_of_a_window_include_answers_to_earlier_offers(server: ZendeskServer) -> None:
+    read(server, "survey_responses", Window(date(2026, 3, 31), date(2026, 3, 31)))
+    assert server.requests[0].query == {"start_time": "1772323200", "page[size]": "100"}  # 2026-03-01 00:00 UTC
+
+
+def test_credentials(server: ZendeskServer) -> None:
+    read(server)
+    assert server.requests[-1].authorization == "Basic " + base64.b64encode(f"bot@x.io/token:{TOKEN}".encode()).decode()
+    read(server, oauth_token=Secret(env="ZENDESK_TOKEN"))
+    assert server.requests[-1].authorization == f"Bearer {TOKEN}"
+
+
+FAULTS = {
+    "too many": Fault("incremental", 429, headers={"Retry-After": "1"}),
+    "down": Fault("incremental", 503),
+    "html": Fault("incremental", 200, "<html>Hold on</html>", {"Content-Type": "text/html"}),
+    "truncated": Fault("incremental", 200, None),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_passing_fault_is_survived_and_a_lasting_one_is_one_clear_error(server: ZendeskServer, name: str) -> None:
+    server.tickets = [ticket(1, metric_set=measured(1))]
+    server.faults = [Fault(**{**vars(FAULTS[name]), "times": 2})]
+    assert one(server)["ticket_id"] == "1"
+    server.requests.clear()
+    server.faults = [Fault(**{**vars(FAULTS[name]), "times": None})]
+    with pytest.raises(SourceUnavailable, match=r"^sources\.tickets: ") as raised:
+        read(server)
+    assert TOKEN not in f"{raised.value!r}"
+    assert len(server.requests) == 3
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ('{"tickets": [], "after_cursor": "x", "end_of_stream": false}', "same next page for ever"),
+        ('{"tickets": [], "after_cursor": null, "end_of_stream": false}', "neither an end nor a next page"),
+        ('{"error": "odd"}', "without tickets"),
+    ],
+)
+def test_an_export_that_leads_nowhere_is_an_error(server: ZendeskServer, body: str, said: str) -> None:
+    server.faults = [Fault("incremental", body=body, times=None)]
+    with pytest.raises(SourceUnavailable, match=said):
+        read(server)
+
+
+def test_refused_credentials_are_said_at_once(server: ZendeskServer) -> None:
+    server.faults = [Fault(status=401, times=None)]
+    with pytest.raises(SourceUnavailable, match="refuses the credentials") as raised:
+        read(server)
+    assert TOKEN not in f"{raised.value!r}" and len(server.requests) == 1
+
+
+def test_preview_shows_one_page(server: ZendeskServer) -> None:
+    server.tickets = [ticket(n, organization_id=99, metric_set=measured(n)) for n in (1, 2, 3)]
+    shown = zendesk.preview(None, TABLES["tickets"], source(server))
+    assert (shown.rows, shown.newest) == (2, datetime(2026, 3, 1, 10, tzinfo=UTC))
+    assert shown.mapped == ("ticket_id", "opened_at", "priority")
+    assert shown.unmapped == ("custom_fields", "subject")
+    assert shown.note.startswith("nothing changed in the last 30 days; first page of all; 2 of 2 rows have no account")
+    assert zendesk.preview(None, TABLES["survey_responses"], source(server)).rows == 0

@@ -1,0 +1,50 @@
+"""Zendesk into the lake: what changed replaces what was there, what was deleted goes, an outage leaves the table."""
+
+from datetime import date
+
+import pytest
+
+from orchestration.contract import TABLES
+from orchestration.extract import land_table
+from tests.unit.extract.conftest import World
+from tests.zendesk_server import Fault, ZendeskServer
+
+TOKEN = "sesame-5512"
+
+
+def ticket(number: int, updated: str, **more: object) -> dict:
+    return {
+        "id": number, "status": "open", "created_at": "2026-01-01T08:00:00Z", "updated_at": updated, "organization_id": 7,
+        "requester_id": 1, "priority": "normal", "type": "question", "tags": [], "custom_fields": [], **more,
+    }  # fmt: skip
+
+
+def zendesk(world: World, url: str) -> None:
+    world.sources = (
+        f'[sources.tickets]\nconnector = "zendesk"\nbase_url = "{url}"\nemail = "a@b.c"\n'
+        'api_token = { env = "DESK_TOKEN" }\nmax_attempts = 2\nmax_retry_delay_seconds = 0.1'
+    )
+
+
+def test_a_later_run_brings_changes_and_takes_out_what_was_deleted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DESK_TOKEN", TOKEN)
+    organizations = [{"id": 7, "external_id": "a1", "name": "Acme"}]
+    first = [ticket(n, "2026-01-01T09:00:00Z") for n in (1, 2, 3)]
+    with ZendeskServer(tickets=first, organizations=organizations) as server:
+        zendesk(world, server.url)
+        world.land("tickets", date(2026, 1, 1))
+        assert world.rows("tickets", "ticket_id, priority") == [("1", "normal"), ("2", "normal"), ("3", "normal")]
+        server.tickets = [
+            first[0],
+            ticket(2, "2026-01-04T09:00:00Z", status="deleted"),
+            ticket(3, "2026-01-04T10:00:00Z", priority="urgent"),
+        ]
+        landed = world.land("tickets", date(2026, 1, 4))
+        assert world.rows("tickets", "ticket_id, priority") == [("1", "normal"), ("3", "critical")]
+        assert landed.loaded == 2
+        server.faults = [Fault("/api/v2/incremental/tickets/cursor.json", status=503, times=None)]
+        day = date(2026, 1, 5)
+        unread = land_table(world.settings, TABLES["tickets"], day, day)
+        assert "sources.tickets" in unread.unavailable
+        assert TOKEN not in unread.unavailable
+        assert world.rows("tickets", "ticket_id") == [("1",), ("3",)]
