@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from orchestration.contract import TABLES
-from orchestration.sources import CONNECTORS, LITERAL_SECRET, AnySource, Section
+from orchestration.sources import CONNECTORS, LITERAL_SECRET, AnySource, Secret, Section
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 DBT_PROJECT = PROJECT_ROOT / "dbt_project"
@@ -145,6 +145,22 @@ class Settings(BaseSettings):
         if source is not None and source.max_bad_share is not None:
             return source.max_bad_share
         return TABLES[table].max_bad_share
+
+
+def secret_value(where: str, secret: Secret) -> str:
+    """The value of a secret.
+
+    Args:
+        where: its key in the configuration, for the message.
+        secret: names the environment variable.
+
+    Raises:
+        SettingsError: the variable is not set.
+    """
+    value = secret.value()
+    if value is None:
+        raise SettingsError(f"{where}: the environment variable {secret.env} is not set. Set it to the secret, then run again")
+    return value
 
 
 def load_settings(config_file: Path | str | None = None) -> Settings:

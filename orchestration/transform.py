@@ -22,7 +22,7 @@ from orchestration.warehouse import connect, discard, discard_if_broken, identif
 
 EPOCH = date(1970, 1, 1)
 # Of the tables that outlive a run. A warehouse of another format is rebuilt from the lake.
-WAREHOUSE_FORMAT = 2
+WAREHOUSE_FORMAT = 3
 # The change ledger looks back this many days.
 LEDGER_DAYS = (7, 28)
 _CONTROL_TABLES = f"""
@@ -244,10 +244,7 @@ def _unfinished_days(warehouse: duckdb.DuckDBPyConnection) -> dict[str, set[date
 
 def _recovered_days(warehouse: duckdb.DuckDBPyConnection, covered: dict[str, date]) -> set[date]:
     """The days that were scored while the lake did not reach them, for a table that reaches them now."""
-    known = warehouse.execute(
-        "select 1 from duckdb_tables() where schema_name = 'control' and table_name = 'uncovered_days'"
-    ).fetchall()
-    rows = warehouse.execute("select table_name, as_of_date from control.uncovered_days").fetchall() if known else []
+    rows = warehouse.execute("select table_name, as_of_date from control.uncovered_days").fetchall()
     return {day for name, day in rows if name not in covered or covered[name] >= day}
 
 

@@ -14,7 +14,7 @@ All raise `SourceUnavailable` with a message that names the table, and never one
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from importlib import import_module
 from itertools import islice
@@ -25,8 +25,7 @@ import pyarrow as pa
 
 from orchestration.contract import RawTable
 from orchestration.extract.files import DELETED
-from orchestration.settings import SettingsError
-from orchestration.sources import ConnectedSource, Source
+from orchestration.sources import Source
 
 # Imported when first used: dlt and the database drivers take seconds.
 CONNECTORS = {
@@ -76,29 +75,12 @@ class Preview:
     newest: datetime | None
     mapped: tuple[str, ...] = ()
     unmapped: tuple[str, ...] = ()
-    note: str = field(default="")
+    note: str = ""
 
 
 def connector_of(source: Source) -> ModuleType:
     """The module behind a source's connector."""
     return import_module(CONNECTORS[source.connector])
-
-
-def secret_value(table: str, source: ConnectedSource, name: str) -> str:
-    """The value of a secret of a source.
-
-    Raises:
-        SettingsError: the environment variable is not set.
-    """
-    secret = getattr(source, name)
-    value = secret.value()
-    if value is None:
-        raise SettingsError(missing_secret(table, name, secret.env))
-    return value
-
-
-def missing_secret(table: str, name: str, variable: str) -> str:
-    return f"sources.{table}.{name}: the environment variable {variable} is not set. Set it to the secret, then run again"
 
 
 def text_batches(table: RawTable, rows: Iterable[Mapping[str, Any]]) -> Iterator[pa.RecordBatch]:

@@ -27,7 +27,7 @@ from orchestration.extract.engine import literals, path_literals
 from orchestration.extract.errors import SourceError
 from orchestration.extract.quarantine import RawRows
 from orchestration.extract.records import MAX_LINE_BYTES, csv_records, json_records, open_binary
-from orchestration.extract.storage import StoredObject, fetch, list_objects
+from orchestration.extract.storage import StoredObject, address_of, fetch, list_objects
 from orchestration.settings import Settings
 from orchestration.sources import DAY, DemoSource, FilesSource
 from orchestration.warehouse import identifier, literal
@@ -122,13 +122,9 @@ def _local_files(settings: Settings, where: str, pattern: str) -> list[SourceFil
 
 
 def _stored_files(settings: Settings, name: str, source: FilesSource) -> list[SourceFile]:
-    bucket = source.path.split("/", 3)[2]
-    scheme = source.path.split("://")[0]
     folder = settings.temp_dir / "fetched" / name
     return [
-        SourceFile(
-            folder / one.key, f"{scheme}://{bucket}/{one.key}", _format(f"sources.{name}.path", Path(one.key)), one
-        )
+        SourceFile(folder / one.key, address_of(source, one.key), _format(f"sources.{name}.path", Path(one.key)), one)
         for one in list_objects(name, source, _DAY_GLOB)
     ]
 

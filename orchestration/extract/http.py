@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import requests
@@ -71,11 +72,10 @@ class Api:
         Raises:
             SourceUnavailable: no answer, a refusal, no JSON, or a page that names itself as the next one.
         """
-        wanted = {name: value for name, value in params.items() if value is not None}
         before: tuple[str, Any] | None = None
-        try:
+        with self._reading(path):
             for page in self._client.paginate(
-                path, params=wanted, paginator=paginator, data_selector=selector, hooks={"response": []}
+                path, params=_given(params), paginator=paginator, data_selector=selector, hooks={"response": []}
             ):
                 place = (page.request.url, json.dumps(page.request.params, sort_keys=True, default=str))
                 if page.paginator.has_next_page and place == before:
@@ -84,10 +84,6 @@ class Api:
                     )
                 before = place
                 yield [one for one in page if isinstance(one, dict)]
-        except (requests.RequestException, ValueError) as error:
-            if isinstance(error, SourceUnavailable):
-                raise
-            raise self._unavailable(path, error) from None
 
     def get(self, path: str, **params: Any) -> dict[str, Any] | None:
         """One object; None where the API says that there is none (404).
@@ -95,16 +91,21 @@ class Api:
         Raises:
             SourceUnavailable: as `pages`.
         """
-        wanted = {name: value for name, value in params.items() if value is not None}
-        try:
-            response = self._client.get(path, params=wanted)
+        with self._reading(path):
+            response = self._client.get(path, params=_given(params))
             if response.status_code == 404:
                 return None
             self._check(response)
             return response.json()
+
+    @contextmanager
+    def _reading(self, path: str) -> Iterator[None]:
+        """Every failure of a request as `SourceUnavailable`, without the causes, which hold the request."""
+        try:
+            yield
+        except SourceUnavailable:
+            raise
         except (requests.RequestException, ValueError) as error:
-            if isinstance(error, SourceUnavailable):
-                raise
             raise self._unavailable(path, error) from None
 
     def _check(self, response: requests.Response) -> None:
@@ -132,6 +133,10 @@ class Api:
         else:
             said = f"cannot be read ({type(error).__name__})"
         return SourceUnavailable(f"sources.{self._table}: {path} {said}. Check the address and the network, or try again later")
+
+
+def _given(params: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in params.items() if value is not None}
 
 
 def _looks_like_html(response: requests.Response) -> bool:

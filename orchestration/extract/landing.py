@@ -5,39 +5,40 @@ import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime, timedelta
-from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
 import duckdb
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from orchestration.contract import TABLES, RawTable
 from orchestration.extract import demo, files, lake
-from orchestration.extract.connector import Window, connector_of
-from orchestration.extract.engine import connect, fingerprint, path_literals
+from orchestration.extract.connected import land_connected
+from orchestration.extract.engine import connect, fingerprint
 from orchestration.extract.errors import SourceError, SourceUnavailable
 from orchestration.extract.files import Delivery, NumberedFile
 from orchestration.extract.lake import WHOLE, LandedDelivery, Manifest, Mode, Partition
-from orchestration.extract.quarantine import QuarantineLimitExceeded, first_rates, judged
+from orchestration.extract.quarantine import QuarantineLimitExceeded
 from orchestration.extract.superseding import supersede
+from orchestration.extract.writing import (
+    LANDING_VERSION,
+    BadRow,
+    Incoming,
+    check_share,
+    columns_of,
+    judge_of,
+    land,
+    place_of,
+    rates_of,
+)
 from orchestration.settings import EVENT_TABLE, Settings, SettingsError
-from orchestration.sources import DAY, ConnectedSource, DemoSource, FilesSource, SqlSource
-from orchestration.warehouse import identifier, literal
+from orchestration.sources import DAY, ConnectedSource, DemoSource, FilesSource
+from orchestration.warehouse import identifier
 
-# Part of every delivery's identity: raise it when the same files would land differently.
-_LANDING_VERSION = 1
 # Deliveries are staged together up to this many bytes of files, which bounds memory and keeps both cores busy.
 _BATCH_BYTES = 64 * 1024 * 1024
 # Without them there is nobody to score.
 _POPULATION = ("accounts", "subscriptions")
-# Event days are numbered from here.
-_FIRST_NUMBER = date(1970, 1, 1)
-# Settings of a source that change nothing about the rows it delivers.
-_NOT_OF_THE_ROWS = {"max_bad_share", "late_after_days", "timeout_seconds", "max_attempts", "max_retry_delay_seconds"}
-_EXAMPLES = 3
 _SAMPLE = 4
 
 
@@ -70,24 +71,6 @@ class LandedTable:
     unavailable: str | None = None
 
 
-@dataclass(frozen=True)
-class _Incoming:
-    """A delivery: its key in the manifest, its files, and the hash of all that decides what lands."""
-
-    key: str
-    delivery: Delivery
-    identity: str | None
-
-
-@dataclass(frozen=True)
-class _BadRow:
-    """An example for the message about too many bad rows."""
-
-    file: str
-    line: int
-    reason: str
-
-
 def land_table(settings: Settings, table: RawTable, start: date, end: date) -> LandedTable:
     """As `extract_table`, but a remote source that cannot be read leaves the table as it stands.
 
@@ -108,7 +91,8 @@ def land_table(settings: Settings, table: RawTable, start: date, end: date) -> L
         old = lake.read_manifest(settings.lake, table.name) if remote else None
         if remote and (old is not None or table.name not in _POPULATION):
             return _unread(table, old, message)
-        if without_secrets(settings, "".join(traceback.format_exception(error))) != "".join(traceback.format_exception(error)):
+        logged = "".join(traceback.format_exception(error))
+        if without_secrets(settings, logged) != logged:
             # The causes would be logged with it.
             raise SourceError(message) from None
         raise
@@ -158,9 +142,9 @@ def extract_table(settings: Settings, table: RawTable, start: date, end: date) -
     old = lake.read_manifest(settings.lake, table.name)
     lake.sweep(settings.lake, table.name)
     settings.temp_dir.mkdir(parents=True, exist_ok=True)
-    land = _land_connected if isinstance(source, ConnectedSource) else _land_deliveries
+    extract = land_connected if isinstance(source, ConnectedSource) else _land_deliveries
     try:
-        manifest, looked_at, first_landing = land(settings, table, source, old, first_day, end)
+        manifest, looked_at, first_landing = extract(settings, table, source, old, first_day, end)
         manifest = replace(manifest, through=_through(old, manifest, first_landing, end))
         if manifest != old:
             lake.write_manifest(settings.lake, manifest)
@@ -210,7 +194,7 @@ def _land_deliveries(
     landed = dict(kept)
     for key in gone:
         del landed[key]
-    examples: list[_BadRow] = []
+    examples: list[BadRow] = []
     if fresh:
         with connect(settings) as connection:
             for batch in _batches(fresh):
@@ -219,8 +203,8 @@ def _land_deliveries(
                         landed |= _land_as_is(connection, settings, table, source, batch)
                         batch = [one for one in batch if not _is_landed(one, landed)]
                     labels = _stage(connection, settings, table, source, batch, end)
-                    landed |= _land(connection, settings, table, mode, dict(enumerate(batch)), labels, landed, examples)
-    _check_share(settings, table, [landed[one.key] for one in wanted], examples)
+                    landed |= land(connection, settings, table, mode, dict(enumerate(batch)), labels, landed, examples)
+    check_share(settings, table, [landed[one.key] for one in wanted], examples)
     superseded_file = None if first_landing or lost else old.superseded_file
     manifest = Manifest(table.name, mode, by_day, landed, superseded_file)
     if by_day and (fresh or gone or lost):
@@ -228,120 +212,6 @@ def _land_deliveries(
         with connect(settings) as connection:
             manifest = supersede(connection, settings, table, manifest, new)
     return manifest, [one.key for one in wanted], first_landing
-
-
-def _land_connected(
-    settings: Settings, table: RawTable, source: ConnectedSource, old: Manifest | None, first_day: date, end: date
-) -> tuple[Manifest, list[str], bool]:
-    """Land a source that is read over a connection; results as `_land_deliveries`.
-
-    A connector that cannot tell what is new is read as a whole. From one that can, events land as one delivery per event day, each
-    replacing what the day held; of other tables what is new replaces the rows of the same keys, so that the table stands as
-    one reading of the whole source would leave it. Another configuration lands everything anew.
-    """
-    connector = connector_of(source)
-    incremental = connector.is_incremental(table, source)
-    mode: Mode = "events" if table.name == EVENT_TABLE else "snapshot"
-    by_day = mode == "events" and incremental
-    identity = _connected_identity(settings, table, source)
-    kept: dict[str, LandedDelivery] = {}
-    if old is not None and (old.mode, old.by_day) == (mode, by_day):
-        kept = lake.whole_deliveries(settings.lake, old)
-        if len(kept) < len(old.deliveries) or not lake.has_superseded_file(settings.lake, old):
-            kept = {}
-        if any(one.source != identity for one in kept.values()):
-            kept = {}
-    first_landing = not kept
-    since, until = None, end
-    if incremental and old is not None and old.through is not None:
-        through = date.fromisoformat(old.through)
-        if first_landing:
-            until = max(end, through)
-        else:
-            since = min(first_day, through + timedelta(days=1))
-
-    rates = first_rates(settings.seeds_dir) if table.currency_date is not None else {}
-    judge = partial(judged, table, rates=rates, reporting_currency=settings.pipeline.reporting_currency)
-    labels = [source.connector]
-    examples: list[_BadRow] = []
-    with connect(settings) as connection:
-        files.create_staged(connection, table)
-        batches = connector.read(settings, table, source, Window(since, until))
-        columns = source.columns if isinstance(source, SqlSource) else {}
-        files.stage_batches(connection, table, columns, batches, judge, source.connector)
-        if by_day:
-            batch = _split_by_day(connection, table, since, until, identity)
-        else:
-            batch = {0: _Incoming(WHOLE, Delivery(None, ()), identity)}
-            if since is not None:
-                _keep_what_is_not_new(connection, settings, table, old)
-        landed = kept | _land(connection, settings, table, mode, batch, labels, kept, examples)
-        looked_at = [one.key for one in batch.values()]
-        _check_share(settings, table, [landed[key] for key in looked_at], examples)
-        manifest = Manifest(table.name, mode, by_day, landed, None if first_landing else old.superseded_file)
-        if by_day:
-            manifest = supersede(connection, settings, table, manifest, set(looked_at))
-    return manifest, looked_at, first_landing
-
-
-def _split_by_day(
-    connection: duckdb.DuckDBPyConnection, table: RawTable, since: date | None, until: date, identity: str
-) -> dict[int, _Incoming]:
-    """Number the rows of `staged` by their event day and quarantine those outside the window; one delivery for each of its days.
-
-    Bad rows, whose day may be unreadable, count to the last day.
-    """
-    fact = f"cast({identifier(table.fact_column)} as date)"
-    raw = ", ".join(f"{literal(column.name)}, cast({identifier(column.name)} as varchar)" for column in table.columns)
-    outside = f"{fact} > ?" if since is None else f"not {fact} between {literal(since.isoformat())} and ?"
-    connection.execute(
-        f"update staged set _raw = cast(json_object({raw}) as varchar), _reasons = [?] where _reasons is null and {outside}",
-        [f"{table.fact_column}: outside the days that were asked for", until],
-    )
-    connection.execute(
-        f"update staged set _delivery = date_diff('day', date '{_FIRST_NUMBER}',"
-        f" case when _reasons is null then {fact} else ? end)",
-        [until],
-    )
-    first = since
-    if first is None:
-        [(oldest,)] = connection.execute(f"select min({fact}) from staged where _reasons is null").fetchall()
-        first = oldest or until
-    days = (first + timedelta(days=n) for n in range((until - first).days + 1))
-    return {(day - _FIRST_NUMBER).days: _Incoming(day.isoformat(), Delivery(day, ()), identity) for day in days}
-
-
-def _keep_what_is_not_new(
-    connection: duckdb.DuckDBPyConnection, settings: Settings, table: RawTable, old: Manifest
-) -> None:
-    """Add to `staged` what the lake has, quarantined rows too, and the source did not deliver again."""
-    keys = ", ".join(identifier(name) for name in table.key)
-    texts = ", ".join(f"cast({identifier(name)} as varchar) as {identifier(name)}" for name in table.key)
-    connection.execute(f"create or replace temp table renewed as select distinct {texts} from staged union select {keys} from gone")
-    same = " and ".join(f"renewed.{identifier(name)} = cast(landed.{identifier(name)} as varchar)" for name in table.key)
-    columns = _columns(table)
-    connection.execute(
-        f"insert into staged (_file, _delivery, _position, {columns}) select 0, 0, 0, {columns}"
-        f" from ({lake.lake_select(settings.lake, table)}) as landed anti join renewed on {same}"
-    )
-    quarantined = old.quarantine_files()
-    if not quarantined:
-        return
-    paths = path_literals(lake.quarantine_folder(settings.lake, table.name) / name for name in quarantined)
-    same = " and ".join(f"renewed.{identifier(name)} = json_extract_string(bad.row, '$.{name}')" for name in table.key)
-    connection.execute(
-        "insert into staged (_file, _delivery, _position, _reasons, _raw) select 0, 0, line, string_split(reason, '; '), row"
-        f" from read_parquet({paths}) as bad anti join renewed on {same}"
-    )
-
-
-def _connected_identity(settings: Settings, table: RawTable, source: ConnectedSource) -> str:
-    """What decides how an answer of the source lands, as a hash; secrets count by name."""
-    rates = first_rates(settings.seeds_dir) if table.currency_date is not None else {}
-    currency = settings.pipeline.reporting_currency if table.currency_date is not None else None
-    mapping = source.model_dump_json(exclude=_NOT_OF_THE_ROWS)
-    parts = (_LANDING_VERSION, repr(table), mapping, sorted(rates.items()), currency)
-    return blake2b(repr(parts).encode(), digest_size=16).hexdigest()
 
 
 def preflight_sources(settings: Settings) -> None:
@@ -380,14 +250,14 @@ def _check_source(
             files.layout(connection, file, table, source.columns)
 
 
-def _available(settings: Settings, table: RawTable, source: FilesSource | DemoSource | None) -> list[_Incoming]:
+def _available(settings: Settings, table: RawTable, source: FilesSource | DemoSource | None) -> list[Incoming]:
     if not isinstance(source, FilesSource) or source.path is None:
-        return [_Incoming(WHOLE, Delivery(None, ()), None)]
+        return [Incoming(WHOLE, Delivery(None, ()), None)]
     found = files.find_deliveries(settings, table.name, source)
-    return [_Incoming(WHOLE if one.day is None else one.day.isoformat(), one, None) for one in found]
+    return [Incoming(WHOLE if one.day is None else one.day.isoformat(), one, None) for one in found]
 
 
-def _is_landed(incoming: _Incoming, landed: Mapping[str, LandedDelivery]) -> bool:
+def _is_landed(incoming: Incoming, landed: Mapping[str, LandedDelivery]) -> bool:
     return incoming.key in landed and landed[incoming.key].source == incoming.identity
 
 
@@ -414,18 +284,18 @@ def _identity(
     """
     if isinstance(source, DemoSource):
         code = files.content_hash(sorted(Path(demo.__file__).parent.glob("*.py")))
-        parts = (_LANDING_VERSION, repr(table), settings.demo, settings.pipeline.start_date, code)
+        parts = (LANDING_VERSION, repr(table), settings.demo, settings.pipeline.start_date, code)
         return f"{end.isoformat()} {blake2b(repr(parts).encode(), digest_size=16).hexdigest()}"
     if source is not None and not delivery.files:
         return None
-    rates = first_rates(settings.seeds_dir) if table.currency_date is not None else {}
+    rates, currency = rates_of(settings, table)
     columns = source.columns if isinstance(source, FilesSource) else {}
     parts = (
-        _LANDING_VERSION,
+        LANDING_VERSION,
         repr(table),
         sorted(columns.items()),
         sorted(rates.items()),
-        settings.pipeline.reporting_currency if table.currency_date is not None else None,
+        currency,
         [file.label for file in delivery.files],
         _content(delivery),
     )
@@ -438,8 +308,8 @@ def _content(delivery: Delivery) -> str | list[str]:
     return files.content_hash(file.path for file in delivery.files)
 
 
-def _batches(incoming: Sequence[_Incoming]) -> Iterator[list[_Incoming]]:
-    batch: list[_Incoming] = []
+def _batches(incoming: Sequence[Incoming]) -> Iterator[list[Incoming]]:
+    batch: list[Incoming] = []
     size = 0
     for one in incoming:
         batch.append(one)
@@ -451,52 +321,12 @@ def _batches(incoming: Sequence[_Incoming]) -> Iterator[list[_Incoming]]:
         yield batch
 
 
-def _land(
-    connection: duckdb.DuckDBPyConnection,
-    settings: Settings,
-    table: RawTable,
-    mode: Mode,
-    batch: Mapping[int, _Incoming],
-    labels: Sequence[str],
-    landed: Mapping[str, LandedDelivery],
-    examples: list[_BadRow],
-) -> dict[str, LandedDelivery]:
-    """Write the files of the deliveries in `staged`; what landed, by delivery key. The manifest stays as it is."""
-    duplicates = _drop_duplicates(connection, table)
-    quarantine_files = _write_quarantine(connection, settings, table, batch, labels, landed, examples)
-    partitions = _write_partitions(connection, settings, table, mode, batch, landed)
-    counts = dict(connection.execute("select _delivery, count(*) from staged group by all").fetchall())
-    reasons: dict[int, dict[str, int]] = {}
-    for delivery, reason, rows in connection.execute(
-        "select _delivery, _reasons[1], count(*) from staged where _reasons is not null group by all order by all"
-    ).fetchall():
-        reasons.setdefault(delivery, {})[reason] = rows
-    newest = dict(
-        connection.execute(
-            f"select _delivery, max(cast({identifier(table.fact_column)} as timestamp)) from staged"
-            " where _reasons is null group by all"
-        ).fetchall()
-    )
-    return {
-        one.key: LandedDelivery(
-            source=one.identity,
-            delivered=counts.get(number, 0) + duplicates.get(number, 0),
-            duplicates=duplicates.get(number, 0),
-            quarantined=reasons.get(number, {}),
-            quarantine_file=quarantine_files.get(number),
-            newest_fact=newest[number].isoformat() if newest.get(number) is not None else None,
-            partitions=partitions.get(number, {}),
-        )
-        for number, one in batch.items()
-    }
-
-
 def _land_as_is(
     connection: duckdb.DuckDBPyConnection,
     settings: Settings,
     table: RawTable,
     source: FilesSource,
-    batch: Sequence[_Incoming],
+    batch: Sequence[Incoming],
 ) -> dict[str, LandedDelivery]:
     """Land the deliveries of events whose only file could have been written by this lake: its bytes are copied.
 
@@ -525,7 +355,7 @@ def _land_as_is(
     temporary = lake.temporary_folder(settings.lake, table.name)
     for number, delivered, content, day, newest in uniform:
         one = batch[number]
-        name = f"{_place('events', one.key, day.isoformat())}{content}.parquet"
+        name = f"{place_of('events', one.key, day.isoformat())}{content}.parquet"
         if not (folder / name).is_file():
             shutil.copyfile(one.delivery.files[0].path, temporary / f"{number}.parquet")
             copies.append((temporary / f"{number}.parquet", folder / name))
@@ -552,10 +382,10 @@ def _uniform(
     rows = files.parquet_rows(table, source.columns, fitting, types)
     keys = ", ".join(f"r_{name}" for name in table.key)
     fact = identifier(table.fact_column)
-    judged_rows = judged(table, rows, {}, settings.pipeline.reporting_currency)
+    judged_rows = judge_of(settings, table)(rows)
     with files.reading(fitting):
         uniform = connection.execute(
-            f"select _file, count(*), {fingerprint(_columns(table))}, cast(min({fact}) as date), max({fact})"
+            f"select _file, count(*), {fingerprint(columns_of(table))}, cast(min({fact}) as date), max({fact})"
             f" from ({judged_rows}) as judged group by _file"
             " having count(_reasons) = 0 and not bool_or(_blanked)"
             f" and cast(min({fact}) as date) = cast(max({fact}) as date)"
@@ -574,13 +404,12 @@ def _stage(
     settings: Settings,
     table: RawTable,
     source: FilesSource | DemoSource | None,
-    batch: Sequence[_Incoming],
+    batch: Sequence[Incoming],
     end: date,
 ) -> list[str]:
     """Fill `staged`; what the quarantine calls each of its files, by number."""
     files.create_staged(connection, table)
-    rates = first_rates(settings.seeds_dir) if table.currency_date is not None else {}
-    judge = partial(judged, table, rates=rates, reporting_currency=settings.pipeline.reporting_currency)
+    judge = judge_of(settings, table)
     if isinstance(source, DemoSource):
         files.stage_batches(connection, table, {}, demo.demo_batches(settings, table, end), judge, "demo")
         return ["demo"]
@@ -596,171 +425,6 @@ def _stage(
     if numbered:
         files.stage_files(connection, table, source.columns, numbered, judge)
     return [one.file.label for one in numbered]
-
-
-def _drop_duplicates(connection: duckdb.DuckDBPyConnection, table: RawTable) -> dict[int, int]:
-    """Remove good rows whose key stands again later in the same delivery; how many, by delivery number."""
-    keys = ", ".join(identifier(name) for name in table.key)
-    # The hash decides cheaply which few rows need the exact, sorting answer.
-    connection.execute(
-        f"create or replace temp table twice as select hash(_delivery, {keys}) as key_hash from staged"
-        " where _reasons is null group by all having count(*) > 1"
-    )
-    connection.execute(
-        f"""
-        create or replace temp table replaced as
-        select row_id, _delivery
-        from (
-            select rowid as row_id, _delivery,
-                row_number() over (partition by _delivery, {keys} order by _file desc, _position desc) as newest
-            from staged
-            where _reasons is null and hash(_delivery, {keys}) in (select key_hash from twice)
-        ) as repeated
-        where newest > 1
-        """
-    )
-    counts = dict(connection.execute("select _delivery, count(*) from replaced group by all").fetchall())
-    if counts:
-        connection.execute("delete from staged where rowid in (select row_id from replaced)")
-    return counts
-
-
-def _columns(table: RawTable) -> str:
-    return ", ".join(identifier(column.name) for column in table.columns)
-
-
-def _write_partitions(
-    connection: duckdb.DuckDBPyConnection,
-    settings: Settings,
-    table: RawTable,
-    mode: Mode,
-    batch: Mapping[int, _Incoming],
-    landed: Mapping[str, LandedDelivery],
-) -> dict[int, dict[str, Partition]]:
-    """Write the good rows of `staged`, one file for each delivery and event day, unless the lake has them already."""
-    part = f"cast({identifier(table.fact_column)} as date)" if mode == "events" else literal(WHOLE)
-    groups = connection.execute(
-        f"select _delivery, cast(part as varchar), rows, fingerprint from (select _delivery, {part} as part,"
-        f" count(*) as rows, {fingerprint(_columns(table))} as fingerprint from staged where _reasons is null"
-        " group by all) as found order by all"
-    ).fetchall()
-    partitions: dict[int, dict[str, Partition]] = {}
-    missing: dict[tuple[int, str], str] = {}
-    for delivery, day, rows, content in groups:
-        key = batch[delivery].key
-        there = landed[key].partitions.get(day) if key in landed else None
-        same = there is not None and (there.rows, there.fingerprint) == (rows, content)
-        name = there.files[0] if same else f"{_place(mode, key, day)}{content}.parquet"
-        partitions.setdefault(delivery, {})[day] = Partition((name,), rows, content)
-        if not same:
-            missing[delivery, day] = name
-    folder = lake.raw_folder(settings.lake, table.name)
-    temporary = lake.temporary_folder(settings.lake, table.name)
-    if missing:
-        connection.register(
-            "missing",
-            pa.table({"delivery": pa.array([d for d, _ in missing], pa.int32()), "part": [day for _, day in missing]}),
-        )
-        wanted = f" and (_delivery, cast({part} as varchar)) in (select (delivery, part) from missing)"
-        connection.execute(
-            f"copy (select {_columns(table)}, _delivery, {part} as _part from staged where _reasons is null"
-            f"{wanted if len(missing) < len(groups) else ''}) to {literal(temporary)}"
-            " (format parquet, compression zstd, partition_by (_delivery, _part), overwrite_or_ignore true)"
-        )
-        connection.unregister("missing")
-        written = {
-            place: sorted((temporary / f"_delivery={place[0]}" / f"_part={place[1]}").iterdir()) for place in missing
-        }
-        named = {
-            place: [folder / (name if index == 0 else f"{name.removesuffix('.parquet')}-{index}.parquet")
-                    for index in range(len(written[place]))]
-            for place, name in missing.items()
-        }
-        lake.keep((temp, final) for place in missing for temp, final in zip(written[place], named[place], strict=True))
-        for (delivery, day), finals in named.items():
-            names = tuple(final.relative_to(folder).as_posix() for final in finals)
-            partitions[delivery][day] = replace(partitions[delivery][day], files=names)
-    if mode == "snapshot" and not partitions:
-        partitions = {0: {WHOLE: _write_empty(folder, temporary, table)}}
-    shutil.rmtree(temporary)
-    return partitions
-
-
-def _place(mode: Mode, key: str, day: str) -> str:
-    if mode == "events":
-        return f"{lake.EVENT_DAY}{day}/{key}-"
-    return f"{lake.DELIVERY_DAY}{key}/" if mode == "changes" else ""
-
-
-def _write_empty(folder: Path, temporary: Path, table: RawTable) -> Partition:
-    """A typed file without rows: other engines need no manifest to know the columns."""
-    if not (folder / "empty.parquet").is_file():
-        pq.write_table(table.arrow_schema.empty_table(), temporary / "empty.parquet")
-        lake.keep([(temporary / "empty.parquet", folder / "empty.parquet")])
-    return Partition(("empty.parquet",), 0, "empty")
-
-
-def _write_quarantine(
-    connection: duckdb.DuckDBPyConnection,
-    settings: Settings,
-    table: RawTable,
-    batch: Mapping[int, _Incoming],
-    labels: Sequence[str],
-    landed: Mapping[str, LandedDelivery],
-    examples: list[_BadRow],
-) -> dict[int, str]:
-    """Write the bad rows of `staged`, one file for each delivery that has any; the names, by delivery number."""
-    connection.register("labels", pa.table({"number": pa.array(range(len(labels)), pa.int32()), "label": list(labels)}))
-    connection.execute(
-        f"""
-        create or replace temp table bad as
-        select _delivery, {literal(table.name)} as "table", label as file, _position as line,
-            array_to_string(_reasons, '; ') as reason, _raw as row
-        from staged join labels on _file = number
-        where _reasons is not null
-        """
-    )
-    connection.unregister("labels")
-    first = connection.execute("select file, line, reason from bad order by all limit ?", [_EXAMPLES]).fetchall()
-    examples.extend(_BadRow(*row) for row in first)
-    groups = connection.execute(
-        f"select _delivery, {fingerprint('file, line, reason, row')} from bad group by all order by all"
-    ).fetchall()
-    folder = lake.quarantine_folder(settings.lake, table.name)
-    temporary = lake.temporary_folder(settings.lake, table.name)
-    names: dict[int, str] = {}
-    pairs: list[tuple[Path, Path]] = []
-    for delivery, content in groups:
-        key = batch[delivery].key
-        names[delivery] = f"{key}-{content}.parquet"
-        if key in landed and landed[key].quarantine_file == names[delivery]:
-            continue
-        connection.execute(
-            f"copy (select * exclude (_delivery) from bad where _delivery = {delivery} order by file, line)"
-            f" to {literal(temporary / names[delivery])} (format parquet, compression zstd)"
-        )
-        pairs.append((temporary / names[delivery], folder / names[delivery]))
-    lake.keep(pairs)
-    shutil.rmtree(temporary)
-    return names
-
-
-def _check_share(
-    settings: Settings, table: RawTable, deliveries: Sequence[LandedDelivery], examples: Sequence[_BadRow]
-) -> None:
-    stats = lake.stats_of(table.name, "snapshot", deliveries)
-    bad = sum(stats.quarantined.values())
-    limit = settings.max_bad_share(table.name)
-    if bad <= limit * stats.delivered:
-        return
-    by_count = sorted(stats.quarantined.items(), key=lambda counted: (-counted[1], counted[0]))
-    reasons = ", ".join(f"{rows} x {reason}" for reason, rows in by_count)
-    shown = "; ".join(f"{row.file} line {row.line}: {row.reason}" for row in examples[:_EXAMPLES])
-    raise QuarantineLimitExceeded(
-        f"{table.name}: {bad} of {stats.delivered} rows ({bad / stats.delivered:.1%}) break the contract, more than"
-        f" max_bad_share {limit:g} allows: {reasons}. For example {shown}. Nothing was landed, the old data stays."
-        f" Mend the source, or raise sources.{table.name}.max_bad_share"
-    )
 
 
 def _changed_days(old: Manifest | None, new: Manifest) -> tuple[date, ...]:

@@ -3,7 +3,7 @@
 The session only reads: Postgres, MySQL and SQLite are told to refuse writing; for others the database's own user must.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -11,13 +11,12 @@ from typing import Any
 import pyarrow as pa
 import sqlalchemy as sa
 from dlt.sources.sql_database import TableLoader
-from sqlalchemy.pool import NullPool
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from orchestration.contract import RawTable
-from orchestration.extract.connector import Preview, Window, secret_value
+from orchestration.extract.connector import Preview, Window
 from orchestration.extract.errors import SourceUnavailable
-from orchestration.settings import EVENT_TABLE, Settings, SettingsError
+from orchestration.settings import EVENT_TABLE, Settings, SettingsError, secret_value
 from orchestration.sources import SqlSource
 
 _ROWS_PER_BATCH = 20_000
@@ -46,13 +45,16 @@ def read(settings: Settings, table: RawTable, source: SqlSource, window: Window)
         SourceUnavailable: the database cannot be reached, or refuses the query.
     """
     with _connected(table, source) as connection:
+        statement = _statement(connection, table, source, window)
+        # Back into the engine's pool, from which the loader takes it.
+        connection.close()
         loader = TableLoader(
             connection.engine,
             "pyarrow",
             sa.table("source"),
             {},
             chunk_size=_ROWS_PER_BATCH,
-            query_adapter_callback=lambda *_: _statement(connection, table, source, window),
+            query_adapter_callback=lambda *_: statement,
         )
         for rows in loader.load_rows():
             yield from _plain(rows).to_batches()
@@ -108,7 +110,7 @@ def _statement(
 
 
 def _plain(rows: pa.Table) -> pa.Table:
-    """Columns of types that Arrow's text cannot express in DuckDB's, as they came; columns of nothing but nulls as text."""
+    """With columns of nothing but nulls as text, which DuckDB has no other type for."""
     fields = [pa.field(one.name, pa.string()) if pa.types.is_null(one.type) else one.with_nullable(True) for one in rows.schema]
     return rows.cast(pa.schema(fields))
 
@@ -117,16 +119,17 @@ def _plain(rows: pa.Table) -> pa.Table:
 def _connected(table: RawTable, source: SqlSource) -> Iterator[sa.Connection]:
     """A connection that only reads; every failure as one message without address, user or password."""
     where = f"sources.{table.name}"
-    address = secret_value(table.name, source, "url")
+    address = secret_value(f"{where}.url", source.url)
     try:
         url = sa.make_url(address)
-        engine = sa.create_engine(url, poolclass=NullPool, hide_parameters=True, connect_args=_connect_arguments(url))
+        engine = sa.create_engine(url, hide_parameters=True, connect_args=_connect_arguments(url))
     except (sa.exc.ArgumentError, ImportError, ValueError) as error:
         reason = f"the driver {error.name} is not installed" if isinstance(error, ImportError) else "no SQLAlchemy address"
         raise SettingsError(
             f"{where}.url: what {source.url.env} holds cannot be used: {reason}. Write postgresql+psycopg://user:password@host/database"
         ) from None
-    sa.event.listen(engine, "connect", _say_first)
+    if words := _FIRST_WORDS.get(url.get_backend_name()):
+        sa.event.listen(engine, "connect", lambda driver_connection, _: _say(driver_connection, words))
     try:
         attempts = Retrying(
             stop=stop_after_attempt(_ATTEMPTS),
@@ -146,21 +149,13 @@ def _connected(table: RawTable, source: SqlSource) -> Iterator[sa.Connection]:
         engine.dispose()
 
 
-def _say_first(driver_connection: Any, _: Any) -> None:
-    dialect = _DIALECTS.get(type(driver_connection).__module__.split(".")[0], "")
-    words = _FIRST_WORDS.get(dialect, ())
+def _say(driver_connection: Any, words: Iterable[str]) -> None:
     cursor = driver_connection.cursor()
     for word in words:
         cursor.execute(word)
     cursor.close()
-    if words and dialect != "sqlite":
-        driver_connection.commit()
-
-
-_DIALECTS = {
-    "psycopg": "postgresql", "psycopg2": "postgresql", "pymysql": "mysql", "MySQLdb": "mysql", "mysql": "mysql",
-    "mariadb": "mariadb", "sqlite3": "sqlite",
-}  # fmt: skip
+    # What is said within a transaction would be taken back with it.
+    driver_connection.commit()
 
 
 def _connect_arguments(url: sa.URL) -> dict[str, Any]:

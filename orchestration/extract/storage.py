@@ -15,7 +15,7 @@ from obstore.exceptions import BaseError, NotFoundError
 from obstore.store import ObjectStore, from_url
 
 from orchestration.extract.errors import SourceUnavailable
-from orchestration.settings import SettingsError
+from orchestration.settings import SettingsError, secret_value
 from orchestration.sources import DAY, FilesSource, Secret
 
 _ATTEMPTS = {"max_retries": 5, "retry_timeout": timedelta(seconds=120)}
@@ -78,6 +78,12 @@ def fetch(name: str, source: FilesSource, key: str, path: Path) -> None:
         raise _unavailable(name, source, error) from None
 
 
+def address_of(source: FilesSource, key: str = "") -> str:
+    """An object, or the bucket, as a person knows it."""
+    parts = _parts(source)
+    return f"{parts['scheme']}://{parts['bucket']}" + (f"/{key}" if key else "")
+
+
 def _parts(source: FilesSource) -> dict[str, str]:
     return _ADDRESS.fullmatch(source.path).groupdict()
 
@@ -85,12 +91,7 @@ def _parts(source: FilesSource) -> dict[str, str]:
 def _store(name: str, source: FilesSource) -> ObjectStore:
     options: dict[str, str | bool] = {}
     for option, value in source.storage.items():
-        if isinstance(value, Secret):
-            secret = value.value()
-            if secret is None:
-                raise SettingsError(f"sources.{name}.storage.{option}: the environment variable {value.env} is not set")
-            value = secret
-        options[option] = value
+        options[option] = secret_value(f"sources.{name}.storage.{option}", value) if isinstance(value, Secret) else value
     parts = _parts(source)
     plain = str(options.get("endpoint", "")).startswith("http://")
     try:
@@ -106,10 +107,7 @@ def _store(name: str, source: FilesSource) -> ObjectStore:
 
 def _unavailable(name: str, source: FilesSource, error: Exception) -> SourceUnavailable:
     remedy = "Check bucket and path" if isinstance(error, NotFoundError | FileNotFoundError) else "Check endpoint, bucket and credentials"
-    parts = _parts(source)
-    return SourceUnavailable(
-        f"sources.{name}: {parts['scheme']}://{parts['bucket']} cannot be read: {_short(error)}. {remedy}, or try again later"
-    )
+    return SourceUnavailable(f"sources.{name}: {address_of(source)} cannot be read: {_short(error)}. {remedy}, or try again later")
 
 
 def _short(error: Exception) -> str:

@@ -10,16 +10,17 @@ from itertools import islice
 from typing import Any
 
 import pyarrow as pa
+from dlt.sources.helpers.rest_client.auth import BearerTokenAuth
 from dlt.sources.helpers.rest_client.paginators import JSONResponseCursorPaginator
-from requests import PreparedRequest, Request, Response
+from requests import Request, Response
 from requests.auth import AuthBase, HTTPBasicAuth
 
 from orchestration.contract import RawTable
-from orchestration.extract.connector import Preview, Window, secret_value, text_batches
+from orchestration.extract.connector import Preview, Window, text_batches
 from orchestration.extract.errors import SourceUnavailable
 from orchestration.extract.files import DELETED
 from orchestration.extract.http import Api, Refused
-from orchestration.settings import Settings
+from orchestration.settings import Settings, secret_value
 from orchestration.sources import ZendeskSource
 
 Object = Mapping[str, Any]
@@ -186,15 +187,6 @@ class _ExportPaginator(JSONResponseCursorPaginator):
         request.params.pop("start_time", None)
 
 
-class _Bearer(AuthBase):
-    def __init__(self, token: str) -> None:
-        self._token = token
-
-    def __call__(self, request: PreparedRequest) -> PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self._token}"
-        return request
-
-
 class _Reader:
     """One extraction: the client, and what is asked for once."""
 
@@ -348,8 +340,8 @@ class _Reader:
 
 def _auth(table: RawTable, source: ZendeskSource) -> AuthBase:
     if source.oauth_token is not None:
-        return _Bearer(secret_value(table.name, source, "oauth_token"))
-    token = secret_value(table.name, source, "api_token")
+        return BearerTokenAuth(token=secret_value(f"sources.{table.name}.oauth_token", source.oauth_token))
+    token = secret_value(f"sources.{table.name}.api_token", source.api_token)
     return HTTPBasicAuth(f"{source.email}/token".encode(), token.encode())
 
 

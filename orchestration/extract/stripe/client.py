@@ -8,9 +8,9 @@ from dlt.sources.helpers.rest_client.paginators import BasePaginator
 from requests import Request, Response
 
 from orchestration.contract import RawTable
-from orchestration.extract.connector import secret_value
 from orchestration.extract.http import Api
 from orchestration.extract.stripe.shapes import Body, coupon_of, items_of, raw_discounts, text_id, trimmed_subscription
+from orchestration.settings import secret_value
 from orchestration.sources import StripeSource
 
 PAGE = 100
@@ -48,7 +48,7 @@ def connect(table: RawTable, source: StripeSource) -> Api:
     Raises:
         SettingsError: the variable with the key is not set.
     """
-    auth = BearerTokenAuth(token=secret_value(table.name, source, "api_key"))
+    auth = BearerTokenAuth(token=secret_value(f"sources.{table.name}.api_key", source.api_key))
     headers = {"Stripe-Version": source.api_version} if source.api_version else None
     return Api(table.name, source, source.base_url, auth, headers)
 

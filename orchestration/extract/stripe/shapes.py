@@ -59,10 +59,6 @@ def trimmed_price(raw: Mapping[str, Any]) -> Body:
     return _trim(raw, _PRICE)
 
 
-def trimmed_discount(raw: Mapping[str, Any]) -> Body:
-    return _trim(raw, _DISCOUNT)
-
-
 def _trim(value: Any, shape: Shape | None) -> Any:
     if isinstance(value, list):
         return [_trim(one, shape) for one in value] if shape is not None else None
