@@ -55,6 +55,16 @@ class Demo(Section):
     dirt: bool = True
 
 
+class Board(Section):
+    """`[board]`: the static site that is published with the mart.
+
+    Attributes:
+        base_url: address under which people open the folder `published/current/board`; alerts and exports link to it.
+    """
+
+    base_url: str | None = Field(default=None, pattern=r"^(https?|file)://\S+$")
+
+
 class Settings(BaseSettings):
     """Everything a run needs to know. Build it with `load_settings`."""
 
@@ -63,6 +73,7 @@ class Settings(BaseSettings):
     pipeline: Pipeline
     sources: dict[str, AnySource] = {}
     demo: Demo = Demo()
+    board: Board = Board()
     config_file: Path
 
     @classmethod

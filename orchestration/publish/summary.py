@@ -11,11 +11,8 @@ from matplotlib.figure import Figure
 
 from orchestration.publish.generations import DATABASE
 from orchestration.publish.tables import DATE_COLUMN, HISTORY, TABLES
+from orchestration.publish.tiers import TIER_COLOURS
 from orchestration.warehouse import SAFE_OPTIONS
-
-# Tier -> colour, in the order in which they are stacked.
-TIER_COLOURS: dict[str, str] = {"healthy": "#3a9d5d", "at_risk": "#e8b93f", "poor": "#d0483e", "unknown": "#a9a9a9"}
-
 
 @dataclass(frozen=True)
 class RunSummary:
