@@ -27,6 +27,7 @@ def send_due_alerts(context: dg.OpExecutionContext) -> None:
 
 # In no writer's pool: it changes nothing that a run writes, and a slow endpoint must hold up no run.
 @dg.job(
+    name="send_alerts",
     executor_def=dg.in_process_executor,
     description="Send alerts about the published mart to Slack and to the webhook, each once. An endpoint that cannot be reached fails nothing.",
 )
