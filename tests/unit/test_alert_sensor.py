@@ -23,12 +23,6 @@ def webhook() -> Iterator[WebhookServer]:
         yield server
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    (tmp_path / "dagster").mkdir()
-    return tmp_path / "dagster"
-
-
 @pytest.fixture(autouse=True)
 def configured(tmp_path: Path, webhook: WebhookServer, monkeypatch: pytest.MonkeyPatch) -> None:
     config = tmp_path / "health.toml"
@@ -54,33 +48,36 @@ def record_publishing(instance: dg.DagsterInstance, days: int = 3) -> str:
     return publishing.execute_in_process(instance=instance).run_id
 
 
-def tick(home: Path, cursor: str | None) -> tuple[list[str | None], str | None]:
-    """One evaluation of the sensor by a process that knows nothing but Dagster's folder and the cursor."""
-    with dg.DagsterInstance.local_temp(str(home)) as instance, dg.build_sensor_context(instance=instance, cursor=cursor) as context:
+def tick(instance: dg.DagsterInstance, cursor: str | None) -> tuple[list[str | None], str | None]:
+    """One evaluation of the sensor, which knows nothing but the instance and its cursor."""
+    with dg.build_sensor_context(instance=instance, cursor=cursor) as context:
         data = definitions.alerts_after_publish.evaluate_tick(context)
         return [request.run_key for request in data.run_requests or []], data.cursor
 
 
-def test_each_publishing_is_one_request_also_after_a_restart(home: Path) -> None:
-    assert tick(home, None) == ([], None)
+def test_each_publishing_is_one_request_also_after_a_restart(tmp_path: Path) -> None:
+    home = tmp_path / "dagster"
+    home.mkdir()
     with dg.DagsterInstance.local_temp(str(home)) as instance:
+        assert tick(instance, None) == ([], None)
         first = record_publishing(instance)
-    requests, cursor = tick(home, None)
-    assert requests == [first]
-    assert tick(home, cursor) == ([], cursor)
-    with dg.DagsterInstance.local_temp(str(home)) as instance:
-        second = record_publishing(instance)
-    requests, cursor = tick(home, cursor)
-    assert requests == [second] != [first]
+        requests, cursor = tick(instance, None)
+        assert requests == [first]
+    with dg.DagsterInstance.local_temp(str(home)) as restarted:
+        assert tick(restarted, cursor) == ([], cursor)
+        second = record_publishing(restarted)
+        requests, cursor = tick(restarted, cursor)
+        assert requests == [second] != [first]
+        assert tick(restarted, cursor) == ([], cursor)
 
 
-def test_without_an_endpoint_nothing_is_requested(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_an_endpoint_nothing_is_requested(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = tmp_path / "plain.toml"
     config.write_text('[pipeline]\nstart_date = 2026-01-01\n[sources.accounts]\nconnector = "demo"\n')
     monkeypatch.setattr(definitions, "SETTINGS", load_settings(config))
-    with dg.DagsterInstance.local_temp(str(home)) as instance:
+    with dg.DagsterInstance.ephemeral() as instance:
         instance.report_runless_asset_event(dg.AssetMaterialization(MART))
-    requests, cursor = tick(home, None)
+        requests, cursor = tick(instance, None)
     assert requests == [] and cursor is not None
 
 
