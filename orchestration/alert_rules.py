@@ -1,7 +1,7 @@
 """`seeds/alert_rules.csv`: what is worth a message, as data.
 
-Rules are evaluated on the published mart by `orchestration.publish.alerts`. A folder of seeds without the file has the shipped rules; one
-with nothing below the header has none.
+Rules are applied to the published mart by `orchestration.publish.alerts`. A folder of seeds without the file has the
+shipped rules; a file with nothing below the header has none.
 """
 
 import hashlib
@@ -120,7 +120,8 @@ def _faults(rows: list[Row]) -> Iterator[Fault]:
         if not _KEY.fullmatch(row["rule_key"]):
             yield Fault(_NAME, row.line, "rule_key is no plain name. Use at most 60 of a-z, 0-9 and _, a letter first")
         if kind == "score_fell" and row["days"] is not None and row["days"] not in FALL_DAYS:
-            yield Fault(_NAME, row.line, f"days {row['days']} is neither 7 nor 28, over which changes are explained. Choose one of them")
+            text = f"days {row['days']} is neither 7 nor 28, over which changes are explained"
+            yield Fault(_NAME, row.line, f"{text}. Choose one of them")
         if kind == "tier_worsened":
             yield from _tier_faults(row)
 

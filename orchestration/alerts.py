@@ -1,7 +1,7 @@
 """`python -m orchestration.alerts [--dry-run [--json]]`: send the alerts that are due, once each.
 
-After a run from the command line, where no Dagster sensor does it. An endpoint that cannot be reached is told on standard error and
-tried again the next time; the exit code stays 0.
+After a run from the command line, where no Dagster sensor does it. An endpoint that cannot be reached is told on
+standard error and tried again the next time; the exit code stays 0.
 """
 
 import argparse
@@ -44,8 +44,10 @@ def _show(messages: Sequence[Message], as_json: bool) -> None:
         content = json.loads(message.body)
         if as_json:
             text = json.dumps(content, indent=2)
+        elif message.channel == "slack":
+            text = as_text(content)
         else:
-            text = as_text(content) if message.channel == "slack" else f"{content['alert_count']} alerts as JSON (--json shows it)"
+            text = f"{content['alert_count']} alerts as JSON (--json shows it)"
         print(f"--- {message.channel}\n{text}")
 
 

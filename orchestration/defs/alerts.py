@@ -7,7 +7,7 @@ from orchestration.publish import PublishError
 from orchestration.publish.alerts import AlertLogError, AlertsBusy, endpoints, send_alerts
 
 
-@dg.op(description="Applies the rules of alert_rules.csv to the published mart and delivers what is new, and what could not be delivered before.")
+@dg.op(description="Sends what the rules of alert_rules.csv find new in the mart, and what could not be delivered before.")
 def send_due_alerts(context: dg.OpExecutionContext) -> None:
     try:
         sent = send_alerts(SETTINGS)
@@ -29,7 +29,10 @@ def send_due_alerts(context: dg.OpExecutionContext) -> None:
 @dg.job(
     name="send_alerts",
     executor_def=dg.in_process_executor,
-    description="Send alerts about the published mart to Slack and to the webhook, each once. An endpoint that cannot be reached fails nothing.",
+    description=(
+        "Send alerts about the published mart to Slack and to the webhook, each once. "
+        "An endpoint that cannot be reached fails nothing."
+    ),
 )
 def send_alerts_job() -> None:
     send_due_alerts()
@@ -40,13 +43,15 @@ def send_alerts_job() -> None:
     job=send_alerts_job,
     name="alerts_after_publish",
     description=(
-        "After each publishing of the mart, sends what the rules of alert_rules.csv find new to Slack and to the webhook of [alerts] in health.toml. "
-        "It is on from the start where one of the two is configured."
+        "After each publishing of the mart, sends what the rules of alert_rules.csv find new to Slack and to the webhook "
+        "of [alerts] in health.toml. It is on from the start where one of the two is configured."
     ),
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING if endpoints(SETTINGS) else dg.DefaultSensorStatus.STOPPED,
 )
-def alerts_after_publish(context: dg.SensorEvaluationContext, asset_event: dg.EventLogEntry) -> dg.RunRequest | dg.SkipReason:
+def alerts_after_publish(
+    context: dg.SensorEvaluationContext, asset_event: dg.EventLogEntry
+) -> dg.RunRequest | dg.SkipReason:
     if not endpoints(SETTINGS):
         return dg.SkipReason("health.toml names neither alerts.slack_webhook nor alerts.webhook")
     # A run over many days records the mart once for each of them: one request for all.

@@ -1,4 +1,4 @@
-"""Alerts: what the rules of `seeds/alert_rules.csv` find in the published mart goes to Slack and to a webhook, each once.
+"""Alerts: what `seeds/alert_rules.csv` looks for in the published mart goes to Slack and to a webhook, each once.
 
 Knows nothing of Dagster, and never changes the mart. It has a lock of its own, so that a slow endpoint holds up no run.
 """
@@ -19,6 +19,7 @@ from orchestration.publish.alerts.mart import PublishedMart
 from orchestration.publish.alerts.messages import Message, Occasion, as_text, compose
 from orchestration.publish.generations import PublishError, current_generation, generation_path, read_manifest
 from orchestration.settings import Settings
+from orchestration.sources import Secret
 from orchestration.warehouse import first_line
 
 __all__ = ["AlertLogError", "AlertsBusy", "Sent", "as_text", "endpoints", "preview_alerts", "send_alerts"]
@@ -49,7 +50,7 @@ class Sent:
 def send_alerts(settings: Settings) -> Sent:
     """Apply the rules to the published mart if its newest day is new, and send what is due, also from earlier runs.
 
-    An endpoint that cannot be reached is no error: its messages stay due. Without a configured endpoint nothing happens.
+    An endpoint that cannot be reached is no error: its messages stay due. Without a configured one nothing happens.
 
     Raises:
         AlertsBusy: another process kept the lock of the alerts for `pipeline.lock_timeout_seconds`.
@@ -60,34 +61,44 @@ def send_alerts(settings: Settings) -> Sent:
     sent = Sent()
     if not configured:
         return sent
-    settings.alert_log.parent.mkdir(parents=True, exist_ok=True)
+    path = settings.alert_log
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(settings.alert_log.with_suffix(".lock"), timeout=settings.pipeline.lock_timeout_seconds), open_log(settings.alert_log) as log:
+        with FileLock(path.with_suffix(".lock"), timeout=settings.pipeline.lock_timeout_seconds), open_log(path) as log:
             newest = _apply_rules(settings, log, configured)
             for channel, secret in configured.items():
-                sent.messages[channel], sent.faults[channel] = 0, []
-                for message in log.due(channel):
-                    if newest is not None and (newest - message.as_of_date).days > GIVE_UP_DAYS:
-                        _log.warning("the alerts of %s could not be delivered to %s and are given up", message.as_of_date, channel)
-                        log.give_up(message)
-                        continue
-                    log.note_attempt(message)
-                    try:
-                        deliver(settings, message, secret)
-                    except NotDelivered as fault:
-                        sent.faults[channel].append(str(fault))
-                        if fault.is_refused:
-                            continue
-                        break
-                    log.note_sent(message)
-                    sent.messages[channel] += 1
+                sent.messages[channel], sent.faults[channel] = _deliver_due(settings, log, channel, secret, newest)
     except Timeout:
-        raise AlertsBusy(f"{settings.alert_log}: another process is sending alerts. It sends what is due; nothing is left to do") from None
+        text = f"{path}: another process is sending alerts. It sends what is due; nothing is left to do"
+        raise AlertsBusy(text) from None
     return sent
 
 
+def _deliver_due(
+    settings: Settings, log: AlertLog, channel: Channel, secret: Secret, newest: date | None
+) -> tuple[int, list[str]]:
+    """Send what is due to one channel, the oldest first, until it gives no answer: number sent, and why not all."""
+    number, faults = 0, []
+    for message in log.due(channel):
+        if newest is not None and (newest - message.as_of_date).days > GIVE_UP_DAYS:
+            _log.warning("the alerts of %s could not be delivered to %s and are given up", message.as_of_date, channel)
+            log.give_up(message)
+            continue
+        log.note_attempt(message)
+        try:
+            deliver(settings, message, secret)
+        except NotDelivered as fault:
+            faults.append(str(fault))
+            if not fault.is_refused:
+                break
+        else:
+            log.note_sent(message)
+            number += 1
+    return number, faults
+
+
 def preview_alerts(settings: Settings) -> list[Message]:
-    """What `send_alerts` would send now. Nothing is sent or noted; without a configured endpoint, as if both channels were.
+    """What `send_alerts` would send now, without sending or noting it; where no endpoint is configured, as if both were.
 
     Raises:
         AlertLogError, PublishError, ConfigurationError: as `send_alerts`.
@@ -120,13 +131,16 @@ def _apply_rules(settings: Settings, log: AlertLog, channels: Iterable[Channel])
         raise PublishError(f"generation {number} cannot be read for its alerts: {first_line(error)}") from error
     occasion = Occasion(newest, number, manifest.run_id, manifest.published_at)
     messages = [message for channel in channels if (message := compose(settings, channel, occasion, alerts))]
-    log.record(newest, dict.fromkeys(rules, newest), alerts, messages)
+    log.record(newest, rules, alerts, messages)
     return newest
 
 
 def _first_day(settings: Settings, watched_since: date | None, newest: date, published_on: date) -> date:
-    """The first day whose news a rule tells: not older than the lookback, seen from the newest day and from the day that was due when it was
-    published, and not older than the rule."""
+    """The first day whose news a rule tells.
+
+    Not older than the lookback, seen from the newest day and from the day that was due when it was published; and not older
+    than the rule.
+    """
     last_due = published_on - timedelta(days=1)
     if settings.pipeline.end_date is not None:
         last_due = min(last_due, settings.pipeline.end_date)

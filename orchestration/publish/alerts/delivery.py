@@ -1,7 +1,8 @@
 """One message to one address, with patience that ends.
 
-The address is a secret: whoever has it can write. So no error says it, and urllib3's debug log, which does, is off meanwhile. With
-`alerts.webhook_key` the JSON is signed: the header `X-Health-Signature` is `sha256=` and the HMAC-SHA256 of the body, in hex.
+The address is a secret: whoever has it can write. So no error says it, and urllib3's debug log, which does, is off
+meanwhile. With `alerts.webhook_key` the JSON is signed: the header `X-Health-Signature` is `sha256=` and the HMAC-SHA256
+of the body, in hex.
 """
 
 import hashlib
@@ -22,6 +23,7 @@ from orchestration.settings import Settings, SettingsError, secret_value
 from orchestration.sources import Secret
 
 SIGNATURE = "X-Health-Signature"
+_USER_AGENT = "customer-health-warehouse"
 
 _GROWING_PAUSE = tenacity.wait_exponential_jitter(initial=1, max=30)
 _sleep = time.sleep
@@ -46,7 +48,8 @@ class _Passing(NotDelivered):
 
 def endpoints(settings: Settings) -> dict[Channel, Secret]:
     """Where messages go; empty where alerts are not configured."""
-    configured: dict[Channel, Secret | None] = {"slack": settings.alerts.slack_webhook, "webhook": settings.alerts.webhook}
+    alerts = settings.alerts
+    configured: dict[Channel, Secret | None] = {"slack": alerts.slack_webhook, "webhook": alerts.webhook}
     return {channel: secret for channel, secret in configured.items() if secret is not None}
 
 
@@ -57,8 +60,9 @@ def deliver(settings: Settings, message: Message, secret: Secret) -> None:
         NotDelivered: not within `alerts.max_attempts` and `alerts.max_seconds`, or refused.
     """
     name = "alerts.slack_webhook" if message.channel == "slack" else "alerts.webhook"
-    headers = {"Content-Type": "application/json", "Idempotency-Key": message.message_id, "User-Agent": "customer-health-warehouse"}
-    body = (mark_repeated(message.body) if message.channel == "slack" and message.attempts else message.body).encode()
+    headers = {"Content-Type": "application/json", "Idempotency-Key": message.message_id, "User-Agent": _USER_AGENT}
+    is_repeated = message.channel == "slack" and message.attempts > 0
+    body = (mark_repeated(message.body) if is_repeated else message.body).encode()
     try:
         url = secret_value(name, secret)
         if message.channel == "webhook" and settings.alerts.webhook_key is not None:
@@ -68,7 +72,9 @@ def deliver(settings: Settings, message: Message, secret: Secret) -> None:
         raise NotDelivered(str(error)) from None
     patiently = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(_Passing),
-        stop=tenacity.stop_after_attempt(settings.alerts.max_attempts) | tenacity.stop_before_delay(settings.alerts.max_seconds),
+        stop=tenacity.stop_any(
+            tenacity.stop_after_attempt(settings.alerts.max_attempts), tenacity.stop_before_delay(settings.alerts.max_seconds)
+        ),
         wait=_pause,
         sleep=lambda seconds: _sleep(seconds),
         reraise=True,
@@ -80,18 +86,22 @@ def deliver(settings: Settings, message: Message, secret: Secret) -> None:
 def _post(name: str, url: str, body: bytes, headers: dict[str, str], timeout: float) -> None:
     try:
         # What it answers is not read, so a slow answer costs nothing.
-        with requests.post(url, data=body, headers=headers, timeout=timeout, allow_redirects=False, stream=True) as response:
+        with requests.post(
+            url, data=body, headers=headers, timeout=timeout, allow_redirects=False, stream=True
+        ) as response:
             status, retry_after = response.status_code, response.headers.get("Retry-After")
     except requests.Timeout:
         raise _Passing(f"{name}: gives no answer within {timeout:g} s") from None
     except requests.ConnectionError:
         raise _Passing(f"{name}: cannot be reached") from None
     except (requests.RequestException, ValueError, OSError) as error:
-        raise NotDelivered(f"{name}: cannot be used ({type(error).__name__}). Give an address that begins with https://") from None
+        text = f"{name}: cannot be used ({type(error).__name__}). Give an address that begins with https://"
+        raise NotDelivered(text) from None
     if status == 429 or status >= 500:
         raise _Passing(f"{name}: answers {status}", retry_after=_seconds(retry_after))
     if status >= 400:
-        raise NotDelivered(f"{name}: refuses the message ({status}). Check the address, and that it still takes messages", is_refused=True)
+        text = f"{name}: refuses the message ({status}). Check the address, and that it still takes messages"
+        raise NotDelivered(text, is_refused=True)
     if status >= 300:
         raise NotDelivered(f"{name}: redirects ({status}). Give the final address")
 

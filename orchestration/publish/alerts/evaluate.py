@@ -39,7 +39,8 @@ class Alert:
     @property
     def key(self) -> str:
         """Names the alert for good, whatever the length of the account's id."""
-        return hashlib.sha256("\0".join((self.rule.key, self.subject, self.since.isoformat())).encode()).hexdigest()[:32]
+        parts = (self.rule.key, self.subject, self.since.isoformat())
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
 def find_alerts(mart: PublishedMart, settings: Settings, first_days: Mapping[AlertRule, date]) -> list[Alert]:
@@ -80,7 +81,7 @@ class _Search:
         known_tiers = self._mart.tiers_before(first)
         found = []
         for account in self._looked_at(rule):
-            # Days without enough data say nothing: healthy, unknown, at_risk is a worsening, poor, unknown, poor is none.
+            # Days without enough data say nothing: healthy, unknown, at_risk is a worsening; poor, unknown, poor is none.
             before = account.previous_tier if account.tier == "unknown" else known_tiers.get(account.account_id)
             if account.tier_since >= first and before is not None and rule.worsened(before, account.tier):
                 found.append((account, before))
@@ -92,7 +93,8 @@ class _Search:
                 as_of_date=self._day,
                 since=account.tier_since,
                 known_since=account.tier_since - self._lookback,
-                text=f"{TIER_LABELS[before]} \N{RIGHTWARDS ARROW} {TIER_LABELS[account.tier]}, score {account.health_score:.1f}",
+                text=f"{TIER_LABELS[before]} \N{RIGHTWARDS ARROW} {TIER_LABELS[account.tier]}, "
+                f"score {account.health_score:.1f}",
                 reason=reasons.get(account.account_id),
                 account=account,
             )
@@ -110,8 +112,8 @@ class _Search:
                 as_of_date=self._day,
                 since=since[account.account_id],
                 known_since=since[account.account_id] - self._lookback,
-                text=f"Score {account.health_score:.1f} ({points_text(_delta(account, rule.days))} in {rule.days} days), "
-                f"{TIER_LABELS[account.tier]}",
+                text=f"Score {account.health_score:.1f} ({points_text(_delta(account, rule.days))} in {rule.days} "
+                f"days), {TIER_LABELS[account.tier]}",
                 reason=reasons.get(account.account_id),
                 account=account,
             )
@@ -168,7 +170,7 @@ class _Search:
 
 
 def _late_since(table: Freshness, day: date) -> tuple[date, str] | None:
-    """Since when a raw table is late on `day` (specification, section 3), and why in words; None where it is not, or is empty."""
+    """Since when a raw table is late on `day` (specification, section 3), and why; None where it is not, or is empty."""
     ways = []
     if table.extracted_through is not None and table.extracted_through < day:
         text = f"{table.raw_table} was read up to {table.extracted_through} only; its metrics are late"

@@ -1,11 +1,11 @@
 """What was alerted about, and the messages that are still to be delivered: a SQLite file in the data folder.
 
-Alerts and their messages enter it in one transaction, so a process that is killed has either given an alert with all its messages, or
-not at all. A message is noted as tried before it is sent, and as sent afterwards.
+Alerts and their messages enter it in one transaction, so a process that is killed has either given an alert with all its
+messages, or not at all. A message is noted as tried before it is sent, and as sent afterwards.
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from datetime import date
 from pathlib import Path
@@ -54,7 +54,8 @@ class AlertLog:
 
     def watched_since(self, rule: AlertRule) -> date | None:
         """The first newest day that the rule was applied to, as it now is; None for a new or edited one."""
-        rows = self._connection.execute("select first_day from watched_rules where fingerprint = ?", [rule.fingerprint]).fetchall()
+        query = "select first_day from watched_rules where fingerprint = ?"
+        rows = self._connection.execute(query, [rule.fingerprint]).fetchall()
         return date.fromisoformat(rows[0][0]) if rows else None
 
     def is_known(self, alert: Alert) -> bool:
@@ -64,14 +65,14 @@ class AlertLog:
         ).fetchall()
         return bool(rows)
 
-    def record(self, day: date, watched: Mapping[AlertRule, date], alerts: Iterable[Alert], messages: Iterable[Message]) -> None:
+    def record(self, day: date, rules: Iterable[AlertRule], alerts: Iterable[Alert], messages: Iterable[Message]) -> None:
         """Note that the rules were applied to `day`, with what came of it; all or nothing."""
         with self._connection as transaction:
             transaction.execute("delete from newest_day")
             transaction.execute("insert into newest_day values (?)", [day.isoformat()])
             transaction.executemany(
                 "insert or ignore into watched_rules values (?, ?)",
-                [(rule.fingerprint, first.isoformat()) for rule, first in watched.items()],
+                [(rule.fingerprint, day.isoformat()) for rule in rules],
             )
             transaction.executemany(
                 "insert or ignore into alerts values (?, ?, ?, ?, ?)",
@@ -82,20 +83,22 @@ class AlertLog:
             )
             transaction.executemany(
                 "insert or ignore into messages values (?, ?, ?, ?, 0, 'due')",
-                [(message.message_id, message.channel, message.as_of_date.isoformat(), message.body) for message in messages],
+                [(one.message_id, one.channel, one.as_of_date.isoformat(), one.body) for one in messages],
             )
 
     def due(self, channel: Channel) -> list[Message]:
         """What is still to be sent there, the oldest first."""
         rows = self._connection.execute(
-            "select message_id, as_of_date, body, attempts from messages where channel = ? and state = 'due' order by as_of_date, message_id",
+            "select message_id, as_of_date, body, attempts from messages where channel = ? and state = 'due' "
+            "order by as_of_date, message_id",
             [channel],
         ).fetchall()
-        return [Message(channel, identity, date.fromisoformat(day), body, attempts) for identity, day, body, attempts in rows]
+        return [Message(channel, name, date.fromisoformat(day), body, attempts) for name, day, body, attempts in rows]
 
     def note_attempt(self, message: Message) -> None:
         with self._connection as transaction:
-            transaction.execute("update messages set attempts = attempts + 1 where message_id = ?", [message.message_id])
+            statement = "update messages set attempts = attempts + 1 where message_id = ?"
+            transaction.execute(statement, [message.message_id])
 
     def note_sent(self, message: Message) -> None:
         self._set_state(message, "sent")
@@ -137,7 +140,9 @@ def copy_log(path: Path) -> Iterator[AlertLog]:
 def _prepared(path: Path, connection: sqlite3.Connection) -> AlertLog:
     [(found,)] = connection.execute("pragma user_version").fetchall()
     if found > FORMAT:
-        raise AlertLogError(f"{path}: format {found} was written by a newer version; this one reads up to {FORMAT}. Update this installation")
+        raise AlertLogError(
+            f"{path}: format {found} was written by a newer version; this one reads up to {FORMAT}. Update this installation"
+        )
     connection.executescript(_SCHEMA)
     return AlertLog(connection)
 
@@ -148,6 +153,6 @@ def _explained(path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise AlertLogError(
-            f"{path}: the log of alerts cannot be used ({error}). Mend the cause (disk full?) and run again; if the file is damaged, move it away: "
-            "a new log begins with what is new on the newest day"
+            f"{path}: the log of alerts cannot be used ({error}). Mend the cause (disk full?) and run again; if the file is "
+            "damaged, move it away: a new log begins with what is new on the newest day"
         ) from error

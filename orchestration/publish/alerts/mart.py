@@ -13,8 +13,8 @@ from orchestration.publish.tables import DATE_COLUMN, HISTORY
 from orchestration.warehouse import SAFE_OPTIONS
 
 _ACCOUNT_COLUMNS = (
-    "account_id, account_name, segment, csm, arr, health_score, tier, previous_tier, tier_since, delta_7d, delta_28d, term_ends_on, "
-    "negative_1_label, negative_1_points, negative_1_value"
+    "account_id, account_name, segment, csm, arr, health_score, tier, previous_tier, tier_since, delta_7d, delta_28d, "
+    "term_ends_on, negative_1_label, negative_1_points, negative_1_value"
 )
 # As account_health words them.
 _COMPONENTS = {
@@ -81,19 +81,27 @@ class PublishedMart:
         return [AccountDay(*row) for row in rows]
 
     def tiers_before(self, first: date) -> dict[str, str]:
-        """The last tier but `unknown` that an account had before its present one, of those whose present one began on or after `first`."""
+        """The tier before the present one, `unknown` apart, of the accounts whose present one began on or after `first`."""
         return dict(
             self._rows(
-                f"select newest.account_id, arg_max(history.tier, history.{DATE_COLUMN}) from account_health as newest "
-                f"inner join {HISTORY} as history on newest.account_id = history.account_id and history.{DATE_COLUMN} < newest.tier_since "
-                "where newest.tier_since >= $first and history.tier <> 'unknown' group by newest.account_id",
+                f"""
+                select newest.account_id, arg_max(history.tier, history.{DATE_COLUMN})
+                from account_health as newest
+                inner join {HISTORY} as history
+                    on newest.account_id = history.account_id
+                    and history.{DATE_COLUMN} < newest.tier_since
+                where newest.tier_since >= $first and history.tier <> 'unknown'
+                group by newest.account_id
+                """,
                 first=first,
             )
         )
 
     def falls(self, points: float, days: int) -> dict[str, date]:
-        """The accounts whose score on the newest day is at least `points` lower than `days` before: the first of the scored days in a row on which
-        that was so."""
+        """Since when the score is at least `points` lower than `days` before, of the accounts where it is on the newest day.
+
+        That is the first of the scored days in a row on which it was so.
+        """
         # From a constant of alert_rules.py, never from text.
         delta = {7: "delta_7d", 28: "delta_28d"}[days]
         return dict(
@@ -136,7 +144,8 @@ class PublishedMart:
     def drift(self, first: date) -> list[tuple[date, str, str]]:
         """Jumps on or after `first` that nothing explains: day, metric, what happened in one sentence."""
         return self._rows(
-            f"select {DATE_COLUMN}, metric_key, message from metric_drift where explanation is null and {DATE_COLUMN} >= $first order by all",
+            f"select {DATE_COLUMN}, metric_key, message from metric_drift "
+            f"where explanation is null and {DATE_COLUMN} >= $first order by all",
             first=first,
         )
 
@@ -154,7 +163,10 @@ class PublishedMart:
                     ) as position
                 from score_changes as changes
                 inner join account_health as newest on changes.account_id = newest.account_id
-                where changes.{DATE_COLUMN} = $day and changes.k = $k and changes.account_id in (select unnest(cast($accounts as varchar[])))
+                where
+                    changes.{DATE_COLUMN} = $day
+                    and changes.k = $k
+                    and changes.account_id in (select unnest(cast($accounts as varchar[])))
             ) as ranked
             where position = 1 and points < 0
             """,
@@ -163,7 +175,9 @@ class PublishedMart:
             accounts=list(accounts),
         )
         labels = self._labels()
-        return {account: _reason(labels, component, metric, points, k, cap) for account, component, metric, points, cap in rows}
+        return {
+            account: _reason(labels, component, metric, points, k, cap) for account, component, metric, points, cap in rows
+        }
 
     def tier_reasons(self, changes: Iterable[tuple[str, date]]) -> dict[str, str]:
         """What made each account's tier another one on the day given with it."""
@@ -172,7 +186,9 @@ class PublishedMart:
             f"""
             select changes.account_id, cause, to_tier, override_reason, component, metric_key, points, k, history.cap_key
             from tier_changes as changes
-            inner join {HISTORY} as history on changes.account_id = history.account_id and changes.{DATE_COLUMN} = history.{DATE_COLUMN}
+            inner join {HISTORY} as history
+                on changes.account_id = history.account_id
+                and changes.{DATE_COLUMN} = history.{DATE_COLUMN}
             where (changes.account_id, changes.{DATE_COLUMN}) in (
                 select unnest(cast($accounts as varchar[])), unnest(cast($days as date[]))
             )
@@ -184,7 +200,8 @@ class PublishedMart:
         reasons = {}
         for account, cause, to_tier, override_reason, component, metric, points, k, cap in rows:
             if cause == "override":
-                reasons[account] = f"Set by a person: {override_reason}" if override_reason else "A tier set by a person began or ended"
+                said = f"Set by a person: {override_reason}" if override_reason else "A tier set by a person began or ended"
+                reasons[account] = said
             elif cause == "coverage":
                 reasons[account] = "Too little could be measured" if to_tier == "unknown" else "Enough can be measured again"
             elif component is not None:
@@ -195,9 +212,9 @@ class PublishedMart:
         """Metrics and caps in words."""
         return dict(
             self._rows(
-                "select metric_key, max(metric_label) from scorecard where metric_label is not null group by metric_key "
-                "union all select metric_key, label from metric_catalogue "
-                "where label is not null and metric_key not in (select metric_key from scorecard where metric_label is not null)"
+                "select metric_key, label from metric_catalogue where label is not null "
+                "union all select metric_key, max(metric_label) from scorecard "
+                "where metric_key like 'cap:%' and metric_label is not null group by metric_key"
             )
         )
 

@@ -155,7 +155,7 @@ def _line(settings: Settings, alert: Alert) -> str:
     account = alert.account
     if account is None:
         return f"{_BULLET} {_mrkdwn(alert.text, _SENTENCE)}"
-    name = _mrkdwn(account.account_name or account.account_id, _NAME)
+    name = _mrkdwn(account.account_name or "", _NAME) or _mrkdwn(account.account_id, _NAME) or "(no name)"
     url = _url(settings, account.account_id, _URL)
     if url is not None:
         name = f"<{url.replace('&', '&amp;').replace('<', '%3C').replace('>', '%3E').replace('|', '%7C')}|{name}>"
