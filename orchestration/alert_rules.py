@@ -34,7 +34,7 @@ _COLUMNS: dict[AlertKind, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "source_late": ((), ()),
     "drift_seen": ((), ()),
 }
-_SEED = Seed(
+SEED = Seed(
     {
         "rule_key": Cell(),
         "label": Cell(required=False),
@@ -99,7 +99,7 @@ def read_alert_rules(seeds_dir: Path) -> list[AlertRule]:
     """
     if not (seeds_dir / f"{_NAME}.csv").exists():
         seeds_dir = PROJECT_ROOT / "seeds"
-    return [_rule(row) for row in read_seed(seeds_dir, _NAME, _SEED, _faults)]
+    return [_rule(row) for row in read_seed(seeds_dir, _NAME, SEED, _faults)]
 
 
 def _rule(row: Row) -> AlertRule:
