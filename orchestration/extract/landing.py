@@ -31,7 +31,7 @@ from orchestration.extract.writing import (
     place_of,
     rates_of,
 )
-from orchestration.settings import EVENT_TABLE, Settings, SettingsError
+from orchestration.settings import EVENT_TABLE, Settings, SettingsError, secret_value
 from orchestration.sources import DAY, ConnectedSource, DemoSource, FilesSource
 from orchestration.warehouse import identifier
 
@@ -215,9 +215,9 @@ def _land_deliveries(
 
 
 def preflight_sources(settings: Settings) -> None:
-    """Check all sources before anything is written: paths match, headers hold the columns, queries can be prepared.
+    """Check all sources before anything is written: secrets are set, paths match, headers hold the columns, queries can be prepared.
 
-    Of a path with `{day}` no file is opened; which of them are wanted depends on the run.
+    An unset variable is a fault of the configuration, not an outage: no later run would mend it. Of a path with `{day}` no file is opened; which of them are wanted depends on the run.
 
     Raises:
         SettingsError: one line for each fault.
@@ -225,6 +225,11 @@ def preflight_sources(settings: Settings) -> None:
     faults: list[str] = []
     with connect(settings) as connection:
         for name, source in settings.sources.items():
+            for key, secret in source.secrets().items():
+                try:
+                    secret_value(f"sources.{name}.{key}", secret)
+                except SettingsError as error:
+                    faults.append(f"{settings.config_file}: {error}")
             if not isinstance(source, FilesSource):
                 continue
             try:

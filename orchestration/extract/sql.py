@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 import pyarrow as pa
 import sqlalchemy as sa
@@ -14,7 +15,7 @@ from dlt.sources.sql_database import TableLoader
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from orchestration.contract import RawTable
-from orchestration.extract.connector import Preview, Window
+from orchestration.extract.connector import Preview, Window, mapping_of, text_batch
 from orchestration.extract.errors import SourceUnavailable
 from orchestration.settings import EVENT_TABLE, Settings, SettingsError, secret_value
 from orchestration.sources import SqlSource
@@ -72,18 +73,9 @@ def preview(settings: Settings, table: RawTable, source: SqlSource) -> Preview:
         result = connection.execution_options(yield_per=_PREVIEW_ROWS).execute(statement)
         names, rows = list(result.keys()), result.fetchmany(_PREVIEW_ROWS)
         result.close()
-    places = {column.name: source.columns.get(column.name, column.name) for column in table.columns}
-    mapped = tuple(name for name, place in places.items() if place in names)
-    fact = places[table.fact_column]
-    facts = [str(value) for row in rows if fact in names and (value := row[names.index(fact)]) is not None]
-    newest = max(facts, default=None)
-    return Preview(
-        len(rows),
-        None if newest is None else datetime.fromisoformat(newest),
-        mapped,
-        tuple(name for name in names if name not in places.values()),
-        "first rows only" if len(rows) == _PREVIEW_ROWS else "",
-    )
+    mapped, unmapped = mapping_of(table, source.columns, names)
+    note = "first rows only" if len(rows) == _PREVIEW_ROWS else ""
+    return Preview([text_batch(names, rows)], mapped, unmapped, note)
 
 
 def _statement(
@@ -122,7 +114,7 @@ def _connected(table: RawTable, source: SqlSource) -> Iterator[sa.Connection]:
     address = secret_value(f"{where}.url", source.url)
     try:
         url = sa.make_url(address)
-        engine = sa.create_engine(url, hide_parameters=True, connect_args=_connect_arguments(url))
+        engine = sa.create_engine(_of_what_is_there(url), hide_parameters=True, connect_args=_connect_arguments(url))
     except (sa.exc.ArgumentError, ImportError, ValueError) as error:
         reason = f"the driver {error.name} is not installed" if isinstance(error, ImportError) else "no SQLAlchemy address"
         raise SettingsError(
@@ -160,6 +152,13 @@ def _say(driver_connection: Any, words: Iterable[str]) -> None:
 
 def _connect_arguments(url: sa.URL) -> dict[str, Any]:
     return {"connect_timeout": 30} if url.get_backend_name() == "postgresql" else {}
+
+
+def _of_what_is_there(url: sa.URL) -> sa.URL:
+    """The address; SQLite would make an empty file of a mistyped name unless it is told to read only."""
+    if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:") or "uri" in url.query:
+        return url
+    return url.set(database=f"file:{quote(url.database)}", query={**url.query, "mode": "ro", "uri": "true"})
 
 
 def _without_address(text: str, url: sa.URL) -> str:

@@ -7,9 +7,9 @@ import pytest
 import sqlalchemy as sa
 
 from orchestration.contract import TABLES
-from orchestration.extract import SourceUnavailable, extract_table, land_table
+from orchestration.extract import SourceUnavailable, land_table, preflight_sources
 from orchestration.extract.lake import read_manifest
-from orchestration.settings import SettingsError, load_settings
+from orchestration.settings import SettingsError
 from tests.postgres import postgres
 from tests.unit.extract.conftest import World
 
@@ -217,8 +217,35 @@ def test_an_interrupted_reading_and_another_leave_the_lake_of_an_undisturbed_one
     assert world.rows("usage_events", "count(*)", "1") == [(30000,)]
 
 
-def test_an_unset_variable_is_named_before_anything_is_read(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("WAREHOUSE_URL", raising=False)
+def test_a_mistyped_sqlite_file_is_not_made(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WAREHOUSE_URL", f"sqlite:///{world.root / 'no?where.db'}")
     sql_source(world, "tickets", 'table = "t"')
-    with pytest.raises(SettingsError, match="sources.tickets.url: the environment variable WAREHOUSE_URL is not set"):
-        extract_table(load_settings(world.settings.config_file), TABLES["tickets"], date(2026, 1, 1), date(2026, 1, 1))
+    landed = land_table(world.settings, TABLES["tickets"], date(2026, 1, 1), date(2026, 1, 1))
+    assert "unable to open database file" in landed.unavailable
+    assert not list(world.root.glob("no*"))
+
+
+def test_unset_variables_are_all_named_before_anything_is_read(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("WAREHOUSE_URL", "DESK_TOKEN", "STORE_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("STORE_SECRET", " ")
+    sql_source(world, "tickets", 'table = "t"')
+    keys = 'access_key_id = { env = "STORE_KEY" }, secret_access_key = { env = "STORE_SECRET" }'
+    world.source("invoices", f'path = "s3://raw/i.csv"\nstorage = {{ {keys} }}')
+    world.sources += (
+        '\n\n[sources.survey_responses]\nconnector = "zendesk"\nsubdomain = "acme"\nemail = "a@b.c"\napi_token = { env = "DESK_TOKEN" }'
+    )
+    settings = world.settings
+    with pytest.raises(SettingsError) as raised:
+        preflight_sources(settings)
+    unset = "the environment variable {} is not set. Set it to the secret, then run again"
+    assert str(raised.value).splitlines() == [
+        f"{settings.config_file}: sources.{key}: {unset.format(variable)}"
+        for key, variable in (
+            ("tickets.url", "WAREHOUSE_URL"),
+            ("invoices.storage.access_key_id", "STORE_KEY"),
+            ("invoices.storage.secret_access_key", "STORE_SECRET"),
+            ("survey_responses.api_token", "DESK_TOKEN"),
+        )
+    ]
+    assert not settings.data_dir.exists()

@@ -48,3 +48,24 @@ def test_a_later_run_brings_changes_and_takes_out_what_was_deleted(world: World,
         assert "sources.tickets" in unread.unavailable
         assert TOKEN not in unread.unavailable
         assert world.rows("tickets", "ticket_id") == [("1",), ("3",)]
+
+
+@pytest.mark.parametrize("is_first_landing", [True, False])
+def test_what_a_ticket_last_was_within_one_reading_counts(world: World, monkeypatch: pytest.MonkeyPatch, is_first_landing: bool) -> None:
+    monkeypatch.setenv("DESK_TOKEN", TOKEN)
+    organizations = [{"id": 7, "external_id": "a1", "name": "Acme"}]
+    with ZendeskServer(organizations=organizations, page_size=2) as server:
+        zendesk(world, server.url)
+        if not is_first_landing:
+            server.tickets = [ticket(n, "2026-01-01T09:00:00Z") for n in (1, 2)]
+            world.land("tickets", date(2026, 1, 1))
+        # The export lists a ticket again where it changes while it is read.
+        server.tickets = [
+            ticket(1, "2026-01-02T09:00:00Z", status="deleted"),
+            ticket(2, "2026-01-02T09:10:00Z"),
+            ticket(3, "2026-01-02T09:20:00Z"),
+            ticket(1, "2026-01-02T09:30:00Z", priority="urgent"),
+            ticket(2, "2026-01-02T09:40:00Z", status="deleted"),
+        ]
+        world.land("tickets", date(2026, 1, 2))
+    assert world.rows("tickets", "ticket_id, priority") == [("1", "critical"), ("3", "normal")]
