@@ -6,6 +6,7 @@ Some of its sources fail in that run, so that there are errors to log; their ser
 import base64
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -104,7 +105,18 @@ def ticket(number: int, day: date) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def configuration(start: date, stripe: str, desk: str, store: str) -> str:
+def write_seeds(folder: Path) -> None:
+    """The shipped scorecards, with the standard one for every account, and the renewals on it."""
+    shutil.copytree(PROJECT_ROOT / "seeds", folder)
+    cards, metrics = folder / "scorecards.csv", folder / "scorecard_metrics.csv"
+    first_days = "2026.1,onboarding,First 90 days,20,"
+    assert first_days in cards.read_text()
+    cards.write_text(cards.read_text().replace(first_days, "2026.1,onboarding,First 90 days,5,"))
+    with metrics.open("a") as file:
+        file.writelines(f"2026.1,standard,{key},0,linear,0,365,exclude\n" for key in ("days_to_renewal", "days_since_renewal"))
+
+
+def configuration(day: date, stripe: str, desk: str, store: str) -> str:
     read_stripe = f'connector = "stripe"\nbase_url = "{stripe}"\napi_key = {{ env = "STRIPE_KEY" }}\naccount_key = "metadata.crm"\nmax_bad_share = 0.5\n'
     read_desk = f'connector = "zendesk"\nbase_url = "{desk}"\nemail = "{AGENT}"\nmax_attempts = 2\nmax_retry_delay_seconds = 0.1\n'
     read_store = (
@@ -121,7 +133,7 @@ def configuration(start: date, stripe: str, desk: str, store: str) -> str:
         "feature_releases": f'{read_store}path = "s3://nowhere/*.csv"\n',
     }
     return (
-        f'[pipeline]\nstart_date = {start}\nend_date = {start + timedelta(days=1)}\nlookback_days = 0\nthreads = 2\nmemory_limit = "1GB"\n'
+        f'[pipeline]\nstart_date = {day}\nend_date = {day}\nlookback_days = 0\nseeds_dir = "seeds"\nthreads = 2\nmemory_limit = "1GB"\n'
         + "".join(f"[sources.{name}]\n{lines}" for name, lines in tables.items())
     )
 
@@ -163,15 +175,16 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
             "STORE_KEY": STORE_KEY,
             "STORE_SECRET": STORE_SECRET,
         }
+        write_seeds(folder / "seeds")
         config = folder / "health.toml"
         last_day = issued + timedelta(days=DAYS_UNPAID)
-        config.write_text(configuration(last_day - timedelta(days=1), stripe.url, desk.url, endpoint))
+        config.write_text(configuration(last_day, stripe.url, desk.url, endpoint))
         clean = {name: value for name, value in os.environ.items() if name != "DAGSTER_HOME"} | {"HEALTH_CONFIG": str(config)}
         unset = {name: value for name, value in variables.items() if name not in ("LOST_TOKEN", "STORE_SECRET")}
         refused = command(["orchestration.run"], clean | unset)
         assert not (folder / "data").exists()
         result = tmp_path_factory.mktemp("result") / "result.json"
-        done = command(["tests.dagster_run", str(result), f"{last_day - timedelta(days=1)}...{last_day}"], clean | variables)
+        done = command(["tests.dagster_run", str(result), str(last_day)], clean | variables)
         assert result.exists(), done.stderr
         yield Ran(
             folder,

@@ -2,14 +2,18 @@
 
 from collections.abc import Iterator
 from datetime import date
+from typing import Any
 
+import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 
+import orchestration.extract.sql as connector
 from orchestration.contract import TABLES
 from orchestration.extract import SourceUnavailable, land_table, preflight_sources
 from orchestration.extract.lake import read_manifest
 from orchestration.settings import SettingsError
+from tests.company import content
 from tests.postgres import postgres
 from tests.unit.extract.conftest import World
 
@@ -189,32 +193,41 @@ def test_a_secret_in_the_file_is_refused_without_showing_it(world: World) -> Non
     assert SECRET not in str(raised.value)
 
 
-def test_an_interrupted_reading_and_another_leave_the_lake_of_an_undisturbed_one(
+def test_a_reading_that_breaks_off_and_another_leave_the_lake_of_an_undisturbed_one(
     world: World, database: sa.Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run(database, EVENTS, "insert into events select 'e' || n, 'a1', 'u1', timestamp '2026-01-01' + n * interval '1 second'"
-        " from generate_series(1, 30000) as s(n)")  # fmt: skip
     sql_source(world, "usage_events", 'table = "events"')
-    import orchestration.extract.sql as connector
-
     read = connector.read
 
-    def broken(*arguments):
+    def cut_off(*arguments: Any) -> Iterator[pa.RecordBatch]:
+        """The server ends the session after the first batch, as when it is restarted."""
         batches = read(*arguments)
         yield next(batches)
-        raise ConnectionError("cable pulled")
+        run(database, "select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() and backend_type = 'client backend'")
+        yield from batches
 
-    monkeypatch.setattr(connector, "read", broken)
-    with pytest.raises(ConnectionError):
+    def fill(first: int, last: int) -> None:
+        run(database, "insert into events select 'e' || n, 'a1', 'u1', timestamp '2026-01-01' + n * interval '1 second'"
+            f" from generate_series({first}, {last}) as s(n)")  # fmt: skip
+
+    def runs(folder: str, breaks_off: bool) -> dict[str, bytes | str]:
+        world.pipeline = f'data_dir = "{folder}"'
+        run(database, "drop table if exists events", EVENTS)
+        fill(1, 10)
         world.land("usage_events", date(2026, 1, 1))
-    assert world.files("usage_events") == []
-    monkeypatch.setattr(connector, "read", read)
-    world.land("usage_events", date(2026, 1, 1))
-    disturbed = world.files("usage_events")
-    world.pipeline = 'data_dir = "other"'
-    world.land("usage_events", date(2026, 1, 1))
-    assert world.files("usage_events") == disturbed
-    assert world.rows("usage_events", "count(*)", "1") == [(30000,)]
+        fill(11, 60_000)
+        if breaks_off:
+            before = content(world.settings.lake)
+            with monkeypatch.context() as patch:
+                patch.setattr(connector, "read", cut_off)
+                unread = land_table(world.settings, TABLES["usage_events"], date(2026, 1, 2), date(2026, 1, 2))
+            assert "sources.usage_events: the database says" in unread.unavailable
+            assert content(world.settings.lake) == before
+        world.land("usage_events", date(2026, 1, 2))
+        return content(world.settings.lake)
+
+    assert runs("disturbed", True) == runs("undisturbed", False)
+    assert world.rows("usage_events", "count(*)", "1") == [(60_000,)]
 
 
 def test_a_mistyped_sqlite_file_is_not_made(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

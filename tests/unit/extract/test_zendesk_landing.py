@@ -6,6 +6,7 @@ import pytest
 
 from orchestration.contract import TABLES
 from orchestration.extract import land_table
+from tests.company import content
 from tests.unit.extract.conftest import World
 from tests.zendesk_server import Fault, ZendeskServer
 
@@ -69,3 +70,42 @@ def test_what_a_ticket_last_was_within_one_reading_counts(world: World, monkeypa
         ]
         world.land("tickets", date(2026, 1, 2))
     assert world.rows("tickets", "ticket_id, priority") == [("1", "critical"), ("3", "normal")]
+
+
+@pytest.mark.parametrize("table", ["tickets", "survey_responses"])
+def test_a_reading_that_breaks_off_and_another_leave_the_lake_of_an_undisturbed_one(
+    world: World, monkeypatch: pytest.MonkeyPatch, table: str
+) -> None:
+    monkeypatch.setenv("DESK_TOKEN", TOKEN)
+    days = date(2026, 1, 1), date(2026, 1, 4)
+    path = "incremental" if table == "tickets" else "satisfaction"
+
+    def rating(number: int, updated: str, score: str) -> dict:
+        return {"id": number, "ticket_id": 1, "requester_id": 1, "score": score, "created_at": updated, "updated_at": updated}
+
+    def runs(server: ZendeskServer, folder: str, breaks_off: bool) -> dict[str, bytes | str]:
+        zendesk(world, server.url)
+        world.sources = world.sources.replace("sources.tickets", f"sources.{table}")
+        world.pipeline = f'data_dir = "{folder}"'
+        server.tickets = [ticket(n, "2026-01-01T09:00:00Z") for n in range(1, 4)]
+        server.ratings = [rating(n, "2026-01-01T09:00:00Z", "good") for n in range(1, 4)]
+        assert land_table(world.settings, TABLES[table], days[0], days[0]).unavailable is None
+        server.tickets += [ticket(n, f"2026-01-04T09:0{n}:00Z", status="deleted" if n == 2 else "open") for n in range(1, 6)]
+        server.ratings += [rating(n, f"2026-01-04T09:0{n}:00Z", "bad") for n in range(2, 7)]
+        if breaks_off:
+            before = content(world.settings.lake)
+            server.requests.clear()
+            # The first page comes, the second one is cut off for ever.
+            server.faults = [Fault(path, body=None, passes=1, times=None)]
+            unread = land_table(world.settings, TABLES[table], days[1], days[1])
+            assert "truncated or damaged JSON" in unread.unavailable
+            assert sum(path in asked for asked in server.paths()) == 3
+            assert content(world.settings.lake) == before
+            server.faults = []
+        assert land_table(world.settings, TABLES[table], days[1], days[1]).unavailable is None
+        return content(world.settings.lake)
+
+    with ZendeskServer(organizations=[{"id": 7, "external_id": "a1"}], page_size=2) as server:
+        assert runs(server, "disturbed", True) == runs(server, "undisturbed", False)
+    key, expected = ("ticket_id", "1345") if table == "tickets" else ("response_id", "123456")
+    assert [number for (number,) in world.rows(table, key)] == list(expected)
