@@ -21,7 +21,7 @@ from orchestration.settings import Settings, SettingsError, load_settings
 _HEADINGS = ("table", "connector", "rows", "newest fact", "mapped columns", "unmapped fields", "note")
 _NARROWEST = 150
 _LONGEST_NAME = 40
-_NAMES_SHOWN = 12
+_NAMES_SHOWN = 10
 
 
 @dataclass(frozen=True)
