@@ -62,36 +62,34 @@ def read(settings: Settings, table: RawTable, source: SqlSource, window: Window)
 
 
 def preview(settings: Settings, table: RawTable, source: SqlSource) -> Preview:
-    """The first hundred rows.
+    """The first hundred rows, of a table only the columns that `read` reads.
 
     Raises:
         SettingsError, SourceUnavailable: as `read`.
     """
     today = datetime.now(UTC).date()
     with _connected(table, source) as connection:
-        statement = _statement(connection, table, source, Window(None, today), every_column=True)
+        statement = _statement(connection, table, source, Window(None, today))
         result = connection.execution_options(yield_per=_PREVIEW_ROWS).execute(statement)
         names, rows = list(result.keys()), result.fetchmany(_PREVIEW_ROWS)
         result.close()
-    mapped, unmapped = mapping_of(table, source.columns, names)
+        found = names if source.table is None else _columns(connection, source)
+    mapped, unmapped = mapping_of(table, source.columns, found)
     note = "first rows only" if len(rows) == _PREVIEW_ROWS else ""
     return Preview([text_batch(names, rows)], mapped, unmapped, note)
 
 
-def _statement(
-    connection: sa.Connection, table: RawTable, source: SqlSource, window: Window, every_column: bool = False
-) -> sa.Executable:
+def _statement(connection: sa.Connection, table: RawTable, source: SqlSource, window: Window) -> sa.Executable:
     start = _BEGINNING if window.start is None else window.start.replace(tzinfo=None)
     end = window.end.replace(tzinfo=None)
     if source.query is not None:
         statement = sa.text(source.query.strip().rstrip(";"))
         return statement.bindparams(start=start, end=end) if source.parameters else statement
     schema, _, name = source.table.rpartition(".")
-    found = [column["name"] for column in sa.inspect(connection).get_columns(name, schema=schema or None)]
+    found = _columns(connection, source)
     places = [source.columns.get(column.name, column.name) for column in table.columns]
-    wanted = found if every_column else [place for place in places if place in found]
     relation = sa.table(name, *(sa.column(column) for column in found), schema=schema or None)
-    statement = sa.select(*(relation.c[column] for column in wanted or found))
+    statement = sa.select(*(relation.c[column] for column in [place for place in places if place in found] or found))
     fact = source.columns.get(table.fact_column, table.fact_column)
     if table.name == EVENT_TABLE and fact in found:
         # A row without its time belongs to no day: the whole reading brings it, for the quarantine.
@@ -99,6 +97,11 @@ def _statement(
         in_window = sa.and_(moment >= start, moment < end)
         statement = statement.where(in_window if window.since is not None else sa.or_(moment < end, moment.is_(None)))
     return statement
+
+
+def _columns(connection: sa.Connection, source: SqlSource) -> list[str]:
+    schema, _, name = source.table.rpartition(".")
+    return [column["name"] for column in sa.inspect(connection).get_columns(name, schema=schema or None)]
 
 
 def _plain(rows: pa.Table) -> pa.Table:

@@ -1,5 +1,6 @@
 """The SQL connector against a real Postgres: what lands, what a later run adds, what a broken database leaves."""
 
+import re
 from collections.abc import Iterator
 from datetime import date
 from typing import Any
@@ -12,7 +13,8 @@ import orchestration.extract.sql as connector
 from orchestration.contract import TABLES
 from orchestration.extract import SourceUnavailable, land_table, preflight_sources
 from orchestration.extract.lake import read_manifest
-from orchestration.settings import SettingsError
+from orchestration.extract.preview import first_page
+from orchestration.settings import PROJECT_ROOT, SettingsError
 from tests.company import content
 from tests.postgres import postgres
 from tests.unit.extract.conftest import World
@@ -262,3 +264,33 @@ def test_unset_variables_are_all_named_before_anything_is_read(world: World, mon
         )
     ]
     assert not settings.data_dir.exists()
+
+
+def test_the_rights_that_the_readme_grants_are_enough_and_no_more(
+    world: World, database: sa.Engine, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readme = (PROJECT_ROOT / "README.md").read_text(encoding="utf-8")
+    grants = next(block for block in re.findall(r"```sql\n(.*?)```", readme, re.DOTALL) if "health_reader" in block)
+    run(
+        database,
+        "drop schema if exists crm cascade",
+        "create schema crm",
+        "create table crm.calls (id int, account_id text, called_at timestamptz, channel text, direction text, salary int)",
+        "insert into crm.calls values (1, 'a1', '2026-01-01 10:00Z', 'call', 'inbound', 9)",
+        "create table crm.tickets (id int)",
+        grants.replace("database app", f"database {database.url.database}"),
+    )
+    try:
+        reader = database.url.set(username="health_reader").render_as_string(hide_password=False)
+        monkeypatch.setenv("WAREHOUSE_URL", reader)
+        sql_source(world, "touchpoints", 'table = "crm.calls"\ncolumns = { touchpoint_id = "id", occurred_at = "called_at" }')
+        found = first_page(world.settings, TABLES["touchpoints"], world.settings.sources["touchpoints"], date(2026, 1, 1), world.root)
+        assert (found.rows, found.bad, found.unmapped) == (1, 0, ("salary",))
+        assert world.land("touchpoints").loaded == 1
+        engine = sa.create_engine(reader)
+        for refused in ("select salary from crm.calls", "delete from crm.tickets", "create table crm.mine (id int)"):
+            with pytest.raises(sa.exc.DBAPIError), engine.begin() as connection:
+                connection.execute(sa.text(refused))
+        engine.dispose()
+    finally:
+        run(database, "drop schema crm cascade", "drop owned by health_reader", "drop role health_reader")
