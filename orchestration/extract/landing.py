@@ -217,7 +217,8 @@ def _land_deliveries(
 def preflight_sources(settings: Settings) -> None:
     """Check all sources before anything is written: secrets are set, paths match, headers hold the columns, queries can be prepared.
 
-    An unset variable is a fault of the configuration, not an outage: no later run would mend it. Of a path with `{day}` no file is opened; which of them are wanted depends on the run.
+    An unset variable is a fault of the configuration, not an outage: no later run would mend it. Of a path with `{day}` no
+    file is opened; which of them are wanted depends on the run.
 
     Raises:
         SettingsError: one line for each fault.

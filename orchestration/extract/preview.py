@@ -94,7 +94,8 @@ def _page_of(
     if isinstance(source, DemoSource):
         batches = [batch.slice(0, _ROWS) for batch in itertools.islice(demo.demo_batches(settings, table, end), 1)]
         mapped = tuple(column.name for column in table.columns)
-        return Preview(batches, mapped, note="made-up company, first rows only")
+        is_page = sum(batch.num_rows for batch in batches) == _ROWS
+        return Preview(batches, mapped, note="made-up company" + (", first rows only" if is_page else ""))
     if source.query is not None:
         return _page_of_query(connection, table, source)
     return _page_of_file(connection, settings, table, source, scratch)

@@ -1,4 +1,4 @@
-"""One company whose data lives in Stripe, Zendesk, Postgres and S3, through Dagster in one run: what is scored, and that no secret gets out.
+"""One company whose data lives in Stripe, Zendesk, Postgres and S3, through Dagster in one run: its scores, and no secret outside.
 
 Some of its sources fail in that run, so that there are errors to log; their servers answer with the credentials that they got.
 """
@@ -133,7 +133,8 @@ def configuration(day: date, stripe: str, desk: str, store: str) -> str:
         "feature_releases": f'{read_store}path = "s3://nowhere/*.csv"\n',
     }
     return (
-        f'[pipeline]\nstart_date = {day}\nend_date = {day}\nlookback_days = 0\nseeds_dir = "seeds"\nthreads = 2\nmemory_limit = "1GB"\n'
+        f"[pipeline]\nstart_date = {day}\nend_date = {day}\nlookback_days = 0\n"
+        'seeds_dir = "seeds"\nthreads = 2\nmemory_limit = "1GB"\n'
         + "".join(f"[sources.{name}]\n{lines}" for name, lines in tables.items())
     )
 
@@ -156,7 +157,8 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
         desk.faults = [Fault("satisfaction", 401, f'{{"error": "no {LOST_TOKEN}, Basic {basic}"}}', {"X-Got": basic}, times=None)]
         engine = sa.create_engine(database)
         with engine.begin() as connection:
-            connection.execute(sa.text("create table calls (touchpoint_id int, account_id text, occurred_at date, channel text, direction text)"))
+            columns = "touchpoint_id int, account_id text, occurred_at date, channel text, direction text"
+            connection.execute(sa.text(f"create table calls ({columns})"))
             connection.execute(sa.text("insert into calls values (1, 'A-1', :day, 'call', 'inbound')"), {"day": issued})
         engine.dispose()
         bucket = boto3.resource(
@@ -218,8 +220,8 @@ def test_unset_secrets_refuse_the_run_at_once_and_all_together(ran: Ran) -> None
 
 def test_the_run_succeeds_and_says_which_sources_it_could_not_read(ran: Ran) -> None:
     assert ran.record["exit_code"] == 0, ran.texts["standard error"]
-    unread = {one["asset"].removeprefix("raw/") for one in ran.record["checks"] if one["name"] == "source_could_be_read" and not one["passed"]}
-    assert unread == UNREAD
+    failed = [one for one in ran.record["checks"] if one["name"] == "source_could_be_read" and not one["passed"]]
+    assert {one["asset"].removeprefix("raw/") for one in failed} == UNREAD
     said = ran.texts["standard error"] + ran.texts["standard output"]
     for words in ("refuses the credentials (401)", "the database says", "s3://nowhere cannot be read"):
         assert words in said

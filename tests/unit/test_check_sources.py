@@ -22,7 +22,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Files and a database that can be read."""
     folder = tmp_path / "company"
     folder.mkdir()
-    (folder / "accounts.csv").write_text("account_id,account_name,created_at,[red]tier\x1b[2J\u202e\na1,Acme,2025-01-01,x\n", encoding="utf-8")
+    header = "account_id,account_name,created_at,[red]tier\x1b[2J\u202e"
+    (folder / "accounts.csv").write_text(f"{header}\na1,Acme,2025-01-01,x\n", encoding="utf-8")
     with sqlite3.connect(folder / "desk.db") as desk:
         desk.execute("create table pulses (pulse_id text, account_id text, rated_at text, rating integer)")
         desk.execute("insert into pulses values ('p1', 'a1', '2026-02-03 10:20', 9)")

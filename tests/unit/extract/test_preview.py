@@ -23,7 +23,8 @@ def page(world: World, table: str) -> FirstPage:
 def test_a_csv_file_with_renamed_columns_and_bad_rows(world: World) -> None:
     world.write(
         "crm.csv",
-        "id;account_name;created_at;owner\na1;Acme;2025-01-01;x\n;Nobody;2025-02-01;x\na3;Bolt;2025-03-01 10:30;x\na4;too;few\na5;C;soon;x\n",
+        "id;account_name;created_at;owner\na1;Acme;2025-01-01;x\n;Nobody;2025-02-01;x\n"
+        "a3;Bolt;2025-03-01 10:30;x\na4;too;few\na5;C;soon;x\n",
     )
     world.source("accounts", 'path = "crm.csv"\ncolumns = { account_id = "id" }')
     assert page(world, "accounts") == FirstPage(
@@ -78,7 +79,8 @@ def test_a_query(world: World) -> None:
     world.write("subs.csv", "id,customer,since,places\ns1,a1,2025-05-01,12\ns2,a1,2025-06-01,-1\n")
     world.source(
         "subscriptions",
-        "query = \"select id as subscription_id, customer as account_id, since as started_on, places as seats, 1 as extra from 'subs.csv' -- all\"",
+        "query = \"select id as subscription_id, customer as account_id, since as started_on, places as seats, 1 as extra"
+        " from 'subs.csv' -- all\"",
     )
     found = page(world, "subscriptions")
     assert (found.rows, found.newest, found.unmapped) == (2, datetime(2025, 5, 1), ("extra",))

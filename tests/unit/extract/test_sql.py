@@ -205,7 +205,8 @@ def test_a_reading_that_breaks_off_and_another_leave_the_lake_of_an_undisturbed_
         """The server ends the session after the first batch, as when it is restarted."""
         batches = read(*arguments)
         yield next(batches)
-        run(database, "select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() and backend_type = 'client backend'")
+        others = "pg_stat_activity where pid <> pg_backend_pid() and backend_type = 'client backend'"
+        run(database, f"select pg_terminate_backend(pid) from {others}")
         yield from batches
 
     def fill(first: int, last: int) -> None:
