@@ -180,6 +180,23 @@ def test_a_database_that_is_down_is_named_without_its_password(world: World, mon
     assert SECRET not in landed.unavailable
 
 
+@pytest.mark.parametrize("shown", ["postgresql+psycopg://reader:se%2Fsame%2B1@127.0.0.1:9/db", "se/same+1", "se%2Fsame%2B1"])
+def test_what_no_connector_foresees_is_said_without_address_and_password(
+    world: World, monkeypatch: pytest.MonkeyPatch, shown: str
+) -> None:
+    monkeypatch.setenv("WAREHOUSE_URL", "postgresql+psycopg://reader:se%2Fsame%2B1@127.0.0.1:9/db")
+    sql_source(world, "tickets", 'table = "t"')
+
+    def odd(*_: Any) -> Iterator[pa.RecordBatch]:
+        raise RuntimeError(f"odd: {shown}")
+        yield
+
+    monkeypatch.setattr(connector, "read", odd)
+    with pytest.raises(ValueError, match="odd: <WAREHOUSE_URL>$") as raised:
+        land_table(world.settings, TABLES["tickets"], date(2026, 1, 1), date(2026, 1, 1))
+    assert raised.value.__cause__ is None and raised.value.__suppress_context__
+
+
 def test_without_accounts_ever_landed_a_database_that_is_down_is_an_error(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WAREHOUSE_URL", f"postgresql+psycopg://reader:{SECRET}@127.0.0.1:9/db")
     sql_source(world, "accounts", 'table = "t"')
