@@ -139,7 +139,7 @@ def configuration(day: date, stripe: str, desk: str, store: str) -> str:
     )
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
     folder = tmp_path_factory.mktemp("real")
     with ExitStack() as running:
@@ -205,7 +205,7 @@ def command(module: list[str], environment: dict[str, str]) -> subprocess.Comple
     )
 
 
-def test_unset_secrets_refuse_the_run_at_once_and_all_together(ran: Ran) -> None:
+def unset_secrets_refuse_the_run_at_once_and_all_together(ran: Ran) -> None:
     code, said = ran.refused
     assert code == 2
     assert [line.split(": ", 1)[1] for line in said.splitlines()] == [
@@ -218,7 +218,7 @@ def test_unset_secrets_refuse_the_run_at_once_and_all_together(ran: Ran) -> None
     ]
 
 
-def test_the_run_succeeds_and_says_which_sources_it_could_not_read(ran: Ran) -> None:
+def the_run_succeeds_and_says_which_sources_it_could_not_read(ran: Ran) -> None:
     assert ran.record["exit_code"] == 0, ran.texts["standard error"]
     failed = [one for one in ran.record["checks"] if one["name"] == "source_could_be_read" and not one["passed"]]
     assert {one["asset"].removeprefix("raw/") for one in failed} == UNREAD
@@ -236,7 +236,7 @@ def metrics(ran: Ran) -> dict[str, tuple[float | None, str]]:
     return {key: (value, state) for key, value, state in rows}
 
 
-def test_what_stripe_holds_is_scored(ran: Ran) -> None:
+def what_stripe_holds_is_scored(ran: Ran) -> None:
     found = metrics(ran)
     # Three invoices, all due when they were issued: two paid at once, one unpaid for ten days.
     assert found["days_late_180d"] == (pytest.approx(10 / 3), "measured")
@@ -250,7 +250,7 @@ def test_what_stripe_holds_is_scored(ran: Ran) -> None:
     assert found["expansions_365d"] == (1, "measured")
 
 
-def test_the_other_sources_are_scored_and_those_that_failed_are_not_zero(ran: Ran) -> None:
+def the_other_sources_are_scored_and_those_that_failed_are_not_zero(ran: Ran) -> None:
     found = metrics(ran)
     assert found["critical_open_tickets"] == (2, "measured")
     assert found["two_way_touchpoints_90d"] == (1, "measured")
@@ -260,16 +260,16 @@ def test_the_other_sources_are_scored_and_those_that_failed_are_not_zero(ran: Ra
         assert found[key][1] == "missing"
 
 
-def test_a_deleted_customer_is_no_account_and_its_subscription_is_no_one_elses(ran: Ran) -> None:
+def a_deleted_customer_is_no_account_and_its_subscription_is_no_one_elses(ran: Ran) -> None:
     with duckdb.connect(str(ran.folder / "data" / "published" / "current" / "health.duckdb"), read_only=True) as mart:
         assert mart.execute("select distinct account_id from account_health_history").fetchall() == [("A-1",)]
 
 
-def test_no_secret_stands_in_anything_that_the_run_left(ran: Ran) -> None:
+def no_secret_stands_in_anything_that_the_run_left(ran: Ran) -> None:
     assert find_leaks(ran.folder, ran.secrets, ran.texts) == []
 
 
-def test_the_search_sees_into_what_the_run_left(ran: Ran) -> None:
+def the_search_sees_into_what_the_run_left(ran: Ran) -> None:
     """Else it would have found nothing for want of looking."""
     places = find_leaks(ran.folder, {"name": "Acme Zebra", "said": "refuses the credentials"}, ran.texts)
     for part in ("name in data/lake/raw/accounts", "name in data/warehouse.duckdb", "name in data/published/generations/"):
@@ -278,3 +278,14 @@ def test_the_search_sees_into_what_the_run_left(ran: Ran) -> None:
     assert "said in standard error" in places
     # What dbt knows of its project stands there too.
     assert find_leaks(ran.folder, {"model": "int_metrics__commercial"}) != []
+
+
+def test_a_company_of_real_sources(ran: Ran) -> None:
+    """One test, since tests of their own could each cost the run on another worker."""
+    unset_secrets_refuse_the_run_at_once_and_all_together(ran)
+    the_run_succeeds_and_says_which_sources_it_could_not_read(ran)
+    what_stripe_holds_is_scored(ran)
+    the_other_sources_are_scored_and_those_that_failed_are_not_zero(ran)
+    a_deleted_customer_is_no_account_and_its_subscription_is_no_one_elses(ran)
+    no_secret_stands_in_anything_that_the_run_left(ran)
+    the_search_sees_into_what_the_run_left(ran)
