@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from orchestration.contract import TABLES
-from orchestration.sources import CONNECTORS, LITERAL_SECRET, AnySource, Secret, Section
+from orchestration.sources import CONNECTORS, LITERAL_SECRET, AnySource, Secret, SecretReference, Section
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 DBT_PROJECT = PROJECT_ROOT / "dbt_project"
@@ -65,6 +65,27 @@ class Board(Section):
     base_url: str | None = Field(default=None, pattern=r"^(https?|file)://\S+$")
 
 
+class PostgresExport(Section):
+    """`[exports.postgres]`: a copy of the mart for tools without a DuckDB driver.
+
+    Attributes:
+        url: address with user and password, `postgresql://writer:...@host/database`; the user owns the schema or may create it.
+        schema_name: `schema` in the file; for the mart alone.
+        tables: of the published tables, those to copy; by default all.
+    """
+
+    url: SecretReference
+    # Lower case and no more than Postgres keeps of a name, so that nobody has to quote it.
+    schema_name: str = Field(default="health", alias="schema", pattern=r"^[a-z_][a-z0-9_]{0,62}$")
+    tables: list[str] | None = Field(default=None, min_length=1)
+
+
+class Exports(Section):
+    """`[exports]`: where the mart goes besides its own folder."""
+
+    postgres: PostgresExport | None = None
+
+
 class Settings(BaseSettings):
     """Everything a run needs to know. Build it with `load_settings`."""
 
@@ -74,6 +95,7 @@ class Settings(BaseSettings):
     sources: dict[str, AnySource] = {}
     demo: Demo = Demo()
     board: Board = Board()
+    exports: Exports = Exports()
     config_file: Path
 
     @classmethod
