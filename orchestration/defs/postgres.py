@@ -10,6 +10,10 @@ from orchestration.publish.postgres import CopyFailed, copy_to_postgres
 CHECK = "copy_is_current"
 
 
+def _check(passed: bool, description: str) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(check_name=CHECK, passed=passed, severity=dg.AssetCheckSeverity.WARN, description=description)
+
+
 @dg.definitions
 def postgres_copy() -> dg.Definitions:
     if SETTINGS.exports.postgres is None:
@@ -39,9 +43,7 @@ def postgres_copy() -> dg.Definitions:
             copied = copy_to_postgres(SETTINGS)
         except CopyFailed as error:
             context.log.warning(str(error))
-            yield dg.AssetCheckResult(
-                check_name=CHECK, passed=False, severity=dg.AssetCheckSeverity.WARN, description=str(error)
-            )
+            yield _check(False, str(error))
             return
         yield dg.MaterializeResult(
             metadata={
@@ -49,11 +51,7 @@ def postgres_copy() -> dg.Definitions:
                 "schema": SETTINGS.exports.postgres.schema_name,
                 "rows": dg.MetadataValue.json(copied.rows),
             },
-            check_results=[
-                dg.AssetCheckResult(
-                    check_name=CHECK, passed=True, description=f"Postgres holds generation {copied.generation}, the current one."
-                )
-            ],
+            check_results=[_check(True, f"Postgres holds generation {copied.generation}, the current one.")],
         )
 
     return dg.Definitions(assets=[postgres_mart])

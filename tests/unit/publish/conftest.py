@@ -49,7 +49,7 @@ create table marts.segment_health (as_of_date date, segment varchar, accounts in
 create table marts.parent_health (as_of_date date, parent_account_id varchar, children integer);
 create table marts.candidate_scores_history (account_id varchar, as_of_date date, health_score double);
 create table marts.metric_drift (as_of_date date, metric_key varchar, explanation varchar, message varchar);
-create table marts.scorecard as select 'standard' as scorecard_key, 0.85 as weight;
+create table marts.scorecard as select 'standard' as scorecard_key, cast(0.85 as double) as weight;
 create table marts.metric_catalogue as select 'active_days_28d' as metric_key;
 create table marts.data_freshness as select 'usage_events' as table_name, 7 as row_count;
 create table marts.quarantine_summary (table_name varchar, reason varchar, row_count bigint);
