@@ -28,21 +28,22 @@ Row = dict[str, Any]
 # What Excel takes: rows below the header, links of a sheet, characters of a link.
 _ROWS, _LINKS, _LINK_LENGTH = 1_048_575, 65_530, 2_000
 _A4 = 9
+# Columns that are legible side by side on a page.
+_PRINTED = 14
 _HEADER_COLOUR = "#1f2a37"
 _EDGE = "#d5d9de"
 
-# Kind of a column -> how its cells look.
+# Kind of a column -> how its cells look; a tier has the look of its own.
 _FORMATS: dict[str, dict[str, Any]] = {
-    "text": {},
-    "long": {"text_wrap": True},
-    "tier": {},
+    "text": {"indent": 1},
+    "long": {"indent": 1, "text_wrap": True},
     "link": {"font_color": "#0b57d0", "underline": 1},
     "score": {"num_format": "0.0"},
     "change": {"num_format": "+0.0;-0.0;0.0"},
     "money": {"num_format": "#,##0"},
-    "whole": {"num_format": "0"},
+    "whole": {"num_format": "0", "align": "center"},
     "percent": {"num_format": "0%"},
-    "date": {"num_format": "yyyy-mm-dd"},
+    "date": {"num_format": "yyyy-mm-dd", "align": "center"},
 }
 
 
@@ -71,7 +72,8 @@ def _reason(prefix: str) -> Callable[[Row], str | None]:
         label, value, points = (row[f"{prefix}_{part}"] for part in ("label", "value", "points"))
         if label is None:
             return None
-        return f"{label}{'' if value is None else f': {value}'} ({points:+.1f})"
+        # The label of a cap is a sentence.
+        return f"{label.removesuffix('.')}{'' if value is None else f': {value}'} ({points:+.1f})"
 
     return tell
 
@@ -80,37 +82,42 @@ def _columns(currency: str) -> tuple[tuple[Column, ...], tuple[Column, ...]]:
     """The columns of the sheets Accounts and Actions."""
     who = (Column("Account", "account_name", "link", 30), Column("Account ID", "account_id"))
     arr = Column(f"ARR ({currency})", "arr", "money", 15)
+    csm = Column("Customer-success manager", "csm", "text", 20)
+    weighs, lifts, changed = (
+        [Column(f"{heading} {rank}", _reason(f"{prefix}_{rank}"), "text", 52) for rank in (1, 2, 3)]
+        for heading, prefix in (("Weighs down", "negative"), ("Lifts", "positive"), ("Changed in 28 days", "change"))
+    )
     accounts = (
         *who,
         Column("Tier", "tier", "tier", 10),
         Column("Score", "health_score", "score", 8),
-        Column("Change 7 days", "delta_7d", "change", 10),
-        Column("Change 28 days", "delta_28d", "change", 10),
-        Column("Change 90 days", "delta_90d", "change", 10),
+        Column("Change 7 days", "delta_7d", "change", 9),
+        Column("Change 28 days", "delta_28d", "change", 9),
         Column("Trend", _words("trend"), "text", 11),
         Column("In this tier since", "tier_since", "date", 12),
-        Column("Tier before", lambda row: TIER_LABELS.get(row["previous_tier"]), "text", 10),
         arr,
         Column("Term ends", "term_ends_on", "date", 12),
+        csm,
+        *(column[0] for column in (weighs, lifts, changed)),
+        # What follows is not printed, see _PRINTED.
+        *(column for driver in (weighs, lifts, changed) for column in driver[1:]),
+        Column("Change 90 days", "delta_90d", "change", 9),
+        Column("Tier before", lambda row: TIER_LABELS.get(row["previous_tier"]), "text", 10),
         Column("Seats", "seats", "whole", 8),
         Column("Stage", _words("stage"), "text", 12),
         Column("Segment", "segment"),
         Column("Industry", "industry"),
         Column("Region", "region", "text", 10),
-        Column("Customer-success manager", "csm", "text", 20),
-        Column("Measured share of the scorecard", "coverage", "percent", 12),
-        *(Column(f"Weighs down {rank}", _reason(f"negative_{rank}"), "long", 34) for rank in (1, 2, 3)),
-        *(Column(f"Lifts {rank}", _reason(f"positive_{rank}"), "long", 34) for rank in (1, 2, 3)),
-        *(Column(f"Changed in 28 days {rank}", _reason(f"change_{rank}"), "long", 40) for rank in (1, 2, 3)),
-        Column("Tier set by hand, reason", "override_reason", "long", 30),
+        Column("Measured share of the scorecard", "coverage", "percent", 17),
+        Column("Tier set by hand, reason", "override_reason", "text", 30),
         Column("Set by", "override_author"),
         Column("Set until", "override_expires_on", "date", 12),
     )
     actions = (
         Column("Priority", "priority", "whole", 9),
-        Column("Action", "label", "long", 28),
+        Column("Action", "label", "text", 30),
         *who,
-        Column("Customer-success manager", "csm", "text", 20),
+        csm,
         Column("Tier", "tier", "tier", 10),
         Column("Score", "health_score", "score", 8),
         arr,
@@ -211,6 +218,7 @@ def _write_sheet(
             if (value := column.of(row)) is not None:
                 _write_cell(settings, sheet, formats, last, place, column.kind, value, row)
     sheet.autofilter(0, 0, last, len(columns) - 1)
+    sheet.print_area(0, 0, last, min(len(columns), _PRINTED) - 1)
 
 
 def _write_cell(

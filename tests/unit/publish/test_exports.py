@@ -222,12 +222,13 @@ def test_tiers_have_their_colour_and_their_name(book):
 
 
 def test_header_filter_and_print_setup(book):
-    for name, frozen, columns in (("Accounts", "B2", 31), ("Actions", "D2", 10)):
+    for name, frozen, columns, printed in (("Accounts", "B2", 31, "N"), ("Actions", "D2", 10, "J")):
         sheet = book[name]
         assert sheet.freeze_panes == frozen
         assert sheet.max_column == columns
         assert sheet.auto_filter.ref == f"A1:{sheet.cell(sheet.max_row, columns).coordinate}"
         assert (sheet.page_setup.orientation, sheet.print_title_rows) == ("landscape", "$1:$1")
+        assert sheet.print_area == f"'{name}'!$A$1:${printed}${sheet.max_row}"
         assert sheet.sheet_properties.pageSetUpPr.fitToPage
         # One page wide, which is what no number means, and as many long as it takes.
         assert (sheet.page_setup.fitToWidth or 1, sheet.page_setup.fitToHeight) == (1, 0)
