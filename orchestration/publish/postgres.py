@@ -5,6 +5,7 @@ truncated, and no reader is waited for; tables are altered, not replaced, so tha
 only the days that changed are copied.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -254,7 +255,7 @@ def _address(settings: Settings) -> sa.URL:
     value = secret_value("exports.postgres.url", secret)
     try:
         url = sa.make_url(value)
-        if url.get_backend_name() != "postgresql":
+        if url.get_backend_name() not in ("postgresql", "postgres"):
             raise ValueError
     except (sa.exc.ArgumentError, ValueError):
         raise SettingsError(
@@ -266,9 +267,10 @@ def _address(settings: Settings) -> sa.URL:
 def _explain(error: adbc.Error, url: sa.URL) -> str:
     """What the database said, in one line, and what to do."""
     said = str(error)
-    for part in (url.render_as_string(hide_password=False), url.password, url.username, url.host, *url.query.values()):
-        if part:
-            said = said.replace(str(part), "***")
+    for part in (url.render_as_string(hide_password=False), url.password):
+        said = said.replace(str(part), "***") if part else said
+    for part in (url.username, url.host):
+        said = re.sub(rf"(?<!\w){re.escape(part)}(?!\w)", "***", said) if part else said
     said = " ".join(said.split())[:_SHOWN]
     remedy = (
         "Check the address and the network"
