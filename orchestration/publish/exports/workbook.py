@@ -158,13 +158,12 @@ def write_workbook(
             created = datetime.combine(day or date(2000, 1, 1), time())
             book.set_properties({"title": "Customer health", "created": created})
             formats = _Formats(book)
-            _write_about(book.add_worksheet("About"), formats, connection, accounts, day, generation)
-            account_columns, action_columns = _columns(settings.pipeline.reporting_currency)
-            footer = f"&LCustomer health as of {day}&RPage &P of &N"
-            for name, columns, query in (("Accounts", account_columns, accounts), ("Actions", action_columns, actions)):
+            queries = {"Accounts": accounts, "Actions": actions}
+            _write_about(book.add_worksheet("About"), formats, connection, queries, day, generation)
+            for (name, query), columns in zip(queries.items(), _columns(settings.pipeline.reporting_currency), strict=True):
                 sheet = book.add_worksheet(name)
-                sheet.set_footer(footer)
-                _write_sheet(settings, sheet, formats, columns, _rows(connection, query))
+                sheet.set_footer(f"&LCustomer health as of {day}&RPage &P of &N")
+                _write_sheet(settings, sheet, formats, columns, _rows(connection, f"{query} limit {_ROWS}"))
     except XlsxWriterException as error:
         raise PublishError(f"{path.name} cannot be written: {error}") from error
 
@@ -212,8 +211,6 @@ def _write_sheet(
         sheet.write_string(0, place, column.heading, formats.header)
     last = 0
     for last, row in zip(count(1), rows, strict=False):
-        if last > _ROWS:
-            raise PublishError(f"a sheet of Excel holds {_ROWS:,} rows: read the CSV file instead")
         for place, column in enumerate(columns):
             if (value := column.of(row)) is not None:
                 _write_cell(settings, sheet, formats, last, place, column.kind, value, row)
@@ -250,12 +247,12 @@ def _write_about(
     sheet: Worksheet,
     formats: _Formats,
     connection: duckdb.DuckDBPyConnection,
-    accounts: str,
+    queries: dict[str, str],
     day: date | None,
     generation: int,
 ) -> None:
     """What this file is, for the one who gets it by mail."""
-    counts = dict(connection.execute(f"select tier, count(*) from ({accounts}) group by tier").fetchall())
+    counts = dict(connection.execute(f"select tier, count(*) from ({queries['Accounts']}) group by tier").fetchall())
     bold, wrapped = formats.make(bold=True), formats.make(text_wrap=True, valign="top")
     sheet.set_column(0, 0, 22)
     sheet.set_column(1, 1, 90)
@@ -272,7 +269,12 @@ def _write_about(
     for line, (tier, label) in enumerate(TIER_LABELS.items(), start=6):
         sheet.write_string(line, 0, label, formats.by_tier[tier])
         sheet.write_string(line, 1, f"{counts.get(tier, 0):,}" + _TIER_NOTES.get(tier, ""), wrapped)
-    for line, (word, meaning) in enumerate(_GLOSSARY, start=11):
+    notes = list(_GLOSSARY)
+    for name, query in queries.items():
+        ((rows,),) = connection.execute(f"select count(*) from ({query})").fetchall()
+        if rows > _ROWS:
+            notes.append(("Left out", f"{name}: a sheet holds {_ROWS:,} of the {rows:,} rows. The CSV file has all."))
+    for line, (word, meaning) in enumerate(notes, start=11):
         sheet.write_string(line, 0, word, bold)
         sheet.write_string(line, 1, meaning, wrapped)
 

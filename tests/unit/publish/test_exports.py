@@ -9,6 +9,7 @@ import openpyxl
 import pytest
 
 from orchestration.publish import publish, rollback
+from orchestration.publish.exports import workbook
 from orchestration.publish.exports.crm import reason
 from orchestration.publish.exports.text import CELL_LIMIT, clean, is_formula, neutralise
 from orchestration.settings import Settings, load_settings
@@ -270,6 +271,16 @@ def test_only_a_board_on_a_web_server_is_linked_to(tmp_path):
     publish(settings, "run-1", PUBLISHED_AT)
     cell = by_heading(open_book(settings)["Accounts"], 2)["Account"]
     assert (cell.value, cell.hyperlink) == ("Acme", None)
+
+
+def test_what_a_sheet_cannot_hold_is_left_out_and_said(settings, publish_days, monkeypatch):
+    monkeypatch.setattr(workbook, "_ROWS", 2)
+    publish_days("run-1", [DAY_1])
+    book = open_book(settings)
+    assert [book["Accounts"].cell(row, 2).value for row in (2, 3, 4)] == ["a3", "a2", None]
+    said = [cell.value for row in book["About"].iter_rows() for cell in row if cell.value]
+    assert said[-2:] == ["Left out", "Accounts: a sheet holds 2 of the 3 rows. The CSV file has all."]
+    assert len(cells(exported(settings, "account_health.csv"))) == 4
 
 
 def test_the_same_mart_gives_the_same_bytes(tmp_path):
