@@ -39,7 +39,7 @@ def stage_shaped(
         file = numbered.file
         files.verify_gzip(file)
         with files.reading([numbered]):
-            broken = _open(connection, table, file)
+            broken = open_file(connection, table, file)
             if broken is not None:
                 files.stage_broken(connection, table, broken, numbered, judge)
         try:
@@ -62,13 +62,13 @@ def check_shaped(
     if first.format == "jsonl":
         _define(connection, f"select {_JSON_ROW} where false")
     elif source.day_token is None:
-        _open(connection, table, first)
+        open_file(connection, table, first)
     else:
         return
     files.check_query(connection, table, source)
 
 
-def _open(connection: duckdb.DuckDBPyConnection, table: RawTable, file: SourceFile) -> str | None:
+def open_file(connection: duckdb.DuckDBPyConnection, table: RawTable, file: SourceFile) -> str | None:
     """Make the view `file`; a relation of the records that are not in it since they are broken, if any can be."""
     if file.format == "jsonl":
         connection.execute(f"create or replace temp table lines as select * from {files.load_json_lines(connection, file)}")

@@ -150,6 +150,7 @@ def test_the_session_only_reads(world: World, database: sa.Engine) -> None:
         ('table = "nowhere"', "nowhere"),
         ('query = "select nonsense from nothing"', "nothing"),
         ('query = "select 1 as feature"', "released_on of feature_releases is missing"),
+        ('query = "select *, int4range(1, 2) as span from f"', "column span is of a type that cannot be read"),
     ],
 )
 def test_what_the_database_refuses_is_one_clear_error_and_leaves_the_table(
