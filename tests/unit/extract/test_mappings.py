@@ -15,29 +15,21 @@ from pathlib import Path
 import boto3
 import pytest
 import sqlalchemy as sa
-from moto.server import ThreadedMotoServer
 
 from orchestration.contract import TABLES
 from orchestration.extract import LandedTable, land_table, preflight_sources
 from orchestration.settings import PROJECT_ROOT
-from tests.postgres import postgres
 from tests.unit.extract.conftest import World
 
 MAPPINGS = PROJECT_ROOT / "examples" / "mappings"
 JANUARY = (date(2026, 1, 1), date(2026, 1, 3))
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with postgres() as url:
-        yield url
-
-
 @pytest.fixture
-def warehouse(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[sa.Engine]:
+def warehouse(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[sa.Engine]:
     for name in ("SEGMENT", "POSTHOG", "STRIPE", "ZENDESK"):
-        monkeypatch.setenv(f"{name}_WAREHOUSE_URL", server)
-    engine = sa.create_engine(server)
+        monkeypatch.setenv(f"{name}_WAREHOUSE_URL", postgres_url)
+    engine = sa.create_engine(postgres_url)
     yield engine
     with engine.begin() as connection:
         for schema in ("production", "posthog_exports", "stripe", "zendesk"):
@@ -147,19 +139,10 @@ def gzipped(*rows: dict) -> bytes:
     return gzip.compress("".join(json.dumps(row) + "\n" for row in rows).encode())
 
 
-@pytest.fixture(scope="module")
-def store() -> Iterator[str]:
-    moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    moto.start()
-    host, port = moto.get_host_and_port()
-    yield f"http://{host}:{port}"
-    moto.stop()
-
-
-def test_segment_archive_in_s3(world: World, store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_segment_archive_in_s3(world: World, endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEGMENT_S3_KEY", "key")
     monkeypatch.setenv("SEGMENT_S3_SECRET", "sesame-5521")
-    client = boto3.client("s3", endpoint_url=store, region_name="us-east-1", aws_access_key_id="key", aws_secret_access_key="sesame-5521")
+    client = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id="key", aws_secret_access_key="sesame-5521")
     client.create_bucket(Bucket="my-bucket")
     # 1767312000000 is 2026-01-02 00:00 UTC, 1767398400000 the day after.
     archive = {
@@ -173,7 +156,7 @@ def test_segment_archive_in_s3(world: World, store: str, monkeypatch: pytest.Mon
         client.put_object(Bucket="my-bucket", Key=f"segment-logs/aBc123/{name}", Body=body)
     use(
         world, "segment_archive.toml",
-        storage=f'storage = {{ endpoint = "{store}", region = "us-east-1", access_key_id = {{ env = "SEGMENT_S3_KEY" }},'
+        storage=f'storage = {{ endpoint = "{endpoint}", region = "us-east-1", access_key_id = {{ env = "SEGMENT_S3_KEY" }},'
         ' secret_access_key = { env = "SEGMENT_S3_SECRET" } }',
     )  # fmt: skip
     expected = [

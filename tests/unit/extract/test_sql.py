@@ -10,22 +10,15 @@ from orchestration.contract import TABLES
 from orchestration.extract import SourceUnavailable, extract_table, land_table
 from orchestration.extract.lake import read_manifest
 from orchestration.settings import SettingsError, load_settings
-from tests.postgres import postgres
 from tests.unit.extract.conftest import World
 
 SECRET = "sesame-7431"
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with postgres() as url:
-        yield url
-
-
 @pytest.fixture
-def database(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[sa.Engine]:
-    engine = sa.create_engine(server)
-    monkeypatch.setenv("WAREHOUSE_URL", server)
+def database(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[sa.Engine]:
+    engine = sa.create_engine(postgres_url)
+    monkeypatch.setenv("WAREHOUSE_URL", postgres_url)
     with engine.begin() as connection:
         connection.execute(sa.text("drop schema public cascade"))
         connection.execute(sa.text("create schema public"))
