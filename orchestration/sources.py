@@ -8,6 +8,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 from pydantic_core import PydanticCustomError
 
 DAY = "{day}"
+# The same as a unix timestamp of 00:00 UTC, in seconds or milliseconds.
+EPOCH_DAY = "{epoch_day}"
 # Faults of this type are shown without the value that was found.
 LITERAL_SECRET = "literal_secret"
 _REMOTE = re.compile(r"(?P<scheme>s3|gs|gcs|az|abfs|abfss)://")
@@ -73,21 +75,27 @@ class Source(Section):
 class FilesSource(Source):
     """`connector = "files"`: CSV, JSON lines or Parquet, plain or gzip, by path, glob or DuckDB query.
 
-    `columns` maps contract column -> column in the file. `{day}` in the path stands for a delivery day (YYYY-MM-DD):
-    only the wanted days' files are opened. A path may begin with `s3://`, `gs://` or `az://`; `storage` then holds the
-    options of the object store (endpoint, region, credentials), by obstore's names.
+    `columns` maps contract column -> column in the file. `{day}` in the path stands for a delivery day (YYYY-MM-DD, `{epoch_day}`
+    for its unix timestamp): only the wanted days' files are opened. A path may begin with `s3://`, `gs://` or `az://`; `storage`
+    then holds the options of the object store (endpoint, region, credentials), by obstore's names. `format` says what the files
+    are where their names do not. With path and query, the query shapes the rows of each file, see `shaping`.
     """
 
     connector: Literal["files"]
     path: str | None = None
+    format: Literal["csv", "jsonl", "parquet"] | None = None
     query: str | None = None
     columns: dict[str, str] = {}
     storage: dict[str, bool | Secret | str] = {}
 
     @model_validator(mode="after")
     def _path_or_query(self) -> "FilesSource":
-        if (self.path is None) == (self.query is None):
-            raise ValueError("give either path or query")
+        if self.path is None and self.query is None:
+            raise ValueError("give path, query, or both")
+        if self.format is not None and self.path is None:
+            raise ValueError("format is for files that a path names")
+        if self.path is not None and DAY in self.path and EPOCH_DAY in self.path:
+            raise ValueError(f"give either {DAY} or {EPOCH_DAY} in the path")
         if self.storage and not self.is_remote:
             raise ValueError("storage is for paths that begin with s3://, gs:// or az://")
         return self
@@ -103,6 +111,11 @@ class FilesSource(Source):
     @property
     def is_remote(self) -> bool:
         return self.path is not None and _REMOTE.match(self.path) is not None
+
+    @property
+    def day_token(self) -> str | None:
+        """What stands for the delivery day in the path; None where the files are one delivery."""
+        return next((token for token in (DAY, EPOCH_DAY) if self.path is not None and token in self.path), None)
 
 
 class DemoSource(Source):

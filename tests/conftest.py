@@ -1,12 +1,14 @@
-"""The company that the tests of the whole pipeline work on: run once per test process, put back before each test."""
+"""The company that the tests of the whole pipeline work on: run once per test process, put back before each test. And a Postgres."""
 
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.company import FIRST_DAY, LAST_DAY, NEXT_DAY, Company, Rows, found_company, read_mart
+from tests.postgres import postgres
 
 
 @dataclass(frozen=True)
@@ -54,3 +56,10 @@ def next_mart(original: _Original) -> dict[str, Rows]:
     company = original.put_back()
     company.run(NEXT_DAY, run_id="next")
     return read_mart(company.published)
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A Postgres of the test process, by its SQLAlchemy address; each test makes the schemas that it uses anew."""
+    with postgres() as url:
+        yield url

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
@@ -29,11 +29,11 @@ from orchestration.extract.quarantine import RawRows
 from orchestration.extract.records import MAX_LINE_BYTES, csv_records, json_records, open_binary
 from orchestration.extract.storage import StoredObject, address_of, fetch, list_objects
 from orchestration.settings import Settings
-from orchestration.sources import DAY, DemoSource, FilesSource
+from orchestration.sources import DAY, EPOCH_DAY, DemoSource, FilesSource
 from orchestration.warehouse import identifier, literal
 
-_DAY_GLOB = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]"
-_DAY_TEXT = re.compile(r"\d{4}-\d{2}-\d{2}")
+_DAY_GLOBS = {DAY: "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]", EPOCH_DAY: "[0-9]*"}
+_DAY_TEXTS = {DAY: re.compile(r"\d{4}-\d{2}-\d{2}"), EPOCH_DAY: re.compile(r"(?<!\d)(?:\d{10}|\d{13})(?!\d)")}
 _DELIMITERS = (",", ";", "\t", "|")
 _CHUNK = 1 << 20
 _BATCH_ROWS = 50_000
@@ -103,29 +103,32 @@ def find_deliveries(settings: Settings, name: str, source: FilesSource) -> list[
         SourceError: no file matches, a file is of no known format, or a `{day}` is no date.
     """
     where = f"sources.{name}.path"
+    token = source.day_token
     pattern = source.path if source.is_remote else str(settings.resolve(source.path))
-    files = _stored_files(settings, name, source) if source.is_remote else _local_files(settings, where, pattern)
+    matching = pattern if token is None else pattern.replace(token, _DAY_GLOBS[token])
+    found = _stored_files if source.is_remote else _local_files
+    files = found(settings, name, source, matching)
     if not files:
         place = "in the object store" if source.is_remote else f"in {settings.config_file.parent}"
         raise SourceError(f"{where}: no file matches {source.path} ({place}). Mend the path")
-    if DAY not in pattern:
+    if token is None:
         return [Delivery(None, tuple(files))]
     by_day: dict[date, list[SourceFile]] = {}
     for file in files:
-        by_day.setdefault(_delivery_day(where, pattern, file), []).append(file)
+        by_day.setdefault(_delivery_day(where, pattern, token, file), []).append(file)
     return [Delivery(day, tuple(by_day[day])) for day in sorted(by_day)]
 
 
-def _local_files(settings: Settings, where: str, pattern: str) -> list[SourceFile]:
-    found = sorted(path for path in _glob(pattern.replace(DAY, _DAY_GLOB)) if path.is_file())
-    return [SourceFile(path, _label(settings, path), _format(where, path)) for path in found]
+def _local_files(settings: Settings, name: str, source: FilesSource, pattern: str) -> list[SourceFile]:
+    found = sorted(path for path in _glob(pattern) if path.is_file())
+    return [SourceFile(path, _label(settings, path), _format(name, source, path)) for path in found]
 
 
-def _stored_files(settings: Settings, name: str, source: FilesSource) -> list[SourceFile]:
+def _stored_files(settings: Settings, name: str, source: FilesSource, pattern: str) -> list[SourceFile]:
     folder = settings.temp_dir / "fetched" / name
     return [
-        SourceFile(folder / one.key, address_of(source, one.key), _format(f"sources.{name}.path", Path(one.key)), one)
-        for one in list_objects(name, source, _DAY_GLOB)
+        SourceFile(folder / one.key, address_of(source, one.key), _format(name, source, Path(one.key)), one)
+        for one in list_objects(name, source, pattern)
     ]
 
 
@@ -160,23 +163,35 @@ def _label(settings: Settings, path: Path) -> str:
     return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
 
 
-def _format(where: str, path: Path) -> Format:
+def _format(name: str, source: FilesSource, path: Path) -> Format:
+    if source.format is not None:
+        return source.format
     suffix = Path(path.name.lower().removesuffix(".gz")).suffix
     if suffix not in _FORMATS or (suffix == ".parquet" and path.name.lower().endswith(".gz")):
         known = ", ".join(_FORMATS)
-        raise SourceError(f"{where}: {path.name} is of no known format; there is {known}, text also with .gz")
+        raise SourceError(
+            f"sources.{name}.path: {path.name} is of no known format; there is {known}, text also with .gz. "
+            f"Rename it, or say with sources.{name}.format what it is"
+        )
     return _FORMATS[suffix]
 
 
-def _delivery_day(where: str, pattern: str, file: SourceFile) -> date:
+def _delivery_day(where: str, pattern: str, token: str, file: SourceFile) -> date:
     place = str(file.path) if file.stored is None else file.label
-    for text in _DAY_TEXT.findall(place):
-        if fnmatchcase(place, pattern.replace(DAY, text)):
+    for text in _DAY_TEXTS[token].findall(place):
+        if fnmatchcase(place, pattern.replace(token, text)):
             try:
-                return date.fromisoformat(text)
+                return date.fromisoformat(text) if token == DAY else _epoch_day(text)
             except ValueError:
                 raise SourceError(f"{where}: {file.label}: {text} is no date. Rename or remove the file") from None
+    if token == EPOCH_DAY:
+        raise SourceError(f"{where}: {file.label} holds no unix timestamp of a day. Mend the path")
     raise SourceError(f"{where}: {file.label} stands for more than one day. Use the same day throughout its path")
+
+
+def _epoch_day(text: str) -> date:
+    seconds = int(text) // (1000 if len(text) == 13 else 1)
+    return datetime.fromtimestamp(seconds, UTC).date()
 
 
 def content_hash(paths: Iterable[Path]) -> str:
@@ -195,7 +210,8 @@ def verify_gzip(file: SourceFile) -> None:
     Raises:
         SourceError: the stream is truncated or damaged.
     """
-    if not file.path.name.lower().endswith(".gz"):
+    # What is called .parquet.gz is packed inside.
+    if file.format == "parquet" or not file.path.name.lower().endswith(".gz"):
         return
     try:
         with open_binary(file.path) as stream:
@@ -221,15 +237,24 @@ def layout(
     """
     if file.format == "jsonl":
         return None
-    try:
-        found = (
-            _csv_layout(file, table, columns) if file.format == "csv" else _parquet_layout(connection, file)
-        )
-    except (OSError, EOFError, zlib.error, pa.ArrowException, duckdb.Error) as error:
-        raise SourceError(f"{file.label}: cannot be read ({_one_line(error)}). Deliver it again") from error
+    found = read_layout(connection, file, table, columns)
     if found is not None:
         check_columns(file.label, found.names, table, columns)
     return found
+
+
+def read_layout(
+    connection: duckdb.DuckDBPyConnection, file: SourceFile, table: RawTable, columns: Mapping[str, str]
+) -> Layout | None:
+    """The columns of a CSV or Parquet file, whatever they are; None for a file without a single byte.
+
+    Raises:
+        SourceError: the file cannot be read.
+    """
+    try:
+        return _csv_layout(file, table, columns) if file.format == "csv" else _parquet_layout(connection, file)
+    except (OSError, EOFError, zlib.error, pa.ArrowException, duckdb.Error) as error:
+        raise SourceError(f"{file.label}: cannot be read ({one_line(error)}). Deliver it again") from error
 
 
 def check_columns(label: str, names: Sequence[str], table: RawTable, columns: Mapping[str, str]) -> None:
@@ -250,10 +275,14 @@ def check_columns(label: str, names: Sequence[str], table: RawTable, columns: Ma
 
 
 def _csv_layout(file: SourceFile, table: RawTable, columns: Mapping[str, str]) -> Layout | None:
-    """The header, read with the delimiter that finds most of the contract's columns."""
+    """The header, read with the delimiter that finds most of the contract's columns; of several, the one that finds most columns."""
     wanted = {columns.get(column.name, column.name) for column in table.columns}
     best: Layout | None = None
     unreadable = None
+
+    def fit(names: Sequence[str]) -> tuple[int, int]:
+        return len(wanted & set(names)), len(names)
+
     for delimiter in _DELIMITERS:
         header = next(csv_records(file.path, delimiter), None)
         if header is None:
@@ -263,7 +292,7 @@ def _csv_layout(file: SourceFile, table: RawTable, columns: Mapping[str, str]) -
             unreadable = unreadable or header
             continue
         names = tuple(name.strip() for name in header.fields)
-        if best is None or len(wanted & set(names)) > len(wanted & set(best.names)):
+        if best is None or fit(names) > fit(best.names):
             best = Layout(names, {name: "VARCHAR" for name in names}, delimiter)
     if best is None and unreadable is not None:
         raise SourceError(f"{file.label} line {unreadable.line}: the header cannot be read: {unreadable.problem}")
@@ -283,7 +312,7 @@ def parquet_scan(paths: Sequence[Path]) -> str:
     )
 
 
-def _one_line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
     return " ".join(str(error).split())[:300]
 
 
@@ -386,7 +415,7 @@ def reading(files: Sequence[NumberedFile]) -> Iterator[None]:
         raise
     except duckdb.Error as error:
         named = ", ".join(numbered.file.label for numbered in files[:3]) + (", ..." if len(files) > 3 else "")
-        raise SourceError(f"{named}: cannot be read ({_one_line(error)}). Deliver again") from error
+        raise SourceError(f"{named}: cannot be read ({one_line(error)}). Deliver again") from error
 
 
 def _rows(
@@ -418,7 +447,7 @@ def _stage_csv(
     found: Layout,
     judge: Judge,
 ) -> None:
-    names = [f"f{index}" for index in range(len(found.names))]
+    names = csv_names(found)
     values = {
         column.name: (names[found.names.index(in_file)], "VARCHAR")
         for column in table.columns
@@ -431,24 +460,39 @@ def _stage_csv(
         )
         connection.execute(f"insert into staged {_staged_rows(judge(rows))}")
 
-    declared = ", ".join(f"'{name}': 'varchar'" for name in names)
-    fast = _load_text(
-        connection, numbered.file, f"header = true, columns = {{{declared}}}, delim = {literal(found.delimiter)},"
-        " quote = '\"', escape = '\"', strict_mode = true"
-    )
-    if fast:
+    if load_csv(connection, numbered.file, found):
         stage("loaded.rowid + 1")
         if _locate_bad_rows(connection, numbered, found):
             return
         connection.execute("delete from staged where _file = ?", [numbered.number])
+    load_csv_records(connection, numbered.file, found)
+    stage("line", problem="problem", text="shown")
+
+
+def csv_names(found: Layout) -> list[str]:
+    """What the columns of a CSV file are called in `loaded`."""
+    return [f"f{index}" for index in range(len(found.names))]
+
+
+def load_csv(connection: duckdb.DuckDBPyConnection, file: SourceFile, found: Layout) -> bool:
+    """Load a CSV file into `loaded`, all columns as text; False where a record is broken."""
+    declared = ", ".join(f"'{name}': 'varchar'" for name in csv_names(found))
+    return _load_text(
+        connection, file, f"header = true, columns = {{{declared}}}, delim = {literal(found.delimiter)},"
+        " quote = '\"', escape = '\"', strict_mode = true"
+    )
+
+
+def load_csv_records(connection: duckdb.DuckDBPyConnection, file: SourceFile, found: Layout) -> None:
+    """Load a CSV file record by record: as `load_csv` with `line`, and for broken ones `problem` and `shown`."""
+    names = csv_names(found)
     schema = pa.schema([("line", pa.int64()), ("problem", pa.string()), ("shown", pa.string())])
     for name in names:
         schema = schema.append(pa.field(name, pa.string()))
     blank = [None] * len(names)
-    records = itertools.islice(csv_records(numbered.file.path, found.delimiter, len(names)), 1, None)
+    records = itertools.islice(csv_records(file.path, found.delimiter, len(names)), 1, None)
     rows = ((r.line, r.problem, r.text if r.problem else None, *(r.fields or blank)) for r in records)
     _load_batches(connection, schema, _batches(schema, rows))
-    stage("line", problem="problem", text="shown")
 
 
 def _load_text(connection: duckdb.DuckDBPyConnection, file: SourceFile, options: str) -> bool:
@@ -499,34 +543,82 @@ def _stage_json(
     numbered: NumberedFile,
     judge: Judge,
 ) -> None:
-    # The delimiter is a character that no valid JSON holds unescaped; blank lines come as nulls, so rows are lines.
-    options = "header = false, columns = {'text': 'varchar'}, delim = '\x01', quote = '', escape = ''"
-    if _load_text(connection, numbered.file, options):
-        loaded = "(select rowid + 1 as line, cast(null as varchar) as problem, text from loaded)"
-    else:
-        schema = pa.schema([("line", pa.int64()), ("problem", pa.string()), ("text", pa.string())])
-        rows = ((record.line, record.problem, record.text) for record in json_records(numbered.file.path))
-        _load_batches(connection, schema, _batches(schema, rows))
-        loaded = "loaded"
     pointers = [
         "/" + columns.get(column.name, column.name).replace("~", "~0").replace("/", "~1") for column in table.columns
     ]
     relation = f"""(
         select *, case when fault is null then json_extract_string(text, {literals(pointers)}) end as found
-        from (
-            select line, text,
-                case
-                    when problem is not null then problem
-                    when not json_valid(text) then 'no valid JSON'
-                    when json_type(text) <> 'OBJECT' then 'no JSON object'
-                    when len(list_distinct(json_keys(text))) < len(json_keys(text)) then 'key twice in one JSON object'
-                end as fault
-            from {loaded} as loaded
-            where problem is not null or trim(text, e' \\t\\r') <> ''))"""
+        from {load_json_lines(connection, numbered.file)})"""
     values = {column.name: (f"found[{index}]", "VARCHAR") for index, column in enumerate(table.columns, start=1)}
     rows = _rows(
         table, relation, values, file=numbered.number, delivery=numbered.delivery, position="line",
         problem="fault", text="left(text, 10000)",
+    )
+    connection.execute(f"insert into staged {_staged_rows(judge(rows))}")
+
+
+def load_json_lines(connection: duckdb.DuckDBPyConnection, file: SourceFile) -> str:
+    """Load a JSON lines file into `loaded`.
+
+    Returns:
+        A relation of the lines that are not blank: `line` (number), `text`, and what is wrong (`fault`) with one that is no JSON object.
+    """
+    # The delimiter is a character that no valid JSON holds unescaped; blank lines come as nulls, so rows are lines.
+    options = "header = false, columns = {'text': 'varchar'}, delim = '\x01', quote = '', escape = ''"
+    if _load_text(connection, file, options):
+        loaded = "(select rowid + 1 as line, cast(null as varchar) as problem, text from loaded)"
+    else:
+        schema = pa.schema([("line", pa.int64()), ("problem", pa.string()), ("text", pa.string())])
+        rows = ((record.line, record.problem, record.text) for record in json_records(file.path))
+        _load_batches(connection, schema, _batches(schema, rows))
+        loaded = "loaded"
+    return f"""(
+        select line, text,
+            case
+                when problem is not null then problem
+                when not json_valid(text) then 'no valid JSON'
+                when json_type(text) <> 'OBJECT' then 'no JSON object'
+                when len(list_distinct(json_keys(text))) < len(json_keys(text)) then 'key twice in one JSON object'
+            end as fault
+        from {loaded} as loaded
+        where problem is not null or trim(text, e' \\t\\r') <> '')"""
+
+
+def stage_broken(
+    connection: duckdb.DuckDBPyConnection, table: RawTable, relation: str, numbered: NumberedFile, judge: Judge
+) -> None:
+    """Append records that could not be taken apart to `staged`: `line`, `text` and `fault` of a relation."""
+    rows = _rows(
+        table, relation, {}, file=numbered.number, delivery=numbered.delivery, position="line",
+        problem="fault", text="left(text, 10000)",
+    )
+    connection.execute(f"insert into staged {_staged_rows(judge(rows))}")
+
+
+def stage_select(
+    connection: duckdb.DuckDBPyConnection,
+    table: RawTable,
+    columns: Mapping[str, str],
+    selected: str,
+    numbered: NumberedFile,
+    judge: Judge,
+    label: str,
+) -> None:
+    """Append the rows of a select to `staged`; its columns count by name, `_position` counts its rows.
+
+    Raises:
+        SourceError: the result lacks a column.
+    """
+    types = {row[0]: row[1] for row in connection.execute(f"describe {selected}").fetchall()}
+    check_columns(label, list(types), table, columns)
+    values = {
+        column.name: (identifier(in_result), types[in_result])
+        for column in table.columns
+        if (in_result := columns.get(column.name, column.name)) in types
+    }
+    rows = _rows(
+        table, f"({selected}) as shaped", values,
+        file=numbered.number, delivery=numbered.delivery, position="row_number() over ()",
     )
     connection.execute(f"insert into staged {_staged_rows(judge(rows))}")
 
@@ -542,7 +634,7 @@ def stage_query(connection: duckdb.DuckDBPyConnection, table: RawTable, source: 
     try:
         connection.execute(f"create or replace temp table loaded as {selected}")
     except duckdb.Error as error:
-        raise SourceError(f"{label}: {_one_line(error)}") from error
+        raise SourceError(f"{label}: {one_line(error)}") from error
     described = connection.execute("describe loaded").fetchall()
     _stage_loaded(connection, table, source.columns, {row[0]: row[1] for row in described}, judge, label, 0)
 
@@ -558,7 +650,7 @@ def check_query(connection: duckdb.DuckDBPyConnection, table: RawTable, source: 
     try:
         described = connection.execute(f"describe {selected}").fetchall()
     except duckdb.Error as error:
-        raise SourceError(f"{label}: {_one_line(error)}") from error
+        raise SourceError(f"{label}: {one_line(error)}") from error
     check_columns(label, [row[0] for row in described], table, source.columns)
 
 
@@ -571,7 +663,7 @@ def single_select(connection: duckdb.DuckDBPyConnection, label: str, query: str)
     try:
         statements = connection.extract_statements(query)
     except duckdb.Error as error:
-        raise SourceError(f"{label}: {_one_line(error)}") from error
+        raise SourceError(f"{label}: {one_line(error)}") from error
     if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
         raise SourceError(f"{label}: give one select statement")
     # The line break ends a comment at the end of the query.

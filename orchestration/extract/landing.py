@@ -13,7 +13,7 @@ from urllib.parse import quote, quote_plus, unquote
 import duckdb
 
 from orchestration.contract import TABLES, RawTable
-from orchestration.extract import demo, files, lake
+from orchestration.extract import demo, files, lake, shaping
 from orchestration.extract.connected import land_connected
 from orchestration.extract.engine import connect, fingerprint
 from orchestration.extract.errors import SourceError, SourceUnavailable
@@ -33,7 +33,7 @@ from orchestration.extract.writing import (
     rates_of,
 )
 from orchestration.settings import EVENT_TABLE, Settings, SettingsError, secret_value
-from orchestration.sources import DAY, ConnectedSource, DemoSource, FilesSource
+from orchestration.sources import ConnectedSource, DemoSource, FilesSource
 from orchestration.warehouse import identifier
 
 # Deliveries are staged together up to this many bytes of files, which bounds memory and keeps both cores busy.
@@ -182,7 +182,7 @@ def _land_deliveries(
     end: date,
 ) -> tuple[Manifest, list[str], bool]:
     """Land files, the demo company, or nothing; the new manifest, the deliveries looked at, and whether none stood before."""
-    by_day = isinstance(source, FilesSource) and source.path is not None and DAY in source.path
+    by_day = isinstance(source, FilesSource) and source.day_token is not None
     mode: Mode = "events" if table.name == EVENT_TABLE else "changes" if by_day else "snapshot"
     first_landing = old is None or (old.mode, old.by_day) != (mode, by_day)
     kept = {} if first_landing else lake.whole_deliveries(settings.lake, old)
@@ -207,7 +207,7 @@ def _land_deliveries(
         with connect(settings) as connection:
             for batch in _batches(fresh):
                 with files.at_hand(table.name, source, [file for one in batch for file in one.delivery.files]):
-                    if by_day and mode == "events":
+                    if by_day and mode == "events" and source.query is None:
                         landed |= _land_as_is(connection, settings, table, source, batch)
                         batch = [one for one in batch if not _is_landed(one, landed)]
                     labels = _stage(connection, settings, table, source, batch, end)
@@ -252,14 +252,16 @@ def preflight_sources(settings: Settings) -> None:
 def _check_source(
     connection: duckdb.DuckDBPyConnection, settings: Settings, table: RawTable, source: FilesSource
 ) -> None:
-    if source.query is not None:
+    if source.path is None:
         files.check_query(connection, table, source)
         return
     if source.is_remote:
         # A store that is down must not keep the other sources from landing.
         return
     deliveries = files.find_deliveries(settings, table.name, source)
-    if DAY not in source.path:
+    if source.query is not None:
+        shaping.check_shaped(connection, table, source, deliveries)
+    elif source.day_token is None:
         for file in deliveries[0].files:
             files.layout(connection, file, table, source.columns)
 
@@ -303,11 +305,11 @@ def _identity(
     if source is not None and not delivery.files:
         return None
     rates, currency = rates_of(settings, table)
-    columns = source.columns if isinstance(source, FilesSource) else {}
+    shape = (sorted(source.columns.items()), source.query, source.format) if isinstance(source, FilesSource) else None
     parts = (
         LANDING_VERSION,
         repr(table),
-        sorted(columns.items()),
+        shape,
         sorted(rates.items()),
         currency,
         [file.label for file in delivery.files],
@@ -427,7 +429,7 @@ def _stage(
     if isinstance(source, DemoSource):
         files.stage_batches(connection, table, {}, demo.demo_batches(settings, table, end), judge, "demo")
         return ["demo"]
-    if isinstance(source, FilesSource) and source.query is not None:
+    if isinstance(source, FilesSource) and source.path is None:
         files.stage_query(connection, table, source, judge)
         return ["query"]
     numbered = [
@@ -436,7 +438,9 @@ def _stage(
             (delivery, file) for delivery, one in enumerate(batch) for file in one.delivery.files
         )
     ]
-    if numbered:
+    if numbered and source.query is not None:
+        shaping.stage_shaped(connection, table, source, numbered, judge)
+    elif numbered:
         files.stage_files(connection, table, source.columns, numbered, judge)
     return [one.file.label for one in numbered]
 

@@ -11,11 +11,11 @@ from typing import Any
 import duckdb
 
 from orchestration.contract import RawTable
-from orchestration.extract import demo, files
+from orchestration.extract import demo, files, shaping
 from orchestration.extract.connector import Preview, connector_of, mapping_of, text_batch
 from orchestration.extract.engine import connect
 from orchestration.extract.errors import SourceError
-from orchestration.extract.files import NumberedFile
+from orchestration.extract.files import NumberedFile, SourceFile
 from orchestration.extract.records import Record, csv_records, json_records
 from orchestration.extract.writing import judge_of
 from orchestration.settings import Settings
@@ -96,46 +96,67 @@ def _page_of(
         mapped = tuple(column.name for column in table.columns)
         is_page = sum(batch.num_rows for batch in batches) == _ROWS
         return Preview(batches, mapped, note="made-up company" + (", first rows only" if is_page else ""))
-    if source.query is not None:
-        return _page_of_query(connection, table, source)
-    return _page_of_file(connection, settings, table, source, scratch)
+    if source.path is None:
+        return _page_of_query(connection, table, source, "")
+    file, note = _last_file(settings, table, source, scratch)
+    with files.at_hand(table.name, source, [file]):
+        if source.query is None:
+            return _page_of_file(connection, table, source, file, note)
+        return _page_of_shaped(connection, table, source, file, note)
 
 
-def _page_of_query(connection: duckdb.DuckDBPyConnection, table: RawTable, source: FilesSource) -> Preview:
+def _page_of_query(
+    connection: duckdb.DuckDBPyConnection, table: RawTable, source: FilesSource, note: str, broken: Sequence[str] = ()
+) -> Preview:
     files.check_query(connection, table, source)
     label = f"sources.{table.name}.query"
     try:
         found = connection.execute(f"{files.single_select(connection, label, source.query)} limit {_ROWS}")
-        return _preview(table, source.columns, [column[0] for column in found.description], found.fetchall(), "")
+        return _preview(table, source.columns, [column[0] for column in found.description], found.fetchall(), note, broken)
     except duckdb.Error as error:
         raise SourceError(f"{label}: {' '.join(str(error).split())[:300]}") from error
 
 
-def _page_of_file(
-    connection: duckdb.DuckDBPyConnection, settings: Settings, table: RawTable, source: FilesSource, scratch: Path
-) -> Preview:
-    """The first rows of the last file, of the last delivery where there are several."""
+def _last_file(settings: Settings, table: RawTable, source: FilesSource, scratch: Path) -> tuple[SourceFile, str]:
+    """The last file of the last delivery, and how a person knows it."""
     deliveries = files.find_deliveries(settings, table.name, source)
     file = deliveries[-1].files[-1]
     count = sum(len(delivery.files) for delivery in deliveries)
     note = file.label if count == 1 else f"{file.label}, the last of {count} files"
     if file.stored is not None:
         file = replace(file, path=scratch / file.path.name)
-    with files.at_hand(table.name, source, [file]):
-        found = files.layout(connection, file, table, source.columns)
-        if file.format == "jsonl":
-            records = list(itertools.islice(json_records(file.path), _ROWS))
-            names, rows, broken = _json_rows(records, table, source.columns)
-        elif found is None:
-            raise SourceError(f"{file.label}: empty, not even a header. Deliver it again, or remove it")
-        elif file.format == "csv":
-            records = list(itertools.islice(csv_records(file.path, found.delimiter, len(found.names)), 1, _ROWS + 1))
-            names, rows = found.names, [one.fields for one in records if one.problem is None]
-            broken = [_said(one, one.problem) for one in records if one.problem is not None]
-        else:
-            names, broken = found.names, []
-            with files.reading([NumberedFile(file, 0, 0)]):
-                rows = connection.execute(f"select * from {files.parquet_scan([file.path])} limit {_ROWS}").fetchall()
+    return file, note
+
+
+def _page_of_shaped(
+    connection: duckdb.DuckDBPyConnection, table: RawTable, source: FilesSource, file: SourceFile, note: str
+) -> Preview:
+    """What the source's query makes of a file, its first rows; the records that are broken before it."""
+    files.verify_gzip(file)
+    with files.reading([NumberedFile(file, 0, 0)]):
+        relation = shaping.open_file(connection, table, file)
+        broken = [] if relation is None else connection.execute(f"select line, fault from {relation} limit {_ROWS}").fetchall()
+    return _page_of_query(connection, table, source, note, [_fault(line, fault) for line, fault in broken])
+
+
+def _page_of_file(
+    connection: duckdb.DuckDBPyConnection, table: RawTable, source: FilesSource, file: SourceFile, note: str
+) -> Preview:
+    """The first rows of a file as it stands."""
+    found = files.layout(connection, file, table, source.columns)
+    if file.format == "jsonl":
+        records = list(itertools.islice(json_records(file.path), _ROWS))
+        names, rows, broken = _json_rows(records, table, source.columns)
+    elif found is None:
+        raise SourceError(f"{file.label}: empty, not even a header. Deliver it again, or remove it")
+    elif file.format == "csv":
+        records = list(itertools.islice(csv_records(file.path, found.delimiter, len(found.names)), 1, _ROWS + 1))
+        names, rows = found.names, [one.fields for one in records if one.problem is None]
+        broken = [_fault(one.line, one.problem) for one in records if one.problem is not None]
+    else:
+        names, broken = found.names, []
+        with files.reading([NumberedFile(file, 0, 0)]):
+            rows = connection.execute(f"select * from {files.parquet_scan([file.path])} limit {_ROWS}").fetchall()
     return _preview(table, source.columns, names, rows, note, broken)
 
 
@@ -156,7 +177,7 @@ def _json_rows(
         if problem is None:
             objects.append(found)
         else:
-            broken.append(_said(one, problem))
+            broken.append(_fault(one.line, problem))
     # A key that no line has is null in all of them.
     places = [columns.get(column.name, column.name) for column in table.columns]
     names = list(dict.fromkeys([*(name for one in objects for name in one), *places]))
@@ -168,8 +189,8 @@ def _json_text(value: Any) -> str | None:
     return value if value is None or isinstance(value, str) else json.dumps(value)
 
 
-def _said(record: Record, problem: str) -> str:
-    return f"line {record.line}: {problem}"
+def _fault(line: int, problem: str) -> str:
+    return f"line {line}: {problem}"
 
 
 def _preview(

@@ -11,12 +11,13 @@ from urllib.parse import quote
 
 import pyarrow as pa
 import sqlalchemy as sa
+from dlt.common.libs.pyarrow import PyToArrowConversionException
 from dlt.sources.sql_database import TableLoader
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from orchestration.contract import RawTable
 from orchestration.extract.connector import Preview, Window, mapping_of, text_batch
-from orchestration.extract.errors import SourceUnavailable
+from orchestration.extract.errors import SourceError, SourceUnavailable
 from orchestration.settings import EVENT_TABLE, Settings, SettingsError, secret_value
 from orchestration.sources import SqlSource
 
@@ -43,6 +44,7 @@ def read(settings: Settings, table: RawTable, source: SqlSource, window: Window)
 
     Raises:
         SettingsError: the variable with the address is not set.
+        SourceError: a column is of a type without counterpart in Arrow (a range, a composite).
         SourceUnavailable: the database cannot be reached, or refuses the query.
     """
     with _connected(table, source) as connection:
@@ -57,8 +59,13 @@ def read(settings: Settings, table: RawTable, source: SqlSource, window: Window)
             chunk_size=_ROWS_PER_BATCH,
             query_adapter_callback=lambda *_: statement,
         )
-        for rows in loader.load_rows():
-            yield from _plain(rows).to_batches()
+        try:
+            for rows in loader.load_rows():
+                yield from _plain(rows).to_batches()
+        except PyToArrowConversionException as error:
+            raise SourceError(
+                f"sources.{table.name}: column {error.field_name} is of a type that cannot be read. Leave it out, or cast it to text in a query"
+            ) from None
 
 
 def preview(settings: Settings, table: RawTable, source: SqlSource) -> Preview:

@@ -16,7 +16,7 @@ from obstore.store import ObjectStore, from_url
 
 from orchestration.extract.errors import SourceUnavailable
 from orchestration.settings import SettingsError, secret_value
-from orchestration.sources import DAY, FilesSource, Secret
+from orchestration.sources import FilesSource, Secret
 
 _ATTEMPTS = {"max_retries": 5, "retry_timeout": timedelta(seconds=120)}
 _ADDRESS = re.compile(r"(?P<scheme>[a-z0-9]+)://(?P<bucket>[^/]+)/(?P<key>.+)")
@@ -34,19 +34,19 @@ class StoredObject:
     version: str
 
 
-def list_objects(name: str, source: FilesSource, day_glob: str) -> list[StoredObject]:
-    """The objects that a source's path matches, by key.
+def list_objects(name: str, source: FilesSource, pattern: str) -> list[StoredObject]:
+    """The objects that a pattern matches, by key.
 
     Args:
         name: raw table.
         source: with a remote path.
-        day_glob: what `{day}` in the path matches.
+        pattern: that path, with a glob in place of the delivery day.
 
     Raises:
         SettingsError: an option is wrong, or a secret's variable is not set.
         SourceUnavailable: the store cannot be reached, or refuses.
     """
-    pattern = _parts(source)["key"].replace(DAY, day_glob)
+    pattern = _ADDRESS.fullmatch(pattern)["key"]
     wanted = re.compile(glob_translate(pattern))
     prefix = _MAGIC.split(pattern)[0]
     # A listing goes by folders: a prefix inside a name finds nothing.

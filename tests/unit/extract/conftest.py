@@ -1,6 +1,6 @@
 """A small world for extraction: a folder with `health.toml`, sources to write, and what the lake then holds."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -106,3 +106,16 @@ def deliver(world: World, day: str, *rows: str, name: str = "{day}") -> Path:
 @pytest.fixture
 def delivery():
     return deliver
+
+
+@pytest.fixture(scope="session")
+def endpoint() -> Iterator[str]:
+    """An S3 server (moto), by its address."""
+    # Imported when first used: it takes seconds.
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()

@@ -87,6 +87,23 @@ def test_a_query(world: World) -> None:
     assert (found.bad, found.first_reason) == (1, "row 2: seats: below 0")
 
 
+def test_a_query_over_the_files_of_a_path(world: World) -> None:
+    world.write(
+        "2026-01-02.jsonl",
+        '{"id": 1, "who": {"company": "a1", "user": "u1"}, "at": "2026-01-02T10:00:00Z"}\n{"id": 2\n'
+        '{"id": 3, "who": {"company": "a1"}, "at": "2026-01-02T11:00:00Z"}\n',
+    )
+    world.source(
+        "usage_events",
+        "path = '{day}.jsonl'\nquery = \"\"\"select line ->> '$.id' as event_id, line ->> '$.who.company' as account_id,"
+        " line ->> '$.who.user' as user_id, line ->> '$.at' as occurred_at, 1 as extra from file\"\"\"",
+    )
+    found = page(world, "usage_events")
+    # Of the three: broken, no user.
+    assert (found.rows, found.bad, found.first_reason) == (3, 2, "line 2: no valid JSON")
+    assert (found.newest, found.unmapped, found.note) == (datetime(2026, 1, 2, 10), ("extra",), "2026-01-02.jsonl")
+
+
 def test_the_demo_company_up_to_a_day(world: World) -> None:
     world.pipeline = "[demo]\naccounts = 3\ndirt = false"
     world.sources = '[sources.feature_releases]\nconnector = "demo"'

@@ -14,24 +14,17 @@ from orchestration.contract import TABLES
 from orchestration.extract import SourceUnavailable, land_table, preflight_sources
 from orchestration.extract.lake import read_manifest
 from orchestration.extract.preview import first_page
-from orchestration.settings import PROJECT_ROOT, SettingsError
+from orchestration.settings import PROJECT_ROOT, SettingsError, load_settings
 from tests.company import content
-from tests.postgres import postgres
 from tests.unit.extract.conftest import World
 
 SECRET = "sesame-7431"
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with postgres() as url:
-        yield url
-
-
 @pytest.fixture
-def database(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[sa.Engine]:
-    engine = sa.create_engine(server)
-    monkeypatch.setenv("WAREHOUSE_URL", server)
+def database(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[sa.Engine]:
+    engine = sa.create_engine(postgres_url)
+    monkeypatch.setenv("WAREHOUSE_URL", postgres_url)
     with engine.begin() as connection:
         connection.execute(sa.text("drop schema public cascade"))
         connection.execute(sa.text("create schema public"))
@@ -156,6 +149,7 @@ def test_the_session_only_reads(world: World, database: sa.Engine) -> None:
         ('table = "nowhere"', "nowhere"),
         ('query = "select nonsense from nothing"', "nothing"),
         ('query = "select 1 as feature"', "released_on of feature_releases is missing"),
+        ('query = "select *, int4range(1, 2) as span from f"', "column span is of a type that cannot be read"),
     ],
 )
 def test_what_the_database_refuses_is_one_clear_error_and_leaves_the_table(
@@ -285,7 +279,7 @@ def test_unset_variables_are_all_named_before_anything_is_read(world: World, mon
 
 
 def test_the_rights_that_the_readme_grants_are_enough_and_no_more(
-    world: World, database: sa.Engine, server: str, monkeypatch: pytest.MonkeyPatch
+    world: World, database: sa.Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     readme = (PROJECT_ROOT / "README.md").read_text(encoding="utf-8")
     grants = next(block for block in re.findall(r"```sql\n(.*?)```", readme, re.DOTALL) if "health_reader" in block)

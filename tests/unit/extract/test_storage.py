@@ -6,7 +6,6 @@ from pathlib import Path
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from orchestration.contract import TABLES
 from orchestration.extract import SourceUnavailable, land_table
@@ -16,15 +15,6 @@ from tests.unit.extract.conftest import World
 
 SECRET = "sesame-9921"
 HEADER = "event_id,account_id,user_id,occurred_at\n"
-
-
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
 
 
 @pytest.fixture

@@ -1,0 +1,94 @@
+"""Files whose rows a query shapes: nested JSON taken apart, rows left out, columns computed.
+
+The query is DuckDB's SQL and reads one file at a time, as the relation `file`. Of JSON lines it has one column, `line`, the JSON object;
+of CSV files the columns by name, as text; of Parquet files the columns as they are. What is broken in a text file goes to quarantine
+before the query; what the query gives is judged by the contract.
+"""
+
+from collections.abc import Sequence
+
+import duckdb
+
+from orchestration.contract import RawTable
+from orchestration.extract import files
+from orchestration.extract.errors import SourceError
+from orchestration.extract.files import Delivery, Judge, NumberedFile, SourceFile
+from orchestration.sources import FilesSource
+from orchestration.warehouse import identifier
+
+_JSON_ROW = "cast(null as json) as line"
+
+
+def stage_shaped(
+    connection: duckdb.DuckDBPyConnection,
+    table: RawTable,
+    source: FilesSource,
+    numbered_files: Sequence[NumberedFile],
+    judge: Judge,
+) -> None:
+    """Append what the source's query makes of each file to `staged`.
+
+    `_position` counts the rows of the result; for broken records of text files it is the physical line.
+
+    Raises:
+        SourceError: a file cannot be read; the query is no single select, fails, or its result lacks a column.
+    """
+    label = f"sources.{table.name}.query"
+    selected = files.single_select(connection, label, source.query)
+    for numbered in numbered_files:
+        file = numbered.file
+        files.verify_gzip(file)
+        with files.reading([numbered]):
+            broken = open_file(connection, table, file)
+            if broken is not None:
+                files.stage_broken(connection, table, broken, numbered, judge)
+        try:
+            files.stage_select(connection, table, source.columns, selected, numbered, judge, label)
+        except duckdb.Error as error:
+            raise SourceError(f"{label}: {file.label}: {files.one_line(error)}") from error
+
+
+def check_shaped(
+    connection: duckdb.DuckDBPyConnection, table: RawTable, source: FilesSource, deliveries: Sequence[Delivery]
+) -> None:
+    """Prepare a source's query without running it, on the shape of the first file.
+
+    With a delivery day in the path no file is opened: then only queries over JSON lines, whose shape is known, are prepared.
+
+    Raises:
+        SourceError: as `stage_shaped`.
+    """
+    first = deliveries[0].files[0]
+    if first.format == "jsonl":
+        _define(connection, f"select {_JSON_ROW} where false")
+    elif source.day_token is None:
+        open_file(connection, table, first)
+    else:
+        return
+    files.check_query(connection, table, source)
+
+
+def open_file(connection: duckdb.DuckDBPyConnection, table: RawTable, file: SourceFile) -> str | None:
+    """Make the view `file`; a relation of the records that are not in it since they are broken, if any can be."""
+    if file.format == "jsonl":
+        connection.execute(f"create or replace temp table lines as select * from {files.load_json_lines(connection, file)}")
+        connection.execute("drop table loaded")
+        _define(connection, "select cast(text as json) as line from lines where fault is null")
+        return "(select * from lines where fault is not null)"
+    found = files.read_layout(connection, file, table, {})
+    if found is None:
+        raise SourceError(f"{file.label}: empty, not even a header. Deliver it again, or remove it")
+    if file.format == "parquet":
+        _define(connection, f"select * from {files.parquet_scan([file.path])}")
+        return None
+    names = ", ".join(f"{name} as {identifier(shown)}" for name, shown in zip(files.csv_names(found), found.names, strict=True))
+    if files.load_csv(connection, file, found):
+        _define(connection, f"select {names} from loaded")
+        return None
+    files.load_csv_records(connection, file, found)
+    _define(connection, f"select {names} from loaded where problem is null")
+    return "(select line, shown as text, problem as fault from loaded where problem is not null)"
+
+
+def _define(connection: duckdb.DuckDBPyConnection, selected: str) -> None:
+    connection.execute(f"create or replace temp view file as {selected}")
