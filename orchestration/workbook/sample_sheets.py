@@ -238,9 +238,9 @@ def _sample_row(sheet: Sheet, block: Block, cap_column: int, details: Sheet, cap
     sheet.text(row, S_CARD, account["scorecard_key"])
     sheet.text(row, S_STAGE, account["stage"])
     sheet.value(row, S_PUBLISHED, account["health_score"], "score")
-    sheet.text(row, S_PUBLISHED_TIER, TIER_LABELS[account["raw_tier"]])
+    sheet.text(row, S_PUBLISHED_TIER, TIER_LABELS[account["raw_tier"]], "member")
     sheet.value(row, S_PUBLISHED_COVERAGE, account["coverage"], "share")
-    sheet.text(row, S_PUBLISHED_CAP, account["cap_key"] or "")
+    sheet.text(row, S_PUBLISHED_CAP, account["cap_key"] or "", "member")
 
     def here(column: int) -> str:
         return xl_rowcol_to_cell(row, column, col_abs=True)
@@ -255,7 +255,7 @@ def _sample_row(sheet: Sheet, block: Block, cap_column: int, details: Sheet, cap
     sheet.formula(row, _CAP_CODE, f'IF(COUNT({codes})=0,"",MIN({codes}))', None, "hidden")
     which = f"MATCH({here(_CAP_CODE)},{codes},0)"
     sheet.formula(row, _BINDS, f'IF({here(_CAP_CODE)}="",FALSE,ROUND({here(_UNCAPPED)},9)>INDEX({most},{which}))', None, "hidden")
-    sheet.formula(row, S_CAP, f'IFERROR(IF({here(_BINDS)},INDEX({names},{which}),""),"")', published("cap_key") or "", "label")
+    sheet.formula(row, S_CAP, f'IFERROR(IF({here(_BINDS)},INDEX({names},{which}),""),"")', published("cap_key") or "", "member")
     # Noise of floating-point arithmetic ends at 9 decimals; ROUND is half away from zero.
     score = f"ROUND(ROUND(IF({here(_BINDS)},INDEX({most},{which}),{here(_UNCAPPED)}),9),1)"
     sheet.formula(row, S_SCORE, f'IFERROR({score},"{TO_MEND}")', published("health_score"), "score")
@@ -272,7 +272,7 @@ def _sample_row(sheet: Sheet, block: Block, cap_column: int, details: Sheet, cap
     )
     is_quantile = block.sample.account["raw_tier"] != "unknown" and cells.quantile[account["scorecard_key"]]
     shown = ALL_NEEDED if is_quantile else TIER_LABELS[account["raw_tier"]]
-    sheet.formula(row, S_TIER, tier, shown if is_same else None, "label")
+    sheet.formula(row, S_TIER, tier, shown if is_same else None, "member")
     changes = f'IF(OR({here(S_TIER)}={here(S_PUBLISHED_TIER)},{here(S_TIER)}="{ALL_NEEDED}",{here(S_TIER)}="{TO_MEND}"),"","tier changes")'
     sheet.formula(row, S_CHANGES, changes, "" if is_same else None, "check")
     sheet.next_row += 1
