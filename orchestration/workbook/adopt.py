@@ -89,7 +89,7 @@ def _check_rows(draft: Draft, seeds: Seeds) -> None:
             sheets = {names[0]: row.sheet for names, row in found.items()}
             faults += [
                 f"sheet {sheets.get(names[0], names[0])!r}: the row of {' '.join(names[1:]) or names[0]} is missing ({seed} of version {draft.base}). "
-                "Undo its removal; weight 0 switches a metric off"
+                f"Undo its removal{'; weight 0 switches it off' if 'weight' in SEEDS[seed].columns else ''}"
                 for names in missing
             ]
     if faults:
@@ -134,7 +134,9 @@ def _load_trial(trial: Path, draft: Draft, drafted: Mapping[str, Drafted]) -> Se
     try:
         return load_seeds(trial)
     except ConfigurationError as error:
-        lines = [_in_workbook(fault, draft, drafted) for fault in error.faults]
+        # The version's name stands in one cell of the workbook, and in every row of the files.
+        told = [fault for fault in error.faults if fault.seed == VERSIONS or fault.column != "config_version"]
+        lines = [_in_workbook(fault, draft, drafted) for fault in told]
         raise WorkbookError("\n".join(lines)) from error
 
 

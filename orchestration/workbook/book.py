@@ -195,17 +195,17 @@ class Sheet:
         self.next_row += 1
         return row
 
-    def choose(self, row: int, column: int, source: list[str] | str) -> None:
-        """A dropdown of these texts, or of the cells of a range (`=Index!$A$1:$A$9`)."""
+    def choose(self, rows: tuple[int, int], column: int, source: list[str] | str) -> None:
+        """A dropdown of these texts, or of the cells of a range (`=Index!$A$1:$A$9`), in the rows from the first to the last."""
         self.worksheet.data_validation(
-            row, column, row, column,
+            rows[0], column, rows[1], column,
             {"validate": "list", "source": source, "error_title": "Not in the list", "error_message": "Choose one of the list."},
         )  # fmt: skip
 
-    def number(self, row: int, column: int, low: float, high: float) -> None:
-        """Only numbers from `low` to `high`."""
+    def number(self, rows: tuple[int, int], column: int, low: float, high: float) -> None:
+        """Only numbers from `low` to `high`, in the rows from the first to the last."""
         self.worksheet.data_validation(
-            row, column, row, column,
+            rows[0], column, rows[1], column,
             {
                 "validate": "decimal", "criteria": "between", "minimum": low, "maximum": high, "error_title": "Not a number in range",
                 "error_message": f"Enter a number from {low:,.15g} to {high:,.15g}.",

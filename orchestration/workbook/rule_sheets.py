@@ -11,7 +11,7 @@ from orchestration.workbook.rules import Metric, Rules, Values
 
 BANDS, CAPS, TIERS, NEW_VERSION = "Bands", "Caps", "Tiers", "New version"
 SPARE_ROWS = 20
-_YELLOW, _BLUE = "#E8B93F", "#2F6DB5"
+_YELLOW = "#E8B93F"
 _ANY_NUMBER = (-1e15, 1e15)
 
 # Columns of a scorecard's sheet.
@@ -70,7 +70,7 @@ def new_version_sheet(book: Book, name: str, valid_from: date, base: str) -> She
     values = {"config_version": name, "valid_from": valid_from, "status": "candidate"}
     styles: dict[str, Style] = dict.fromkeys(columns, "input_text")
     row = sheet.seed_row("config_versions", values, styles | {"valid_from": "input_date"})
-    sheet.choose(row, 3, list(SEEDS["config_versions"].columns["status"].choices))
+    sheet.choose((row, row), 3, list(SEEDS["config_versions"].columns["status"].choices))
     return sheet
 
 
@@ -99,9 +99,9 @@ def card_sheet(book: Book, title: str, card: Values, rules: Rules, metrics: Mapp
     )  # fmt: skip
     styles: dict[str, Style] = {"label": "input_text", "min_coverage": "input_share", "confirm_days": "input", "tier_mode": "input_text"}
     row = sheet.seed_row("scorecards", card, styles)
-    sheet.number(row, WORST, 0, 1)
-    sheet.number(row, BEST, 1, 10_000)
-    sheet.choose(row, POLICY, ["threshold", "quantile"])
+    sheet.number((row, row), WORST, 0, 1)
+    sheet.number((row, row), BEST, 1, 10_000)
+    sheet.choose((row, row), POLICY, ["threshold", "quantile"])
     sheet.next_row += 1
     sheet.columns("scorecard_dimensions", {"scorecard_key": CARD, "dimension_key": KEY, "weight": WEIGHT})
     sheet.columns(
@@ -121,6 +121,12 @@ def card_sheet(book: Book, title: str, card: Values, rules: Rules, metrics: Mapp
     sheet.worksheet.freeze_panes(head + 1, WEIGHT)
     for dimension in DIMENSIONS:
         _dimension_rows(sheet, dimension, key, rules, metrics)
+    lines = (head + 1, sheet.next_row - 1)
+    sheet.number(lines, WEIGHT, 0, 1e6)
+    sheet.number(lines, WORST, *_ANY_NUMBER)
+    sheet.number(lines, BEST, *_ANY_NUMBER)
+    for column, name in {METHOD: "method", POLICY: "missing_policy"}.items():
+        sheet.choose(lines, column, list(SEEDS["scorecard_metrics"].columns[name].choices))
     return sheet
 
 
@@ -139,7 +145,6 @@ def _dimension_rows(sheet: Sheet, dimension: str, card: str, rules: Rules, metri
         sheet.next_row += 1
     else:
         sheet.seed_row("scorecard_dimensions", weighed, {"weight": "input", "dimension_key": "group"})
-        sheet.number(group, WEIGHT, 0, 1e6)
     sheet.text(group, LABEL, dimension.capitalize(), "group")
     styles: dict[str, Style] = {"weight": "input", "worst": "input", "best": "input", "method": "input_text", "missing_policy": "input_text"}
     for values in mine:
@@ -147,11 +152,6 @@ def _dimension_rows(sheet: Sheet, dimension: str, card: str, rules: Rules, metri
         row = sheet.seed_row("scorecard_metrics", values, styles)
         for column, text in {LABEL: metric.label, UNIT: metric.unit, BETTER: metric.better, MEANING: metric.description}.items():
             sheet.text(row, column, text, "member" if column == LABEL else "key")
-        sheet.number(row, WEIGHT, 0, 1e6)
-        sheet.number(row, WORST, *_ANY_NUMBER)
-        sheet.number(row, BEST, *_ANY_NUMBER)
-        for column, name in {METHOD: "method", POLICY: "missing_policy"}.items():
-            sheet.choose(row, column, list(SEEDS["scorecard_metrics"].columns[name].choices))
 
 
 def card_formulas(sheet: Sheet, card: str, rules: Rules, metrics: Mapping[str, Metric], cells: RuleCells) -> None:
@@ -227,15 +227,15 @@ def bands_sheet(book: Book, rules: Rules, metrics: Mapping[str, Metric], lists: 
     styles: dict[str, Style] = {"scorecard_key": "input_text", "metric_key": "input_text", "lower_bound": "input", "score": "input"}
     for values in [*rows, *[{}] * SPARE_ROWS]:
         row = sheet.seed_row("metric_bands", values, styles)
-        sheet.choose(row, BAND_CARD, f"={lists.cards}")
-        sheet.choose(row, BAND_METRIC, f"={lists.metrics}")
-        sheet.number(row, BAND_BOUND, *_ANY_NUMBER)
-        sheet.number(row, BAND_SCORE, 0, 100)
         card, metric, bound = (sheet.ref(row, column) for column in (BAND_CARD, BAND_METRIC, BAND_BOUND))
         _label(sheet, row, BAND_LABEL, metric, values, metrics, lists)
         # The position of a band among those of its metric, lowest first: the look-up needs no order of rows.
         position = f"SUMPRODUCT(({ranges['card']}={card})*({ranges['metric']}={metric})*ISNUMBER({ranges['bound']})*({ranges['bound']}<={bound}))"
         sheet.formula(row, BAND_KEY, f'IF(ISNUMBER({bound}),{card}&"|"&{metric}&"|"&{position},"")', None, "hidden")
+    sheet.choose((first, last), BAND_CARD, f"={lists.cards}")
+    sheet.choose((first, last), BAND_METRIC, f"={lists.metrics}")
+    sheet.number((first, last), BAND_BOUND, *_ANY_NUMBER)
+    sheet.number((first, last), BAND_SCORE, 0, 100)
     sheet.worksheet.set_column(BAND_KEY, BAND_KEY, None, None, {"hidden": True})
     return sheet
 
@@ -267,11 +267,6 @@ def caps_sheet(book: Book, rules: Rules, metrics: Mapping[str, Metric], lists: L
     keys = sheet.range(first, last, CAP_KEY)
     for values in [*rows, *[{}] * SPARE_ROWS]:
         row = sheet.seed_row("score_caps", values, styles)
-        sheet.choose(row, CAP_CARD, f"={lists.cards}")
-        sheet.choose(row, CAP_METRIC, f"={lists.metrics}")
-        sheet.choose(row, CAP_OPERATOR, list(OPERATORS))
-        sheet.number(row, CAP_THRESHOLD, *_ANY_NUMBER)
-        sheet.number(row, CAP_SCORE, 0, 100)
         metric, key = sheet.ref(row, CAP_METRIC), sheet.ref(row, CAP_KEY)
         _label(sheet, row, CAP_LABEL, metric, values, metrics, lists)
         given = f"COUNTA({sheet.ref(row, CAP_CARD)}:{sheet.ref(row, CAP_SCORE).partition('!')[2]})"
@@ -281,6 +276,11 @@ def caps_sheet(book: Book, rules: Rules, metrics: Mapping[str, Metric], lists: L
         sheet.formula(row, CAP_NOTE, note, "" if is_shown else "not on this scorecard: Samples cannot show this cap", "check")
         # Of two caps with the same score the smaller name is the one that counts.
         sheet.formula(row, CAP_RANK, f'SUMPRODUCT(({keys}<>"")*({keys}<{key}))', None, "hidden")
+    sheet.choose((first, last), CAP_CARD, f"={lists.cards}")
+    sheet.choose((first, last), CAP_METRIC, f"={lists.metrics}")
+    sheet.choose((first, last), CAP_OPERATOR, list(OPERATORS))
+    sheet.number((first, last), CAP_THRESHOLD, *_ANY_NUMBER)
+    sheet.number((first, last), CAP_SCORE, 0, 100)
     sheet.worksheet.set_column(CAP_RANK, CAP_RANK, None, None, {"hidden": True})
     return sheet
 
@@ -301,6 +301,7 @@ def tiers_sheet(book: Book, rules: Rules, cells: RuleCells) -> Sheet:
     columns = {"scorecard_key": 1, "tier": 2, "min_score": 4, "min_percentile": 5, "colour": 6}
     sheet.columns("tiers", columns)
     sheet.heads({1: "Scorecard", 2: "Tier", 3: "Is called", 4: "From score", 5: "Above this share of accounts (quantile)", 6: "Colour"})
+    first = sheet.next_row
     for card in rules["scorecards"]:
         key = card["scorecard_key"]
         mine = {row["tier"]: row for row in rules.of_card("tiers", key)}
@@ -308,8 +309,8 @@ def tiers_sheet(book: Book, rules: Rules, cells: RuleCells) -> Sheet:
         for tier in (tier for tier in TIER_LABELS if tier in mine):
             row = sheet.seed_row("tiers", mine[tier], {"min_score": "input", "min_percentile": "input_share"})
             sheet.text(row, 3, TIER_LABELS[tier], "label")
-            sheet.number(row, 4, 0, 100)
-            sheet.number(row, 5, 0, 1)
             cells.tiers[key].append((TIER_LABELS[tier], sheet.ref(row, 4)))
+    sheet.number((first, sheet.next_row - 1), 4, 0, 100)
+    sheet.number((first, sheet.next_row - 1), 5, 0, 1)
     book.colour_tiers(sheet.worksheet, f"D1:D{sheet.next_row}")
     return sheet
