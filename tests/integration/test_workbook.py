@@ -153,7 +153,7 @@ def _same(wanted: Any, shown: Any) -> bool:
 
 def _everything_else(edited: Edited) -> None:
     """Each method, policy, operator and mode on some metric, weights and anchors that nobody would choose, ties and blanks."""
-    edited.set("scorecards", {"scorecard_key": "standard"}, min_coverage=0.9)
+    edited.set("scorecards", {"scorecard_key": "standard"}, min_coverage=0.85)
     for dimension, weight in {"adoption": 1, "commercial": 0.001, "support": 1000, "voice": 33.3, "outcomes": 0}.items():
         edited.set("scorecard_dimensions", {"scorecard_key": "standard", "dimension_key": dimension}, weight=weight)
     metrics = {
@@ -183,8 +183,8 @@ def _everything_else(edited: Edited) -> None:
     for metric in ("active_days_28d", "csm_pulse"):
         edited.set("scorecard_metrics", {"scorecard_key": "onboarding", "metric_key": metric}, method="zscore", missing_policy="worst")
     edited.set("scorecard_dimensions", {"scorecard_key": "onboarding", "dimension_key": "adoption"}, weight=2.5)
-    edited.set("tiers", {"scorecard_key": "standard", "tier": "healthy"}, min_score=52.5)
-    edited.set("tiers", {"scorecard_key": "standard", "tier": "at_risk"}, min_score=51.5)
+    edited.set("tiers", {"scorecard_key": "standard", "tier": "healthy"}, min_score=75)
+    edited.set("tiers", {"scorecard_key": "standard", "tier": "at_risk"}, min_score=65)
 
 
 def _caps(edited: Edited) -> None:
@@ -194,12 +194,12 @@ def _caps(edited: Edited) -> None:
             cell.value = None
     edited.set("scorecard_dimensions", {"scorecard_key": "standard", "dimension_key": "adoption"}, weight=20)
     for key, metric, operator, threshold, most in (
-        ("zebra", "active_days_28d", ">=", 0, 71.25),
-        ("ant", "active_days_28d", ">", -1, 71.25),
+        ("zebra", "active_days_28d", ">=", 24, 71.25),
+        ("ant", "active_days_28d", ">", 23, 71.25),
         ("bee", "escalations_90d", "=", 0, 80),
         ("cat", "escalations_90d", "!=", 0, 44.44),
         ("dog", "critical_open_tickets", "<=", 0, 90),
-        ("elk", "active_days_28d", "<", 13, 33),
+        ("elk", "active_days_28d", "<", 20, 33),
         ("fox", "stickiness_28d", "<", 1, 1),  # late: never tested
     ):
         edited.fill("score_caps", scorecard_key="standard", cap_key=key, metric_key=metric, operator=operator, threshold=threshold, max_score=most)
