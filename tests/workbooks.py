@@ -79,8 +79,8 @@ class Edited:
         return self.path
 
 
-def recalculated(folder: Path, *paths: Path) -> list[openpyxl.Workbook]:
-    """The workbooks with every formula's result as LibreOffice computes it."""
+def recalculated(folder: Path, *paths: Path) -> list[tuple[openpyxl.Workbook, Path]]:
+    """The workbooks with every formula's result as LibreOffice computes it, and the files that it saved."""
     stripped = []
     for number, path in enumerate(paths):
         # Saving by openpyxl drops the results that stood in the file: none of them can pass for a computed one.
@@ -93,4 +93,5 @@ def recalculated(folder: Path, *paths: Path) -> list[openpyxl.Workbook]:
         capture_output=True,
         timeout=180,
     )
-    return [openpyxl.load_workbook(folder / "computed" / path.name, data_only=True) for path in stripped]
+    saved = [folder / "computed" / path.name for path in stripped]
+    return [(openpyxl.load_workbook(path, data_only=True), path) for path in saved]

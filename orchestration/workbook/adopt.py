@@ -70,9 +70,8 @@ def import_workbook(settings: Settings, path: Path, active: bool = False) -> lis
 def _check_rows(draft: Draft, seeds: Seeds) -> None:
     """Refuse rows that came, went or changed their name where the workbook has a row for each of the version's."""
     if draft.base not in version_names(seeds):
-        raise WorkbookError(
-            f"{draft.path.name}: was made from version {draft.base!r}, which is no longer in {seeds.file(VERSIONS)}. Write a new workbook with make scorecard"
-        )
+        found = f"was made from version {draft.base!r}, which is no longer in {seeds.file(VERSIONS)}"
+        raise WorkbookError(f"{draft.path.name}: {found}. Write a new workbook with make scorecard")
     base = rules_of(seeds, draft.base)
     faults = []
     for seed in FIXED_SEEDS:
@@ -88,7 +87,8 @@ def _check_rows(draft: Draft, seeds: Seeds) -> None:
         if not strange:
             sheets = {names[0]: row.sheet for names, row in found.items()}
             faults += [
-                f"sheet {sheets.get(names[0], names[0])!r}: the row of {' '.join(names[1:]) or names[0]} is missing ({seed} of version {draft.base}). "
+                f"sheet {sheets.get(names[0], names[0])!r}: the row of {' '.join(names[1:]) or names[0]} is missing "
+                f"({seed} of version {draft.base}). "
                 f"Undo its removal{'; weight 0 switches it off' if 'weight' in SEEDS[seed].columns else ''}"
                 for names in missing
             ]
@@ -188,11 +188,13 @@ def _write_beside(file: Path, content: bytes) -> None:
 def _report(seeds: Seeds, new: Rules, merged: Seeds, differences: list[str], draft: Draft) -> list[str]:
     row = merged[VERSIONS][-1]
     files = [f"{seed}.csv" for seed in (VERSIONS, *RULE_SEEDS) if seed == VERSIONS or new[seed]]
-    lines = [f"{draft.path.name}: version {new.version} ({row['status']}, from {row['valid_from']}) added to {seeds.folder.name}/: {', '.join(files)}"]
+    what = f"version {new.version} ({row['status']}, from {row['valid_from']})"
+    lines = [f"{draft.path.name}: {what} added to {seeds.folder.name}/: {', '.join(files)}"]
     lines.append(f"{len(differences)} differences from version {draft.base}:")
     lines += [f"  {difference}" for difference in differences[:_MAX_CHANGES_SHOWN]]
     if len(differences) > _MAX_CHANGES_SHOWN:
         lines.append(f"  and {len(differences) - _MAX_CHANGES_SHOWN} more")
     if row["status"] == "candidate":
-        lines.append("Run the pipeline, then compare in candidate_scores_history. To put it in force, set its status in config_versions.csv to active.")
+        remedy = "To put it in force, set its status in config_versions.csv to active."
+        lines.append(f"Run the pipeline, then compare in candidate_scores_history. {remedy}")
     return lines

@@ -1,12 +1,12 @@
 """What all sheets share: the look of cells, and the marks by which `read` finds the rows of the seeds again.
 
-Column A of every sheet is hidden. It says what a row is: `columns of <seed>` stands before a hidden row that names the seed's columns,
-`<seed>` before one row of that seed, `text` before anything else that was written. So rows are found wherever they have moved, and a row
-that somebody added is told from ours.
+Column A of every sheet is hidden. It says what a row is: `columns of <seed>` stands before a hidden row that names the
+seed's columns, `<seed>` before one row of that seed, `text` before anything else that was written. So rows are found
+wherever they have moved, and a row that somebody added is told from ours.
 """
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime
 from typing import Any, Literal
 
 import xlsxwriter
@@ -71,7 +71,7 @@ class Book:
             path, {"strings_to_formulas": False, "strings_to_numbers": False, "strings_to_urls": False}
         )
         # No time of writing: the same seeds and mart make the same file.
-        self.file.set_properties({"title": "Scorecard", "created": date(2000, 1, 1)})
+        self.file.set_properties({"title": "Scorecard", "created": datetime(2000, 1, 1)})
         self._formats = {name: self.file.add_format({"valign": "top"} | style) for name, style in _STYLES.items()}
         self._tier_formats = {
             tier: self.file.add_format({"bg_color": colour, "font_color": "#FFFFFF" if tier == "poor" else "#000000"})
@@ -135,7 +135,8 @@ class Sheet:
             WorkbookError: it does not fit into a cell.
         """
         if len(value) > _CELL_LIMIT:
-            raise WorkbookError(f"{value[:40]!r}...: {len(value)} characters do not fit into a cell. Shorten it to {_CELL_LIMIT}")
+            found = f"{value[:40]!r}...: {len(value)} characters do not fit into a cell"
+            raise WorkbookError(f"{found}. Shorten it to {_CELL_LIMIT}")
         self.worksheet.write_string(row, column, value, self.book.format(style))
 
     def value(self, row: int, column: int, value: Any, style: Style = "number") -> None:

@@ -62,7 +62,8 @@ def read_workbook(path: Path) -> Draft:
     missing = [title for title in titles if title not in book.sheetnames]
     if missing:
         others = [title for title in book.sheetnames if title not in titles and title != INDEX_SHEET]
-        raise WorkbookError(f"{path.name}: the sheet {missing[0]!r} is missing; there is {', '.join(map(repr, others))}. Give it back its name")
+        found = f"the sheet {missing[0]!r} is missing; there is {', '.join(map(repr, others))}"
+        raise WorkbookError(f"{path.name}: {found}. Give it back its name")
     draft = Draft(path, base)
     faults = [fault for title in titles for fault in _read_sheet(book[title], draft)]
     if not faults and len(draft.rows[VERSIONS]) != 1:
@@ -110,7 +111,8 @@ def _read_sheet(sheet: Worksheet, draft: Draft) -> Iterator[str]:
             seed = mark.removeprefix(COLUMNS_OF)
             columns[seed] = {text: position for position, cell in enumerate(cells) if position and (text := _text(cell))}
             if set(columns[seed]) | {"config_version"} != set(SEEDS[seed].columns) | {"config_version"}:
-                yield f"sheet {sheet.title!r} row {number}: the columns are not those of make scorecard. Do not add or remove columns"
+                remedy = "Do not add or remove columns"
+                yield f"sheet {sheet.title!r} row {number}: the columns are not those of make scorecard. {remedy}"
                 return
         elif mark in columns:
             texts = {name: _text(cells[position]) for name, position in columns[mark].items()}
@@ -122,7 +124,8 @@ def _read_sheet(sheet: Worksheet, draft: Draft) -> Iterator[str]:
             filled = next((position for position, cell in enumerate(cells) if cell is not None), None)
             if filled is not None:
                 cell = f"{get_column_letter(filled + 1)}{number}"
-                yield f"sheet {sheet.title!r} cell {cell}: {_text(cells[filled])!r:.60} stands in a row that make scorecard did not write. Move it into a free yellow row"
+                found = f"{_text(cells[filled])!r:.60} stands in a row that make scorecard did not write"
+                yield f"sheet {sheet.title!r} cell {cell}: {found}. Move it into a free yellow row"
 
 
 def _text(value: Any) -> str:

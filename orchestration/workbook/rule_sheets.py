@@ -16,6 +16,7 @@ _ANY_NUMBER = (-1e15, 1e15)
 
 # Columns of a scorecard's sheet.
 CARD, LABEL, WEIGHT, SHARE, METHOD, WORST, BEST, POLICY, UNIT, BETTER, CHECK, MEANING, KEY = range(1, 14)
+_NOT_SHOWN = "not on this scorecard: Samples cannot show this cap"
 # The row of a scorecard's sheet that says what the changes do to the samples.
 EFFECT_ROW = 2
 # Columns of the sheets of bands and caps.
@@ -59,6 +60,7 @@ class Lists:
 
 
 def new_version_sheet(book: Book, name: str, valid_from: date, base: str) -> Sheet:
+    """The row of the version itself, with a name and a first day to start from."""
     sheet = book.sheet(NEW_VERSION, _YELLOW, {"B": 16, "C": 14, "D": 12, "E": 20, "F": 70})
     sheet.line("The new version", "title", 1)
     sheet.line(f"What the changed rules are called and from which day they hold. They start from version {base}.", column=1)
@@ -156,46 +158,36 @@ def _dimension_rows(sheet: Sheet, dimension: str, card: str, rules: Rules, metri
 
 def card_formulas(sheet: Sheet, card: str, rules: Rules, metrics: Mapping[str, Metric], cells: RuleCells) -> None:
     """The share of the score and the check of each row of a scorecard's sheet; enters the rows into `cells`."""
-    rows = sheet.rows_of
-    dimension_rows = {values["dimension_key"]: row for row, seed, values in rows if seed == "scorecard_dimensions"}
-    metric_rows = {values["metric_key"]: row for row, seed, values in rows if seed == "scorecard_metrics"}
-    card_row = next(row for row, seed, _ in rows if seed == "scorecards")
-    weights = {values["dimension_key"]: values["weight"] for values in rules.of_card("scorecard_dimensions", card)}
-    total = f"SUM({','.join(sheet.ref(row, WEIGHT) for row in dimension_rows.values())})"
-    total_weight = sum(weights.values())
+    (card_row,) = (row for row, seed, _ in sheet.rows_of if seed == "scorecards")
+    dimension_rows = {values["dimension_key"]: row for row, seed, values in sheet.rows_of if seed == "scorecard_dimensions"}
+    metric_rows = {values["metric_key"]: row for row, seed, values in sheet.rows_of if seed == "scorecard_metrics"}
     cells.cards[card] = {
         "key": sheet.ref(card_row, CARD), "min_coverage": sheet.ref(card_row, WORST), "tier_mode": sheet.ref(card_row, POLICY),
     }  # fmt: skip
     cells.quantile[card] = rules.of_card("scorecards", card)[0]["tier_mode"] == "quantile"
+    weights = {values["dimension_key"]: values["weight"] for values in rules.of_card("scorecard_dimensions", card)}
+    total, total_weight = f"SUM({','.join(sheet.ref(row, WEIGHT) for row in dimension_rows.values())})", sum(weights.values())
     for dimension, row in dimension_rows.items():
         weight = sheet.ref(row, WEIGHT)
         cells.dimensions[card, dimension] = weight
         shown = weights[dimension] / total_weight if total_weight else 0
         sheet.formula(row, SHARE, f"IF({total}>0,N({weight})/{total},0)", shown, "group_share")
         sheet.formula(row, CHECK, _weight_check(weight), "", "group_check")
-    for values in rules.of_card("scorecard_metrics", card):
-        key = values["metric_key"]
-        row, dimension = metric_rows[key], metrics[key].dimension_key
+    for dimension in DIMENSIONS:
         # The metrics of a dimension stand beneath each other.
-        beside = [metric_rows[other["metric_key"]] for other in rules.of_card("scorecard_metrics", card) if metrics[other["metric_key"]].dimension_key == dimension]
-        together = f"SUM({sheet.range(min(beside), max(beside), WEIGHT)})"
-        mine = {name: sheet.ref(row, column) for name, column in _METRIC_COLUMNS.items()}
-        cells.metrics[card, key] = mine
-        if dimension in dimension_rows:
-            dimension_weight = cells.dimensions[card, dimension]
-            share = f"IF(AND({total}>0,{together}>0),N({dimension_weight})/{total}*N({mine['weight']})/{together},0)"
-            of_dimension = sum(v["weight"] for v in rules.of_card("scorecard_metrics", card) if metrics[v["metric_key"]].dimension_key == dimension)
-            shown = weights[dimension] / total_weight * values["weight"] / of_dimension if total_weight and of_dimension else 0
-            sheet.formula(row, SHARE, share, shown, "share")
-        linear = f'OR({mine["method"]}="linear",{mine["method"]}="")'
-        has_bands = f"SUMPRODUCT(({cells.bands['card']}={cells.cards[card]['key']})*({cells.bands['metric']}={mine['key']})*ISNUMBER({cells.bands['bound']}))"
-        check = (
-            f"IF(AND({linear},COUNT({mine['worst']},{mine['best']})<2),\"fill in worst and best\","
-            f"IF(AND({linear},{mine['worst']}={mine['best']}),\"worst and best must differ\","
-            f'IF(AND({mine["method"]}="bands",{has_bands}=0),"add bands on the sheet {BANDS}",'
-            f'IF(AND(OR({mine["method"]}="percentile",{mine["method"]}="zscore"),{mine["better"]}=""),"choose linear or bands",""))))'
-        )
-        sheet.formula(row, CHECK, _weight_check(mine["weight"], check), "", "check")
+        mine = [row for row in rules.of_card("scorecard_metrics", card) if metrics[row["metric_key"]].dimension_key == dimension]
+        rows = [metric_rows[values["metric_key"]] for values in mine]
+        for row, values in zip(rows, mine, strict=True):
+            rule = {name: sheet.ref(row, column) for name, column in _METRIC_COLUMNS.items()}
+            cells.metrics[card, values["metric_key"]] = rule
+            sheet.formula(row, CHECK, _weight_check(rule["weight"], _method_check(rule, cells)), "", "check")
+            if dimension in dimension_rows:
+                beside = f"SUM({sheet.range(min(rows), max(rows), WEIGHT)})"
+                share = f"N({cells.dimensions[card, dimension]})/{total}*N({rule['weight']})/{beside}"
+                beside_weight = sum(other["weight"] for other in mine)
+                is_weighed = total_weight > 0 and beside_weight > 0
+                shown = weights[dimension] / total_weight * values["weight"] / beside_weight if is_weighed else 0
+                sheet.formula(row, SHARE, f"IF(AND({total}>0,{beside}>0),{share},0)", shown, "share")
     lines = [*dimension_rows.values(), *metric_rows.values()]
     cells.checks[card] = sheet.range(min(lines), max(lines), CHECK)
 
@@ -209,7 +201,21 @@ def _weight_check(weight: str, otherwise: str = '""') -> str:
     return f'IF(NOT(ISNUMBER({weight})),"weight: enter a number",IF({weight}<0,"weight: 0 or more",{otherwise}))'
 
 
+def _method_check(rule: Mapping[str, str], cells: RuleCells) -> str:
+    """What a person still has to do for the method that is chosen in this row."""
+    method, worst, best, bands = rule["method"], rule["worst"], rule["best"], cells.bands
+    linear = f'OR({method}="linear",{method}="")'
+    mine = f"({bands['card']}={rule['card']})*({bands['metric']}={rule['key']})*ISNUMBER({bands['bound']})"
+    return (
+        f'IF(AND({linear},COUNT({worst},{best})<2),"fill in worst and best",'
+        f'IF(AND({linear},{worst}={best}),"worst and best must differ",'
+        f'IF(AND({method}="bands",SUMPRODUCT({mine})=0),"add bands on the sheet {BANDS}",'
+        f'IF(AND(OR({method}="percentile",{method}="zscore"),{rule["better"]}=""),"choose linear or bands",""))))'
+    )
+
+
 def bands_sheet(book: Book, rules: Rules, metrics: Mapping[str, Metric], lists: Lists, cells: RuleCells) -> Sheet:
+    """The bands of all scorecards, and free rows; enters the ranges into `cells`."""
     sheet = book.sheet(BANDS, _YELLOW, {"B": 16, "C": 32, "D": 14, "E": 12, "F": 34})
     sheet.line("Bands", "title", 1)
     sheet.line("For metrics whose method is bands: from which value on which score holds. Below the lowest band the score is 0.", column=1)
@@ -230,7 +236,8 @@ def bands_sheet(book: Book, rules: Rules, metrics: Mapping[str, Metric], lists: 
         card, metric, bound = (sheet.ref(row, column) for column in (BAND_CARD, BAND_METRIC, BAND_BOUND))
         _label(sheet, row, BAND_LABEL, metric, values, metrics, lists)
         # The position of a band among those of its metric, lowest first: the look-up needs no order of rows.
-        position = f"SUMPRODUCT(({ranges['card']}={card})*({ranges['metric']}={metric})*ISNUMBER({ranges['bound']})*({ranges['bound']}<={bound}))"
+        mine = f"({ranges['card']}={card})*({ranges['metric']}={metric})*ISNUMBER({ranges['bound']})"
+        position = f"SUMPRODUCT({mine}*({ranges['bound']}<={bound}))"
         sheet.formula(row, BAND_KEY, f'IF(ISNUMBER({bound}),{card}&"|"&{metric}&"|"&{position},"")', None, "hidden")
     sheet.choose((first, last), BAND_CARD, f"={lists.cards}")
     sheet.choose((first, last), BAND_METRIC, f"={lists.metrics}")
@@ -241,6 +248,7 @@ def bands_sheet(book: Book, rules: Rules, metrics: Mapping[str, Metric], lists: 
 
 
 def caps_sheet(book: Book, rules: Rules, metrics: Mapping[str, Metric], lists: Lists, cells: RuleCells) -> Sheet:
+    """The caps of all scorecards, and free rows; enters their rows into `cells`."""
     sheet = book.sheet(CAPS, _YELLOW, {"B": 16, "C": 18, "D": 30, "E": 8, "F": 11, "G": 11, "H": 56, "I": 28, "J": 34})
     sheet.line("Caps", "title", 1)
     sheet.line("However good the rest is: where the condition holds, the score is at most this. The lowest cap that holds counts.", column=1)
@@ -265,15 +273,16 @@ def caps_sheet(book: Book, rules: Rules, metrics: Mapping[str, Metric], lists: L
     styles: dict[str, Style] = dict.fromkeys(SEEDS["score_caps"].columns, "input_text")
     styles |= {"threshold": "input", "max_score": "input"}
     keys = sheet.range(first, last, CAP_KEY)
+    weighed = {(row["scorecard_key"], row["metric_key"]) for row in rules["scorecard_metrics"]}
     for values in [*rows, *[{}] * SPARE_ROWS]:
         row = sheet.seed_row("score_caps", values, styles)
         metric, key = sheet.ref(row, CAP_METRIC), sheet.ref(row, CAP_KEY)
         _label(sheet, row, CAP_LABEL, metric, values, metrics, lists)
         given = f"COUNTA({sheet.ref(row, CAP_CARD)}:{sheet.ref(row, CAP_SCORE).partition('!')[2]})"
         on_card = f'ISNUMBER(MATCH({sheet.ref(row, CAP_CARD)}&"|"&{metric},{lists.on_cards},0))'
-        note = f'IF({given}=0,"",IF({given}<6,"fill in all of the row",IF({on_card},"","not on this scorecard: Samples cannot show this cap")))'
-        is_shown = not values or values["metric_key"] in {row["metric_key"] for row in rules.of_card("scorecard_metrics", values["scorecard_key"])}
-        sheet.formula(row, CAP_NOTE, note, "" if is_shown else "not on this scorecard: Samples cannot show this cap", "check")
+        note = f'IF({given}=0,"",IF({given}<6,"fill in all of the row",IF({on_card},"","{_NOT_SHOWN}")))'
+        is_shown = not values or (values["scorecard_key"], values["metric_key"]) in weighed
+        sheet.formula(row, CAP_NOTE, note, "" if is_shown else _NOT_SHOWN, "check")
         # Of two caps with the same score the smaller name is the one that counts.
         sheet.formula(row, CAP_RANK, f'SUMPRODUCT(({keys}<>"")*({keys}<{key}))', None, "hidden")
     sheet.choose((first, last), CAP_CARD, f"={lists.cards}")
@@ -293,6 +302,7 @@ def _label(sheet: Sheet, row: int, column: int, metric: str, values: Values, met
 
 
 def tiers_sheet(book: Book, rules: Rules, cells: RuleCells) -> Sheet:
+    """Where each tier of each scorecard starts; enters the scores into `cells`."""
     sheet = book.sheet(TIERS, _YELLOW, {"B": 16, "C": 14, "D": 14, "E": 16, "F": 22, "G": 12})
     sheet.line("Tiers", "title", 1)
     sheet.line("From which score on an account is in a tier. The lowest tier of a scorecard starts at 0.", column=1)

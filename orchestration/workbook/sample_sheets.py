@@ -64,7 +64,7 @@ def details_sheet(
     widths = {"B": 26, "C": 14, "D": 30, "E": 11, "F": 16, "G": 15, "H": 11, "I": 11, "J": 11, "K": 11, "L": 11}
     sheet = book.sheet(DETAILS, _BLUE, widths)
     sheet.line("Sample details", "title", 1)
-    sheet.line("The points of an account, added to the neutral 50, make its score before caps. Choose an account with the arrow at the heading.", column=1)
+    sheet.line("The points of an account, added to the neutral 50, make its score before caps. The arrow at a heading filters.", column=1)
     sheet.next_row += 1
     heads = {
         ACCOUNT: "Account", DIMENSION: "Dimension", LABEL: "What counts", VALUE: "Value", UNIT: "Unit", STATE: "State",
@@ -78,8 +78,9 @@ def details_sheet(
         card = sample.account["scorecard_key"]
         is_same = sample.account["rules_hash"] == hashes[rules.version, card]
         first = sheet.next_row
+        on_card = [metrics[row["metric_key"]] for row in rules.of_card("scorecard_metrics", card)]
         by_dimension = {
-            dimension: [m for row in rules.of_card("scorecard_metrics", card) if (m := metrics[row["metric_key"]]).dimension_key == dimension]
+            dimension: [metric for metric in on_card if metric.dimension_key == dimension]
             for dimension in DIMENSIONS
             if (card, dimension) in cells.dimensions
         }
@@ -145,9 +146,9 @@ def _score(here: Any, rule: Mapping[str, str], cells: RuleCells) -> str:
     """Specification, section 5: the normalized score of a value, or what the missing policy makes of a state without one."""
     value, method, worst, best = here(VALUE), rule["method"], rule["worst"], rule["best"]
     linear = f"MAX(0,MIN(100,100*({value}-{worst})/({best}-{worst})))"
-    card, bands = cells.cards, cells.bands
-    card_key = rule["card"]
-    below = f"SUMPRODUCT(({bands['card']}={card_key})*({bands['metric']}={rule['key']})*ISNUMBER({bands['bound']})*({bands['bound']}<=ROUND({value},9)))"
+    bands, card_key = cells.bands, rule["card"]
+    mine = f"({bands['card']}={card_key})*({bands['metric']}={rule['key']})*ISNUMBER({bands['bound']})"
+    below = f"SUMPRODUCT({mine}*({bands['bound']}<=ROUND({value},9)))"
     band = f'IF({below}=0,0,INDEX({bands["score"]},MATCH({card_key}&"|"&{rule["key"]}&"|"&{below},{bands["key"]},0)))'
     rank = f"100*({here(_LESS)}+({here(_EQUAL)}-1)/2)/({here(_PEERS)}-1)"
     curve = f"100/(1+EXP(-1.702*({value}-{here(_MEAN)})/{here(_DEVIATION)}))"
@@ -180,8 +181,9 @@ def cap_columns(caps: Sheet, details: Sheet, blocks: list[Block], cells: RuleCel
                 f'IF({operator}="!=",{value}<>{threshold},OR(AND(LEFT({operator},1)="<",{value}<{threshold}),'
                 f'AND(LEFT({operator},1)=">",{value}>{threshold}),AND(RIGHT({operator},1)="=",{value}={threshold})))'
             )
-            tested = f'IF({caps.ref(row, CAP_CARD)}={card},IF({state}="measured",IF(COUNT({threshold},{most})=2,IF({holds},{most}+{caps.ref(row, CAP_RANK)}/1E9,""),""),""),"")'
-            caps.formula(row, column, f'IFERROR({tested},"")', None, "hidden")
+            is_tested = f'AND({caps.ref(row, CAP_CARD)}={card},{state}="measured",COUNT({threshold},{most})=2)'
+            leaves = f'IF({is_tested},IF({holds},{most}+{caps.ref(row, CAP_RANK)}/1E9,""),"")'
+            caps.formula(row, column, f'IFERROR({leaves},"")', None, "hidden")
     if blocks:
         caps.worksheet.set_column(CAP_SAMPLES, CAP_SAMPLES + len(blocks) - 1, None, None, {"hidden": True})
 
@@ -294,7 +296,8 @@ def _summary(sheet: Sheet, row: int, first: int, last: int, blocks: list[Block],
     count = f'COUNTIF({changed},"tier changes")&" of {len(blocks)} change their tier"'
     sheet.formula(row, S_TIER, count, f"0 of {len(blocks)} change their tier" if is_same else None, "group")
     faults = "+".join(f"SUMPRODUCT(--(LEN({checks})>0))" for checks in cells.checks.values())
-    message = f'IF({faults}=0,"",{faults}&" lines of the scorecards are not in order: see their column To mend. Scores here may be wrong until then.")'
+    warning = " lines of the scorecards are not in order: see their column To mend. Scores here may be wrong until then."
+    message = f'IF({faults}=0,"",{faults}&"{warning}")'
     sheet.formula(row + 1, S_ACCOUNT, message, "", "check")
 
 

@@ -13,6 +13,9 @@ from orchestration.workbook import WorkbookError
 
 COUNT = 12
 
+# In which order accounts are preferred: whether a cap binds, -arr, account_id.
+_Rank = tuple[bool, float, str]
+
 # A metric's row of an account, with what its peers of the day are: the accounts on the scorecard that have a measured value.
 _METRICS = """
 with day as (
@@ -32,7 +35,10 @@ peers as (
         rank() over (same_metric order by value) - 1 as peers_less,
         count(*) over (partition by scorecard_key, metric_key, value) as peers_equal,
         avg(value) over same_metric as peers_mean,
-        case when min(value) over same_metric < max(value) over same_metric then stddev_pop(value) over same_metric else 0 end as peers_deviation
+        case
+            when min(value) over same_metric < max(value) over same_metric then stddev_pop(value) over same_metric
+            else 0
+        end as peers_deviation
     from day
     where state = 'measured'
     window same_metric as (partition by scorecard_key, metric_key)
@@ -50,16 +56,16 @@ order by day.account_id, day.metric_key
 _FEATURES = """
 with accounts as (
 
-    select account_id, scorecard_key, raw_tier, stage, cap_key, coalesce(arr, 0) as arr
+    select account_id, scorecard_key, raw_tier, stage, cap_key, cap_key is not null as is_capped, coalesce(arr, 0) as arr
     from account_health
     where list_contains($cards, scorecard_key)
 
 )
 
-select account_id, arr, unnest([scorecard_key || ' ' || raw_tier, raw_tier || ' ' || stage, 'cap ' || cap_key, scorecard_key || ' cap ' || cap_key])
+select account_id, is_capped, arr, unnest([scorecard_key || ' ' || raw_tier, raw_tier || ' ' || stage, 'cap ' || cap_key])
 from accounts
 union all
-select distinct accounts.account_id, accounts.arr, 'state ' || metrics.state
+select distinct accounts.account_id, accounts.is_capped, accounts.arr, 'state ' || metrics.state
 from metric_scores_history as metrics
 inner join accounts on metrics.account_id = accounts.account_id
 where metrics.as_of_date = $day
@@ -120,17 +126,23 @@ def read_samples(settings: Settings, day: date | None, metrics_of_card: Mapping[
         WorkbookError: the mart cannot be read.
     """
     if day is None:
-        return Samples(None, why_none=f"Nothing is published in {settings.published.name}/current yet. Run `make run`, then `make scorecard` again.")
+        why = f"Nothing is published in {settings.published.name}/current yet. Run `make run`, then `make scorecard` again."
+        return Samples(None, why_none=why)
     published = _query(
         settings,
-        "select scorecard_key, list(distinct metric_key) as keys from metric_scores_history where as_of_date = $day group by scorecard_key",
+        "select scorecard_key, list(distinct metric_key) as keys from metric_scores_history "
+        "where as_of_date = $day group by scorecard_key",
         day=day,
     )
-    cards = [row["scorecard_key"] for row in published if metrics_of_card.get(row["scorecard_key"], {""}) <= set(row["keys"])]
-    features: dict[tuple[float, str], set[str]] = {}
-    for account_id, arr, feature in (row.values() for row in _query(settings, _FEATURES, day=day, cards=cards)):
+    cards = [
+        row["scorecard_key"]
+        for row in published
+        if row["scorecard_key"] in metrics_of_card and metrics_of_card[row["scorecard_key"]] <= set(row["keys"])
+    ]
+    features: dict[_Rank, set[str]] = {}
+    for account_id, is_capped, arr, feature in (row.values() for row in _query(settings, _FEATURES, day=day, cards=cards)):
         if feature is not None:
-            features.setdefault((-arr, account_id), set()).add(feature)
+            features.setdefault((is_capped, -arr, account_id), set()).add(feature)
     ids = _chosen(features)
     if not ids:
         why = "The published scores rest on other scorecards or metrics than this version. Run `make run`, then `make scorecard` again."
@@ -142,15 +154,18 @@ def read_samples(settings: Settings, day: date | None, metrics_of_card: Mapping[
     return Samples(day, [Sample(account, metrics[account["account_id"]]) for account in accounts])
 
 
-def _chosen(features: dict[tuple[float, str], set[str]]) -> list[str]:
-    """Each next account shows the most that none before it shows; then the largest. Keys sort by arr, greatest first."""
+def _chosen(features: dict[_Rank, set[str]]) -> list[str]:
+    """Each next account shows the most that none before it shows; of equal ones, and then, those without a cap, the largest first.
+
+    A cap hides what weights do, so there are no more of them than needed.
+    """
     left = dict(sorted(features.items()))
     chosen: list[str] = []
     seen: set[str] = set()
     while left and len(chosen) < COUNT:
         best = max(left, key=lambda account: len(left[account] - seen))
         seen |= left.pop(best)
-        chosen.append(best[1])
+        chosen.append(best[-1])
     return chosen
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from xlsxwriter.exceptions import XlsxFileError
+
 from orchestration.scorecard import load_seeds, scorecard_rules
 from orchestration.settings import Settings
 from orchestration.workbook import WorkbookError
@@ -37,23 +39,56 @@ _SAMPLE_WIDTHS = {"B": 26, "C": 13, "D": 12, "E": 11, "F": 13, "G": 11, "H": 11,
 _LINE = 105
 _TITLE_LIMIT = 31  # characters of a sheet's title, by the file format
 
+# Heading and text of each line of the first sheet.
 _READ_ME = (
-    ("What this is", "The rules by which every customer gets a health score from 0 to 100, and a few real customers to try changes on. Nothing here changes the real scores by itself."),
+    (
+        "What this is",
+        "The rules by which every customer gets a health score from 0 to 100, and a few real customers to try changes on. "
+        "Nothing here changes the real scores by itself.",
+    ),
     ("What to do", "1. Open the sheet of a scorecard. Change yellow cells: weights, worst and best values, methods."),
-    ("", "2. Look at the sheet Samples: published score and tier beside those that your changes give. Sample details shows every point of them."),
+    (
+        "",
+        "2. Look at the sheet Samples: published score and tier beside those that your changes give. "
+        "Sample details shows every point of them.",
+    ),
     ("", "3. Fill in the sheet New version: a name, the day from which it holds, your name and the reason."),
     ("", "4. Save the file and hand it to whoever runs the pipeline: make scorecard-import FILE=scorecard.xlsx"),
     ("", "It is then a candidate: scored beside the rules in force and never shown as the score, until somebody makes it active."),
-    ("How a score comes about", "Each metric becomes a score from 0 (bad) to 100 (good); 50 is neutral. A metric's share is its dimension's weight times its own weight among its dimension. Weights need not add up to anything: 2 counts twice as much as 1, and 0 switches off."),
+    (
+        "How a score comes about",
+        "Each metric becomes a score from 0 (bad) to 100 (good); 50 is neutral. A metric's share of the whole is its dimension's share times "
+        "its own share among the metrics of the dimension. Weights need not add up to anything: 2 counts twice as much as 1, and 0 switches off.",
+    ),
     ("", "Metrics for which an account has no data are left out, and the weight goes to the others of the dimension."),
-    ("Method", "linear: from the worst value (score 0) to the best value (score 100) in a straight line. The worst value may be the greater one, as with days late."),
-    ("", "bands: the score of the band that the value lies in (sheet Bands). percentile: the rank among the accounts of the scorecard. zscore: the distance from their mean."),
-    ("Without data", "What a metric counts where the account has no data: exclude leaves it out, neutral counts 50, worst counts 0. Where a metric has no meaning for an account it is always left out."),
+    (
+        "Method",
+        "linear: from the worst value (score 0) to the best value (score 100) in a straight line. "
+        "The worst value may be the greater one, as with days late.",
+    ),
+    (
+        "",
+        "bands: the score of the band that the value lies in (sheet Bands). percentile: the rank among the accounts of the scorecard. "
+        "zscore: the distance from their mean.",
+    ),
+    (
+        "Without data",
+        "What a metric counts where the account has no data: exclude leaves it out, neutral counts 50, worst counts 0. "
+        "Where a metric has no meaning for an account it is always left out.",
+    ),
     ("Least data for a tier", "The share of the weight that must really be measured. Below it the tier is Unknown instead of a guess."),
-    ("Tiers by", "threshold: by the score (sheet Tiers). quantile: by the place among all accounts. That place depends on every account, so this workbook cannot show it: import the version as a candidate and look at candidate_scores_history."),
-    ("What cannot be changed here", "Which accounts a scorecard is for, and which metrics stand on it. Add them in the files of the folder seeds, at first with weight 0, and write this workbook anew after the next run."),
+    (
+        "Tiers by",
+        "threshold: by the score (sheet Tiers). quantile: by the place among all accounts. That place depends on every account, so this "
+        "workbook cannot show it: import the version as a candidate and look at candidate_scores_history.",
+    ),
+    (
+        "What cannot be changed here",
+        "Which accounts a scorecard is for, and which metrics stand on it. Add them in the files of the folder seeds, at first with weight 0, "
+        "and write this workbook anew after the next run.",
+    ),
     ("Locked cells", "Only yellow cells can be changed, so that no formula breaks by accident. There is no password."),
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True)
@@ -92,15 +127,18 @@ def write_workbook(settings: Settings, path: Path, version: str | None = None) -
     }
     samples = read_samples(settings, day, shown)
     valid_from = day + timedelta(days=1) if day else settings.pipeline.start_date
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        unfinished = Path(folder) / path.name
-        book = Book(str(unfinished))
-        hashes = scorecard_rules(settings.seeds_dir)
-        name = next_name(rules.version, version_names(seeds))
-        _lay_out(book, rules, metrics, samples, hashes, lambda: new_version_sheet(book, name, valid_from, rules.version))
-        book.file.close()
-        os.replace(unfinished, path)
+    name = next_name(rules.version, version_names(seeds))
+    hashes = scorecard_rules(settings.seeds_dir)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            unfinished = Path(folder) / path.name
+            book = Book(str(unfinished))
+            _lay_out(book, rules, metrics, samples, hashes, lambda: new_version_sheet(book, name, valid_from, rules.version))
+            book.file.close()
+            os.replace(unfinished, path)
+    except (OSError, XlsxFileError) as error:
+        raise WorkbookError(f"{path}: cannot be written: {error}. Name another file or make room") from error
     return Written(path, rules.version, len(rules["scorecards"]), samples)
 
 
@@ -111,7 +149,8 @@ def _lay_out(
     cells = RuleCells()
     cards = [card["scorecard_key"] for card in rules["scorecards"]]
     on_cards = [f"{row['scorecard_key']}|{row['metric_key']}" for row in rules["scorecard_metrics"]]
-    lists = Lists(*(f"{INDEX_SHEET}!${column}$1:${column}${count}" for column, count in zip("DEFG", map(len, (cards, metrics, metrics, on_cards)), strict=True)))
+    counts = {"D": len(cards), "E": len(metrics), "F": len(metrics), "G": len(on_cards)}
+    lists = Lists(*(f"{INDEX_SHEET}!${column}$1:${column}${count}" for column, count in counts.items()))
     _read_me(book)
     card_sheets = {
         card["scorecard_key"]: card_sheet(book, title, card, rules, metrics)

@@ -16,7 +16,7 @@ import pytest
 from orchestration.publish.tiers import TIER_LABELS
 from orchestration.settings import Settings
 from orchestration.workbook.adopt import import_workbook
-from orchestration.workbook.samples import COUNT, newest_day, read_samples
+from orchestration.workbook.samples import COUNT, Sample, newest_day, read_samples
 from orchestration.workbook.write import write_workbook
 from tests.oracle.cards import read_versions
 from tests.oracle.metrics import Measure
@@ -88,14 +88,9 @@ def results(book: openpyxl.Workbook, accounts: list[str]) -> dict[str, Result]:
     return found
 
 
-def sample_accounts(settings: Settings) -> list[str]:
+def sample_accounts(settings: Settings) -> list[Sample]:
     """The sample accounts in the order of the sheet."""
-    return [sample.account["account_id"] for sample in read_samples(settings, newest_day(settings), _AnyMetrics()).accounts]
-
-
-class _AnyMetrics(dict):
-    def get(self, key: str, default: Any = None) -> set[str]:
-        return set()
+    return read_samples(settings, newest_day(settings), {"onboarding": set(), "standard": set()}).accounts
 
 
 def expected(settings: Settings, version: str, accounts: list[str]) -> dict[str, Result]:
@@ -222,11 +217,12 @@ CHANGES: tuple[Callable[[Edited], None], ...] = (_everything_else, _caps, _weigh
 
 @dataclass(frozen=True)
 class Computed:
-    """A workbook as it was written or edited, and as LibreOffice computes it."""
+    """A workbook as it was written or edited, as LibreOffice computes it, and the file that LibreOffice saved."""
 
     settings: Settings
     path: Path
     book: openpyxl.Workbook
+    saved: Path
 
 
 @pytest.fixture(scope="module")
@@ -245,13 +241,13 @@ def computed(published_mart: Path, mart: Path, tmp_path_factory: pytest.TempPath
             import_workbook(settings, edited.save())
         made[name] = (settings, path)
     books = recalculated(folder, *(path for _, path in made.values()))
-    return {name: Computed(*made[name], book) for name, book in zip(made, books, strict=True)}
+    return {name: Computed(*made[name], *book) for name, book in zip(made, books, strict=True)}
 
 
 @pytest.fixture(scope="module")
 def changed(computed: dict[str, Computed]) -> dict[str, tuple[dict[str, Result], dict[str, Result]]]:
     """For each set of changes: what the imported seeds give by the oracle, and what the workbook shows."""
-    accounts = sample_accounts(computed[CHANGES[0].__name__].settings)
+    accounts = [sample.account["account_id"] for sample in sample_accounts(computed[CHANGES[0].__name__].settings)]
     return {
         change.__name__: (expected(one.settings, "2026.2", accounts), results(one.book, accounts))
         for change in CHANGES
@@ -261,7 +257,7 @@ def changed(computed: dict[str, Computed]) -> dict[str, tuple[dict[str, Result],
 
 def test_unchanged_rules_give_the_published_scores(computed: dict[str, Computed], published_mart: Path) -> None:
     one = computed["unchanged"]
-    samples = read_samples(one.settings, newest_day(one.settings), _AnyMetrics()).accounts
+    samples = sample_accounts(one.settings)
     with duckdb.connect(str(published_mart / "current" / "health.duckdb"), read_only=True) as connection:
         accounts = connection.execute(
             "select h.account_id, h.health_score, h.raw_tier, h.coverage, h.cap_key, map(list(m.metric_key), list(m.points)), "
@@ -282,11 +278,19 @@ def test_unchanged_rules_give_the_published_scores(computed: dict[str, Computed]
     hidden = {"Caps": range(11, 100), "Bands": (7,), "Samples": (15, 16, 17), "Sample details": range(13, 30)}
     compared = 0
     for sheet in openpyxl.load_workbook(one.path):
-        for cell in (cell for row in sheet.iter_rows() for cell in row if cell.data_type == "f" and cell.column not in hidden.get(sheet.title, ())):
+        formulas = (cell for row in sheet.iter_rows() for cell in row if cell.data_type == "f")
+        for cell in (cell for cell in formulas if cell.column not in hidden.get(sheet.title, ())):
             stored, computed = shown[sheet.title][cell.coordinate].value, one.book[sheet.title][cell.coordinate].value
             assert _same(float(stored) if isinstance(stored, int | float) else stored, computed), f"{sheet.title} {cell.coordinate}"
             compared += 1
     assert compared > 1000
+
+
+def test_a_workbook_saved_by_libreoffice_is_read_as_the_same_rules(computed: dict[str, Computed]) -> None:
+    one = computed["unchanged"]
+    assert import_workbook(one.settings, one.saved) == [
+        f"{one.saved.name}: nothing changed: its rules are those of version 2026.1. Nothing was written"
+    ]
 
 
 @pytest.mark.parametrize("change", [change.__name__ for change in CHANGES])

@@ -363,7 +363,11 @@ def test_a_disk_that_fails_half_way_leaves_the_seeds_as_they_were(settings: Sett
 
 def test_hostile_words_of_the_seeds_stay_text_and_come_back_unchanged(settings: Settings, tmp_path: Path) -> None:
     hostile = '=HYPERLINK("http://example.invalid")\x01\u202e<b>'
-    for seed, column, old in (("scorecards", "label", "Standard"), ("metrics", "label", "Net promoter score"), ("score_caps", "reason", "A critical ticket is open.")):
+    for seed, column, old in (
+        ("scorecards", "label", "Standard"),
+        ("metrics", "label", "Net promoter score"),
+        ("score_caps", "reason", "A critical ticket is open."),
+    ):
         file = settings.seeds_dir / f"{seed}.csv"
         with open(file, encoding="utf-8", newline="") as stream:
             table = list(csv.DictReader(stream))
@@ -383,6 +387,7 @@ def test_hostile_words_of_the_seeds_stay_text_and_come_back_unchanged(settings: 
 def test_a_workbook_is_never_written_over(settings: Settings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEALTH_CONFIG", str(settings.config_file))
     monkeypatch.chdir(settings.config_file.parent)
+    Path("accounts.csv").touch()
     assert main(["write"]) == 0
     assert capsys.readouterr().out == (
         "data/scorecard.xlsx: version 2026.1 with 2 scorecards. Nothing is published in published/current yet. Run `make run`, then "
@@ -391,6 +396,10 @@ def test_a_workbook_is_never_written_over(settings: Settings, capsys: pytest.Cap
     before = (settings.data_dir / "scorecard.xlsx").read_bytes()
     assert main(["write"]) == 1
     assert "is there already, perhaps with somebody's changes" in capsys.readouterr().err
+    assert main(["write", "--file", "same.xlsx"]) == 0
+    assert Path("same.xlsx").read_bytes() == before, "the same seeds make the same file"
+    assert main(["write", "--file", "accounts.csv/no.xlsx"]) == 1
+    assert "accounts.csv/no.xlsx: cannot be written" in capsys.readouterr().err
     assert main(["write", "--file", "other.xlsx", "--version", "2025.9"]) == 1
     assert "seeds/config_versions.csv: has no version '2025.9'. Name one of 2026.1" in capsys.readouterr().err
     assert (settings.data_dir / "scorecard.xlsx").read_bytes() == before
