@@ -3,9 +3,9 @@
 import math
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 from xlsxwriter.exceptions import XlsxFileError
@@ -93,6 +93,8 @@ _READ_ME = (
 
 @dataclass(frozen=True)
 class Written:
+    """A workbook that was written: the version that it starts from, how many scorecards that has, and the sample accounts."""
+
     path: Path
     version: str
     scorecards: int
@@ -134,7 +136,7 @@ def write_workbook(settings: Settings, path: Path, version: str | None = None) -
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
             unfinished = Path(folder) / path.name
             book = Book(str(unfinished))
-            _lay_out(book, rules, metrics, samples, hashes, lambda: new_version_sheet(book, name, valid_from, rules.version))
+            _lay_out(book, rules, metrics, samples, hashes, name, valid_from)
             book.file.close()
             os.replace(unfinished, path)
     except (OSError, XlsxFileError) as error:
@@ -143,7 +145,13 @@ def write_workbook(settings: Settings, path: Path, version: str | None = None) -
 
 
 def _lay_out(
-    book: Book, rules: Rules, metrics: Mapping[str, Metric], samples: Samples, hashes: Mapping[tuple[str, str], str], new_version: Callable[[], Sheet]
+    book: Book,
+    rules: Rules,
+    metrics: Mapping[str, Metric],
+    samples: Samples,
+    hashes: Mapping[tuple[str, str], str],
+    name: str,
+    valid_from: date,
 ) -> None:
     """All sheets, in the order of their tabs."""
     cells = RuleCells()
@@ -161,7 +169,7 @@ def _lay_out(
     tiers = tiers_sheet(book, rules, cells)
     for card, sheet in card_sheets.items():
         card_formulas(sheet, card, rules, metrics, cells)
-    editable = [*card_sheets.values(), bands, caps, tiers, new_version()]
+    editable = [*card_sheets.values(), bands, caps, tiers, new_version_sheet(book, name, valid_from, rules.version)]
     overview = book.sheet(SAMPLES, _BLUE, _SAMPLE_WIDTHS)
     details, blocks = details_sheet(book, samples, rules, metrics, hashes, cells)
     cap_columns(caps, details, blocks, cells)
