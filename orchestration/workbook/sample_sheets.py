@@ -329,5 +329,6 @@ def _chart(book: Book, sheet: Sheet, first: int, last: int) -> None:
 
 def shown_name(sample: Sample) -> str:
     """An account's name as one line of printable text: names are anybody's input."""
-    name = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in sample.account["account_name"])
-    return name if len(name) <= _NAME_LIMIT else name[:_NAME_LIMIT] + "…"
+    name = sample.account["account_name"]
+    shown = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in name[:_NAME_LIMIT])
+    return shown if len(name) <= _NAME_LIMIT else shown + "…"
