@@ -5,7 +5,7 @@ LOCK_STAMP := .venv/.installed
 NEXT := .venv-next
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run ui test test-next bench rollback scorecard scorecard-import lock clean
+.PHONY: help setup run check-sources ui alerts test test-next bench rollback scorecard scorecard-import clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -23,8 +23,14 @@ $(LOCK_STAMP): requirements.lock pyproject.toml
 run: setup ## run the pipeline: RANGE=2026-01-05...2026-02-10, by default all configured days
 	$(BIN)/python -m orchestration.run $(RANGE)
 
+check-sources: setup ## read one page of every configured source and show what is there; writes nothing
+	@$(BIN)/python -m orchestration.check_sources
+
 ui: setup ## the Dagster UI on 127.0.0.1:3000 (PORT=...), history in the data folder
 	$(BIN)/python -m orchestration.ui $(if $(PORT),--port $(PORT))
+
+alerts: setup ## send the alerts that are due: ARGS=--dry-run to only show them
+	$(BIN)/python -m orchestration.alerts $(ARGS)
 
 test: setup ## the test suite, on the locked DuckDB
 	$(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
