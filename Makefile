@@ -5,10 +5,10 @@ LOCK_STAMP := .venv/.installed
 NEXT := .venv-next
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run check-sources ui alerts test test-next bench rollback clean
+.PHONY: help setup run check-sources ui alerts test test-next bench rollback scorecard scorecard-import clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 setup: $(LOCK_STAMP) ## create .venv from requirements.lock (run, test and ui do it too)
 
@@ -47,6 +47,12 @@ bench: setup ## speed and memory against a plain DuckDB reference: ARGS="--accou
 
 rollback: setup ## make the generation before the current one current again
 	$(BIN)/python -m orchestration.publish rollback
+
+scorecard: setup ## the scorecard as a spreadsheet with sample accounts: FILE=..., VERSION=...
+	$(BIN)/python -m orchestration.workbook write $(if $(FILE),--file "$(FILE)") $(if $(VERSION),--version "$(VERSION)")
+
+scorecard-import: setup ## add an edited spreadsheet to the seeds: FILE=..., as a candidate or with ACTIVE=1
+	$(BIN)/python -m orchestration.workbook import "$(FILE)" $(if $(ACTIVE),--active)
 
 clean: ## remove the data folder of the demo company and the environments
 	rm -rf data .venv .venv-next

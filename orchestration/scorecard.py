@@ -13,7 +13,7 @@ import json
 import math
 import re
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -47,7 +47,15 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
 class ConfigurationError(ValueError):
-    """The scorecard seeds cannot be used; the message has one line per fault, with file, line and remedy."""
+    """The scorecard seeds cannot be used; the message has one line per fault, with file, line and remedy.
+
+    Attributes:
+        faults: the same faults as data, for who knows the rows from elsewhere than from the files.
+    """
+
+    def __init__(self, message: str, faults: "Sequence[Fault]" = ()) -> None:
+        super().__init__(message)
+        self.faults = tuple(faults)
 
 
 @dataclass(frozen=True)
@@ -102,11 +110,12 @@ class Row:
 
 @dataclass(frozen=True)
 class Fault:
-    """`line` is None where a file, or a row that is not there, is at fault."""
+    """`line` is None where a file, or a row that is not there, is at fault; `column` where no single cell is."""
 
     seed: str
     line: int | None
     text: str
+    column: str | None = None
 
 
 @dataclass(frozen=True)
@@ -270,7 +279,7 @@ def validate_seeds(seeds_dir: Path) -> None:
     Raises:
         ConfigurationError: with one line per fault.
     """
-    _load(seeds_dir)
+    load_seeds(seeds_dir)
 
 
 def configuration_hash(seeds_dir: Path) -> str:
@@ -284,7 +293,7 @@ def configuration_hash(seeds_dir: Path) -> str:
     """
     content = {
         name: sorted(json.dumps(row.values, sort_keys=True, default=date.isoformat) for row in rows)
-        for name, rows in _load(seeds_dir).rows.items()
+        for name, rows in load_seeds(seeds_dir).rows.items()
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -297,7 +306,7 @@ def scorecard_rules(seeds_dir: Path) -> dict[tuple[str, str], str]:
     Raises:
         ConfigurationError: the seeds are not valid.
     """
-    seeds = _load(seeds_dir)
+    seeds = load_seeds(seeds_dir)
     metrics = {row["metric_key"]: row.take(("dimension_key", "higher_is_better")) for row in seeds["metrics"]}
     names = [name for name, seed in SEEDS.items() if set(_CARD) <= seed.columns.keys()]
     by_card = {name: _by_card(seeds[name]) for name in names}
@@ -344,7 +353,7 @@ def read_playbooks(seeds_dir: Path) -> list[Playbook]:
     Raises:
         ConfigurationError: the seeds are not valid.
     """
-    seeds = _load(seeds_dir)
+    seeds = load_seeds(seeds_dir)
     fields = _playbook_fields(seeds)
     conditions: dict[str, list[tuple[Field, str, float | str]]] = defaultdict(list)
     for row in seeds["playbook_conditions"]:
@@ -379,7 +388,12 @@ def read_seed(seeds_dir: Path, name: str, seed: Seed, rule: Callable[[list[Row]]
     return rows
 
 
-def _load(seeds_dir: Path) -> Seeds:
+def load_seeds(seeds_dir: Path) -> Seeds:
+    """All seeds, checked; blank cells that have a default hold it.
+
+    Raises:
+        ConfigurationError: the seeds are not valid; one line per fault.
+    """
     if not seeds_dir.is_dir():
         raise ConfigurationError(f"{seeds_dir}: no such folder. Set pipeline.seeds_dir to the folder of the seeds")
     reader = _Reader(seeds_dir)
@@ -388,7 +402,7 @@ def _load(seeds_dir: Path) -> Seeds:
     if not faults:
         faults = [fault for rule in _RULES for fault in rule(seeds)]
     if faults:
-        raise ConfigurationError(_message(seeds, faults))
+        raise ConfigurationError(_message(seeds, faults), faults)
     return seeds
 
 
@@ -434,8 +448,8 @@ class _Reader:
         self._check_keys(name, seed, rows)
         return rows
 
-    def _fault(self, name: str, line: int | None, text: str) -> None:
-        self.faults.append(Fault(name, line, text))
+    def _fault(self, name: str, line: int | None, text: str, column: str | None = None) -> None:
+        self.faults.append(Fault(name, line, text, column))
 
     def _tear(self, name: str, line: int | None, text: str) -> None:
         self.torn.add(name)
@@ -512,7 +526,7 @@ class _Reader:
                 values[column] = _parse(cell, cells[column])
             except ValueError as error:
                 values[column] = None
-                self._fault(name, line, f"{column} {error}")
+                self._fault(name, line, f"{column} {error}", column)
         return Row(line, values)
 
     def _check_keys(self, name: str, seed: Seed, rows: list[Row]) -> None:
@@ -618,7 +632,8 @@ def _reference_faults(seeds: Seeds, torn: set[str]) -> Iterator[Fault]:
                 found, *owners = reversed([f"{_NOUNS[column]} {_show(value)}" for column, value in parts])
                 alike = sorted({other[-1] for other in known[columns, target] if other[:-1] == key[:-1]})
                 remedy = _suggest(key[-1], alike) or "Add it there, or correct this row"
-                yield Fault(name, row.line, f"{' of '.join([found, *owners])} is not in {seeds.file(target)}. {remedy}")
+                text = f"{' of '.join([found, *owners])} is not in {seeds.file(target)}. {remedy}"
+                yield Fault(name, row.line, text, columns[-1])
 
 
 def _of_card(row: Row) -> str:
@@ -650,7 +665,7 @@ def _version_faults(seeds: Seeds) -> Iterator[Fault]:
         if other is not row:
             both = f"{_show(other['config_version'])} (line {other.line}) and {_show(row['config_version'])}"
             text = f"the active versions {both} are both valid from {row['valid_from']}. Change one date or status"
-            yield Fault("config_versions", row.line, text)
+            yield Fault("config_versions", row.line, text, "valid_from")
 
 
 def _matching_faults(seeds: Seeds) -> Iterator[Fault]:
@@ -681,7 +696,7 @@ def _weight_faults(seeds: Seeds) -> Iterator[Fault]:
         for row in seeds[seed]:
             if 0 < row["weight"] < _SMALLEST_WEIGHT:
                 found = f"weight {row['weight']:g} is below {_SMALLEST_WEIGHT:g} but not 0"
-                yield Fault(seed, row.line, f"{found}. Give 0, or a greater weight: only the proportions count")
+                yield Fault(seed, row.line, f"{found}. Give 0, or a greater weight: only the proportions count", "weight")
     dimension_of = {row["metric_key"]: row["dimension_key"] for row in seeds["metrics"]}
     dimensions = _by_card(seeds["scorecard_dimensions"])
     metrics = _by_card(seeds["scorecard_metrics"])
@@ -695,7 +710,7 @@ def _weight_faults(seeds: Seeds) -> Iterator[Fault]:
                 found = f"metric {_show(row['metric_key'])} of the dimension {_show(dimension)} cannot count"
                 cause = f"{_of_card(row)} has no such row in {seeds.file('scorecard_dimensions')}"
                 remedy = "Add it, or set the metric's weight to 0"
-                yield Fault("scorecard_metrics", row.line, f"{found}: {cause}. {remedy}")
+                yield Fault("scorecard_metrics", row.line, f"{found}: {cause}. {remedy}", "weight")
         if not any(weights.get(dimension_of[row["metric_key"]], 1) > 0 for row in weighed):
             text = f"{_of_card(card)} has no metric of positive weight in a dimension of positive weight"
             yield Fault("scorecards", card.line, f"{text}. Give one a weight")
@@ -709,16 +724,17 @@ def _method_faults(seeds: Seeds) -> Iterator[Fault]:
         named = f"metric {_show(metric)} has the method {method}"
         if method == "linear" and (worst is None or best is None):
             blank = " and ".join(column for column in ("worst", "best") if row[column] is None)
-            yield Fault("scorecard_metrics", row.line, f"{named}, but {blank} is blank. Fill it in")
+            column = "worst" if worst is None else "best"
+            yield Fault("scorecard_metrics", row.line, f"{named}, but {blank} is blank. Fill it in", column)
         elif method == "linear" and worst == best:
             text = f"{named}, but worst and best are both {_show(worst)}. Make them differ"
-            yield Fault("scorecard_metrics", row.line, text)
+            yield Fault("scorecard_metrics", row.line, text, "best")
         elif method == "bands" and row.take(_CARD_METRIC) not in banded:
             text = f"{named}, but {_of_card(row)} has none in {seeds.file('metric_bands')}. Add one"
-            yield Fault("scorecard_metrics", row.line, text)
+            yield Fault("scorecard_metrics", row.line, text, "method")
         elif method in ("percentile", "zscore") and metric not in directed:
             text = f"{named}, but its higher_is_better in {seeds.file('metrics')} is blank"
-            yield Fault("scorecard_metrics", row.line, f"{text}. Write true or false there")
+            yield Fault("scorecard_metrics", row.line, f"{text}. Write true or false there", "method")
 
 
 def _tier_faults(seeds: Seeds) -> Iterator[Fault]:
@@ -735,7 +751,8 @@ def _tier_faults(seeds: Seeds) -> Iterator[Fault]:
         for (row, start), lower in zip(falling, [*falling[1:], None], strict=False):
             fault = _tier_fault(column, start, lower)
             if fault:
-                yield Fault("tiers", row.line, f"tier {_show(row['tier'])} has {column} {_show(start)}, {fault}")
+                text = f"tier {_show(row['tier'])} has {column} {_show(start)}, {fault}"
+                yield Fault("tiers", row.line, text, column)
 
 
 def _tier_fault(column: str, start: float, lower: tuple[Row, float] | None) -> str | None:
