@@ -6,7 +6,9 @@ from datetime import UTC, date, datetime, timedelta
 import dagster as dg
 
 from orchestration.defs.common import OWNERS, PARTITIONS, SETTINGS, WRITER_POOL, days_of
+from orchestration.markdown import verbatim
 from orchestration.publish import publish
+from orchestration.publish.movements import describe_week, movements_of_the_week
 from orchestration.publish.summary import summarize, unexplained_drift
 from orchestration.publish.tables import SCHEMA, TABLES
 
@@ -20,6 +22,8 @@ from orchestration.publish.tables import SCHEMA, TABLES
     deps=[dg.AssetKey([SCHEMA, table.name]) for table in TABLES],
     owners=OWNERS,
     kinds={"duckdb", "parquet"},
+    tags={"layer": "published"},
+    metadata={"dagster/uri": (SETTINGS.published / "current" / "health.duckdb").as_uri()},
     partitions_def=PARTITIONS,
     backfill_policy=dg.BackfillPolicy.single_run(),
     pool=WRITER_POOL,
@@ -44,6 +48,7 @@ def published_mart(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         metadata={
             "accounts_scored": summary.accounts,
             "tiers": dg.MetadataValue.md(" · ".join(f"{tier}: **{count}**" for tier, count in summary.tiers.items())),
+            "movements_of_the_week": dg.MetadataValue.md(describe_week(movements_of_the_week(generation.path))),
             "mean_score": round(summary.mean_score or 0, 1),
             "mean_coverage": round(summary.mean_coverage or 0, 3),
             "as_of_range": f"{generation.first_as_of_date} to {generation.last_as_of_date}",
@@ -65,10 +70,10 @@ def _drift_check(drift: list[tuple[date, str]]) -> dg.AssetCheckResult:
         passed=not drift,
         severity=dg.AssetCheckSeverity.WARN,
         description="; ".join(found[:3]) if found else "no metric jumped for most accounts without a release that explains it",
-        metadata={"jumps": dg.MetadataValue.md("\n".join(f"* {line}" for line in found) or "none")},
+        metadata={"jumps": dg.MetadataValue.md("\n".join(f"* {verbatim(line)}" for line in found) or "none")},
     )
 
 
 @dg.definitions
 def publishing() -> dg.Definitions:
-    return dg.Definitions(assets=[published_mart])
+    return dg.Definitions(assets=dg.with_source_code_references([published_mart]))
