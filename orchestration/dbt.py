@@ -86,12 +86,15 @@ def check_sentence(test: Mapping[str, Any]) -> str:
 
     Args:
         test: the test's node in the manifest.
+
+    Raises:
+        ValueError: another test that nobody has described.
     """
     if test["description"]:
         return test["description"]
-    generic = test["test_metadata"]
+    generic = test.get("test_metadata") or {"name": None, "kwargs": {}}
     arguments = generic["kwargs"]
-    column, model = arguments.get("column_name"), test["attached_node"].rsplit(".", 1)[-1]
+    column, model = arguments.get("column_name"), (test["attached_node"] or "").rsplit(".", 1)[-1]
     match generic["name"]:
         case "unique":
             return f"No {column} stands twice in {model}."
@@ -101,7 +104,7 @@ def check_sentence(test: Mapping[str, Any]) -> str:
             return f"Every {column} of {model} is one of {', '.join(map(str, arguments['values']))}."
         case "relationships":
             return f"Every {column} of {model} is found in the column {arguments['field']} of {arguments['to']}."
-    raise ValueError(f"the test {test['name']} has no description: add one beside it, the Dagster UI shows it")
+    raise ValueError(f"the dbt test {test['name']} has no description: add one beside it, the Dagster UI shows it")
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ def _asset(table: RawTable) -> dg.AssetsDefinition:
                     check_name=CHECK,
                     passed=landed.unavailable is None,
                     severity=dg.AssetCheckSeverity.WARN,
-                    description=landed.unavailable or "the source was read",
+                    description=landed.unavailable or "The source was read.",
                 )
             ],
             metadata={
@@ -78,7 +78,7 @@ def _asset(table: RawTable) -> dg.AssetsDefinition:
 def _column(column: Column) -> dg.TableColumn:
     """A column with what quarantines a row that breaks it."""
     bounds = [("from", column.minimum), ("to", column.maximum)]
-    allowed = ", ".join(column.choices) or " ".join(f"{word} {value:g}" for word, value in bounds if value is not None)
+    allowed = ", ".join(column.choices) or " ".join(f"{word} {value:,.15g}" for word, value in bounds if value is not None)
     constraints = dg.TableColumnConstraints(nullable=not column.required, other=[allowed] if allowed else None)
     return dg.TableColumn(column.name, column.duckdb_type, constraints=constraints)
 

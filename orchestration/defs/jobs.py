@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from orchestration.defs.common import OWNERS, PARTITIONS
+from orchestration.defs.common import PARTITIONS
 
 daily_health = dg.define_asset_job(
     "daily_health",
@@ -13,7 +13,6 @@ daily_health = dg.define_asset_job(
         "Extract, transform and publish the health mart for a day, or for any range of days in one run. A partition is an as-of day: facts count "
         "up to its end, UTC. Days that already ran are replaced; what readers see changes only when every blocking check has passed."
     ),
-    owners=OWNERS,
 )
 
 # The day that ended at midnight UTC, after sources had some hours to deliver it.
@@ -22,5 +21,4 @@ daily_health_schedule = dg.build_schedule_from_partitioned_job(
     hour_of_day=4,
     minute_of_hour=0,
     description="Every day at 04:00 UTC: scores and publishes the day that ended at midnight. Off until you switch it on.",
-    owners=OWNERS,
 )

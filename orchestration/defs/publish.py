@@ -8,7 +8,7 @@ import dagster as dg
 from orchestration.defs.common import OWNERS, PARTITIONS, SETTINGS, WRITER_POOL, days_of
 from orchestration.markdown import verbatim
 from orchestration.publish import publish
-from orchestration.publish.movements import describe_week, movements_of_the_week
+from orchestration.publish.highlights import describe_movements, describe_weeks, read_highlights
 from orchestration.publish.summary import summarize, unexplained_drift
 from orchestration.publish.tables import SCHEMA, TABLES
 
@@ -40,6 +40,7 @@ from orchestration.publish.tables import SCHEMA, TABLES
 def published_mart(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     generation = publish(SETTINGS, context.run_id, datetime.now(UTC))
     summary = summarize(generation.path)
+    highlights = read_highlights(generation.path)
     drift = unexplained_drift(generation.path, *days_of(context))
     for day, message in drift:
         context.log.warning(f"metric drift on {day}: {message}")
@@ -48,7 +49,9 @@ def published_mart(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         metadata={
             "accounts_scored": summary.accounts,
             "tiers": dg.MetadataValue.md(" · ".join(f"{tier}: **{count}**" for tier, count in summary.tiers.items())),
-            "movements_of_the_week": dg.MetadataValue.md(describe_week(movements_of_the_week(generation.path))),
+            "tiers_by_week": dg.MetadataValue.md(describe_weeks(highlights)),
+            "fell_most": dg.MetadataValue.md(describe_movements(highlights.fell)),
+            "rose_most": dg.MetadataValue.md(describe_movements(highlights.rose)),
             "mean_score": round(summary.mean_score or 0, 1),
             "mean_coverage": round(summary.mean_coverage or 0, 3),
             "as_of_range": f"{generation.first_as_of_date} to {generation.last_as_of_date}",
@@ -69,8 +72,8 @@ def _drift_check(drift: list[tuple[date, str]]) -> dg.AssetCheckResult:
         check_name="no_metric_drift",
         passed=not drift,
         severity=dg.AssetCheckSeverity.WARN,
-        description="; ".join(found[:3]) if found else "no metric jumped for most accounts without a release that explains it",
-        metadata={"jumps": dg.MetadataValue.md("\n".join(f"* {verbatim(line)}" for line in found) or "none")},
+        description="; ".join(found[:3]) if found else "No metric jumped for most accounts without a release that explains it.",
+        metadata={"jumps": dg.MetadataValue.md("\n".join(f"* {verbatim(line)}" for line in found))} if found else None,
     )
 
 
