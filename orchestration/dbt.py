@@ -13,8 +13,8 @@ from orchestration.settings import DBT_PROJECT, Settings, load_settings
 from orchestration.transform import dbt_environment
 from orchestration.warehouse import connect
 
-# Table -> its columns (name, type), by schema and name.
-Columns = dict[str, list[tuple[str, str]]]
+# `schema.table` -> its columns as [name, type], in order.
+Columns = dict[str, list[list[str]]]
 
 
 def dbt_executable() -> str:
@@ -64,7 +64,7 @@ def note_columns(settings: Settings) -> None:
     columns: Columns = {}
     for table, name, data_type in found:
         # An enum spells out all its values.
-        columns.setdefault(table, []).append((name, "enum" if data_type.startswith("enum(") else data_type))
+        columns.setdefault(table, []).append([name, "enum" if data_type.startswith("enum(") else data_type])
     path = _columns_file(settings)
     temporary = path.with_suffix(".tmp")
     temporary.write_text(json.dumps(columns), encoding="utf-8")

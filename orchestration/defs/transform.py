@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, DbtProject, dbt_assets
 
-from orchestration.dbt import dbt_executable, known_columns, load_project, note_columns, check_sentence
+from orchestration.dbt import check_sentence, dbt_executable, known_columns, load_project, note_columns
 from orchestration.defs.common import OWNERS, PARTITIONS, SETTINGS, WRITER_POOL, RunGuard, days_of
 from orchestration.transform import mark_passed, prepare
 
@@ -29,7 +29,7 @@ class Translator(DagsterDbtTranslator):
             owners=OWNERS,
             deps=[dep for dep in spec.deps if dep.asset_key.path[0] != CONTROL_SCHEMA],
             # A seed has no SQL to show.
-            description=f"{node['description']} Edit it in `seeds/{node['name']}.csv`." if is_seed else spec.description,
+            description=f"{node['description']} Edit it in `{SETTINGS.seeds_dir.name}/{node['name']}.csv`." if is_seed else spec.description,
             kinds=spec.kinds | {"csv"} if is_seed else spec.kinds,
             tags=spec.tags | {"layer": layer} | ({"domain": domain[0]} if domain else {}),
             metadata=spec.metadata | _column_schema(node),
