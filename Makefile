@@ -5,7 +5,7 @@ LOCK_STAMP := .venv/.installed
 NEXT := .venv-next
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run ui test test-next bench rollback lock clean
+.PHONY: help setup run ui alerts test test-next bench rollback lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -25,6 +25,9 @@ run: setup ## run the pipeline: RANGE=2026-01-05...2026-02-10, by default all co
 
 ui: setup ## the Dagster UI on 127.0.0.1:3000 (PORT=...), history in the data folder
 	$(BIN)/python -m orchestration.ui $(if $(PORT),--port $(PORT))
+
+alerts: setup ## send the alerts that are due: ARGS=--dry-run to only show them
+	$(BIN)/python -m orchestration.alerts $(ARGS)
 
 test: setup ## the test suite, on the locked DuckDB
 	$(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)

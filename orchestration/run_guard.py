@@ -2,6 +2,7 @@
 
 import shutil
 
+from orchestration.alert_rules import read_alert_rules
 from orchestration.extract import preflight_sources
 from orchestration.scorecard import validate_seeds
 from orchestration.settings import Settings
@@ -15,6 +16,7 @@ def check_configuration(settings: Settings) -> None:
         SettingsError: a source's path, columns or query is wrong; one line per fault.
     """
     validate_seeds(settings.seeds_dir)
+    read_alert_rules(settings.seeds_dir)
     preflight_sources(settings)
 
 

@@ -362,6 +362,23 @@ def read_playbooks(seeds_dir: Path) -> list[Playbook]:
     return playbooks
 
 
+def read_seed(seeds_dir: Path, name: str, seed: Seed, rule: Callable[[list[Row]], Iterator[Fault]]) -> list[Row]:
+    """Read and check a seed on which no score depends, so that it is part of no hash.
+
+    Args:
+        rule: looks at whole rows, once every cell is sound.
+
+    Raises:
+        ConfigurationError: with one line per fault.
+    """
+    reader = _Reader(seeds_dir)
+    rows = reader.read(name, seed)
+    faults = reader.faults or list(rule(rows))
+    if faults:
+        raise ConfigurationError(_message(Seeds(seeds_dir, {name: rows}), faults))
+    return rows
+
+
 def _load(seeds_dir: Path) -> Seeds:
     if not seeds_dir.is_dir():
         raise ConfigurationError(f"{seeds_dir}: no such folder. Set pipeline.seeds_dir to the folder of the seeds")

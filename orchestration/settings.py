@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from orchestration.contract import TABLES
-from orchestration.sources import CONNECTORS, LITERAL_SECRET, AnySource, Secret, Section
+from orchestration.sources import CONNECTORS, LITERAL_SECRET, AnySource, Secret, SecretReference, Section
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 DBT_PROJECT = PROJECT_ROOT / "dbt_project"
@@ -65,6 +65,26 @@ class Board(Section):
     base_url: str | None = Field(default=None, pattern=r"^(https?|file)://\S+$")
 
 
+class Alerts(Section):
+    """`[alerts]`: where messages about the published mart go; nothing is sent where neither address is given.
+
+    Attributes:
+        slack_webhook: address of a Slack incoming webhook.
+        webhook: address that takes JSON.
+        webhook_key: signs the JSON, see `orchestration.publish.alerts.delivery`.
+        timeout_seconds: longest wait for a connection and for the answer.
+        max_attempts: how often a message is tried in one go.
+        max_seconds: no further try of a message after so long; the next run tries again.
+    """
+
+    slack_webhook: SecretReference | None = None
+    webhook: SecretReference | None = None
+    webhook_key: SecretReference | None = None
+    timeout_seconds: float = Field(default=10, gt=0, le=60)
+    max_attempts: int = Field(default=4, ge=1, le=20)
+    max_seconds: float = Field(default=60, gt=0, le=600)
+
+
 class Settings(BaseSettings):
     """Everything a run needs to know. Build it with `load_settings`."""
 
@@ -74,6 +94,7 @@ class Settings(BaseSettings):
     sources: dict[str, AnySource] = {}
     demo: Demo = Demo()
     board: Board = Board()
+    alerts: Alerts = Alerts()
     config_file: Path
 
     @classmethod
@@ -131,6 +152,11 @@ class Settings(BaseSettings):
     @property
     def revisions(self) -> Path:
         return self.data_dir / "revisions"
+
+    @property
+    def alert_log(self) -> Path:
+        """Which alerts were given and which messages are still to be sent. Lost, the newest day's alerts are sent once more."""
+        return self.data_dir / "alerts" / "alerts.sqlite"
 
     @property
     def dagster_home(self) -> Path:

@@ -1,0 +1,189 @@
+"""The alert rules applied to a published mart: what began lately that a rule looks for."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from orchestration.alert_rules import AlertRule
+from orchestration.publish.alerts.mart import AccountDay, Freshness, PublishedMart, points_text
+from orchestration.publish.tiers import TIER_LABELS
+from orchestration.settings import Settings
+
+
+@dataclass(frozen=True)
+class Alert:
+    """Something a rule looks for, from its beginning until it ends.
+
+    Attributes:
+        subject: what it is about, apart from the rule; with `since` it makes one alert of a rule.
+        as_of_date: the newest day of the mart in which it was found.
+        since: the day on which it began.
+        known_since: an alert of the same rule and subject that was given on this day or later was this one.
+        text: what happened, in one sentence.
+        reason: what mainly made it so; None where nothing more is known.
+        account: the account's row; None for sources and metrics.
+    """
+
+    rule: AlertRule
+    subject: str
+    as_of_date: date
+    since: date
+    known_since: date
+    text: str
+    reason: str | None = None
+    account: AccountDay | None = None
+    raw_table: str | None = None
+    metric_key: str | None = None
+
+    @property
+    def key(self) -> str:
+        """Names the alert for good, whatever the length of the account's id."""
+        parts = (self.rule.key, self.subject, self.since.isoformat())
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+
+
+def find_alerts(mart: PublishedMart, settings: Settings, first_days: Mapping[AlertRule, date]) -> list[Alert]:
+    """What began on or after each rule's first day and holds on the newest day, in the order of the rules.
+
+    Args:
+        mart: with at least one scored day.
+        settings: `pipeline.lookback_days` is how far a restatement can move a beginning.
+        first_days: the rules, and from which day on each looks.
+    """
+    day = mart.newest_day()
+    if day is None:
+        return []
+    search = _Search(mart, day, timedelta(days=settings.pipeline.lookback_days), mart.accounts())
+    return [alert for rule, first in first_days.items() for alert in search.by_kind[rule.kind](rule, first)]
+
+
+class _Search:
+    """One search through a mart; each method finds the alerts of one rule."""
+
+    def __init__(self, mart: PublishedMart, day: date, lookback: timedelta, accounts: list[AccountDay]) -> None:
+        self._mart, self._day, self._lookback, self._accounts = mart, day, lookback, accounts
+        self.by_kind = {
+            "tier_worsened": self._tier_worsened,
+            "score_fell": self._score_fell,
+            "renewal_near": self._renewal_near,
+            "source_late": self._source_late,
+            "drift_seen": self._drift_seen,
+        }
+
+    def _looked_at(self, rule: AlertRule) -> Iterator[AccountDay]:
+        for account in self._accounts:
+            in_segment = rule.segment is None or account.segment == rule.segment
+            if in_segment and (rule.min_arr is None or (account.arr is not None and account.arr >= rule.min_arr)):
+                yield account
+
+    def _tier_worsened(self, rule: AlertRule, first: date) -> list[Alert]:
+        known_tiers = self._mart.tiers_before(first)
+        found = []
+        for account in self._looked_at(rule):
+            # Days without enough data say nothing: healthy, unknown, at_risk is a worsening; poor, unknown, poor is none.
+            before = account.previous_tier if account.tier == "unknown" else known_tiers.get(account.account_id)
+            if account.tier_since >= first and before is not None and rule.worsened(before, account.tier):
+                found.append((account, before))
+        reasons = self._mart.tier_reasons((account.account_id, account.tier_since) for account, _ in found)
+        return [
+            Alert(
+                rule=rule,
+                subject=f"account\0{account.account_id}\0{account.tier}",
+                as_of_date=self._day,
+                since=account.tier_since,
+                known_since=account.tier_since - self._lookback,
+                text=f"{TIER_LABELS[before]} \N{RIGHTWARDS ARROW} {TIER_LABELS[account.tier]}, "
+                f"score {account.health_score:.1f}",
+                reason=reasons.get(account.account_id),
+                account=account,
+            )
+            for account, before in found
+        ]
+
+    def _score_fell(self, rule: AlertRule, first: date) -> list[Alert]:
+        assert rule.points is not None and rule.days is not None
+        since = {account: day for account, day in self._mart.falls(rule.points, rule.days).items() if day >= first}
+        reasons = self._mart.fall_reasons(since, self._day, rule.days)
+        return [
+            Alert(
+                rule=rule,
+                subject=f"account\0{account.account_id}",
+                as_of_date=self._day,
+                since=since[account.account_id],
+                known_since=since[account.account_id] - self._lookback,
+                text=f"Score {account.health_score:.1f} ({points_text(_delta(account, rule.days))} in {rule.days} "
+                f"days), {TIER_LABELS[account.tier]}",
+                reason=reasons.get(account.account_id),
+                account=account,
+            )
+            for account in self._looked_at(rule)
+            if account.account_id in since
+        ]
+
+    def _renewal_near(self, rule: AlertRule, first: date) -> list[Alert]:
+        assert rule.days is not None
+        found = []
+        for account in self._looked_at(rule):
+            if account.term_ends_on is None or account.tier != rule.tier:
+                continue
+            left = (account.term_ends_on - self._day).days
+            since = max(account.tier_since, account.term_ends_on - timedelta(days=rule.days))
+            if 0 <= left <= rule.days and since >= first:
+                found.append(self._renewal(rule, account, left, since))
+        return found
+
+    def _renewal(self, rule: AlertRule, account: AccountDay, left: int, since: date) -> Alert:
+        reason = None
+        if account.weakest_label is not None and account.weakest_points is not None:
+            value = f": {account.weakest_value}" if account.weakest_value else ""
+            reason = f"{account.weakest_label.removesuffix('.')}{value} ({points_text(account.weakest_points)})"
+        return Alert(
+            rule=rule,
+            # Once per term, also where the tier comes and goes until it ends.
+            subject=f"account\0{account.account_id}\0{account.term_ends_on}",
+            as_of_date=self._day,
+            since=since,
+            known_since=date.min,
+            text=f"Term ends on {account.term_ends_on}, in {left} {'day' if left == 1 else 'days'}; "
+            f"{TIER_LABELS[account.tier]}, score {account.health_score:.1f}",
+            reason=reason,
+            account=account,
+        )
+
+    def _source_late(self, rule: AlertRule, first: date) -> list[Alert]:
+        found = []
+        for table in self._mart.freshness():
+            late = _late_since(table, self._day)
+            if late is not None and late[0] >= first:
+                since, text = late
+                subject = f"raw_table\0{table.raw_table}"
+                found.append(Alert(rule, subject, self._day, since, since, text, raw_table=table.raw_table))
+        return found
+
+    def _drift_seen(self, rule: AlertRule, first: date) -> list[Alert]:
+        return [
+            # A jump is of one day; known however late it is found.
+            Alert(rule, f"metric\0{metric}\0{day}", self._day, day, date.min, f"{day}: {message}", metric_key=metric)
+            for day, metric, message in self._mart.drift(first)
+        ]
+
+
+def _late_since(table: Freshness, day: date) -> tuple[date, str] | None:
+    """Since when a raw table is late on `day` (specification, section 3), and why; None where it is not, or is empty."""
+    ways = []
+    if table.extracted_through is not None and table.extracted_through < day:
+        text = f"{table.raw_table} was read up to {table.extracted_through} only; its metrics are late"
+        ways.append((table.extracted_through + timedelta(days=1), text))
+    if table.newest_fact_at is not None and table.late_after_days is not None:
+        newest = table.newest_fact_at.date()
+        if (day - newest).days > table.late_after_days:
+            text = f"{table.raw_table} has nothing newer than {newest}; its metrics are late"
+            ways.append((newest + timedelta(days=table.late_after_days + 1), text))
+    return min(ways, default=None)
+
+
+def _delta(account: AccountDay, days: int) -> float:
+    delta = account.delta_7d if days == 7 else account.delta_28d
+    assert delta is not None
+    return delta

@@ -1,0 +1,237 @@
+"""What the alert rules look at in a published mart: the newest day's accounts, and why their scores and tiers moved."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from orchestration.publish.generations import DATABASE
+from orchestration.publish.tables import DATE_COLUMN, HISTORY
+from orchestration.warehouse import SAFE_OPTIONS
+
+_ACCOUNT_COLUMNS = (
+    "account_id, account_name, segment, csm, arr, health_score, tier, previous_tier, tier_since, delta_7d, delta_28d, "
+    "term_ends_on, negative_1_label, negative_1_points, negative_1_value"
+)
+# As account_health words them.
+_COMPONENTS = {
+    "configuration": "The rules of the score changed",
+    "scorecard": "Another scorecard (stage or segment)",
+    "availability": "Data came or went",
+    "cap": "A cap began, ended or moved",
+}
+
+
+@dataclass(frozen=True)
+class AccountDay:
+    """A row of account_health, as far as alerts show it."""
+
+    account_id: str
+    account_name: str | None
+    segment: str | None
+    csm: str | None
+    arr: float | None
+    health_score: float
+    tier: str
+    previous_tier: str | None
+    tier_since: date
+    delta_7d: float | None
+    delta_28d: float | None
+    term_ends_on: date | None
+    weakest_label: str | None
+    weakest_points: float | None
+    weakest_value: str | None
+
+
+@dataclass(frozen=True)
+class Freshness:
+    """A row of data_freshness, as far as alerts show it."""
+
+    raw_table: str
+    newest_fact_at: datetime | None
+    late_after_days: int | None
+    extracted_through: date | None
+
+
+class PublishedMart:
+    """A generation's `health.duckdb`, open for reading; use it as a context manager."""
+
+    def __init__(self, generation_path: Path) -> None:
+        self._connection = duckdb.connect(
+            str(generation_path / DATABASE), read_only=True, config=SAFE_OPTIONS | {"memory_limit": "512MB"}
+        )
+
+    def __enter__(self) -> "PublishedMart":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def newest_day(self) -> date | None:
+        """The newest scored day; None where no account was ever scored."""
+        [(day,)] = self._rows(f"select max({DATE_COLUMN}) from {HISTORY}")
+        return day
+
+    def accounts(self) -> list[AccountDay]:
+        """Those scored on the newest day, the largest arr first."""
+        rows = self._rows(f"select {_ACCOUNT_COLUMNS} from account_health order by arr desc nulls last, account_id")
+        return [AccountDay(*row) for row in rows]
+
+    def tiers_before(self, first: date) -> dict[str, str]:
+        """The tier before the present one, `unknown` apart, of the accounts whose present one began on or after `first`."""
+        return dict(
+            self._rows(
+                f"""
+                select newest.account_id, arg_max(history.tier, history.{DATE_COLUMN})
+                from account_health as newest
+                inner join {HISTORY} as history
+                    on newest.account_id = history.account_id
+                    and history.{DATE_COLUMN} < newest.tier_since
+                where newest.tier_since >= $first and history.tier <> 'unknown'
+                group by newest.account_id
+                """,
+                first=first,
+            )
+        )
+
+    def falls(self, points: float, days: int) -> dict[str, date]:
+        """Since when the score is at least `points` lower than `days` before, of the accounts where it is on the newest day.
+
+        That is the first of the scored days in a row on which it was so.
+        """
+        # From a constant of alert_rules.py, never from text.
+        delta = {7: "delta_7d", 28: "delta_28d"}[days]
+        return dict(
+            self._rows(
+                f"""
+                with fallen as (
+
+                    select account_id from account_health where {delta} <= -$points
+
+                ),
+
+                history as (
+
+                    select account_id, {DATE_COLUMN} as day, coalesce({delta} <= -$points, false) as has_fallen
+                    from {HISTORY}
+                    where account_id in (select account_id from fallen)
+
+                ),
+
+                last_without as (
+
+                    select account_id, max(day) as day from history where not has_fallen group by account_id
+
+                )
+
+                select history.account_id, min(history.day)
+                from history
+                left join last_without on history.account_id = last_without.account_id
+                where history.day > coalesce(last_without.day, date '0001-01-01')
+                group by history.account_id
+                """,
+                points=points,
+            )
+        )
+
+    def freshness(self) -> list[Freshness]:
+        columns = "raw_table, newest_fact_at, late_after_days, extracted_through_date"
+        return [Freshness(*row) for row in self._rows(f"select {columns} from data_freshness order by raw_table")]
+
+    def drift(self, first: date) -> list[tuple[date, str, str]]:
+        """Jumps on or after `first` that nothing explains: day, metric, what happened in one sentence."""
+        return self._rows(
+            f"select {DATE_COLUMN}, metric_key, message from metric_drift "
+            f"where explanation is null and {DATE_COLUMN} >= $first order by all",
+            first=first,
+        )
+
+    def fall_reasons(self, accounts: Collection[str], day: date, k: int) -> dict[str, str]:
+        """What took most from the score of each account in the `k` days up to `day`."""
+        rows = self._rows(
+            f"""
+            select account_id, component, metric_key, points, cap_key
+            from (
+                select
+                    changes.*,
+                    newest.cap_key,
+                    row_number() over (
+                        partition by changes.account_id order by changes.points, changes.component, changes.metric_key
+                    ) as position
+                from score_changes as changes
+                inner join account_health as newest on changes.account_id = newest.account_id
+                where
+                    changes.{DATE_COLUMN} = $day
+                    and changes.k = $k
+                    and changes.account_id in (select unnest(cast($accounts as varchar[])))
+            ) as ranked
+            where position = 1 and points < 0
+            """,
+            day=day,
+            k=k,
+            accounts=list(accounts),
+        )
+        labels = self._labels()
+        return {
+            account: _reason(labels, component, metric, points, k, cap) for account, component, metric, points, cap in rows
+        }
+
+    def tier_reasons(self, changes: Iterable[tuple[str, date]]) -> dict[str, str]:
+        """What made each account's tier another one on the day given with it."""
+        changes = list(changes)
+        rows = self._rows(
+            f"""
+            select changes.account_id, cause, to_tier, override_reason, component, metric_key, points, k, history.cap_key
+            from tier_changes as changes
+            inner join {HISTORY} as history
+                on changes.account_id = history.account_id
+                and changes.{DATE_COLUMN} = history.{DATE_COLUMN}
+            where (changes.account_id, changes.{DATE_COLUMN}) in (
+                select unnest(cast($accounts as varchar[])), unnest(cast($days as date[]))
+            )
+            """,
+            accounts=[account for account, _ in changes],
+            days=[day for _, day in changes],
+        )
+        labels = self._labels()
+        reasons = {}
+        for account, cause, to_tier, override_reason, component, metric, points, k, cap in rows:
+            if cause == "override":
+                said = f"Set by a person: {override_reason}" if override_reason else "A tier set by a person began or ended"
+                reasons[account] = said
+            elif cause == "coverage":
+                reasons[account] = "Too little could be measured" if to_tier == "unknown" else "Enough can be measured again"
+            elif component is not None:
+                reasons[account] = _reason(labels, component, metric, points, k, cap)
+        return reasons
+
+    def _labels(self) -> dict[str, str]:
+        """Metrics and caps in words."""
+        return dict(
+            self._rows(
+                "select metric_key, label from metric_catalogue where label is not null "
+                "union all select metric_key, max(metric_label) from scorecard "
+                "where metric_key like 'cap:%' and metric_label is not null group by metric_key"
+            )
+        )
+
+    def _rows(self, query: str, **parameters: Any) -> list[tuple[Any, ...]]:
+        return self._connection.execute(query, parameters).fetchall()
+
+
+def _reason(labels: dict[str, str], component: str, metric: str | None, points: float, k: int, cap: str | None) -> str:
+    if metric is not None:
+        label = labels.get(metric, metric)
+    elif component == "cap" and cap is not None:
+        label = labels.get(f"cap:{cap}", _COMPONENTS["cap"])
+    else:
+        label = _COMPONENTS.get(component, component)
+    return f"{label.removesuffix('.')} ({points_text(points)} in {k} days)"
+
+
+def points_text(points: float) -> str:
+    """`-18.3 points`, with a true minus sign."""
+    return f"{points:+.1f} points".replace("-", "\N{MINUS SIGN}")

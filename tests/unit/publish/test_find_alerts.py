@@ -1,0 +1,239 @@
+"""Each kind of alert rule on marts written by hand: what it finds, from which day on, and the reason it gives."""
+
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestration.alert_rules import AlertRule
+from orchestration.publish.alerts.evaluate import Alert, find_alerts
+from orchestration.publish.alerts.mart import PublishedMart
+from tests.alert_mart import account, account_day, publish_mart
+
+from .conftest import make_settings
+
+DAY = date(2026, 6, 29)
+WORSENED = AlertRule("worse", "Worse", "tier_worsened")
+FELL = AlertRule("fell", "Fell", "score_fell", points=10, days=7)
+RENEWAL = AlertRule("renewal", "Renewal", "renewal_near", tier="poor", days=90)
+LATE = AlertRule("late", "Late", "source_late")
+DRIFT = AlertRule("drift", "Drift", "drift_seen")
+
+Find = Callable[..., list[Alert]]
+
+
+def ago(days: int) -> date:
+    return DAY - timedelta(days=days)
+
+
+@pytest.fixture
+def find(tmp_path: Path) -> Find:
+    """The alerts of one rule in a mart of these rows, from `first` on (by default the newest day alone)."""
+
+    def run(rule: AlertRule, first: date = DAY, **tables: list[dict[str, Any]]) -> list[Alert]:
+        settings = make_settings(tmp_path)
+        publish_mart(settings, 1, DAY, tables)
+        with PublishedMart(settings.published / "current") as mart:
+            return find_alerts(mart, settings, {rule: first})
+
+    return run
+
+
+def ids(alerts: list[Alert]) -> list[str]:
+    return [alert.account.account_id for alert in alerts if alert.account is not None]
+
+
+class TestTierWorsened:
+    def test_the_accounts_whose_tier_became_worse_on_the_day(self, find: Find) -> None:
+        changed = {
+            "worse": ("at_risk", "poor", 0),
+            "better": ("poor", "at_risk", 0),
+            "earlier": ("at_risk", "poor", 1),
+            "no_data": ("healthy", "unknown", 0),
+        }
+        alerts = find(
+            WORSENED,
+            account_health=[
+                *(account(name, tier=now, previous_tier=before, tier_since=ago(n), health_score=35.5) for name, (before, now, n) in changed.items()),
+                account("new", tier="poor", tier_since=DAY),
+            ],
+            account_health_history=[account_day(ago(2), name, tier=before) for name, (before, _, _) in changed.items()],
+            tier_changes=[
+                {"account_id": "worse", "as_of_date": DAY, "from_tier": "at_risk", "to_tier": "poor", "cause": "score"}
+                | {"k": 7, "component": "behaviour", "metric_key": "nps_180d", "points": -4.34}
+            ],
+            metric_catalogue=[{"metric_key": "nps_180d", "label": "Net promoter score"}],
+        )
+        [alert] = alerts
+        assert ids(alerts) == ["worse"]
+        assert (alert.text, alert.since) == ("At risk → Poor, score 35.5", DAY)
+        assert alert.reason == "Net promoter score (−4.3 points in 7 days)"
+
+    def test_days_without_data_between_two_tiers_say_nothing(self, find: Find) -> None:
+        tiers = {"worse": ("healthy", "at_risk"), "same": ("poor", "poor"), "never_known": (None, "poor")}
+        history = [account_day(ago(1), name, tier="unknown") for name in tiers]
+        history += [account_day(ago(2), name, tier=before) for name, (before, _) in tiers.items() if before]
+        newest = [account(name, tier=now, previous_tier="unknown", tier_since=DAY) for name, (_, now) in tiers.items()]
+        [alert] = find(WORSENED, account_health=newest, account_health_history=history)
+        assert ids([alert]) == ["worse"] and alert.text.startswith("Healthy → At risk")
+
+    def test_too_little_data_is_told_where_a_rule_asks_for_it(self, find: Find) -> None:
+        [alert] = find(
+            AlertRule("grey", "Grey", "tier_worsened", tier="unknown"),
+            account_health=[
+                account("a1", tier="unknown", previous_tier="healthy", tier_since=DAY),
+                account("a2", tier="poor", previous_tier="healthy", tier_since=DAY),
+            ],
+            account_health_history=[account_day(ago(1), name) for name in ("a1", "a2")],
+            tier_changes=[{"account_id": "a1", "as_of_date": DAY, "from_tier": "healthy", "to_tier": "unknown", "cause": "coverage"}],
+        )
+        assert (ids([alert]), alert.reason) == (["a1"], "Too little could be measured")
+
+    @pytest.mark.parametrize(
+        ("change", "reason"),
+        [
+            ({"cause": "override", "override_reason": "Champion left"}, "Set by a person: Champion left"),
+            ({"cause": "override"}, "A tier set by a person began or ended"),
+            ({"cause": "score", "k": 28, "component": "cap", "points": -18.3}, "A critical ticket is open (−18.3 points in 28 days)"),
+            ({"cause": "score", "k": 7, "component": "configuration", "points": -3.0}, "The rules of the score changed (−3.0 points in 7 days)"),
+            ({"cause": "score"}, None),
+        ],
+    )
+    def test_the_reason_is_what_made_the_change(self, find: Find, change: dict[str, Any], reason: str | None) -> None:
+        [alert] = find(
+            WORSENED,
+            first=ago(1),
+            account_health=[account(tier="poor", previous_tier="healthy", tier_since=ago(1))],
+            account_health_history=[account_day(ago(2)), account_day(ago(1), tier="poor", cap_key="critical_open")],
+            tier_changes=[{"account_id": "a1", "as_of_date": ago(1), "from_tier": "healthy", "to_tier": "poor"} | change],
+            scorecard=[{"metric_key": "cap:critical_open", "metric_label": "A critical ticket is open."}],
+        )
+        assert alert.reason == reason
+
+
+class TestScoreFell:
+    def test_by_exactly_so_many_points_counts(self, find: Find) -> None:
+        deltas = {"exactly": -10.0, "less": -9.9, "more": -30.0, "rose": 10.0, "new": None}
+        alerts = find(FELL, account_health=[account(name, delta_7d=delta, delta_28d=-50.0) for name, delta in deltas.items()])
+        assert sorted(ids(alerts)) == ["exactly", "more"]
+        assert {alert.text for alert in alerts} == {
+            "Score 80.0 (−10.0 points in 7 days), Healthy", "Score 80.0 (−30.0 points in 7 days), Healthy",
+        }  # fmt: skip
+
+    def test_a_fall_lasts_as_long_as_it_is_true_on_every_scored_day(self, find: Find) -> None:
+        # Deltas of the days before, newest first; None: not scored seven days earlier. A gap in the days breaks nothing.
+        before = {
+            "since_today": {1: -9.9, 2: -12.0},
+            "since_3_days": {1: -10.0, 3: -15.0, 4: 0.0},
+            "after_no_delta": {1: -11.0, 2: None, 3: -11.0},
+            "always": {1: -11.0, 2: -11.0},
+        }
+        history = [account_day(ago(n), name, delta_7d=delta) for name, days in before.items() for n, delta in days.items()]
+        alerts = find(FELL, first=ago(9), account_health=[account(name, delta_7d=-20.0) for name in before], account_health_history=history)
+        assert {alert.account.account_id: (DAY - alert.since).days for alert in alerts if alert.account} == {
+            "since_today": 0, "since_3_days": 3, "after_no_delta": 1, "always": 2,
+        }  # fmt: skip
+
+    def test_a_fall_that_began_before_is_not_told(self, find: Find) -> None:
+        assert find(FELL, account_health=[account(delta_7d=-20.0)], account_health_history=[account_day(ago(1), delta_7d=-20.0)]) == []
+
+    def test_the_reason_is_what_took_most_not_what_moved_most(self, find: Find) -> None:
+        change = {"account_id": "a1", "as_of_date": DAY, "k": 7, "component": "behaviour"}
+        [alert] = find(
+            FELL,
+            account_health=[account(delta_7d=-10.0)],
+            score_changes=[
+                change | {"metric_key": "csm_pulse", "points": 12.0},
+                change | {"metric_key": "nps_180d", "points": -9.0},
+                change | {"metric_key": "overdue_ratio", "points": -13.0},
+                change | {"metric_key": "nps_180d", "points": -40.0, "k": 28},
+                change | {"metric_key": "nps_180d", "points": -40.0, "as_of_date": ago(1)},
+            ],
+            metric_catalogue=[{"metric_key": "overdue_ratio", "label": "Overdue amount"}],
+        )
+        assert alert.reason == "Overdue amount (−13.0 points in 7 days)"
+
+
+class TestRenewalNear:
+    @pytest.mark.parametrize(("left", "is_found"), [(90, True), (91, False), (-1, False)])
+    def test_the_day_that_is_so_many_days_before(self, find: Find, left: int, is_found: bool) -> None:
+        assert bool(find(RENEWAL, account_health=[account(tier="poor", term_ends_on=DAY + timedelta(days=left))])) is is_found
+
+    def test_near_for_long_but_poor_since_today(self, find: Find) -> None:
+        near = {"term_ends_on": DAY + timedelta(days=1), "health_score": 20.0}
+        weakest = {"negative_1_label": "Active days", "negative_1_points": -12.34, "negative_1_value": "0 days"}
+        alerts = find(
+            RENEWAL,
+            account_health=[
+                account("today", tier="poor", tier_since=DAY, **near, **weakest),
+                account("for_long", tier="poor", tier_since=ago(5), **near),
+                account("at_risk", tier="at_risk", tier_since=DAY, **near),
+                account("no_term", tier="poor", tier_since=DAY),
+            ],
+        )
+        [alert] = alerts
+        assert (ids(alerts), alert.since) == (["today"], DAY)
+        assert alert.text == "Term ends on 2026-06-30, in 1 day; Poor, score 20.0"
+        assert alert.reason == "Active days: 0 days (−12.3 points)"
+
+    def test_the_last_day_of_the_term_counts(self, find: Find) -> None:
+        assert len(find(RENEWAL, account_health=[account(tier="poor", tier_since=DAY, term_ends_on=DAY)])) == 1
+
+
+class TestFilters:
+    def test_segment_and_arr(self, find: Find) -> None:
+        rule = AlertRule("big", "Big", "score_fell", points=10, days=7, segment="enterprise", min_arr=50_000)
+        accounts = {
+            "exactly": ("enterprise", 50_000.0),
+            "small": ("enterprise", 49_999.99),
+            "not_known": ("enterprise", None),
+            "other": ("smb", 90_000.0),
+            "none": (None, 90_000.0),
+        }
+        rows = [account(name, delta_7d=-20.0, segment=segment, arr=arr) for name, (segment, arr) in accounts.items()]
+        assert ids(find(rule, account_health=rows)) == ["exactly"]
+
+    def test_the_largest_come_first(self, find: Find) -> None:
+        rows = [account(name, delta_7d=-20.0, arr=arr) for name, arr in {"a": None, "b": 5.0, "c": 70.0}.items()]
+        assert ids(find(FELL, account_health=rows)) == ["c", "b", "a"]
+
+
+class TestSourceLate:
+    @pytest.mark.parametrize(
+        ("row", "since"),
+        [
+            # Two days old is in time, three days old is late since today.
+            ({"newest_fact_at": datetime(2026, 6, 27, 0, 1), "late_after_days": 2}, None),
+            ({"newest_fact_at": datetime(2026, 6, 26, 23, 59), "late_after_days": 2}, DAY),
+            ({"newest_fact_at": datetime(2026, 6, 25, 12), "late_after_days": 2}, ago(1)),
+            ({"newest_fact_at": datetime(2026, 1, 1), "late_after_days": None}, None),
+            ({"newest_fact_at": None, "late_after_days": 2}, None),
+            ({"extracted_through_date": DAY}, None),
+            ({"extracted_through_date": ago(1)}, DAY),
+            ({"extracted_through_date": ago(2)}, ago(1)),
+            ({"extracted_through_date": None}, None),
+            # Both: since the first of the two.
+            ({"extracted_through_date": ago(1), "newest_fact_at": datetime(2026, 6, 25), "late_after_days": 2}, ago(1)),
+        ],
+    )
+    def test_since_when(self, find: Find, row: dict[str, Any], since: date | None) -> None:
+        alerts = find(LATE, first=ago(9), account_health=[account()], data_freshness=[{"raw_table": "tickets"} | row])
+        assert [alert.since for alert in alerts] == ([] if since is None else [since])
+
+    def test_in_words(self, find: Find) -> None:
+        row = {"raw_table": "tickets", "extracted_through_date": ago(1)}
+        [alert] = find(LATE, account_health=[account()], data_freshness=[row])
+        assert (alert.text, alert.raw_table) == ("tickets was read up to 2026-06-28 only; its metrics are late", "tickets")
+
+
+def test_drift_is_told_where_nothing_explains_it(find: Find) -> None:
+    jump = {"as_of_date": DAY, "metric_key": "nps_180d", "message": "Net promoter score moved up for 90% of 50 accounts"}
+    alerts = find(
+        DRIFT,
+        account_health=[account()],
+        metric_drift=[jump, jump | {"metric_key": "csm_pulse", "explanation": "Released"}, jump | {"as_of_date": ago(1)}],
+    )
+    [alert] = alerts
+    assert (alert.metric_key, alert.text) == ("nps_180d", "2026-06-29: Net promoter score moved up for 90% of 50 accounts")

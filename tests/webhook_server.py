@@ -1,0 +1,79 @@
+"""A local server that takes webhooks, remembers them, and fails on command."""
+
+import json
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any
+
+SECRET = "T0SECRETTOKEN"
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    after_seconds: float = 0
+
+
+@dataclass(frozen=True)
+class Posted:
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def content(self) -> Any:
+        return json.loads(self.body)
+
+
+@dataclass
+class WebhookServer:
+    """`with WebhookServer() as server:` then `server.url`; `answers` are given in turn, then `always`."""
+
+    answers: list[Answer] = field(default_factory=list)
+    always: Answer = Answer()
+    posts: list[Posted] = field(default_factory=list)
+
+    def __enter__(self) -> "WebhookServer":
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                outer.posts.append(Posted(self.path, dict(self.headers.items()), body))
+                answer = outer.answers.pop(0) if outer.answers else outer.always
+                time.sleep(answer.after_seconds)
+                try:
+                    self.send_response(answer.status)
+                    for name, value in {"Content-Length": "0", **answer.headers}.items():
+                        self.send_header(name, value)
+                    self.end_headers()
+                except OSError:
+                    pass  # The client did not wait.
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._server.block_on_close = False
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    @property
+    def url(self) -> str:
+        """With a secret in it, as Slack's addresses have."""
+        return f"http://127.0.0.1:{self._server.server_address[1]}/services/{SECRET}"
+
+    def take(self) -> list[Posted]:
+        """What came since the last call."""
+        taken, self.posts[:] = list(self.posts), []
+        return taken
