@@ -7,6 +7,7 @@ from pathlib import Path
 import duckdb
 
 from orchestration.markdown import table, verbatim
+from orchestration.publish.components import COMPONENT_LABELS
 from orchestration.publish.generations import DATABASE
 from orchestration.publish.tables import DATE_COLUMN, HISTORY
 from orchestration.publish.tiers import TIER_COLOURS, TIER_LABELS
@@ -15,13 +16,6 @@ from orchestration.warehouse import SAFE_OPTIONS
 WEEK = timedelta(days=7)
 WEEKS = 26
 _BARS = "▁▂▃▄▅▆▇█"
-# In the words of the drivers of account_health.
-_COMPONENT_LABELS = {
-    "configuration": "The rules of the score changed",
-    "scorecard": "Another scorecard (stage or segment)",
-    "availability": "Data came or went",
-    "cap": "A cap began, ended or moved",
-}
 # Worse tiers have the greater number; unknown is neither better nor worse.
 _RANKS = {tier: rank for rank, tier in enumerate(TIER_COLOURS) if tier != "unknown"}
 
@@ -145,7 +139,7 @@ def _tier(tier: str, raw_tier: str) -> str:
 def _reason(component: str | None, label: str | None, change: float) -> str:
     """The strongest part of a change in words; `label` names its metric, or the reason of its cap."""
     if label is None:
-        return _COMPONENT_LABELS.get(component or "", "")
+        return COMPONENT_LABELS.get(component or "", "")
     return f"no longer: {label}" if component == "cap" and change > 0 else label
 
 
