@@ -5,7 +5,7 @@ LOCK_STAMP := .venv/.installed
 NEXT := .venv-next
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run ui alerts test test-next bench rollback lock clean
+.PHONY: help setup run check-sources ui alerts test test-next bench rollback clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -22,6 +22,9 @@ $(LOCK_STAMP): requirements.lock pyproject.toml
 
 run: setup ## run the pipeline: RANGE=2026-01-05...2026-02-10, by default all configured days
 	$(BIN)/python -m orchestration.run $(RANGE)
+
+check-sources: setup ## read one page of every configured source and show what is there; writes nothing
+	@$(BIN)/python -m orchestration.check_sources
 
 ui: setup ## the Dagster UI on 127.0.0.1:3000 (PORT=...), history in the data folder
 	$(BIN)/python -m orchestration.ui $(if $(PORT),--port $(PORT))

@@ -4,20 +4,22 @@ import shutil
 
 from orchestration.alert_rules import read_alert_rules
 from orchestration.extract import preflight_sources
+from orchestration.publish.postgres import preflight_postgres
 from orchestration.scorecard import validate_seeds
 from orchestration.settings import Settings
 
 
 def check_configuration(settings: Settings) -> None:
-    """Refuse wrong seeds or sources before anything is written.
+    """Refuse wrong seeds, sources or exports before anything is written.
 
     Raises:
         ConfigurationError: the seeds are wrong; one line per fault with file, line and remedy.
-        SettingsError: a source's path, columns or query is wrong; one line per fault.
+        SettingsError: a source's path, columns or query, or an export's address or table is wrong; one line per fault.
     """
     validate_seeds(settings.seeds_dir)
     read_alert_rules(settings.seeds_dir)
     preflight_sources(settings)
+    preflight_postgres(settings)
 
 
 def remove_leftovers(settings: Settings) -> None:

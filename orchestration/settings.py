@@ -85,6 +85,27 @@ class Alerts(Section):
     max_seconds: float = Field(default=60, gt=0, le=600)
 
 
+class PostgresExport(Section):
+    """`[exports.postgres]`: a copy of the mart for tools without a DuckDB driver.
+
+    Attributes:
+        url: address with user and password, `postgresql://writer:...@host/database`; the user owns the schema or may create it.
+        schema_name: `schema` in the file; for the mart alone.
+        tables: of the published tables, those to copy; by default all.
+    """
+
+    url: SecretReference
+    # Lower case and no more than Postgres keeps of a name, so that nobody has to quote it.
+    schema_name: str = Field(default="health", alias="schema", pattern=r"^[a-z_][a-z0-9_]{0,62}$")
+    tables: list[str] | None = Field(default=None, min_length=1)
+
+
+class Exports(Section):
+    """`[exports]`: where the mart goes besides its own folder."""
+
+    postgres: PostgresExport | None = None
+
+
 class Settings(BaseSettings):
     """Everything a run needs to know. Build it with `load_settings`."""
 
@@ -95,6 +116,7 @@ class Settings(BaseSettings):
     demo: Demo = Demo()
     board: Board = Board()
     alerts: Alerts = Alerts()
+    exports: Exports = Exports()
     config_file: Path
 
     @classmethod

@@ -11,6 +11,11 @@ from typing import Any
 
 import requests
 
+# localstripe as it is, with a clock that is behind.
+_WITH_ITS_CLOCK = (
+    "import runpy, sys, time; now = time.time; behind = float(sys.argv.pop(1)); time.time = lambda: now() - behind;"
+    " runpy.run_module('localstripe', run_name='__main__', alter_sys=True)"
+)
 # localstripe takes any key that looks like one.
 KEY = "sk_test_sesame7431"
 _START_SECONDS = 20
@@ -42,11 +47,12 @@ class StripeServer:
 
 
 @contextmanager
-def stripe_server(folder: Path) -> Iterator[StripeServer]:
+def stripe_server(folder: Path, days_behind: int = 0) -> Iterator[StripeServer]:
     """Start localstripe; ended at the end.
 
     Args:
         folder: for its log.
+        days_behind: how far its clock is behind; what it dates itself (invoices, payments) then lies in the past.
 
     Raises:
         RuntimeError: it does not answer.
@@ -54,7 +60,7 @@ def stripe_server(folder: Path) -> Iterator[StripeServer]:
     with socket.socket(socket.AF_INET6) as free:
         free.bind(("::", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "localstripe", "--port", str(port), "--from-scratch"]
+    command = [sys.executable, "-c", _WITH_ITS_CLOCK, str(days_behind * 86_400), "--port", str(port), "--from-scratch"]
     with (folder / "localstripe.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
         try:

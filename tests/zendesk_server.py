@@ -3,7 +3,7 @@
 import json
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -19,6 +19,7 @@ class Fault:
 
     Attributes:
         path: part of the path that it strikes.
+        passes: how many requests it lets pass before it strikes.
         times: how often; None: for ever.
         body: what is answered; None: the right answer, cut off half-way.
     """
@@ -28,6 +29,7 @@ class Fault:
     body: str | None = "{}"
     headers: Mapping[str, str] = field(default_factory=dict)
     times: int | None = 1
+    passes: int = 0
 
 
 @dataclass(frozen=True)
@@ -79,9 +81,12 @@ class ZendeskServer:
         self.requests.append(seen)
         for place, fault in enumerate(self.faults):
             if fault.path in seen.path:
+                if fault.passes:
+                    self.faults[place] = replace(fault, passes=fault.passes - 1)
+                    continue
                 if fault.times is not None:
                     left = fault.times - 1
-                    self.faults[place : place + 1] = [Fault(**{**vars(fault), "times": left})] if left else []
+                    self.faults[place : place + 1] = [replace(fault, times=left)] if left else []
                 if fault.body is not None:
                     return fault.status, fault.body, fault.headers
                 whole = json.dumps(self._answer(seen.path, seen.query))

@@ -13,7 +13,7 @@ from orchestration.extract.lake import (
     lake_select,
     landing_stats,
 )
-from orchestration.extract.landing import LandedTable, extract_table, land_table, preflight_sources
+from orchestration.extract.landing import LandedTable, extract_table, land_table, preflight_sources, without_secrets
 from orchestration.extract.quarantine import QuarantineLimitExceeded
 
 __all__ = [
@@ -30,4 +30,5 @@ __all__ = [
     "land_table",
     "landing_stats",
     "preflight_sources",
+    "without_secrets",
 ]

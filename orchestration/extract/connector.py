@@ -13,7 +13,7 @@ A module of `CONNECTORS` offers
 All raise `SourceUnavailable` with a message that names the table, and never one that holds a secret.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from importlib import import_module
@@ -64,18 +64,18 @@ class Preview:
     """One page of a source.
 
     Attributes:
-        rows: rows or objects on the page.
-        newest: newest value of the contract's fact column on it; None without any.
-        mapped: contract columns that the page fills.
+        batches: its rows, as `read` would yield them; None where only a run can work them out.
+        mapped: contract columns that the source has, or, of an API, that the page fills.
         unmapped: fields of the source that no contract column takes.
         note: what else a person should know; may be empty.
+        broken: for each record that could not be taken apart, why.
     """
 
-    rows: int
-    newest: datetime | None
+    batches: Sequence[pa.RecordBatch] | None
     mapped: tuple[str, ...] = ()
     unmapped: tuple[str, ...] = ()
     note: str = ""
+    broken: tuple[str, ...] = ()
 
 
 def connector_of(source: Source) -> ModuleType:
@@ -97,6 +97,25 @@ def text_batches(table: RawTable, rows: Iterable[Mapping[str, Any]]) -> Iterator
         columns = [pa.array([_text(row.get(name)) for row in chunk], pa.string()) for name in names]
         columns.append(pa.array([bool(row.get(DELETED)) for row in chunk], pa.bool_()))
         yield pa.record_batch(columns, schema=schema)
+
+
+def text_batch(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> pa.RecordBatch:
+    """Rows under the source's own names, all as text."""
+    columns = [pa.array([_text(row[place]) for row in rows], pa.string()) for place in range(len(names))]
+    return pa.record_batch(columns, names=list(names))
+
+
+def filled_columns(table: RawTable, rows: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """The contract's columns that any of the rows has a value for."""
+    filled = {name for row in rows for name, value in row.items() if value is not None}
+    return tuple(column.name for column in table.columns if column.name in filled)
+
+
+def mapping_of(table: RawTable, columns: Mapping[str, str], names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Which columns of the contract stand in a source under its names, and which of its names no column takes."""
+    places = {column.name: columns.get(column.name, column.name) for column in table.columns}
+    mapped = tuple(name for name, place in places.items() if place in names)
+    return mapped, tuple(name for name in names if name not in places.values())
 
 
 def _text(value: Any) -> str | None:

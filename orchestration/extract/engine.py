@@ -19,14 +19,15 @@ _SPECIAL = set(",*?[]'\"")
 
 
 @contextmanager
-def connect(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
+def connect(settings: Settings, temp_dir: Path | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
     """An empty in-memory database with the limits of the run, closed at the end whatever happens.
 
-    Relative paths in queries are relative to the folder of the configuration file.
+    Relative paths in queries are relative to the folder of the configuration file. It spills to `temp_dir`, by default below the
+    data folder.
     """
     config = SAFE_OPTIONS | {
         "memory_limit": _part_of(settings.pipeline.memory_limit),
-        "temp_directory": str(settings.temp_dir / "extract"),
+        "temp_directory": str(temp_dir or settings.temp_dir / "extract"),
         "threads": settings.pipeline.threads,
     }
     with _plain_folder(settings.config_file.parent) as folder, duckdb.connect(config=config) as connection:

@@ -272,11 +272,11 @@ def _csv_layout(file: SourceFile, table: RawTable, columns: Mapping[str, str]) -
 
 def _parquet_layout(connection: duckdb.DuckDBPyConnection, file: SourceFile) -> Layout:
     names = pq.read_schema(file.path).names
-    described = connection.execute(f"describe select * from {_parquet_scan([file.path])}").fetchall()
+    described = connection.execute(f"describe select * from {parquet_scan([file.path])}").fetchall()
     return Layout(tuple(names), {row[0]: row[1] for row in described})
 
 
-def _parquet_scan(paths: Sequence[Path]) -> str:
+def parquet_scan(paths: Sequence[Path]) -> str:
     return (
         f"read_parquet({path_literals(paths)},"
         " binary_as_string = true, hive_partitioning = false)"
@@ -350,7 +350,7 @@ def parquet_rows(
     }
     return _rows(
         table,
-        f"{_parquet_scan([numbered.file.path for numbered in files])}",
+        f"{parquet_scan([numbered.file.path for numbered in files])}",
         values,
         file=f"list_extract({numbers}, cast(file_index as bigint) + 1)",
         delivery=f"list_extract({deliveries}, cast(file_index as bigint) + 1)",
@@ -538,7 +538,7 @@ def stage_query(connection: duckdb.DuckDBPyConnection, table: RawTable, source: 
         SourceError: the query is no single select, fails, or its result lacks a column.
     """
     label = f"sources.{table.name}.query"
-    selected = _single_select(connection, label, source.query)
+    selected = single_select(connection, label, source.query)
     try:
         connection.execute(f"create or replace temp table loaded as {selected}")
     except duckdb.Error as error:
@@ -554,7 +554,7 @@ def check_query(connection: duckdb.DuckDBPyConnection, table: RawTable, source: 
         SourceError: as `stage_query`.
     """
     label = f"sources.{table.name}.query"
-    selected = _single_select(connection, label, source.query)
+    selected = single_select(connection, label, source.query)
     try:
         described = connection.execute(f"describe {selected}").fetchall()
     except duckdb.Error as error:
@@ -562,7 +562,12 @@ def check_query(connection: duckdb.DuckDBPyConnection, table: RawTable, source: 
     check_columns(label, [row[0] for row in described], table, source.columns)
 
 
-def _single_select(connection: duckdb.DuckDBPyConnection, label: str, query: str) -> str:
+def single_select(connection: duckdb.DuckDBPyConnection, label: str, query: str) -> str:
+    """A source's query as a select without comments that could swallow what follows.
+
+    Raises:
+        SourceError: it is no single select.
+    """
     try:
         statements = connection.extract_statements(query)
     except duckdb.Error as error:
@@ -583,27 +588,32 @@ def stage_batches(
 ) -> None:
     """Append the rows of Arrow batches to `staged`; `_position` counts the rows.
 
-    Keys that a batch marks as `_deleted` come into `gone`, as text, and not into `staged`.
+    Keys that a batch marks as `_deleted` come into `gone`, as text, and not into `staged`, and what `staged` has of them from before
+    the deletion goes. What comes after it is a row that was restored.
 
     Raises:
         SourceError: a batch lacks a column.
     """
     keys = ", ".join(f"{identifier(name)} varchar" for name in table.key)
-    connection.execute(f"create or replace temp table gone ({keys})")
+    connection.execute(f"create or replace temp table gone ({keys}, _position bigint)")
     position = 0
     for schema, alike in itertools.groupby(batches, key=lambda batch: batch.schema):
         _load_batches(connection, schema, alike)
         types = {row[0]: row[1] for row in connection.execute("describe loaded").fetchall()}
         [(last,)] = connection.execute("select count(*) from loaded").fetchall()
         if types.pop(DELETED, None) is not None:
-            _set_deleted_apart(connection, table, columns)
+            _set_deleted_apart(connection, table, columns, position)
         _stage_loaded(connection, table, columns, types, judge, label, position)
         position += last
+    same = " and ".join(f"gone.{identifier(name)} = cast(staged.{identifier(name)} as varchar)" for name in table.key)
+    connection.execute(f"delete from staged using gone where {same} and staged._position < gone._position")
 
 
-def _set_deleted_apart(connection: duckdb.DuckDBPyConnection, table: RawTable, columns: Mapping[str, str]) -> None:
+def _set_deleted_apart(
+    connection: duckdb.DuckDBPyConnection, table: RawTable, columns: Mapping[str, str], rows_before: int
+) -> None:
     keys = ", ".join(f"cast({identifier(columns.get(name, name))} as varchar)" for name in table.key)
-    connection.execute(f"insert into gone select {keys} from loaded where {DELETED}")
+    connection.execute(f"insert into gone select {keys}, loaded.rowid + {rows_before + 1} from loaded where {DELETED}")
     connection.execute(f"delete from loaded where {DELETED}")
 
 

@@ -70,19 +70,22 @@ class Api:
             params: of the query; None is left out.
 
         Raises:
-            SourceUnavailable: no answer, a refusal, no JSON, or a page that names itself as the next one.
+            SourceUnavailable: no answer, a refusal, no JSON, or pages that lead in a circle.
         """
-        before: tuple[str, Any] | None = None
+        # Brent's way to find a circle of any length while remembering one place: that of the last page whose number is a power of two.
+        remembered: tuple[str, Any] | None = None
         with self._reading(path):
-            for page in self._client.paginate(
+            pages = self._client.paginate(
                 path, params=_given(params), paginator=paginator, data_selector=selector, hooks={"response": []}
-            ):
+            )
+            for number, page in enumerate(pages, start=1):
                 place = (page.request.url, json.dumps(page.request.params, sort_keys=True, default=str))
-                if page.paginator.has_next_page and place == before:
+                if page.paginator.has_next_page and place == remembered:
                     raise SourceUnavailable(
-                        f"sources.{self._table}: {path} gives the same next page for ever. Try again later, or ask its provider"
+                        f"sources.{self._table}: {path} gives the same pages for ever. Try again later, or ask its provider"
                     )
-                before = place
+                if number & (number - 1) == 0:
+                    remembered = place
                 yield [one for one in page if isinstance(one, dict)]
 
     def get(self, path: str, **params: Any) -> dict[str, Any] | None:

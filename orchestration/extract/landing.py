@@ -1,5 +1,6 @@
 """Landing: one raw table, for the days of a run, from its source into the lake."""
 
+import re
 import shutil
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime, timedelta
 from hashlib import blake2b
 from pathlib import Path
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, unquote
 
 import duckdb
 
@@ -31,7 +32,7 @@ from orchestration.extract.writing import (
     place_of,
     rates_of,
 )
-from orchestration.settings import EVENT_TABLE, Settings, SettingsError
+from orchestration.settings import EVENT_TABLE, Settings, SettingsError, secret_value
 from orchestration.sources import DAY, ConnectedSource, DemoSource, FilesSource
 from orchestration.warehouse import identifier
 
@@ -40,6 +41,7 @@ _BATCH_BYTES = 64 * 1024 * 1024
 # Without them there is nobody to score.
 _POPULATION = ("accounts", "subscriptions")
 _SAMPLE = 4
+_PASSWORD = re.compile(r"://[^/@:]*:([^/@]+)@")
 
 
 @dataclass(frozen=True)
@@ -109,10 +111,16 @@ def without_secrets(settings: Settings, text: str) -> str:
     """The text with the value of every configured secret replaced by the name of its variable."""
     for source in settings.sources.values():
         for secret in source.secrets().values():
-            value = secret.value()
-            for form in {value, quote(value, safe=""), quote_plus(value)} if value else ():
+            for form in _forms_of(secret.value() or ""):
                 text = text.replace(form, f"<{secret.env}>")
     return text
+
+
+def _forms_of(secret: str) -> list[str]:
+    """The secret, and of an address its password alone, as they stand and as a URL holds them; the longest first."""
+    password = _PASSWORD.search(secret)
+    parts = {secret, *((password[1], unquote(password[1])) if password else ())} - {""}
+    return sorted({form for part in parts for form in (part, quote(part, safe=""), quote_plus(part))}, key=len, reverse=True)
 
 
 def extract_table(settings: Settings, table: RawTable, start: date, end: date) -> LandedTable:
@@ -215,9 +223,10 @@ def _land_deliveries(
 
 
 def preflight_sources(settings: Settings) -> None:
-    """Check all sources before anything is written: paths match, headers hold the columns, queries can be prepared.
+    """Check all sources before anything is written: secrets are set, paths match, headers hold the columns, queries can be prepared.
 
-    Of a path with `{day}` no file is opened; which of them are wanted depends on the run.
+    An unset variable is a fault of the configuration, not an outage: no later run would mend it. Of a path with `{day}` no
+    file is opened; which of them are wanted depends on the run.
 
     Raises:
         SettingsError: one line for each fault.
@@ -225,6 +234,11 @@ def preflight_sources(settings: Settings) -> None:
     faults: list[str] = []
     with connect(settings) as connection:
         for name, source in settings.sources.items():
+            for key, secret in source.secrets().items():
+                try:
+                    secret_value(f"sources.{name}.{key}", secret)
+                except SettingsError as error:
+                    faults.append(f"{settings.config_file}: {error}")
             if not isinstance(source, FilesSource):
                 continue
             try:

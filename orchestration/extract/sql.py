@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 import pyarrow as pa
 import sqlalchemy as sa
@@ -14,7 +15,7 @@ from dlt.sources.sql_database import TableLoader
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from orchestration.contract import RawTable
-from orchestration.extract.connector import Preview, Window
+from orchestration.extract.connector import Preview, Window, mapping_of, text_batch
 from orchestration.extract.errors import SourceUnavailable
 from orchestration.settings import EVENT_TABLE, Settings, SettingsError, secret_value
 from orchestration.sources import SqlSource
@@ -61,45 +62,34 @@ def read(settings: Settings, table: RawTable, source: SqlSource, window: Window)
 
 
 def preview(settings: Settings, table: RawTable, source: SqlSource) -> Preview:
-    """The first hundred rows.
+    """The first hundred rows, of a table only the columns that `read` reads.
 
     Raises:
         SettingsError, SourceUnavailable: as `read`.
     """
     today = datetime.now(UTC).date()
     with _connected(table, source) as connection:
-        statement = _statement(connection, table, source, Window(None, today), every_column=True)
+        statement = _statement(connection, table, source, Window(None, today))
         result = connection.execution_options(yield_per=_PREVIEW_ROWS).execute(statement)
         names, rows = list(result.keys()), result.fetchmany(_PREVIEW_ROWS)
         result.close()
-    places = {column.name: source.columns.get(column.name, column.name) for column in table.columns}
-    mapped = tuple(name for name, place in places.items() if place in names)
-    fact = places[table.fact_column]
-    facts = [str(value) for row in rows if fact in names and (value := row[names.index(fact)]) is not None]
-    newest = max(facts, default=None)
-    return Preview(
-        len(rows),
-        None if newest is None else datetime.fromisoformat(newest),
-        mapped,
-        tuple(name for name in names if name not in places.values()),
-        "first rows only" if len(rows) == _PREVIEW_ROWS else "",
-    )
+        found = names if source.table is None else _columns(connection, source)
+    mapped, unmapped = mapping_of(table, source.columns, found)
+    note = "first rows only" if len(rows) == _PREVIEW_ROWS else ""
+    return Preview([text_batch(names, rows)], mapped, unmapped, note)
 
 
-def _statement(
-    connection: sa.Connection, table: RawTable, source: SqlSource, window: Window, every_column: bool = False
-) -> sa.Executable:
+def _statement(connection: sa.Connection, table: RawTable, source: SqlSource, window: Window) -> sa.Executable:
     start = _BEGINNING if window.start is None else window.start.replace(tzinfo=None)
     end = window.end.replace(tzinfo=None)
     if source.query is not None:
         statement = sa.text(source.query.strip().rstrip(";"))
         return statement.bindparams(start=start, end=end) if source.parameters else statement
     schema, _, name = source.table.rpartition(".")
-    found = [column["name"] for column in sa.inspect(connection).get_columns(name, schema=schema or None)]
+    found = _columns(connection, source)
     places = [source.columns.get(column.name, column.name) for column in table.columns]
-    wanted = found if every_column else [place for place in places if place in found]
     relation = sa.table(name, *(sa.column(column) for column in found), schema=schema or None)
-    statement = sa.select(*(relation.c[column] for column in wanted or found))
+    statement = sa.select(*(relation.c[column] for column in [place for place in places if place in found] or found))
     fact = source.columns.get(table.fact_column, table.fact_column)
     if table.name == EVENT_TABLE and fact in found:
         # A row without its time belongs to no day: the whole reading brings it, for the quarantine.
@@ -107,6 +97,11 @@ def _statement(
         in_window = sa.and_(moment >= start, moment < end)
         statement = statement.where(in_window if window.since is not None else sa.or_(moment < end, moment.is_(None)))
     return statement
+
+
+def _columns(connection: sa.Connection, source: SqlSource) -> list[str]:
+    schema, _, name = source.table.rpartition(".")
+    return [column["name"] for column in sa.inspect(connection).get_columns(name, schema=schema or None)]
 
 
 def _plain(rows: pa.Table) -> pa.Table:
@@ -122,7 +117,7 @@ def _connected(table: RawTable, source: SqlSource) -> Iterator[sa.Connection]:
     address = secret_value(f"{where}.url", source.url)
     try:
         url = sa.make_url(address)
-        engine = sa.create_engine(url, hide_parameters=True, connect_args=_connect_arguments(url))
+        engine = sa.create_engine(_of_what_is_there(url), hide_parameters=True, connect_args=_connect_arguments(url))
     except (sa.exc.ArgumentError, ImportError, ValueError) as error:
         reason = f"the driver {error.name} is not installed" if isinstance(error, ImportError) else "no SQLAlchemy address"
         raise SettingsError(
@@ -160,6 +155,13 @@ def _say(driver_connection: Any, words: Iterable[str]) -> None:
 
 def _connect_arguments(url: sa.URL) -> dict[str, Any]:
     return {"connect_timeout": 30} if url.get_backend_name() == "postgresql" else {}
+
+
+def _of_what_is_there(url: sa.URL) -> sa.URL:
+    """The address; SQLite would make an empty file of a mistyped name unless it is told to read only."""
+    if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:") or "uri" in url.query:
+        return url
+    return url.set(database=f"file:{quote(url.database)}", query={**url.query, "mode": "ro", "uri": "true"})
 
 
 def _without_address(text: str, url: sa.URL) -> str:

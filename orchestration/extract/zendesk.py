@@ -16,7 +16,7 @@ from requests import Request, Response
 from requests.auth import AuthBase, HTTPBasicAuth
 
 from orchestration.contract import RawTable
-from orchestration.extract.connector import Preview, Window, text_batches
+from orchestration.extract.connector import Preview, Window, filled_columns, text_batches
 from orchestration.extract.errors import SourceUnavailable
 from orchestration.extract.files import DELETED
 from orchestration.extract.http import Api, Refused
@@ -84,14 +84,8 @@ def preview(settings: Settings, table: RawTable, source: ZendeskSource) -> Previ
     lost = sum(row["account_id"] is None for row in rows)
     if lost:
         note += f"; {lost} of {len(rows)} rows have no account, check account_key"
-    facts = [moment for row in rows if (moment := _moment(row[table.fact_column])) is not None]
-    return Preview(
-        len(objects),
-        max(facts, default=None),
-        tuple(one.name for one in table.columns if any(row.get(one.name) is not None for row in rows)),
-        tuple(sorted({name for one in objects for name in one} - reader.used_fields)),
-        note,
-    )
+    unmapped = tuple(sorted({name for one in objects for name in one} - reader.used_fields))
+    return Preview(list(text_batches(table, rows)), filled_columns(table, rows), unmapped, note)
 
 
 def ticket_row(

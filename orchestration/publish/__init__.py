@@ -23,6 +23,7 @@ from orchestration.publish.build import (
     read_mart,
     read_run_state,
 )
+from orchestration.publish.exports import write_exports
 from orchestration.publish.generations import (
     DATABASE,
     FORMAT,
@@ -117,7 +118,8 @@ def publish(settings: Settings, run_id: str, published_at: datetime) -> Publishe
             number = next_number(settings)
             built = build_generation(settings, connection, building, mart, base, number, run_id, published_at)
         audit_database(settings, building / DATABASE, mart, built.rows, built.changed)
-        files = built.linked | seal(building, built.new_files)
+        exports = write_exports(settings, building, number)
+        files = built.linked | seal(building, [*built.new_files, *exports])
         manifest = _manifest(settings, number, state, published_at, mart, built, files)
         path = install(settings, building, manifest)
         flip(settings, manifest.generation)

@@ -5,13 +5,13 @@ journal in the lake (`journal.py`) keeps that for ever, so the history grows fro
 """
 
 from collections.abc import Iterator
-from datetime import date, datetime, time
+from datetime import date
 from typing import Any
 
 import pyarrow as pa
 
 from orchestration.contract import RawTable
-from orchestration.extract.connector import Preview, Window, text_batches
+from orchestration.extract.connector import Preview, Window, filled_columns, text_batches
 from orchestration.extract.stripe import client, journal
 from orchestration.extract.stripe.customers import AccountKeys, account_rows, value_at, with_accounts
 from orchestration.extract.stripe.history import State, subscription_rows, timeline
@@ -93,17 +93,13 @@ def preview(settings: Settings, table: RawTable, source: StripeSource) -> Previe
         params[client.EXPAND] = ["data.customer"]
     objects = client.first_page(api, _PATHS[table.name], **params)
     if is_outcomes:
-        return Preview(
-            len(objects), None, tuple(column.name for column in table.columns),
-            note="worked out from the subscriptions, their events and the invoices",
-        )  # fmt: skip
+        mapped = tuple(column.name for column in table.columns)
+        return Preview(None, mapped, note="worked out in a run from the subscriptions, their events and the invoices")
     rows = [row for one in objects for row in _preview_rows(table, source, one)]
-    mapped = tuple(column.name for column in table.columns if any(row.get(column.name) is not None for row in rows))
-    facts = [fact for row in rows if (fact := row.get(table.fact_column)) is not None]
-    newest = max((one if isinstance(one, datetime) else datetime.combine(one, time()) for one in facts), default=None)
     fields = {name for one in objects for name in one}
     unmapped = tuple(sorted(fields - _TAKEN[table.name]))
-    return Preview(len(objects), newest, mapped, unmapped, "newest objects only" if len(objects) == client.PAGE else "")
+    note = "newest objects only" if len(objects) == client.PAGE else ""
+    return Preview(list(text_batches(table, rows)), filled_columns(table, rows), unmapped, note)
 
 
 def _preview_rows(table: RawTable, source: StripeSource, one: Body) -> list[dict[str, Any]]:

@@ -1,15 +1,21 @@
 """The SQL connector against a real Postgres: what lands, what a later run adds, what a broken database leaves."""
 
+import re
 from collections.abc import Iterator
 from datetime import date
+from typing import Any
 
+import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 
+import orchestration.extract.sql as connector
 from orchestration.contract import TABLES
-from orchestration.extract import SourceUnavailable, extract_table, land_table
+from orchestration.extract import SourceUnavailable, land_table, preflight_sources
 from orchestration.extract.lake import read_manifest
-from orchestration.settings import SettingsError, load_settings
+from orchestration.extract.preview import first_page
+from orchestration.settings import PROJECT_ROOT, SettingsError
+from tests.company import content
 from tests.postgres import postgres
 from tests.unit.extract.conftest import World
 
@@ -174,6 +180,23 @@ def test_a_database_that_is_down_is_named_without_its_password(world: World, mon
     assert SECRET not in landed.unavailable
 
 
+@pytest.mark.parametrize("shown", ["postgresql+psycopg://reader:se%2Fsame%2B1@127.0.0.1:9/db", "se/same+1", "se%2Fsame%2B1"])
+def test_what_no_connector_foresees_is_said_without_address_and_password(
+    world: World, monkeypatch: pytest.MonkeyPatch, shown: str
+) -> None:
+    monkeypatch.setenv("WAREHOUSE_URL", "postgresql+psycopg://reader:se%2Fsame%2B1@127.0.0.1:9/db")
+    sql_source(world, "tickets", 'table = "t"')
+
+    def odd(*_: Any) -> Iterator[pa.RecordBatch]:
+        raise RuntimeError(f"odd: {shown}")
+        yield
+
+    monkeypatch.setattr(connector, "read", odd)
+    with pytest.raises(ValueError, match="odd: <WAREHOUSE_URL>$") as raised:
+        land_table(world.settings, TABLES["tickets"], date(2026, 1, 1), date(2026, 1, 1))
+    assert raised.value.__cause__ is None and raised.value.__suppress_context__
+
+
 def test_without_accounts_ever_landed_a_database_that_is_down_is_an_error(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WAREHOUSE_URL", f"postgresql+psycopg://reader:{SECRET}@127.0.0.1:9/db")
     sql_source(world, "accounts", 'table = "t"')
@@ -189,36 +212,103 @@ def test_a_secret_in_the_file_is_refused_without_showing_it(world: World) -> Non
     assert SECRET not in str(raised.value)
 
 
-def test_an_interrupted_reading_and_another_leave_the_lake_of_an_undisturbed_one(
+def test_a_reading_that_breaks_off_and_another_leave_the_lake_of_an_undisturbed_one(
     world: World, database: sa.Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run(database, EVENTS, "insert into events select 'e' || n, 'a1', 'u1', timestamp '2026-01-01' + n * interval '1 second'"
-        " from generate_series(1, 30000) as s(n)")  # fmt: skip
     sql_source(world, "usage_events", 'table = "events"')
-    import orchestration.extract.sql as connector
-
     read = connector.read
 
-    def broken(*arguments):
+    def cut_off(*arguments: Any) -> Iterator[pa.RecordBatch]:
+        """The server ends the session after the first batch, as when it is restarted."""
         batches = read(*arguments)
         yield next(batches)
-        raise ConnectionError("cable pulled")
+        others = "pg_stat_activity where pid <> pg_backend_pid() and backend_type = 'client backend'"
+        run(database, f"select pg_terminate_backend(pid) from {others}")
+        yield from batches
 
-    monkeypatch.setattr(connector, "read", broken)
-    with pytest.raises(ConnectionError):
+    def fill(first: int, last: int) -> None:
+        run(database, "insert into events select 'e' || n, 'a1', 'u1', timestamp '2026-01-01' + n * interval '1 second'"
+            f" from generate_series({first}, {last}) as s(n)")  # fmt: skip
+
+    def runs(folder: str, breaks_off: bool) -> dict[str, bytes | str]:
+        world.pipeline = f'data_dir = "{folder}"'
+        run(database, "drop table if exists events", EVENTS)
+        fill(1, 10)
         world.land("usage_events", date(2026, 1, 1))
-    assert world.files("usage_events") == []
-    monkeypatch.setattr(connector, "read", read)
-    world.land("usage_events", date(2026, 1, 1))
-    disturbed = world.files("usage_events")
-    world.pipeline = 'data_dir = "other"'
-    world.land("usage_events", date(2026, 1, 1))
-    assert world.files("usage_events") == disturbed
-    assert world.rows("usage_events", "count(*)", "1") == [(30000,)]
+        fill(11, 60_000)
+        if breaks_off:
+            before = content(world.settings.lake)
+            with monkeypatch.context() as patch:
+                patch.setattr(connector, "read", cut_off)
+                unread = land_table(world.settings, TABLES["usage_events"], date(2026, 1, 2), date(2026, 1, 2))
+            assert "sources.usage_events: the database says" in unread.unavailable
+            assert content(world.settings.lake) == before
+        world.land("usage_events", date(2026, 1, 2))
+        return content(world.settings.lake)
+
+    assert runs("disturbed", True) == runs("undisturbed", False)
+    assert world.rows("usage_events", "count(*)", "1") == [(60_000,)]
 
 
-def test_an_unset_variable_is_named_before_anything_is_read(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("WAREHOUSE_URL", raising=False)
+def test_a_mistyped_sqlite_file_is_not_made(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WAREHOUSE_URL", f"sqlite:///{world.root / 'no?where.db'}")
     sql_source(world, "tickets", 'table = "t"')
-    with pytest.raises(SettingsError, match="sources.tickets.url: the environment variable WAREHOUSE_URL is not set"):
-        extract_table(load_settings(world.settings.config_file), TABLES["tickets"], date(2026, 1, 1), date(2026, 1, 1))
+    landed = land_table(world.settings, TABLES["tickets"], date(2026, 1, 1), date(2026, 1, 1))
+    assert "unable to open database file" in landed.unavailable
+    assert not list(world.root.glob("no*"))
+
+
+def test_unset_variables_are_all_named_before_anything_is_read(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("WAREHOUSE_URL", "DESK_TOKEN", "STORE_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("STORE_SECRET", " ")
+    sql_source(world, "tickets", 'table = "t"')
+    keys = 'access_key_id = { env = "STORE_KEY" }, secret_access_key = { env = "STORE_SECRET" }'
+    world.source("invoices", f'path = "s3://raw/i.csv"\nstorage = {{ {keys} }}')
+    world.sources += (
+        '\n\n[sources.survey_responses]\nconnector = "zendesk"\nsubdomain = "acme"\nemail = "a@b.c"\napi_token = { env = "DESK_TOKEN" }'
+    )
+    settings = world.settings
+    with pytest.raises(SettingsError) as raised:
+        preflight_sources(settings)
+    unset = "the environment variable {} is not set. Set it to the secret, then run again"
+    assert str(raised.value).splitlines() == [
+        f"{settings.config_file}: sources.{key}: {unset.format(variable)}"
+        for key, variable in (
+            ("tickets.url", "WAREHOUSE_URL"),
+            ("invoices.storage.access_key_id", "STORE_KEY"),
+            ("invoices.storage.secret_access_key", "STORE_SECRET"),
+            ("survey_responses.api_token", "DESK_TOKEN"),
+        )
+    ]
+    assert not settings.data_dir.exists()
+
+
+def test_the_rights_that_the_readme_grants_are_enough_and_no_more(
+    world: World, database: sa.Engine, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readme = (PROJECT_ROOT / "README.md").read_text(encoding="utf-8")
+    grants = next(block for block in re.findall(r"```sql\n(.*?)```", readme, re.DOTALL) if "health_reader" in block)
+    run(
+        database,
+        "drop schema if exists crm cascade",
+        "create schema crm",
+        "create table crm.calls (id int, account_id text, called_at timestamptz, channel text, direction text, salary int)",
+        "insert into crm.calls values (1, 'a1', '2026-01-01 10:00Z', 'call', 'inbound', 9)",
+        "create table crm.tickets (id int)",
+        grants.replace("database app", f"database {database.url.database}"),
+    )
+    try:
+        reader = database.url.set(username="health_reader").render_as_string(hide_password=False)
+        monkeypatch.setenv("WAREHOUSE_URL", reader)
+        sql_source(world, "touchpoints", 'table = "crm.calls"\ncolumns = { touchpoint_id = "id", occurred_at = "called_at" }')
+        found = first_page(world.settings, TABLES["touchpoints"], world.settings.sources["touchpoints"], date(2026, 1, 1), world.root)
+        assert (found.rows, found.bad, found.unmapped) == (1, 0, ("salary",))
+        assert world.land("touchpoints").loaded == 1
+        engine = sa.create_engine(reader)
+        for refused in ("select salary from crm.calls", "delete from crm.tickets", "create table crm.mine (id int)"):
+            with pytest.raises(sa.exc.DBAPIError), engine.begin() as connection:
+                connection.execute(sa.text(refused))
+        engine.dispose()
+    finally:
+        run(database, "drop schema crm cascade", "drop owned by health_reader", "drop role health_reader")

@@ -249,7 +249,7 @@ def test_a_passing_fault_is_survived_and_a_lasting_one_is_one_clear_error(server
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        ('{"tickets": [], "after_cursor": "x", "end_of_stream": false}', "same next page for ever"),
+        ('{"tickets": [], "after_cursor": "x", "end_of_stream": false}', "same pages for ever"),
         ('{"tickets": [], "after_cursor": null, "end_of_stream": false}', "neither an end nor a next page"),
         ('{"error": "odd"}', "without tickets"),
     ],
@@ -258,6 +258,15 @@ def test_an_export_that_leads_nowhere_is_an_error(server: ZendeskServer, body: s
     server.faults = [Fault("incremental", body=body, times=None)]
     with pytest.raises(SourceUnavailable, match=said):
         read(server)
+
+
+def test_cursors_that_lead_in_a_circle_are_an_error(server: ZendeskServer) -> None:
+    places = [f'{{"tickets": [], "after_cursor": "{place}", "end_of_stream": false}}' for place in "abcdefg"]
+    server.faults = [Fault("incremental", body=body) for _ in range(9) for body in places]
+    with pytest.raises(SourceUnavailable, match="same pages for ever"):
+        read(server)
+    # The eighth place is remembered, the fifteenth is the same: no memory of all places, and not for ever.
+    assert len(server.requests) == 15
 
 
 def test_refused_credentials_are_said_at_once(server: ZendeskServer) -> None:
@@ -270,8 +279,9 @@ def test_refused_credentials_are_said_at_once(server: ZendeskServer) -> None:
 def test_preview_shows_one_page(server: ZendeskServer) -> None:
     server.tickets = [ticket(n, organization_id=99, metric_set=measured(n)) for n in (1, 2, 3)]
     shown = zendesk.preview(None, TABLES["tickets"], source(server))
-    assert (shown.rows, shown.newest) == (2, datetime(2026, 3, 1, 10, tzinfo=UTC))
+    [batch] = shown.batches
+    assert batch.column("opened_at").to_pylist() == ["2026-03-01T10:00:00Z"] * 2
     assert shown.mapped == ("ticket_id", "opened_at", "priority")
     assert shown.unmapped == ("custom_fields", "subject")
     assert shown.note.startswith("nothing changed in the last 30 days; first page of all; 2 of 2 rows have no account")
-    assert zendesk.preview(None, TABLES["survey_responses"], source(server)).rows == 0
+    assert zendesk.preview(None, TABLES["survey_responses"], source(server)).batches == []

@@ -6,6 +6,7 @@ import pytest
 
 from orchestration.contract import TABLES
 from orchestration.extract import land_table
+from tests.company import content
 from tests.unit.extract.conftest import World
 from tests.zendesk_server import Fault, ZendeskServer
 
@@ -48,3 +49,63 @@ def test_a_later_run_brings_changes_and_takes_out_what_was_deleted(world: World,
         assert "sources.tickets" in unread.unavailable
         assert TOKEN not in unread.unavailable
         assert world.rows("tickets", "ticket_id") == [("1",), ("3",)]
+
+
+@pytest.mark.parametrize("is_first_landing", [True, False])
+def test_what_a_ticket_last_was_within_one_reading_counts(world: World, monkeypatch: pytest.MonkeyPatch, is_first_landing: bool) -> None:
+    monkeypatch.setenv("DESK_TOKEN", TOKEN)
+    organizations = [{"id": 7, "external_id": "a1", "name": "Acme"}]
+    with ZendeskServer(organizations=organizations, page_size=2) as server:
+        zendesk(world, server.url)
+        if not is_first_landing:
+            server.tickets = [ticket(n, "2026-01-01T09:00:00Z") for n in (1, 2)]
+            world.land("tickets", date(2026, 1, 1))
+        # The export lists a ticket again where it changes while it is read.
+        server.tickets = [
+            ticket(1, "2026-01-02T09:00:00Z", status="deleted"),
+            ticket(2, "2026-01-02T09:10:00Z"),
+            ticket(3, "2026-01-02T09:20:00Z"),
+            ticket(1, "2026-01-02T09:30:00Z", priority="urgent"),
+            ticket(2, "2026-01-02T09:40:00Z", status="deleted"),
+        ]
+        world.land("tickets", date(2026, 1, 2))
+    assert world.rows("tickets", "ticket_id, priority") == [("1", "critical"), ("3", "normal")]
+
+
+@pytest.mark.parametrize("table", ["tickets", "survey_responses"])
+def test_a_reading_that_breaks_off_and_another_leave_the_lake_of_an_undisturbed_one(
+    world: World, monkeypatch: pytest.MonkeyPatch, table: str
+) -> None:
+    monkeypatch.setenv("DESK_TOKEN", TOKEN)
+    days = date(2026, 1, 1), date(2026, 1, 4)
+    path = "incremental" if table == "tickets" else "satisfaction"
+
+    def rating(number: int, updated: str, score: str) -> dict:
+        return {"id": number, "ticket_id": 1, "requester_id": 1, "score": score, "created_at": updated, "updated_at": updated}
+
+    def runs(server: ZendeskServer, folder: str, breaks_off: bool) -> dict[str, bytes | str]:
+        zendesk(world, server.url)
+        world.sources = world.sources.replace("sources.tickets", f"sources.{table}")
+        world.pipeline = f'data_dir = "{folder}"'
+        server.tickets = [ticket(n, "2026-01-01T09:00:00Z") for n in range(1, 4)]
+        server.ratings = [rating(n, "2026-01-01T09:00:00Z", "good") for n in range(1, 4)]
+        assert land_table(world.settings, TABLES[table], days[0], days[0]).unavailable is None
+        server.tickets += [ticket(n, f"2026-01-04T09:0{n}:00Z", status="deleted" if n == 2 else "open") for n in range(1, 6)]
+        server.ratings += [rating(n, f"2026-01-04T09:0{n}:00Z", "bad") for n in range(2, 7)]
+        if breaks_off:
+            before = content(world.settings.lake)
+            server.requests.clear()
+            # The first page comes, the second one is cut off for ever.
+            server.faults = [Fault(path, body=None, passes=1, times=None)]
+            unread = land_table(world.settings, TABLES[table], days[1], days[1])
+            assert "truncated or damaged JSON" in unread.unavailable
+            assert sum(path in asked for asked in server.paths()) == 3
+            assert content(world.settings.lake) == before
+            server.faults = []
+        assert land_table(world.settings, TABLES[table], days[1], days[1]).unavailable is None
+        return content(world.settings.lake)
+
+    with ZendeskServer(organizations=[{"id": 7, "external_id": "a1"}], page_size=2) as server:
+        assert runs(server, "disturbed", True) == runs(server, "undisturbed", False)
+    key, expected = ("ticket_id", "1345") if table == "tickets" else ("response_id", "123456")
+    assert [number for (number,) in world.rows(table, key)] == list(expected)

@@ -110,10 +110,12 @@ def test_a_preview_maps_columns_and_writes_nothing(localstripe: StripeServer, lo
     localstripe.create("subscriptions", customer=acme, items=[{"plan": team}], backdate_start_date=at("2026-01-10"))
     local.options = {"account_key": "email_domain", "columns": {"segment": "metadata.tier"}}
     found = local.preview("subscriptions")
-    assert (found.rows, found.newest) == (1, datetime(2026, 1, 10))
+    [batch] = found.batches
+    assert batch.column("started_on").to_pylist() == ["2026-01-10"]
     assert {"account_id", "mrr", "seats", "term_ends_on"} <= set(found.mapped)
     assert "billing_cycle_anchor" in found.unmapped
     assert {"segment", "created_at"} <= set(local.preview("accounts").mapped)
-    assert local.preview("invoices").rows == 1
-    assert local.preview("account_outcomes").note
+    assert [batch.num_rows for batch in local.preview("invoices").batches] == [1]
+    outcomes = local.preview("account_outcomes")
+    assert outcomes.batches is None and outcomes.note
     assert local.journal == {}

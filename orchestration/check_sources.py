@@ -1,0 +1,110 @@
+"""`python -m orchestration.check_sources`: read one page of every configured table, and say what is there.
+
+Takes no lock and writes nothing. Ends with 1 where a source cannot be read, after all others have been.
+"""
+
+import sys
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from orchestration.contract import TABLES
+from orchestration.extract import without_secrets
+from orchestration.extract.preview import FirstPage, first_page
+from orchestration.settings import Settings, SettingsError, load_settings
+
+_HEADINGS = ("table", "connector", "rows", "newest fact", "mapped columns", "unmapped fields", "note")
+_NARROWEST = 150
+_LONGEST_NAME = 40
+_NAMES_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One configured table: what its first page holds, or why it cannot be read."""
+
+    table: str
+    connector: str
+    page: FirstPage | None
+    fault: str | None = None
+
+
+def check_sources(settings: Settings) -> list[Checked]:
+    """Check every configured source, in the contract's order; one that cannot be read keeps no other from being checked."""
+    end = settings.pipeline.end_date or datetime.now(UTC).date() - timedelta(days=1)
+    with TemporaryDirectory() as scratch:
+        return [_check(settings, name, end, Path(scratch)) for name in TABLES if name in settings.sources]
+
+
+def _check(settings: Settings, name: str, end: date, scratch: Path) -> Checked:
+    source = settings.sources[name]
+    try:
+        return Checked(name, source.connector, first_page(settings, TABLES[name], source, end, scratch))
+    except Exception as error:
+        # Also what no connector foresees: the other sources are still to be checked.
+        said = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+        return Checked(name, source.connector, None, without_secrets(settings, said))
+
+
+def as_table(checked: list[Checked]) -> Table:
+    """What was found, for a terminal. Names and notes come from the sources: they are shown without anything that steers one."""
+    shown = Table(show_lines=True)
+    for heading in _HEADINGS:
+        shown.add_column(heading, overflow="fold", justify="right" if heading == "rows" else "left")
+    for one in checked:
+        page = one.page
+        if page is None:
+            shown.add_row(one.table, one.connector, "", "", "", "", Text(f"cannot be read: {_plain(one.fault or '')}", "red"))
+            continue
+        notes = [page.note] if page.note else []
+        if page.bad:
+            notes.append(f"{page.bad} of {page.rows} rows would go to quarantine, the first: {page.first_reason}")
+        shown.add_row(
+            one.table,
+            one.connector,
+            "" if page.rows is None else str(page.rows),
+            "" if page.newest is None else f"{page.newest:%Y-%m-%d %H:%M}",
+            _names(page.mapped),
+            _names(page.unmapped),
+            Text(_plain("; ".join(notes)), "yellow" if page.bad else ""),
+        )
+    return shown
+
+
+def _names(names: tuple[str, ...]) -> Text:
+    shown = [_plain(name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}...") for name in names[:_NAMES_SHOWN]]
+    more = [f"and {len(names) - _NAMES_SHOWN} more"] if len(names) > _NAMES_SHOWN else []
+    return Text(", ".join(shown + more))
+
+
+def _plain(text: str) -> str:
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+
+
+def main() -> int:
+    try:
+        settings = load_settings()
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        return 2
+    checked = check_sources(settings)
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=max(console.width, _NARROWEST))
+    console.print(as_table(checked))
+    absent = [name for name in TABLES if name not in settings.sources]
+    if absent:
+        console.print(Text(f"not configured, so that their metrics are missing: {', '.join(absent)}", "dim"))
+    unread = [one.table for one in checked if one.page is None]
+    if unread:
+        print(f"{len(unread)} of {len(checked)} sources cannot be read: {', '.join(unread)}", file=sys.stderr)
+    return 1 if unread else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

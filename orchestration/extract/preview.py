@@ -1,0 +1,186 @@
+"""One page of each source, judged as a run would judge it, without writing anything."""
+
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from orchestration.contract import RawTable
+from orchestration.extract import demo, files
+from orchestration.extract.connector import Preview, connector_of, mapping_of, text_batch
+from orchestration.extract.engine import connect
+from orchestration.extract.errors import SourceError
+from orchestration.extract.files import NumberedFile
+from orchestration.extract.records import Record, csv_records, json_records
+from orchestration.extract.writing import judge_of
+from orchestration.settings import Settings
+from orchestration.sources import AnySource, ConnectedSource, DemoSource, FilesSource, HttpSource, SqlSource
+from orchestration.warehouse import identifier
+
+_ROWS = 100
+# A person waits for the answer.
+_PATIENCE = {"max_attempts": 2, "max_retry_delay_seconds": 5}
+
+
+@dataclass(frozen=True)
+class FirstPage:
+    """What one page of a source holds.
+
+    Attributes:
+        rows: records on the page; None where only a run can work them out.
+        newest: newest value of the contract's fact column, UTC; None without any.
+        mapped, unmapped, note: as `Preview`.
+        bad: how many of the rows would go to quarantine.
+        first_reason: why the first of them would; None without any.
+    """
+
+    rows: int | None
+    newest: datetime | None
+    mapped: tuple[str, ...]
+    unmapped: tuple[str, ...]
+    note: str
+    bad: int = 0
+    first_reason: str | None = None
+
+
+def first_page(settings: Settings, table: RawTable, source: AnySource, end: date, scratch: Path) -> FirstPage:
+    """Read one page of a source and judge its rows by the contract.
+
+    Args:
+        settings: of the run; its data folder is left alone.
+        table: the contract.
+        source: of the table.
+        end: last day of the demo company.
+        scratch: a folder for what has to be fetched or spilled; the caller removes it.
+
+    Raises:
+        SourceError: the source is missing, damaged, cannot be reached, or lacks a column.
+        SettingsError: a secret's variable is not set, or an option cannot be used.
+    """
+    with connect(settings, scratch) as connection:
+        page = _page_of(connection, settings, table, source, end, scratch)
+        if page.batches is None:
+            return FirstPage(None, None, page.mapped, page.unmapped, page.note)
+        files.create_staged(connection, table)
+        columns = source.columns if isinstance(source, FilesSource | SqlSource) else {}
+        label = f"sources.{table.name}"
+        files.stage_batches(connection, table, columns, page.batches, judge_of(settings, table), label)
+        fact = f"cast({identifier(table.fact_column)} as timestamp)"
+        [(rows, bad, newest)] = connection.execute(
+            f"select count(*), count(_reasons), max(case when _reasons is null then {fact} end) from staged"
+        ).fetchall()
+        reasons = [*page.broken, *(
+            f"row {position}: {reason}"
+            for position, reason in connection.execute(
+                "select _position, _reasons[1] from staged where _reasons is not null order by _position limit 1"
+            ).fetchall()
+        )]  # fmt: skip
+    return FirstPage(
+        rows + len(page.broken), newest, page.mapped, page.unmapped, page.note, bad + len(page.broken), next(iter(reasons), None)
+    )
+
+
+def _page_of(
+    connection: duckdb.DuckDBPyConnection, settings: Settings, table: RawTable, source: AnySource, end: date, scratch: Path
+) -> Preview:
+    if isinstance(source, ConnectedSource):
+        patient = source.model_copy(update=_PATIENCE) if isinstance(source, HttpSource) else source
+        return connector_of(source).preview(settings, table, patient)
+    if isinstance(source, DemoSource):
+        batches = [batch.slice(0, _ROWS) for batch in itertools.islice(demo.demo_batches(settings, table, end), 1)]
+        mapped = tuple(column.name for column in table.columns)
+        is_page = sum(batch.num_rows for batch in batches) == _ROWS
+        return Preview(batches, mapped, note="made-up company" + (", first rows only" if is_page else ""))
+    if source.query is not None:
+        return _page_of_query(connection, table, source)
+    return _page_of_file(connection, settings, table, source, scratch)
+
+
+def _page_of_query(connection: duckdb.DuckDBPyConnection, table: RawTable, source: FilesSource) -> Preview:
+    files.check_query(connection, table, source)
+    label = f"sources.{table.name}.query"
+    try:
+        found = connection.execute(f"{files.single_select(connection, label, source.query)} limit {_ROWS}")
+        return _preview(table, source.columns, [column[0] for column in found.description], found.fetchall(), "")
+    except duckdb.Error as error:
+        raise SourceError(f"{label}: {' '.join(str(error).split())[:300]}") from error
+
+
+def _page_of_file(
+    connection: duckdb.DuckDBPyConnection, settings: Settings, table: RawTable, source: FilesSource, scratch: Path
+) -> Preview:
+    """The first rows of the last file, of the last delivery where there are several."""
+    deliveries = files.find_deliveries(settings, table.name, source)
+    file = deliveries[-1].files[-1]
+    count = sum(len(delivery.files) for delivery in deliveries)
+    note = file.label if count == 1 else f"{file.label}, the last of {count} files"
+    if file.stored is not None:
+        file = replace(file, path=scratch / file.path.name)
+    with files.at_hand(table.name, source, [file]):
+        found = files.layout(connection, file, table, source.columns)
+        if file.format == "jsonl":
+            records = list(itertools.islice(json_records(file.path), _ROWS))
+            names, rows, broken = _json_rows(records, table, source.columns)
+        elif found is None:
+            raise SourceError(f"{file.label}: empty, not even a header. Deliver it again, or remove it")
+        elif file.format == "csv":
+            records = list(itertools.islice(csv_records(file.path, found.delimiter, len(found.names)), 1, _ROWS + 1))
+            names, rows = found.names, [one.fields for one in records if one.problem is None]
+            broken = [_said(one, one.problem) for one in records if one.problem is not None]
+        else:
+            names, broken = found.names, []
+            with files.reading([NumberedFile(file, 0, 0)]):
+                rows = connection.execute(f"select * from {files.parquet_scan([file.path])} limit {_ROWS}").fetchall()
+    return _preview(table, source.columns, names, rows, note, broken)
+
+
+def _json_rows(
+    records: Sequence[Record], table: RawTable, columns: Mapping[str, str]
+) -> tuple[list[str], list[list[Any]], list[str]]:
+    """Names, rows and faults of JSON lines; what is no text in them as JSON, as the landing takes it."""
+    objects: list[dict[str, Any]] = []
+    broken: list[str] = []
+    for one in records:
+        problem = one.problem
+        if problem is None:
+            try:
+                found = json.loads(one.text)
+                problem = None if isinstance(found, dict) else "no JSON object"
+            except ValueError:
+                problem = "no valid JSON"
+        if problem is None:
+            objects.append(found)
+        else:
+            broken.append(_said(one, problem))
+    # A key that no line has is null in all of them.
+    places = [columns.get(column.name, column.name) for column in table.columns]
+    names = list(dict.fromkeys([*(name for one in objects for name in one), *places]))
+    rows = [[_json_text(one.get(name)) for name in names] for one in objects]
+    return names, rows, broken
+
+
+def _json_text(value: Any) -> str | None:
+    return value if value is None or isinstance(value, str) else json.dumps(value)
+
+
+def _said(record: Record, problem: str) -> str:
+    return f"line {record.line}: {problem}"
+
+
+def _preview(
+    table: RawTable,
+    columns: Mapping[str, str],
+    names: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    note: str,
+    broken: Sequence[str] = (),
+) -> Preview:
+    mapped, unmapped = mapping_of(table, columns, names)
+    if len(rows) + len(broken) == _ROWS:
+        note = f"{note}, first rows only".removeprefix(", ")
+    return Preview([text_batch(names, rows)], mapped, unmapped, note, tuple(broken))

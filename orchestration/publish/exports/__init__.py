@@ -1,0 +1,61 @@
+"""Files of the newest day for spreadsheets and CRMs, made from a generation's closed `health.duckdb`."""
+
+from pathlib import Path
+
+from orchestration.publish.exports.crm import FULL, UPDATE, told_files, write_crm
+from orchestration.publish.exports.files import write_csv
+from orchestration.publish.exports.workbook import write_workbook
+from orchestration.publish.generations import DATABASE
+from orchestration.publish.tables import DATE_COLUMN
+from orchestration.settings import Settings
+from orchestration.warehouse import connect
+
+EXPORTS = "exports"
+
+_BATCH = 10_000
+# The worst first, of equal ones the largest.
+_ACCOUNTS = "select * from account_health order by health_score, arr desc nulls last, account_id"
+_ACTIONS = f"""
+select
+    actions.account_id,
+    actions.{DATE_COLUMN},
+    health.account_name,
+    health.csm,
+    health.tier,
+    health.health_score,
+    health.arr,
+    actions.playbook_key,
+    actions.label,
+    actions.priority,
+    actions.reason,
+    actions.since
+from account_actions as actions
+inner join account_health as health
+    on health.account_id = actions.account_id and health.{DATE_COLUMN} = actions.{DATE_COLUMN}
+order by actions.priority, health.arr desc nulls last, actions.account_id, actions.playbook_key
+"""
+
+
+def write_exports(settings: Settings, building: Path, generation: int) -> list[str]:
+    """Write `exports/` into a generation that is being built.
+
+    Args:
+        settings: currency, the board's address, limits of the connection; and the generations before, for what a CRM was told.
+        building: folder of the generation, with `health.duckdb` closed and audited.
+        generation: its number.
+
+    Returns:
+        The names of the files, relative to the folder.
+
+    Raises:
+        PublishError, OSError, duckdb.Error: a file cannot be written.
+    """
+    folder = building / EXPORTS
+    folder.mkdir()
+    with connect(settings, building / DATABASE, read_only=True) as connection:
+        write_csv(folder / "account_health.csv", connection.sql(_ACCOUNTS).to_arrow_reader(_BATCH))
+        write_csv(folder / "account_actions.csv", connection.sql(_ACTIONS).to_arrow_reader(_BATCH))
+        write_workbook(settings, connection, folder / "account_health.xlsx", generation, _ACCOUNTS, _ACTIONS)
+        write_crm(connection, folder, told_files(settings, EXPORTS))
+    names = ("account_actions.csv", "account_health.csv", "account_health.xlsx", FULL, UPDATE)
+    return [f"{EXPORTS}/{name}" for name in names]

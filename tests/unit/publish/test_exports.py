@@ -1,0 +1,437 @@
+"""What people and CRMs get: every cell worked out by hand, hostile text included."""
+
+import csv
+from datetime import date, datetime
+from pathlib import Path
+
+import duckdb
+import openpyxl
+import pytest
+
+from orchestration.publish import publish, rollback
+from orchestration.publish.exports import workbook
+from orchestration.publish.exports.crm import reason
+from orchestration.publish.exports.text import CELL_LIMIT, clean, is_formula, neutralise
+from orchestration.settings import Settings, load_settings
+
+from .conftest import DAY_1, PUBLISHED_AT, change_warehouse, days_from, make_settings, score_days
+
+HOSTILE = "=HYPERLINK(\"http://evil.example\",\"open\")"
+HEADER = ["account_id", "score", "tier", "reason"]
+# None of the accounts has drivers.
+NEUTRAL = "Nothing moves the score away from the neutral 50."
+
+
+def exported(settings: Settings, name: str, generation: int | None = None) -> bytes:
+    folder = "current" if generation is None else f"generations/{generation}"
+    return (settings.published / folder / "exports" / name).read_bytes()
+
+
+def cells(content: bytes) -> list[list[str]]:
+    return list(csv.reader(content.decode("utf-8-sig").splitlines()))
+
+
+def crm_update(settings: Settings) -> list[list[str]]:
+    header, *rows = cells(exported(settings, "crm_update.csv"))
+    assert header == HEADER
+    return rows
+
+
+def know(settings: Settings, account_id: str, **attributes: str | float | date) -> None:
+    """Give an account attributes in account_health."""
+    values = ", ".join("'" + str(value).replace("'", "''") + "'" for value in (account_id, *attributes.values()))
+    change_warehouse(settings, f"insert into marts.attributes (account_id, {', '.join(attributes)}) values ({values})")
+
+
+def rename(settings: Settings, account_id: str, new: str) -> None:
+    for table in ("account_health_history", "metric_rows"):
+        change_warehouse(settings, f"update marts.{table} set account_id = {new} where account_id = '{account_id}'")
+
+
+def act(settings: Settings, account_id: str, day: date, **columns: str | float | date) -> None:
+    given = {"account_id": account_id, "as_of_date": day} | columns
+    values = ", ".join("'" + str(value).replace("'", "''") + "'" for value in given.values())
+    change_warehouse(settings, f"insert into marts.account_actions ({', '.join(given)}) values ({values})")
+
+
+# --- text ---
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        (HOSTILE, "'" + HOSTILE),
+        ("+1", "'+1"),
+        ("-2+3+cmd|' /C calc'!A0", "'-2+3+cmd|' /C calc'!A0"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("\tTab", "' Tab"),
+        ("\rReturn", "' Return"),
+        ("\n=1", "' =1"),
+        ("  =1", "'  =1"),
+        ("\uff1d1", "'\uff1d1"),
+        ("\uff0b1", "'\uff0b1"),
+        ("\uff0d1", "'\uff0d1"),
+        ("\uff20A", "'\uff20A"),
+        ("\ufeff=1", "'\ufeff=1"),
+        ("\u200b=1", "'\u200b=1"),
+        # What is taken out must not uncover a formula.
+        ("\0=1", "'=1"),
+        ("\u202e=1", "'=1"),
+        # A semicolon separates cells in half of Europe.
+        ("Acme;=1", "Acme;'=1"),
+        ("a-b; c=d", "a-b; c=d"),
+        ("Acme\0\x1b[31m Inc.", "Acme[31m Inc."),
+        ("Acme\r\nInc.\tLtd\u2028x", "Acme Inc. Ltd x"),
+        ("invoice\u202excod.exe\u2066", "invoicexcod.exe"),
+        ("Ünïcode 日本 🙂 'quoted' \"twice\"", "Ünïcode 日本 🙂 'quoted' \"twice\""),
+        ("", ""),
+    ],
+)
+def test_text_is_neutral(text, cell):
+    assert neutralise(text) == cell
+
+
+def test_a_cell_holds_32767_units_of_utf_16():
+    assert clean("x" * 1_000_000) == "x" * CELL_LIMIT
+    # 16,383 pairs are 32,766 units; half a pair does not fit into the last one.
+    assert clean("🙂" * 20_000) == "🙂" * 16_383
+    assert neutralise("=" + "x" * 1_000_000) == "'=" + "x" * (CELL_LIMIT - 2)
+
+
+def test_only_a_beginning_is_a_formula():
+    assert is_formula("=1") and is_formula(" @x") and is_formula("a;-1")
+    assert not is_formula("a=1") and not is_formula("jane@acme.com") and not is_formula("")
+
+
+# --- CSV ---
+
+
+def test_csv_for_people(settings):
+    score_days(settings, "run-1", [DAY_1], accounts="a1 a3")
+    know(settings, "a1", account_name=HOSTILE, csm="Zoë", arr=-1200.5, term_ends_on="2026-12-31", seats=7)
+    know(settings, "a3", account_name='Quote" and, comma')
+    act(settings, "a1", DAY_1, playbook_key="ask", label="Ask", priority=2, reason="-5 points", since=DAY_1)
+    act(settings, "a1", date(2026, 1, 29), playbook_key="old", label="Of yesterday", priority=1, reason="", since=DAY_1)
+    publish(settings, "run-1", PUBLISHED_AT)
+
+    content = exported(settings, "account_health.csv")
+    assert content.startswith(b'\xef\xbb\xbf"account_id","as_of_date","health_score",')
+    header, *rows = cells(content)
+    found = [dict(zip(header, row, strict=True)) for row in rows]
+    wanted = ("account_id", "as_of_date", "health_score", "tier", "account_name", "csm", "arr", "term_ends_on", "seats")
+    # The worst score first; a negative number is no formula.
+    assert [[row[name] for name in wanted] for row in found] == [
+        ["a3", "2026-01-30", "15", "poor", 'Quote" and, comma', "", "", "", ""],
+        ["a1", "2026-01-30", "65", "at_risk", "'" + HOSTILE, "Zoë", "-1200.5", "2026-12-31", "7"],
+    ]
+    # Text in quotes, numbers, dates and nulls without.
+    assert b'"a1",2026-01-30,65,"at_risk",' in content
+
+    assert cells(exported(settings, "account_actions.csv")) == [
+        ["account_id", "as_of_date", "account_name", "csm", "tier", "health_score", "arr"]
+        + ["playbook_key", "label", "priority", "reason", "since"],
+        ["a1", "2026-01-30", "'" + HOSTILE, "Zoë", "at_risk", "65", "-1200.5", "ask", "Ask", "2", "'-5 points", "2026-01-30"],
+    ]
+
+
+def test_parquet_keeps_the_text_as_it_was(settings):
+    score_days(settings, "run-1", [DAY_1], accounts="a1")
+    know(settings, "a1", account_name=HOSTILE)
+    path = publish(settings, "run-1", PUBLISHED_AT).path
+    with duckdb.connect() as connection:
+        query = f"select account_name from '{path}/parquet/account_health.parquet'"
+        assert connection.execute(query).fetchall() == [(HOSTILE,)]
+
+
+def test_without_accounts_there_are_headers(settings, publish_days):
+    publish_days("run-1", [])
+    assert len(cells(exported(settings, "account_health.csv"))) == 1
+    assert crm_update(settings) == []
+    book = openpyxl.load_workbook(settings.published / "current" / "exports" / "account_health.xlsx")
+    assert book["Accounts"].max_row == 1
+    assert book["About"]["B3"].value == "no account is in the scored population"
+
+
+# --- XLSX ---
+
+
+def open_book(settings: Settings) -> openpyxl.Workbook:
+    return openpyxl.load_workbook(settings.published / "current" / "exports" / "account_health.xlsx")
+
+
+def with_board(folder: Path, base_url: str) -> Settings:
+    settings = make_settings(folder, reporting_currency='"EUR"')
+    with open(settings.config_file, "a", encoding="utf-8") as file:
+        file.write(f'[board]\nbase_url = "{base_url}"\n')
+    return load_settings(settings.config_file)
+
+
+@pytest.fixture(scope="module")
+def book(tmp_path_factory: pytest.TempPathFactory) -> openpyxl.Workbook:
+    book_settings = with_board(tmp_path_factory.mktemp("book"), "https://health.acme.com/board/")
+    score_days(book_settings, "run-1", [DAY_1])
+    rename(book_settings, "a1", "'a/1 ?'")
+    change_warehouse(book_settings, "update marts.account_health_history set tier = 'unknown', coverage = 0.4 where account_id = 'a2'")
+    know(book_settings, "a/1 ?", account_name=HOSTILE, csm="+49 30 1", arr=1234567.8, delta_28d=-6.5, tier_since="2026-01-02")
+    know(book_settings, "a3", account_name="Acme", negative_1_label="Days late", negative_1_points=-6.24, negative_1_value="40.5 days")
+    act(book_settings, "a3", DAY_1, playbook_key="ask", label="Ask", priority=2, reason="@late", since="2026-01-28")
+    publish(book_settings, "run-1", PUBLISHED_AT)
+    return open_book(book_settings)
+
+
+def by_heading(sheet, line: int) -> dict[str, openpyxl.cell.Cell]:
+    return {sheet.cell(1, place).value: sheet.cell(line, place) for place in range(1, sheet.max_column + 1)}
+
+
+def test_the_first_sheet_says_what_this_is(book):
+    assert book.sheetnames == ["About", "Accounts", "Actions"]
+    about = book["About"]
+    assert [about.cell(row, 2).value for row in (3, 4)] == ["2026-01-30", 1]
+    legend = [(about.cell(row, 1).value, about.cell(row, 1).fill.fgColor.rgb, about.cell(row, 2).value) for row in range(7, 11)]
+    assert legend == [
+        ("Healthy", "FF3A9D5D", "0"),
+        ("At risk", "FFE8B93F", "1"),
+        ("Poor", "FFD0483E", "1"),
+        ("Unknown", "FFA9A9A9", "1 - too little of the scorecard could be measured for a tier"),
+    ]
+
+
+def test_cells_have_the_types_and_formats_of_what_they_are(book):
+    sheet = book["Accounts"]
+    # 15, 45, 65.
+    assert [sheet.cell(row, 2).value for row in (2, 3, 4)] == ["a3", "a2", "a/1 ?"]
+    first = by_heading(sheet, 4)
+    assert [(first[name].value, first[name].number_format) for name in ("Score", "Change 28 days", "ARR (EUR)", "In this tier since")] == [
+        (65, "0.0"),
+        (-6.5, "+0.0;-0.0;0.0"),
+        (1234567.8, "#,##0"),
+        (datetime(2026, 1, 2), "yyyy-mm-dd"),
+    ]
+    assert first["Term ends"].value is None
+    share = by_heading(sheet, 3)["Measured share of the scorecard"]
+    assert (share.value, share.number_format) == (0.4, "0%")
+    assert by_heading(sheet, 2)["Weighs down 1"].value == "Days late: 40.5 days (-6.2)"
+
+
+def test_tiers_have_their_colour_and_their_name(book):
+    tiers = [by_heading(book["Accounts"], row)["Tier"] for row in (2, 3, 4)]
+    assert [(cell.value, cell.fill.fgColor.rgb, cell.font.color.rgb) for cell in tiers] == [
+        ("Poor", "FFD0483E", "FF000000"),
+        ("Unknown", "FFA9A9A9", "FF000000"),
+        ("At risk", "FFE8B93F", "FF000000"),
+    ]
+
+
+def test_header_filter_and_print_setup(book):
+    for name, frozen, columns, printed in (("Accounts", "B2", 31, "N"), ("Actions", "D2", 10, "J")):
+        sheet = book[name]
+        assert sheet.freeze_panes == frozen
+        assert sheet.max_column == columns
+        assert sheet.auto_filter.ref == f"A1:{sheet.cell(sheet.max_row, columns).coordinate}"
+        assert (sheet.page_setup.orientation, sheet.print_title_rows) == ("landscape", "$1:$1")
+        assert sheet.print_area == f"'{name}'!$A$1:${printed}${sheet.max_row}"
+        assert sheet.sheet_properties.pageSetUpPr.fitToPage
+        # One page wide, which is what no number means, and as many long as it takes.
+        assert (sheet.page_setup.fitToWidth or 1, sheet.page_setup.fitToHeight) == (1, 0)
+
+
+def test_hostile_text_stays_text(book):
+    cell = by_heading(book["Accounts"], 4)["Account"]
+    assert (cell.value, cell.data_type, cell.quotePrefix) == (HOSTILE, "s", 1)
+    phone = by_heading(book["Accounts"], 4)["Customer-success manager"]
+    assert (phone.value, phone.data_type, phone.quotePrefix) == ("+49 30 1", "s", 1)
+    why = by_heading(book["Actions"], 2)["Why"]
+    assert (why.value, why.data_type, why.quotePrefix) == ("@late", "s", 1)
+    assert by_heading(book["Accounts"], 2)["Account"].quotePrefix == 0
+    kinds = {cell.data_type for sheet in book for row in sheet.iter_rows() for cell in row if cell.value is not None}
+    assert kinds == {"s", "n", "d"}
+
+
+def test_an_account_leads_to_its_page(book):
+    link = by_heading(book["Accounts"], 4)["Account"].hyperlink
+    assert (link.target, link.location) == ("https://health.acme.com/board/account.html", "a%2F1%20%3F")
+    assert by_heading(book["Actions"], 2)["Account"].hyperlink.location == "a3"
+
+
+def test_where_no_link_can_be_there_is_text(tmp_path):
+    settings = with_board(tmp_path, "https://health.acme.com/board/")
+    score_days(settings, "run-1", [DAY_1], accounts="a1")
+    rename(settings, "a1", "repeat('i', 40000)")
+    change_warehouse(settings, "insert into marts.attributes (account_id, account_name) values (repeat('i', 40000), repeat('n', 1000000))")
+    publish(settings, "run-1", PUBLISHED_AT)
+    row = by_heading(open_book(settings)["Accounts"], 2)
+    assert (row["Account"].value, row["Account"].hyperlink) == ("n" * CELL_LIMIT, None)
+    assert row["Account ID"].value == "i" * CELL_LIMIT
+
+
+def test_only_a_board_on_a_web_server_is_linked_to(tmp_path):
+    settings = with_board(tmp_path, "file:///srv/board")
+    score_days(settings, "run-1", [DAY_1], accounts="a1")
+    know(settings, "a1", account_name="Acme")
+    publish(settings, "run-1", PUBLISHED_AT)
+    cell = by_heading(open_book(settings)["Accounts"], 2)["Account"]
+    assert (cell.value, cell.hyperlink) == ("Acme", None)
+
+
+def test_what_a_sheet_cannot_hold_is_left_out_and_said(settings, publish_days, monkeypatch):
+    monkeypatch.setattr(workbook, "_ROWS", 2)
+    publish_days("run-1", [DAY_1])
+    book = open_book(settings)
+    assert [book["Accounts"].cell(row, 2).value for row in (2, 3, 4)] == ["a3", "a2", None]
+    said = [cell.value for row in book["About"].iter_rows() for cell in row if cell.value]
+    assert said[-2:] == ["Left out", "Accounts: a sheet holds 2 of the 3 rows. The CSV file has all."]
+    assert len(cells(exported(settings, "account_health.csv"))) == 4
+
+
+def test_the_same_mart_gives_the_same_bytes(tmp_path):
+    files = []
+    for place in ("one", "two"):
+        (tmp_path / place).mkdir()
+        settings = make_settings(tmp_path / place)
+        score_days(settings, "run-1", [DAY_1])
+        know(settings, "a1", account_name=HOSTILE)
+        done = publish(settings, "run-1", PUBLISHED_AT)
+        files.append({path.name: path.read_bytes() for path in (done.path / "exports").iterdir()})
+    assert files[0] == files[1]
+    assert files[0].keys() == {"account_health.csv", "account_health.xlsx", "account_actions.csv", "crm_full.csv", "crm_update.csv"}
+
+
+# --- CRM ---
+
+
+def test_a_crm_is_told_everything_first_and_then_nothing_new(settings, publish_days):
+    publish_days("run-1", [DAY_1])
+    assert crm_update(settings) == [
+        ["a1", "65.0", "at_risk", NEUTRAL],
+        ["a2", "45.0", "at_risk", NEUTRAL],
+        ["a3", "15.0", "poor", NEUTRAL],
+    ]
+    publish_days("run-2", [DAY_1])
+    assert exported(settings, "crm_update.csv") == b'"account_id","score","tier","reason"\n'
+    # Another day with the same scores is no news either.
+    publish_days("run-3", days_from(DAY_1, 2))
+    assert crm_update(settings) == []
+
+
+def test_only_what_changed_is_told(settings, publish_days):
+    publish_days("run-1", [DAY_1])
+    score_days(settings, "run-2", [DAY_1])
+    change_warehouse(settings, "update marts.account_health_history set health_score = 45.1 where account_id = 'a2'")
+    change_warehouse(settings, "update marts.metric_rows set points = 0.1 where account_id = 'a2' and metric_key = 'active_days_28d'")
+    change_warehouse(settings, "update marts.account_health_history set tier = 'at_risk' where account_id = 'a3'")
+    know(settings, "a1", positive_1_label="Active days", positive_1_points=20, positive_1_value="23 days")
+    publish(settings, "run-2", PUBLISHED_AT)
+    assert crm_update(settings) == [
+        ["a1", "65.0", "at_risk", "Lifted most by: Active days, 23 days."],
+        ["a2", "45.1", "at_risk", NEUTRAL],
+        ["a3", "15.0", "at_risk", NEUTRAL],
+    ]
+
+
+def test_an_account_that_leaves_and_comes_back(settings):
+    first, second, third, fourth = days_from(DAY_1, 4)
+    for number, (day, accounts) in enumerate([(first, "a1 a2 a3"), (second, "a1 a2"), (third, "a1 a2"), (fourth, "a1 a2 a3")], start=1):
+        score_days(settings, f"run-{number}", [day], accounts=accounts)
+        publish(settings, f"run-{number}", PUBLISHED_AT)
+    updates = [cells(exported(settings, "crm_update.csv", generation))[1:] for generation in (2, 3, 4)]
+    assert updates == [
+        [["a3", "", "", "No longer scored: on 2026-01-30, the last day, 15.0 (poor)."]],
+        [],
+        [["a3", "15.0", "poor", NEUTRAL]],
+    ]
+    # Nothing in quotes where there is nothing.
+    assert b'\n"a3",,,"No longer' in exported(settings, "crm_update.csv", 2)
+    assert [row[0] for row in cells(exported(settings, "crm_full.csv", 3))[1:]] == ["a1", "a2", "a3"]
+
+
+def test_a_revision_of_an_older_day_is_no_news(settings, publish_days):
+    first, second = days_from(DAY_1, 2)
+    publish_days("run-1", [first, second])
+    done = publish_days("run-2", [first], shift=1.0)
+    assert done.revisions == 3
+    assert crm_update(settings) == []
+
+
+def test_after_a_rollback_nobody_is_left_with_what_was_taken_back(settings):
+    first = [DAY_1]
+
+    def run(run_id: str, shift: float, accounts: str = "a1 a3") -> None:
+        score_days(settings, run_id, first, shift=shift, accounts=accounts)
+        publish(settings, run_id, PUBLISHED_AT)
+
+    run("run-1", 0.0)
+    run("run-2", 1.0, "a1 a2 a3")
+    rollback(settings)
+    # As generation 1 was: the CRM may have been told of generation 2.
+    score_days(settings, "run-3", first, accounts="a1 a3")
+    change_warehouse(settings, "delete from marts.account_health_history where account_id = 'a2'")
+    change_warehouse(settings, "delete from marts.metric_rows where account_id = 'a2'")
+    publish(settings, "run-3", PUBLISHED_AT)
+    assert crm_update(settings) == [
+        ["a1", "65.0", "at_risk", NEUTRAL],
+        # Its only score is withdrawn, so there is no last day.
+        ["a2", "", "", "No longer scored."],
+        ["a3", "15.0", "poor", NEUTRAL],
+    ]
+    # Told again, it is no news.
+    run("run-4", 0.0)
+    assert crm_update(settings) == []
+    # As generation 2 was, after a rollback to 3: differs from what readers see now, although it was told before.
+    rollback(settings, to=3)
+    run("run-5", 1.0)
+    assert [row[:2] for row in crm_update(settings)] == [["a1", "66.0"], ["a3", "16.0"]]
+
+
+def test_who_missed_files_loads_those_in_between_or_the_full_one(tmp_path):
+    settings = make_settings(tmp_path, keep_generations=2)
+    told: dict[str, list[str]] = {}
+    for number, shift in enumerate((0.0, 1.0, 1.0, 2.0), start=1):
+        score_days(settings, f"run-{number}", [DAY_1], shift=shift, accounts="a1 a2" if number > 2 else "a1 a2 a3")
+        change_warehouse(settings, f"delete from marts.account_health_history where account_id = 'a3' and {number} > 2")
+        change_warehouse(settings, f"delete from marts.metric_rows where account_id = 'a3' and {number} > 2")
+        publish(settings, f"run-{number}", PUBLISHED_AT)
+        told |= {row[0]: row for row in crm_update(settings)}
+    full = {row[0]: row for row in cells(exported(settings, "crm_full.csv"))[1:]}
+    assert full == told == {
+        "a1": ["a1", "67.0", "at_risk", NEUTRAL],
+        "a2": ["a2", "47.0", "at_risk", NEUTRAL],
+        "a3": ["a3", "", "", "No longer scored."],
+    }
+
+
+def test_what_was_told_is_unknown_when_the_file_is_lost(settings, publish_days):
+    done = publish_days("run-1", [DAY_1])
+    (done.path / "exports" / "crm_full.csv").unlink()
+    publish_days("run-2", [DAY_1])
+    assert [row[0] for row in crm_update(settings)] == ["a1", "a2", "a3"]
+
+
+ACCOUNT = {"override_reason": None, "tier": "healthy", "trend": "stable", "delta_28d": 0.0} | {
+    f"{kind}_{rank}_{part}": None for kind in ("positive", "negative", "change") for rank in (1, 2, 3) for part in ("label", "value", "points")
+}
+LIFT = {"positive_1_label": "Active days", "positive_1_value": "23 days", "positive_1_points": 6.7}
+WEIGHT = {"negative_1_label": "Two tickets escalated.", "negative_1_value": None, "negative_1_points": -9.0} | {
+    "negative_2_label": "Days late", "negative_2_value": "40.5 days", "negative_2_points": -6.2
+}
+CHANGES = {"change_1_label": "Active days", "change_1_value": "3 days (was 20)", "change_1_points": -9.5} | {
+    "change_2_label": "Data came or went", "change_2_value": None, "change_2_points": 3.0
+}
+
+
+@pytest.mark.parametrize(
+    ("account", "sentence"),
+    [
+        ({"override_reason": "Champion left", "override_author": "jane", "tier": "poor"}, "Poor, set by jane: Champion left"),
+        ({"tier": "unknown", "coverage": 0.4}, "Only 40% of the scorecard could be measured, too little for a tier."),
+        ({"trend": "declining", "delta_28d": -6.5} | CHANGES, "Down 6.5 points in 28 days, most by: Active days, 3 days (was 20)."),
+        ({"trend": "improving", "delta_28d": 5.0} | CHANGES, "Up 5.0 points in 28 days, most by: Data came or went."),
+        ({"trend": "improving", "delta_28d": 5.0}, "Up 5.0 points in 28 days."),
+        (LIFT | WEIGHT, "Lifted most by: Active days, 23 days."),
+        ({"tier": "at_risk", "delta_28d": -4.9} | LIFT | WEIGHT | CHANGES, "Weighed down most by: Two tickets escalated; Days late, 40.5 days."),
+        ({"tier": "poor", "trend": "new", "delta_28d": None} | LIFT, "Lifted most by: Active days, 23 days."),
+        ({"tier": "healthy"} | WEIGHT, "Weighed down most by: Two tickets escalated; Days late, 40.5 days."),
+        ({}, NEUTRAL),
+    ],
+)  # fmt: skip
+def test_one_sentence_says_why(account, sentence):
+    assert reason(ACCOUNT | account) == sentence
