@@ -154,6 +154,8 @@ def mark_passed(settings: Settings, run_id: str) -> None:
 def dbt_environment(settings: Settings) -> dict[str, str]:
     """Variables that profiles.yml and dbt_project.yml read."""
     return {
+        # Whatever target another project of this shell uses.
+        "DBT_TARGET": "duckdb",
         "HEALTH_WAREHOUSE": str(settings.warehouse),
         "HEALTH_TEMP_DIR": str(settings.temp_dir),
         "HEALTH_MEMORY_LIMIT": settings.pipeline.memory_limit,

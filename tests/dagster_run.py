@@ -23,7 +23,8 @@ def main(result_file: Path, days: str, publish_alone: bool) -> None:
     definitions = defs()
     with dg.DagsterInstance.get() as instance:
         [latest] = instance.get_run_records(limit=1)
-        found = {"exit_code": exit_code, "assets": assets(definitions)} | recorded(instance, latest.dagster_run.run_id)
+        found = {"exit_code": exit_code, "assets": assets(definitions), "check_sentences": check_sentences(definitions)}
+        found |= recorded(instance, latest.dagster_run.run_id)
         if publish_alone:
             start, _, end = days.partition("...")
             alone = definitions.resolve_job_def(run.JOB).execute_in_process(
@@ -44,9 +45,19 @@ def assets(definitions: Any) -> dict[str, dict[str, Any]]:
             "description": spec.description or "",
             "owners": list(spec.owners),
             "kinds": sorted(spec.kinds),
+            "layer": spec.tags.get("layer"),
+            "table": spec.metadata.get("dagster/table_name"),
+            "columns": [column.name for column in getattr(spec.metadata.get("dagster/column_schema"), "columns", [])],
+            "source_files": [Path(each.file_path).name for each in spec.metadata["dagster/code_references"].code_references],
         }
         for spec in definitions.resolve_all_asset_specs()
     }
+
+
+def check_sentences(definitions: Any) -> dict[str, str]:
+    """What the UI says of every asset check."""
+    graph = definitions.resolve_asset_graph()
+    return {key.to_user_string(): graph.get_check_spec(key).description or "" for key in graph.asset_check_keys}
 
 
 def recorded(instance: Any, run_id: str) -> dict[str, Any]:

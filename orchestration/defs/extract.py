@@ -2,9 +2,12 @@
 
 import dagster as dg
 
-from orchestration.contract import TABLES, RawTable
+from orchestration.contract import TABLES, Column, RawTable
 from orchestration.defs.common import OWNERS, PARTITIONS, SETTINGS, WRITER_POOL, days_of
 from orchestration.extract import land_table
+from orchestration.extract.lake import raw_folder
+from orchestration.markdown import table as markdown_table
+from orchestration.markdown import verbatim
 
 CHECK = "source_could_be_read"
 
@@ -16,9 +19,10 @@ def _asset(table: RawTable) -> dg.AssetsDefinition:
     @dg.asset(
         key=["raw", table.name],
         group_name="extract",
-        description=f"{table.description} Landed as typed Parquet in the lake; source: {connector}.",
+        description=f"{table.description} Landed as typed Parquet in the lake; source: {connector}. One row per {' and '.join(table.key)}.",
         owners=OWNERS,
         kinds={"python", "parquet"},
+        tags={"layer": "raw"},
         partitions_def=PARTITIONS,
         backfill_policy=dg.BackfillPolicy.single_run(),
         pool=WRITER_POOL,
@@ -29,9 +33,10 @@ def _asset(table: RawTable) -> dg.AssetsDefinition:
             )
         ],
         metadata={
-            "dagster/column_schema": dg.TableSchema(
-                [dg.TableColumn(column.name, column.duckdb_type) for column in table.columns]
-            )
+            "dagster/column_schema": dg.TableSchema([_column(column) for column in table.columns]),
+            # As dbt reads it.
+            "dagster/table_name": f"raw.{table.name}",
+            "dagster/uri": raw_folder(SETTINGS.lake, table.name).as_uri(),
         },
     )
     def raw_table(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
@@ -51,7 +56,7 @@ def _asset(table: RawTable) -> dg.AssetsDefinition:
                     check_name=CHECK,
                     passed=landed.unavailable is None,
                     severity=dg.AssetCheckSeverity.WARN,
-                    description=landed.unavailable or "the source was read",
+                    description=landed.unavailable or "The source was read.",
                 )
             ],
             metadata={
@@ -70,13 +75,21 @@ def _asset(table: RawTable) -> dg.AssetsDefinition:
     return raw_table
 
 
+def _column(column: Column) -> dg.TableColumn:
+    """A column with what quarantines a row that breaks it."""
+    bounds = [("from", column.minimum), ("to", column.maximum)]
+    allowed = ", ".join(column.choices) or " ".join(f"{word} {value:,.15g}" for word, value in bounds if value is not None)
+    constraints = dg.TableColumnConstraints(nullable=not column.required, other=[allowed] if allowed else None)
+    return dg.TableColumn(column.name, column.duckdb_type, constraints=constraints)
+
+
 def _reasons(quarantined: dict[str, int]) -> str:
     if not quarantined:
         return "nothing quarantined"
-    rows = [f"| {reason} | {count} |" for reason, count in sorted(quarantined.items(), key=lambda item: -item[1])]
-    return "\n".join(["| reason | rows |", "|---|---|", *rows])
+    rows = [[verbatim(reason), str(count)] for reason, count in sorted(quarantined.items(), key=lambda item: -item[1])]
+    return markdown_table(["reason", "rows"], rows)
 
 
 @dg.definitions
 def extract() -> dg.Definitions:
-    return dg.Definitions(assets=[_asset(table) for table in TABLES.values()])
+    return dg.Definitions(assets=dg.with_source_code_references([_asset(table) for table in TABLES.values()]))

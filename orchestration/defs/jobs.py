@@ -9,8 +9,16 @@ daily_health = dg.define_asset_job(
     selection=dg.AssetSelection.all(),
     partitions_def=PARTITIONS,
     executor_def=dg.in_process_executor,
-    description="Extract, transform and publish the health mart for a day, or for any range of days in one run.",
+    description=(
+        "Extract, transform and publish the health mart for a day, or for any range of days in one run. A partition is an as-of day: facts count "
+        "up to its end, UTC. Days that already ran are replaced; what readers see changes only when every blocking check has passed."
+    ),
 )
 
 # The day that ended at midnight UTC, after sources had some hours to deliver it.
-daily_health_schedule = dg.build_schedule_from_partitioned_job(daily_health, hour_of_day=4, minute_of_hour=0)
+daily_health_schedule = dg.build_schedule_from_partitioned_job(
+    daily_health,
+    hour_of_day=4,
+    minute_of_hour=0,
+    description="Every day at 04:00 UTC: scores and publishes the day that ended at midnight. Off until you switch it on.",
+)

@@ -28,6 +28,7 @@ def postgres_copy() -> dg.Definitions:
         deps=["published_mart"],
         owners=OWNERS,
         kinds={"postgres"},
+        tags={"layer": "published"},
         partitions_def=PARTITIONS,
         backfill_policy=dg.BackfillPolicy.single_run(),
         pool=WRITER_POOL,
@@ -54,4 +55,4 @@ def postgres_copy() -> dg.Definitions:
             check_results=[_check(True, f"Postgres holds generation {copied.generation}, the current one.")],
         )
 
-    return dg.Definitions(assets=[postgres_mart])
+    return dg.Definitions(assets=dg.with_source_code_references([postgres_mart]))

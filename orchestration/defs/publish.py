@@ -6,7 +6,9 @@ from datetime import UTC, date, datetime, timedelta
 import dagster as dg
 
 from orchestration.defs.common import OWNERS, PARTITIONS, SETTINGS, WRITER_POOL, days_of
+from orchestration.markdown import verbatim
 from orchestration.publish import publish
+from orchestration.publish.highlights import describe_movements, describe_weeks, read_highlights
 from orchestration.publish.summary import summarize, unexplained_drift
 from orchestration.publish.tables import SCHEMA, TABLES
 
@@ -20,6 +22,8 @@ from orchestration.publish.tables import SCHEMA, TABLES
     deps=[dg.AssetKey([SCHEMA, table.name]) for table in TABLES],
     owners=OWNERS,
     kinds={"duckdb", "parquet"},
+    tags={"layer": "published"},
+    metadata={"dagster/uri": (SETTINGS.published / "current" / "health.duckdb").as_uri()},
     partitions_def=PARTITIONS,
     backfill_policy=dg.BackfillPolicy.single_run(),
     pool=WRITER_POOL,
@@ -36,6 +40,7 @@ from orchestration.publish.tables import SCHEMA, TABLES
 def published_mart(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     generation = publish(SETTINGS, context.run_id, datetime.now(UTC))
     summary = summarize(generation.path)
+    highlights = read_highlights(generation.path)
     drift = unexplained_drift(generation.path, *days_of(context))
     for day, message in drift:
         context.log.warning(f"metric drift on {day}: {message}")
@@ -44,6 +49,9 @@ def published_mart(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         metadata={
             "accounts_scored": summary.accounts,
             "tiers": dg.MetadataValue.md(" · ".join(f"{tier}: **{count}**" for tier, count in summary.tiers.items())),
+            "tiers_by_week": dg.MetadataValue.md(describe_weeks(highlights)),
+            "fell_most": dg.MetadataValue.md(describe_movements(highlights.fell)),
+            "rose_most": dg.MetadataValue.md(describe_movements(highlights.rose)),
             "mean_score": round(summary.mean_score or 0, 1),
             "mean_coverage": round(summary.mean_coverage or 0, 3),
             "as_of_range": f"{generation.first_as_of_date} to {generation.last_as_of_date}",
@@ -64,11 +72,11 @@ def _drift_check(drift: list[tuple[date, str]]) -> dg.AssetCheckResult:
         check_name="no_metric_drift",
         passed=not drift,
         severity=dg.AssetCheckSeverity.WARN,
-        description="; ".join(found[:3]) if found else "no metric jumped for most accounts without a release that explains it",
-        metadata={"jumps": dg.MetadataValue.md("\n".join(f"* {line}" for line in found) or "none")},
+        description="; ".join(found[:3]) if found else "No metric jumped for most accounts without a release that explains it.",
+        metadata={"jumps": dg.MetadataValue.md("\n".join(f"* {verbatim(line)}" for line in found))} if found else None,
     )
 
 
 @dg.definitions
 def publishing() -> dg.Definitions:
-    return dg.Definitions(assets=[published_mart])
+    return dg.Definitions(assets=dg.with_source_code_references([published_mart]))

@@ -4,13 +4,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dagster as dg
-from dagster_dbt import DagsterDbtTranslator, DbtCliResource, DbtProject, dbt_assets
+from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, DbtProject, dbt_assets
 
-from orchestration.dbt import dbt_executable, load_project
+from orchestration.dbt import check_sentence, dbt_executable, known_columns, load_project, note_columns
 from orchestration.defs.common import OWNERS, PARTITIONS, SETTINGS, WRITER_POOL, RunGuard, days_of
 from orchestration.transform import mark_passed, prepare
 
 PROJECT = load_project(SETTINGS)
+COLUMNS = known_columns(SETTINGS)
 CONTROL_SCHEMA = "control"
 
 
@@ -19,17 +20,41 @@ class Translator(DagsterDbtTranslator):
 
     def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> dg.AssetSpec:
         spec = super().get_asset_spec(manifest, unique_id, project)
+        node = self.get_resource_props(manifest, unique_id)
+        is_seed = node["resource_type"] == "seed"
+        # Folders name the layer and, below it, the domain: intermediate/usage/int_usage__windows.sql.
+        layer, *domain = ["seeds"] if is_seed else node["fqn"][1:-1]
         return spec.replace_attributes(
             group_name="transform",
             owners=OWNERS,
             deps=[dep for dep in spec.deps if dep.asset_key.path[0] != CONTROL_SCHEMA],
+            # A seed has no SQL to show.
+            description=f"{node['description']} Edit it in `{SETTINGS.seeds_dir.name}/{node['name']}.csv`." if is_seed else spec.description,
+            kinds=spec.kinds | {"csv"} if is_seed else spec.kinds,
+            tags=spec.tags | {"layer": layer} | ({"domain": domain[0]} if domain else {}),
+            metadata=spec.metadata | _column_schema(node),
         )
+
+    def get_asset_check_spec(
+        self, asset_spec: dg.AssetSpec, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None
+    ) -> dg.AssetCheckSpec | None:
+        spec = super().get_asset_check_spec(asset_spec, manifest, unique_id, project)
+        return spec and spec._replace(description=check_sentence(self.get_resource_props(manifest, unique_id)))
+
+
+def _column_schema(node: Mapping[str, Any]) -> dict[str, dg.TableSchema]:
+    """The columns with what the project says of them, or as the last run built them; nothing before the first run."""
+    stated: Mapping[str, Any] = node["columns"]
+    types = {name: column["data_type"] for name, column in stated.items()} | node["config"].get("column_types", {})
+    columns = [(name, types[name]) for name in stated] or COLUMNS.get(f"{node['schema']}.{node['name']}", [])
+    schema = dg.TableSchema([dg.TableColumn(name, kind, stated.get(name, {}).get("description")) for name, kind in columns])
+    return {"dagster/column_schema": schema} if columns else {}
 
 
 @dbt_assets(
     manifest=PROJECT.manifest_path,
     project=PROJECT,
-    dagster_dbt_translator=Translator(),
+    dagster_dbt_translator=Translator(DagsterDbtTranslatorSettings(enable_code_references=True)),
     partitions_def=PARTITIONS,
     backfill_policy=dg.BackfillPolicy.single_run(),
     pool=WRITER_POOL,
@@ -47,6 +72,7 @@ def health_models(context: dg.AssetExecutionContext, dbt: DbtCliResource, run_gu
     yield from dbt.cli(
         ["build", "--exclude-resource-type", "unit_test"], context=context, target_path=SETTINGS.dbt_target
     ).stream()
+    note_columns(SETTINGS)
     # A part of the models does not make a mart: only a whole build that passed may be published.
     if not context.is_subset:
         mark_passed(SETTINGS, context.run_id)

@@ -49,6 +49,7 @@ TABLES: tuple[PublishedTable, ...] = (
     PublishedTable("metric_catalogue"),
     PublishedTable("data_freshness"),
     PublishedTable("quarantine_summary"),
+    PublishedTable("calendar", ("calendar_date",)),
 )
 
 BY_NAME: dict[str, PublishedTable] = {table.name: table for table in TABLES}

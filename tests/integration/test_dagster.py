@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from orchestration.contract import TABLES
+from orchestration.dbt import known_columns
 from orchestration.locking import writer_lock
 from orchestration.settings import PROJECT_ROOT
 from orchestration.warehouse import connect
@@ -94,6 +95,8 @@ def check_materializations(ran: Ran, mart: dict[str, Rows]) -> None:
     counted = dict(re.findall(r"(\w+): \*\*(\d+)\*\*", published["tiers"]))
     assert sum(map(int, counted.values())) == accounts
     assert "data:image/png;base64,iVBOR" in published["tiers_over_time"]
+    assert re.search(r"\| Healthy \| \d+ \| [▁▂▃▄▅▆▇█]+ \|", published["tiers_by_week"])
+    assert {"fell_most", "rose_most"} <= published.keys()
     assert "marts/account_health_history" in materialized
 
 
@@ -108,14 +111,32 @@ def check_checks(ran: Ran) -> None:
 
 
 def check_assets(ran: Ran) -> None:
-    """Three groups, and on every asset a description, an owner and a kind."""
-    made = {key: asset for key, asset in ran.record["assets"].items() if asset["group"] != "default"}
-    assert {asset["group"] for asset in made.values()} == {"extract", "transform", "publish"}
-    assert {f"raw/{table}" for table in TABLES} == {key for key, asset in made.items() if asset["group"] == "extract"}
-    assert [key for key, asset in made.items() if asset["group"] == "publish"] == ["published_mart"]
-    lacking = {key: asset for key, asset in ran.record["assets"].items() if not (asset["owners"] and asset["kinds"])}
-    assert not lacking
-    assert not [key for key, asset in ran.record["assets"].items() if not asset["description"].strip()]
+    """Three groups; on every asset a sentence, an owner, a kind, its columns and where its code is; a sentence on every check."""
+    assets = ran.record["assets"]
+    assert {asset["group"] for asset in assets.values()} == {"extract", "transform", "publish"}
+    assert {f"raw/{table}" for table in TABLES} == {key for key, asset in assets.items() if asset["group"] == "extract"}
+    assert [key for key, asset in assets.items() if asset["group"] == "publish"] == ["published_mart"]
+    # Dagster would say "dbt model int_..." of a model that nobody described.
+    assert not [key for key, asset in assets.items() if not re.match(r"(?!dbt )[A-Z].*\w[^.]*[.?]", asset["description"])]
+    assert not [key for key, asset in assets.items() if not (asset["owners"] and asset["kinds"] and asset["layer"])]
+    assert all(len(asset["source_files"]) == 1 for asset in assets.values())
+    assert assets["seeds/tiers"]["source_files"] == ["tiers.csv"]
+    assert assets["marts/account_health"]["source_files"] == ["account_health.sql"]
+
+    tables = {key: asset for key, asset in assets.items() if key != "published_mart"}
+    assert all(asset["table"].endswith(key.replace("/", ".")) for key, asset in tables.items())
+    # dbt says nothing of the columns in between; the run has written them down for the next start of the UI.
+    built = known_columns(ran.company.settings)
+    for key, asset in tables.items():
+        if asset["layer"] in ("staging", "intermediate"):
+            assert built[key.replace("/", ".")], key
+        else:
+            assert asset["columns"], key
+    assert ["account_id", "varchar"] in built["intermediate.int_scoring__account_scores"]
+
+    sentences = ran.record["check_sentences"]
+    assert len(sentences) >= len(TABLES) + 12
+    assert not {name: text for name, text in sentences.items() if not re.fullmatch(r"[A-Z].*\.", text)}
 
 
 def test_a_failing_check_stops_the_run_before_publishing(

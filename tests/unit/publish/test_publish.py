@@ -58,7 +58,7 @@ def test_a_generation_holds_the_mart_as_database_and_parquet(settings, publish_d
     # 3 accounts x 3 days; 2 metrics of each.
     without_rows = (
         "score_changes", "tier_changes", "account_actions", "segment_health", "parent_health",
-        "candidate_scores_history", "metric_drift",
+        "candidate_scores_history", "metric_drift", "calendar",
     )  # fmt: skip
     assert done.rows == dict.fromkeys(without_rows, 0) | {
         "account_health": 3,

@@ -1,0 +1,151 @@
+"""What BI tools rest on: exposures, metrics, descriptions in the mart, and the snippets of the README."""
+
+import json
+import re
+import subprocess
+import sys
+from datetime import date
+from typing import Any
+
+import duckdb
+import pytest
+
+from orchestration.publish.tables import TABLES
+from orchestration.settings import PROJECT_ROOT
+from tests.company import FIRST_DAY, LAST_DAY, Company
+
+# Two days, the newer one with a healthy, an at-risk and a poor account, and one whose price nobody knows.
+_ACCOUNT_DAYS = """
+create table account_health_history (
+    account_id varchar, as_of_date date, tier varchar, health_score double, coverage double, arr double
+);
+insert into account_health_history values
+    ('a1', '2026-01-30', 'healthy', 90, 1.0, 500),
+    ('a1', '2026-01-31', 'healthy', 80, 1.0, 600),
+    ('a2', '2026-01-31', 'at_risk', 50, 0.8, 300),
+    ('a3', '2026-01-31', 'poor', 20, 0.9, 100),
+    ('a4', '2026-01-31', 'poor', 30, 0.5, null);
+"""
+# By hand from the rows of 31 January; (80 x 600 + 50 x 300 + 20 x 100) / 1000 = 65.
+_EXPECTED_METRICS = {
+    "accounts": 4,
+    "arr": 1000.0,
+    "arr_at_risk": 400.0,
+    "share_of_arr_at_risk": 0.4,
+    "mean_score": 45.0,
+    "mean_coverage": 0.8,
+    "score_times_arr": 65000.0,
+    "arr_weighted_score": 65.0,
+}
+_EXPECTED_ARR_BY_TIER = {"healthy": 600.0, "at_risk": 300.0, "poor": 100.0}
+_AGGREGATES = {"count": "count", "sum": "sum", "average": "avg"}
+
+
+def artifact(company: Company, name: str) -> dict[str, Any]:
+    return json.loads((company.settings.dbt_target / name).read_text(encoding="utf-8"))
+
+
+def measures(semantic_manifest: dict[str, Any]) -> dict[str, tuple[str, str]]:
+    """Measure -> (table, select expression), as a semantic layer renders it; on the newest day, as all of ours ask for."""
+    found = {}
+    for model in semantic_manifest["semantic_models"]:
+        for measure in model["measures"]:
+            assert measure["non_additive_dimension"]["name"] == "as_of_date", f"{measure['name']} would add up over days"
+            assert measure["non_additive_dimension"]["window_choice"] == "max"
+            found[measure["name"]] = (model["node_relation"]["alias"], f"{_AGGREGATES[measure['agg']]}({measure['expr']})")
+    return found
+
+
+def compute(connection: duckdb.DuckDBPyConnection, manifest: dict[str, Any], metric: dict[str, Any]) -> float:
+    """A metric on the newest day: a measure, or one by another."""
+    inputs = metric["type_params"]
+    if metric["type"] == "ratio":
+        by_name = {other["name"]: other for other in manifest["metrics"]}
+        above, below = (compute(connection, manifest, by_name[inputs[part]["name"]]) for part in ("numerator", "denominator"))
+        return above / below
+    table, expression = measures(manifest)[inputs["measure"]["name"]]
+    query = f"select {expression} from {table} where as_of_date = (select max(as_of_date) from {table})"
+    return connection.execute(query).fetchall()[0][0]
+
+
+def test_metrics_are_what_they_say(company: Company) -> None:
+    manifest = artifact(company, "semantic_manifest.json")
+    with duckdb.connect() as connection:
+        connection.execute(_ACCOUNT_DAYS)
+        found = {metric["name"]: compute(connection, manifest, metric) for metric in manifest["metrics"]}
+        table, expression = measures(manifest)["arr"]
+        by_tier = connection.execute(f"select tier, {expression} from {table} where as_of_date = '2026-01-31' group by tier").fetchall()
+    assert found == pytest.approx(_EXPECTED_METRICS)
+    assert dict(by_tier) == _EXPECTED_ARR_BY_TIER
+
+
+def test_metrics_and_their_dimensions_stand_on_the_mart(company: Company) -> None:
+    """Every expression of the semantic models is one that the published tables answer."""
+    manifest = artifact(company, "semantic_manifest.json")
+    with duckdb.connect(str(company.published / "current" / "health.duckdb"), read_only=True) as mart:
+        for model in manifest["semantic_models"]:
+            parts = [*model["dimensions"], *model["entities"], *model["measures"]]
+            columns = ", ".join(part["expr"] or part["name"] for part in parts)
+            rows = mart.execute(f"select {columns} from {model['node_relation']['alias']}").fetchall()
+            assert rows
+        found = {metric["name"]: compute(mart, manifest, metric) for metric in manifest["metrics"]}
+        ((accounts, at_risk),) = mart.execute(
+            "select count(*), sum(arr) filter (tier <> 'healthy' and tier <> 'unknown') from account_health"
+        ).fetchall()
+    assert found["accounts"] == accounts
+    assert found["arr_at_risk"] == pytest.approx(at_risk or 0)
+
+
+def test_the_time_spine_has_every_day(company: Company) -> None:
+    [spine] = artifact(company, "semantic_manifest.json")["project_configuration"]["time_spines"]
+    assert spine["primary_column"]["name"] == "calendar_date"
+    with duckdb.connect(str(company.published / "current" / "health.duckdb"), read_only=True) as mart:
+        days = mart.execute(f"select calendar_date from {spine['node_relation']['alias']} order by all").fetchall()
+    assert [day for (day,) in days] == [date.fromordinal(n) for n in range(FIRST_DAY.toordinal(), LAST_DAY.toordinal() + 1)]
+
+
+def test_exposures_name_what_they_read(company: Company) -> None:
+    exposures = {each["name"]: each for each in artifact(company, "manifest.json")["exposures"].values()}
+    reads = {name: {node.rsplit(".", 1)[-1] for node in each["depends_on"]["nodes"]} for name, each in exposures.items()}
+    published = {table.name for table in TABLES}
+    assert reads["bi_tools"] == published
+    assert reads["health_board"] < published
+    for each in exposures.values():
+        assert each["owner"]["name"] and each["maturity"] and each["description"].endswith(".")
+        assert each["url"].startswith("published/current/")
+
+
+def test_every_published_column_is_described(company: Company) -> None:
+    """BI tools show the comments of tables and columns."""
+    with duckdb.connect(str(company.published / "current" / "health.duckdb"), read_only=True) as mart:
+        bare = mart.execute(
+            "select table_name, column_name from duckdb_columns() where comment is null and not internal "
+            "union all select table_name, null from duckdb_tables() where comment is null"
+        ).fetchall()
+        described = mart.execute("select count(distinct table_name) from duckdb_columns() where comment is not null").fetchall()
+    assert not bare
+    assert described[0][0] >= len(TABLES)
+
+
+def readme_blocks(language: str) -> list[str]:
+    """The snippets of the README's section for BI tools, in order."""
+    readme = (PROJECT_ROOT / "README.md").read_text(encoding="utf-8")
+    section = re.search(r"^## Connect a BI tool\n(.*?)^## ", readme, re.MULTILINE | re.DOTALL)
+    assert section is not None
+    return re.findall(rf"^```{language}\n(.*?)^```$", section[1], re.MULTILINE | re.DOTALL)
+
+
+def test_the_snippets_of_the_readme_run(company: Company) -> None:
+    """Each on its own, from the folder that holds `data`, as a reader would; SQL on the published mart."""
+    snippets = readme_blocks("python")
+    assert len(snippets) >= 3
+    each_alone = "import sys, json\nfor snippet in json.load(sys.stdin):\n    print(snippet)\n    exec(snippet, {'__name__': '__main__'})\n"
+    ran = subprocess.run(
+        [sys.executable, "-c", each_alone], input=json.dumps(snippets), cwd=company.folder, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stdout[-2000:] + ran.stderr[-2000:]
+    statements = readme_blocks("sql")
+    assert statements
+    with duckdb.connect(str(company.published / "current" / "health.duckdb"), read_only=True) as mart:
+        for statement in statements:
+            mart.execute(statement).fetchall()

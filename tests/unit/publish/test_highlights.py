@@ -1,0 +1,102 @@
+"""Who moved this week, and why, from a mart written by hand."""
+
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from orchestration.publish.generations import DATABASE
+from orchestration.publish.highlights import Highlights, Movement, describe_movements, describe_weeks, read_highlights
+
+_MART = """
+create table account_health_history (account_id varchar, as_of_date date, tier varchar, cap_key varchar);
+create table account_health (
+    account_id varchar, as_of_date date, account_name varchar, health_score double, delta_7d double, tier varchar, raw_tier varchar,
+    previous_tier varchar, tier_since date, arr double, scorecard_key varchar, cap_key varchar
+);
+create table score_changes (account_id varchar, as_of_date date, k integer, component varchar, metric_key varchar, points double);
+create table metric_catalogue (metric_key varchar, label varchar);
+create table scorecard (scorecard_key varchar, metric_key varchar, metric_label varchar);
+"""
+# The newest day is 31 March. Tiers that began on 25 March are of this week, on 24 March of the week before.
+_ROWS = """
+insert into account_health values
+    ('a1', '2026-03-31', 'Acme', 60, -25, 'at_risk', 'at_risk', 'healthy', '2026-03-25', 10, 'standard', 'past_due'),
+    ('a2', '2026-03-31', 'Beta', 75, -5, 'healthy', 'healthy', 'at_risk', '2026-03-24', 20, 'standard', null),
+    ('a3', '2026-03-31', null, 72, 12.5, 'at_risk', 'healthy', 'poor', '2026-03-30', null, 'standard', null),
+    ('a4', '2026-03-31', 'Delta', 80, 30, 'healthy', 'healthy', 'unknown', '2026-03-31', 5, 'standard', null),
+    ('a5', '2026-03-31', 'Same', 80, 0, 'healthy', 'healthy', null, '2026-01-01', 5, 'standard', null),
+    ('a6', '2026-03-31', 'New', 80, null, 'healthy', 'healthy', null, '2026-03-31', 5, 'standard', null);
+insert into account_health_history values
+    ('a1', '2026-03-31', 'at_risk', 'past_due'), ('a2', '2026-03-31', 'healthy', null), ('a3', '2026-03-31', 'at_risk', null),
+    ('a4', '2026-03-31', 'healthy', null), ('a5', '2026-03-31', 'healthy', null), ('a6', '2026-03-31', 'healthy', null),
+    -- Not a whole number of weeks before.
+    ('a1', '2026-03-30', 'at_risk', 'past_due'),
+    ('a1', '2026-03-24', 'healthy', null), ('a2', '2026-03-24', 'healthy', null), ('a3', '2026-03-24', 'poor', null),
+    ('a4', '2026-03-24', 'unknown', 'silent'),
+    -- 26 weeks before, one too many.
+    ('a1', '2025-09-30', 'poor', null);
+insert into score_changes values
+    ('a1', '2026-03-31', 7, 'cap', null, -20), ('a1', '2026-03-31', 7, 'behaviour', 'active_days_28d', -5),
+    ('a2', '2026-03-31', 7, 'behaviour', 'active_days_28d', -7), ('a2', '2026-03-31', 7, 'behaviour', 'nps_180d', 2),
+    -- The strongest part of all went the other way.
+    ('a3', '2026-03-31', 7, 'availability', null, 30), ('a3', '2026-03-31', 7, 'behaviour', 'nps_180d', -40),
+    ('a4', '2026-03-31', 7, 'cap', null, 30),
+    -- Of another day, and of four weeks.
+    ('a2', '2026-03-30', 7, 'behaviour', 'nps_180d', -99), ('a2', '2026-03-31', 28, 'behaviour', 'nps_180d', -99);
+insert into metric_catalogue values ('active_days_28d', 'Active days'), ('nps_180d', 'NPS');
+insert into scorecard values
+    ('standard', 'cap:past_due', 'A fee is past due.'), ('standard', 'cap:silent', 'Nobody came.'), ('onboarding', 'cap:past_due', 'Another card');
+"""
+
+
+def mart(folder: Path, rows: str) -> Path:
+    with duckdb.connect(str(folder / DATABASE)) as connection:
+        connection.execute(_MART + rows)
+    return folder
+
+
+def test_who_moved_and_why(tmp_path: Path) -> None:
+    highlights = read_highlights(mart(tmp_path, _ROWS))
+    assert highlights.fell == [
+        Movement("Acme", 60, -25, "At risk", "A fee is past due."),
+        Movement("Beta", 75, -5, "Healthy", "Active days"),
+    ]
+    assert highlights.rose == [
+        Movement("Delta", 80, 30, "Healthy", "no longer: Nobody came."),
+        Movement("a3", 72, 12.5, "At risk (today healthy)", "Data came or went"),
+    ]
+    # Acme fell and a3 rose this week; Beta did so the week before; Delta comes from unknown, which is neither better nor worse.
+    assert (highlights.to_worse, highlights.to_better) == (1, 1)
+    # 24 and 31 March.
+    assert highlights.weeks == {"healthy": [2, 4], "at_risk": [0, 2], "poor": [1, 0], "unknown": [1, 0]}
+
+
+def test_only_the_largest_movements(tmp_path: Path) -> None:
+    highlights = read_highlights(mart(tmp_path, _ROWS), limit=1)
+    assert [each.account for each in highlights.fell + highlights.rose] == ["Acme", "Delta"]
+
+
+def test_an_empty_mart(tmp_path: Path) -> None:
+    highlights = read_highlights(mart(tmp_path, ""))
+    assert highlights == Highlights({"healthy": [], "at_risk": [], "poor": [], "unknown": []}, 0, 0, [], [])
+    assert "| Healthy | 0 |  |" in describe_weeks(highlights)
+    assert describe_movements([]) == "No score moved this way."
+
+
+def test_weeks_as_bars() -> None:
+    weeks = {"healthy": [0, 7, 14], "at_risk": [0, 0, 0], "poor": [3, 3, 3], "unknown": [1, 0, 0]}
+    described = describe_weeks(Highlights(weeks, 2, 1, [], []))
+    # Seven steps from nothing to the highest: half of it is 3.5 steps, to the even fourth.
+    assert "| Healthy | 14 | ▁▅█ |" in described
+    assert "| At risk | 0 | ▁▁▁ |" in described
+    assert "| Poor | 3 | ███ |" in described
+    assert "**2** to a worse tier, **1** to a better one" in described
+
+
+@pytest.mark.parametrize("text", ["x" * 1_000_000, "|" * 500, "`" * 500, "<b>&amp;" * 100])
+def test_the_page_shows_the_tables_in_their_place(text: str) -> None:
+    """The UI folds Markdown of 1,000 characters and more away."""
+    movements = [Movement(text, 100.0, -100.0, "At risk (today at risk)", text)] * 5
+    assert len(describe_movements(movements)) < 1000
+    assert len(describe_weeks(Highlights({tier: [10_000] * 26 for tier in ("healthy", "at_risk", "poor", "unknown")}, 10_000, 10_000, [], []))) < 1000
