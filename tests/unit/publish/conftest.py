@@ -47,6 +47,7 @@ create table marts.parent_health (as_of_date date, parent_account_id varchar, ch
 create table marts.candidate_scores_history (account_id varchar, as_of_date date, health_score double);
 create table marts.metric_drift (as_of_date date, metric_key varchar, explanation varchar, message varchar);
 create table marts.scorecard as select 'standard' as scorecard_key, 0.85 as weight;
+create table marts.scorecard_tiers as select 'standard' as scorecard_key, '2026.1' as config_version, 70.0 as min_score;
 create table marts.metric_catalogue as select 'active_days_28d' as metric_key;
 create table marts.data_freshness as select 'usage_events' as table_name, 7 as row_count;
 create table marts.quarantine_summary (table_name varchar, reason varchar, row_count bigint);
