@@ -1,0 +1,18 @@
+"use strict";
+
+board.portfolio = (rows) => {
+  const place = (id) => document.getElementById(id);
+  const tiers = place("tiers-chart");
+  if (!tiers) return;
+  const buttons = [...document.querySelectorAll("[data-chart]")];
+  function show(name) {
+    for (const button of buttons) button.setAttribute("aria-pressed", String(button.dataset.chart === name));
+    board.draw(tiers, name, { rows: rows[name] }, tiers.dataset.name);
+  }
+  for (const button of buttons) button.addEventListener("click", () => show(button.dataset.chart));
+  show("tiersByAccounts");
+  for (const name of ["renewals", "segments"]) {
+    const element = place(`${name}-chart`);
+    if (element) board.draw(element, name, { rows: rows[name] }, element.dataset.name);
+  }
+};
