@@ -12,7 +12,7 @@ from orchestration.publish.tiers import TIER_COLOURS, TIER_LABELS
 ACCENT = "#2f5fd0"
 RISE = TIER_COLOURS["healthy"]
 FALL = TIER_COLOURS["poor"]
-QUIET = "#8a94a3"
+QUIET = "#6b7686"
 INK = "#1b2433"
 MUTED = "#5a6474"
 LINE = "#e4e8ee"
@@ -20,10 +20,12 @@ FONT = "Inter, system-ui, -apple-system, Segoe UI, Roboto, Helvetica Neue, Arial
 
 _TIERS = alt.Scale(domain=[TIER_LABELS[tier] for tier in TIER_COLOURS], range=list(TIER_COLOURS.values()))
 _ROWS = alt.NamedData("rows")
+# Of figures that stand to the right of a bar.
+_ROOM_FOR_TEXTS = {"left": 0, "right": 42, "top": 5, "bottom": 5}
 _CONFIG = {
     "font": FONT,
     "background": "transparent",
-    "padding": 0,
+    "padding": {"left": 0, "right": 2, "top": 5, "bottom": 5},
     "view": {"stroke": None},
     "axis": {
         "labelColor": MUTED, "labelFontSize": 11, "titleColor": MUTED, "titleFontSize": 11, "titleFontWeight": "normal",
@@ -48,7 +50,7 @@ def all_charts() -> dict[str, dict[str, Any]]:
 
 def finish(chart: alt.TopLevelMixin) -> dict[str, Any]:
     """A chart as it is embedded: in the board's type and colours, as wide as its place."""
-    return chart.configure(**_CONFIG).to_dict()
+    return chart.properties(autosize=alt.AutoSizeParams(type="fit-x", contains="padding")).configure(**_CONFIG).to_dict()
 
 
 def tiers_over_time(measure: str, number_format: str) -> alt.Chart:
@@ -176,7 +178,7 @@ def _dimensions() -> alt.LayerChart:
     x = alt.X("score:Q", scale=alt.Scale(domain=[0, 100]), title=None, axis=alt.Axis(values=[0, 50, 100], domain=False, ticks=False))
     bars = base.mark_bar(color=ACCENT, height={"band": 0.5}, cornerRadiusEnd=2).encode(x=x)
     texts = base.mark_text(align="left", dx=5, fontSize=11.5, color=INK).encode(x=alt.X("place:Q"), text="text:N")
-    return alt.layer(bars, texts).properties(width="container", height=alt.Step(28))
+    return alt.layer(bars, texts).properties(width="container", height=alt.Step(28), padding=_ROOM_FOR_TEXTS)
 
 
 def _changes() -> alt.LayerChart:
@@ -191,8 +193,8 @@ def _changes() -> alt.LayerChart:
         color=alt.Color("kind:N", scale=kinds, legend=None),
         # A score has no width; its outline makes it a tick.
         stroke=alt.Stroke("kind:N", scale=kinds, legend=None),
-        strokeWidth=alt.when("datum.kind == 'score'").then(alt.value(3)).otherwise(alt.value(0)),
+        strokeWidth=alt.when("datum.kind == 'score'").then(alt.value(4)).otherwise(alt.value(0)),
         tooltip=[alt.Tooltip("label:N", title="What"), alt.Tooltip("text:N", title="Points")],
     )
     texts = base.mark_text(align="left", dx=5, fontSize=11.5, color=INK).encode(x=alt.X("end:Q"), text="text:N")
-    return alt.layer(bars, texts).properties(width="container", height=alt.Step(26))
+    return alt.layer(bars, texts).properties(width="container", height=alt.Step(26), padding=_ROOM_FOR_TEXTS)

@@ -10,6 +10,7 @@ from orchestration.publish.tiers import TIER_COLOURS, TIER_LABELS
 
 MONTH = 28
 RENEWAL_DAYS = 90
+UP_TO_DATE = "up to date"
 _MOVEMENTS_SHOWN = 8
 _ACTIONS_SHOWN = 9
 _ACTIONS_PER_PLAYBOOK = 3
@@ -195,10 +196,10 @@ limit {_DRIFT_SHOWN}
 
 def read_portfolio(source: BoardSource) -> dict[str, Any]:
     """What `index.html` shows; `charts` holds the rows of its charts, the rest is for the template."""
-    sources = [_describe_source(row) for row in source.rows(_SOURCES)]
+    sources = sorted(map(_describe_source, source.rows(_SOURCES)), key=lambda row: row["status"] == UP_TO_DATE)
     page: dict[str, Any] = {
         "sources": sources,
-        "late_sources": [row for row in sources if row["status"] != "up to date"],
+        "late_sources": [row for row in sources if row["status"] != UP_TO_DATE],
         "quarantined": sum(row["quarantined_rows"] or 0 for row in sources),
         "drift": source.rows(_DRIFT),
         "charts": {},
@@ -275,7 +276,9 @@ def explain_movement(source: BoardSource, movement: dict[str, Any]) -> str:
         return source.metrics.get(movement["metric_key"], {}).get("label") or movement["metric_key"]
     if component == "cap" and movement["direction"] == -1 and movement["cap_key"] is not None:
         label, _ = source.rules.get(movement["scorecard_key"], {}).get(f"cap:{movement['cap_key']}", [None, None])
-        return label or COMPONENT_LABELS["cap"]
+        return (label or COMPONENT_LABELS["cap"]).removesuffix(".")
+    if component == "cap" and movement["direction"] == 1:
+        return "A cap ended or was eased"
     return COMPONENT_LABELS.get(component, "No single change; the new tier has held long enough to count")
 
 
@@ -289,5 +292,5 @@ def _describe_source(row: dict[str, Any]) -> dict[str, Any]:
     elif limit is not None and row["age"] is not None and row["age"] > limit:
         status = "late"
     else:
-        status = "up to date"
+        status = UP_TO_DATE
     return row | {"name": row["raw_table"].replace("_", " ").capitalize(), "status": status}

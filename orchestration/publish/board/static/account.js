@@ -137,7 +137,7 @@
       make("thead", {}, make("tr", {}, heads.map(([title, kind]) => make("th", { scope: "col", class: kind }, title)))),
       make("tbody", {}, rows.map((each) => row(heads, each.label, [...values(each), change(each.points, 2)]))));
     fill("changes", summary, make("div", { class: "split even" }, chart, make("div", { class: "table-box" }, words)));
-    board.draw(chart, "changes", { rows: bars }, `What moved the score in ${days} days, as a waterfall; the table beside it has the figures`);
+    board.draw(chart, "changes", { rows: bars }, `What moved the score in ${days} days, as a waterfall; the table beside it has the figures`, bars.length);
   }
 
   function showHistory(account) {
@@ -187,8 +187,8 @@
     const rows = account.dimensions.map(([key, score, weight, points, coverage]) => ({ key, label: capital(key), score, weight, points, coverage }));
     board.draw(document.getElementById("dimensions-chart"), "dimensions",
       { rows: rows.map((each) => ({ dimension: each.label, score: each.score, place: each.score ?? 0, text: each.score === null ? "nothing measured" : number(each.score, 1) })) },
-      "Score of each dimension; the table beside it has the figures");
-    const heads = [["Dimension"], ["Score", "num"], ["Weight", "num"], ["Points", "num"], ["Coverage", "num"]];
+      "Score of each dimension; the table beside it has the figures", rows.length);
+    const heads = [["Dimension"], ["Score", "num"], ["Weight", "num phone-off"], ["Points", "num"], ["Coverage", "num"]];
     table("dimensions", heads, rows.map((each) => row(heads, each.label, [number(each.score, 1), share(each.weight), change(each.points), share(each.coverage)])));
   }
 
@@ -199,10 +199,10 @@
   }
 
   function showMetrics(account, metrics) {
-    const heads = [["Metric"], ["Value", "num"], ["28 days ago", "num wide"], ["State"], ["Score", "num"], ["Weight", "num wide"], ["Points", "num"], ["Ahead of", "num wide"]];
+    const heads = [["Metric"], ["Value", "num"], ["28 days ago", "num wide"], ["State", "phone-off"], ["Score", "num phone-off"], ["Weight", "num wide"], ["Points", "num"], ["Ahead of", "num wide"]];
     const group = (title) => make("tr", { class: "group-row" }, make("th", { scope: "colgroup", colspan: heads.length }, title));
     const line = (metric) => row(heads, [metric.label, make("span", { class: "quiet wide" }, metric.rule)], [
-      measure(metric.value, metric.unit), measure(metric.before, metric.unit), stateText(metric), number(metric.score, 1), share(metric.weight, 1), change(metric.points, 2),
+      metric.state === "measured" ? measure(metric.value, metric.unit) : make("span", { class: "phone-only" }, stateText(metric)), measure(metric.before, metric.unit), stateText(metric), number(metric.score, 1), share(metric.weight, 1), change(metric.points, 2),
       metric.place === null ? board.NOTHING : [`${number(metric.place)}%`, make("span", { class: "quiet" }, ` of ${number(metric.peers)}`)],
     ], { class: metric.points === 0 && metric.state !== "measured" ? "no-score" : null });
     const rows = [];

@@ -35,11 +35,11 @@ board.list = (rows) => {
     column("ARR at risk", "risk", riskOrder, (row) => (atRisk(row) === null ? "" : number(atRisk(row))), { className: "num" }),
     column("Renewal", "renewal", daysLeft, (row) => day(row[TERM]), { className: "num phone-off", first: "asc", empty: 1e18 }),
     column("Segment", "segment", (row) => row[SEGMENT] ?? "", (row) => text(row[SEGMENT]), { type: "string", first: "asc", className: "wide" }),
-    column("Stage", "stage", (row) => row[STAGE] ?? "", (row) => text(row[STAGE]), { type: "string", first: "asc", className: "wide" }),
+    column("Stage", "stage", (row) => row[STAGE] ?? "", (row) => text(row[STAGE]), { type: "string", first: "asc", className: "wide wider" }),
     column("Owner", "owner", (row) => row[OWNER] ?? "", (row) => text(row[OWNER]), { type: "string", first: "asc", className: "wide" }),
     column("Weakest point", "reason", (row) => row[REASON] ?? "", (row) => clipped(row[REASON]), { type: "string", first: "asc", className: "reason wide" }),
     column("Next action", "next", (row) => row[ACTIONS][0] ?? "", (row) => clipped(row[ACTIONS][0]), { type: "string", first: "desc", className: "reason wide" }),
-    column("Coverage", "coverage", (row) => row[COVERAGE], (row) => share(row[COVERAGE]), { className: "num wide", first: "asc" }),
+    column("Coverage", "coverage", (row) => row[COVERAGE], (row) => share(row[COVERAGE]), { className: "num wide wider", first: "asc" }),
   ];
 
   for (const [name, index] of [["segment", SEGMENT], ["owner", OWNER], ["stage", STAGE], ["action", ACTIONS]]) {

@@ -95,11 +95,12 @@ const board = (() => {
     return hash % shared.shards;
   }
 
-  /* Draw a chart of `charts.js` into an element, in place of what stood there. `datasets`: name -> rows. */
-  function draw(element, name, datasets, title) {
+  /* Draw a chart of `charts.js` into an element, in place of what stood there. `datasets`: name -> rows; `bands`: how many steps high it is. */
+  function draw(element, name, datasets, title, bands) {
     const spec = structuredClone(charts[name]);
     spec.datasets = datasets;
     spec.description = title;
+    if (bands) spec.height = spec.height.step * bands;
     return vegaEmbed(element, spec, {
       actions: false,
       // Expressions are interpreted, so that the page needs no permission to evaluate text as code.
@@ -107,7 +108,7 @@ const board = (() => {
       renderer: "svg",
       defaultStyle: false,
       tooltip: { disableDefaultStyle: true },
-      logLevel: vega.Error,
+      logLevel: 1,  // errors only
     });
   }
 

@@ -11,8 +11,9 @@ board.portfolio = (rows) => {
   }
   for (const button of buttons) button.addEventListener("click", () => show(button.dataset.chart));
   show("tiersByAccounts");
-  for (const name of ["renewals", "segments"]) {
+  const bands = { renewals: null, segments: new Set(rows.segments.map((row) => row.segment)).size };
+  for (const name of Object.keys(bands)) {
     const element = place(`${name}-chart`);
-    if (element) board.draw(element, name, { rows: rows[name] }, element.dataset.name);
+    if (element) board.draw(element, name, { rows: rows[name] }, element.dataset.name, bands[name]);
   }
 };
