@@ -4,7 +4,7 @@ It opens from a disk as well as behind a web server: no page asks for more than 
 """
 
 import shutil
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from importlib.resources import as_file, files
 from pathlib import Path
 

@@ -18,6 +18,8 @@ MUTED = "#5a6474"
 LINE = "#e4e8ee"
 FONT = "Inter, system-ui, -apple-system, Segoe UI, Roboto, Helvetica Neue, Arial, sans-serif"
 
+# Worst first: from the bottom of a stack, where a change can be read.
+STACK = {"poor": 0, "at_risk": 1, "unknown": 2, "healthy": 3}
 _TIERS = alt.Scale(domain=[TIER_LABELS[tier] for tier in TIER_COLOURS], range=list(TIER_COLOURS.values()))
 _ROWS = alt.NamedData("rows")
 # Of figures that stand to the right of a bar.
@@ -72,6 +74,15 @@ def tiers_over_time(measure: str, number_format: str) -> alt.Chart:
             ],
         )
     )
+
+
+def picture_of_tiers(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """The tiers over time with their data and a legend, to be drawn where no page is: rows of day, tier, value."""
+    chart = tiers_over_time("accounts", ",.0f").properties(
+        width=640, height=200, data=alt.Data(values=[row | {"tier": TIER_LABELS[row["tier"]], "stack": STACK[row["tier"]]} for row in rows])
+    )
+    chart.encoding.color.legend = alt.Legend(orient="top", title=None, symbolType="square")
+    return chart.configure(**_CONFIG | {"background": "white", "padding": 8}).to_dict()
 
 
 def _renewals() -> alt.Chart:
@@ -184,7 +195,7 @@ def _dimensions() -> alt.LayerChart:
 def _changes() -> alt.LayerChart:
     """A waterfall from the score of some days ago to that of today: rows of label, from, to, kind, text, in their order."""
     base = alt.Chart(_ROWS).encode(
-        y=alt.Y("label:N", sort=None, title=None, axis=alt.Axis(domain=False, ticks=False, labelFontSize=12, labelColor=INK, labelLimit=170))
+        y=alt.Y("label:N", sort=None, title=None, axis=alt.Axis(domain=False, ticks=False, labelFontSize=12, labelColor=INK, labelLimit=185))
     )
     x = {"x": alt.X("from:Q", title=None, scale=alt.Scale(zero=False, nice=True), axis=alt.Axis(tickCount=5, domain=False, ticks=False)), "x2": alt.X2("to:Q")}
     kinds = alt.Scale(domain=["score", "rise", "fall"], range=[QUIET, RISE, FALL])

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
+from orchestration.publish.board.charts import STACK
 from orchestration.publish.board.source import NAME_LENGTH, TEXT_LENGTH, WEEK, BoardSource
 from orchestration.publish.tables import DATE_COLUMN, HISTORY
 from orchestration.publish.tiers import TIER_COLOURS, TIER_LABELS
@@ -17,9 +18,6 @@ _ACTIONS_PER_PLAYBOOK = 3
 _SEGMENTS_SHOWN = 12
 _DRIFT_DAYS = 28
 _DRIFT_SHOWN = 3
-
-# Worst first: from the bottom of a stack, where a change can be read.
-_STACK = {"poor": 0, "at_risk": 1, "unknown": 2, "healthy": 3}
 
 # In the words of the drivers of account_health.
 COMPONENT_LABELS = {
@@ -231,11 +229,11 @@ def read_portfolio(source: BoardSource) -> dict[str, Any]:
             "tiersByAccounts": [_point(row, row["accounts"]) for row in over_time],
             "tiersByArr": [_point(row, row["arr"] or 0) for row in over_time] if now["accounts_with_arr"] else [],
             "renewals": [
-                {"week": row["week"], "tier": TIER_LABELS[row["tier"]], "stack": _STACK[row["tier"]], "arr": row["arr"], "accounts": row["accounts"]}
+                {"week": row["week"], "tier": TIER_LABELS[row["tier"]], "stack": STACK[row["tier"]], "arr": row["arr"], "accounts": row["accounts"]}
                 for row in renewals
             ],
             "segments": [
-                {"segment": row["name"] or "No segment", "tier": TIER_LABELS[tier], "stack": _STACK[tier], "accounts": row[tier],
+                {"segment": row["name"] or "No segment", "tier": TIER_LABELS[tier], "stack": STACK[tier], "accounts": row[tier],
                  "share": row[tier] / row["accounts"]}
                 for row in segments
                 for tier in TIER_COLOURS
@@ -245,13 +243,13 @@ def read_portfolio(source: BoardSource) -> dict[str, Any]:
 
 
 def _point(row: dict[str, Any], value: float) -> dict[str, Any]:
-    return {"day": row["day"], "tier": TIER_LABELS[row["tier"]], "stack": _STACK[row["tier"]], "value": value}
+    return {"day": row["day"], "tier": TIER_LABELS[row["tier"]], "stack": STACK[row["tier"]], "value": value}
 
 
 def _sum_by_tier(renewals: Iterable[dict[str, Any]]) -> dict[str, dict[str, float]]:
     """Tier -> accounts and arr, worst first, those that renew only."""
     totals: dict[str, dict[str, float]] = {}
-    for row in sorted(renewals, key=lambda row: _STACK[row["tier"]]):
+    for row in sorted(renewals, key=lambda row: STACK[row["tier"]]):
         total = totals.setdefault(row["tier"], {"accounts": 0, "arr": 0.0})
         total["accounts"] += row["accounts"]
         total["arr"] += row["arr"]

@@ -19,12 +19,15 @@
 
   /* An account as it is delivered: see orchestration/publish/board/accounts.py. */
   function readMetric(account, [key, value, state, score, weight, points, place, peers, before]) {
-    const known = shared.metrics[key] || {};
     const [label, rule] = (shared.rules[account.scorecard] || {})[key] || [];
+    const isCap = key.startsWith("cap:");
+    // A cap tests a metric, and its value is that metric's: at most 39 where days_late_180d >= 20.
+    const tested = isCap && / where (\S+) /.exec(rule || "");
+    const known = shared.metrics[tested ? tested[1] : key] || {};
     return {
       key, value, state, score, weight, points, place, peers, before,
-      label: known.label || label || key, unit: known.unit, dimension: known.dimension, rule: (rule || "").replace(/(\d)\.0\b/g, "$1"),
-      isCap: key.startsWith("cap:"),
+      label: (isCap ? label : known.label) || label || key, unit: known.unit, dimension: known.dimension, isCap,
+      rule: (rule || "").replace(/(\d)\.0\b/g, "$1").replace(tested ? tested[1] : "", tested && known.label ? known.label : ""),
     };
   }
 
@@ -217,7 +220,7 @@
       rows.push(group("Caps"));
       for (const cap of caps) {
         rows.push(row(heads, [cap.label, make("span", { class: "quiet wide" }, cap.rule)],
-          [number(cap.value, Number.isInteger(cap.value) ? 0 : 2), "", "Holds", "", "", change(cap.points, 2), ""]));
+          [measure(cap.value, cap.unit), "", "Holds", "", "", change(cap.points, 2), ""]));
       }
     }
     table("metrics", heads, rows);

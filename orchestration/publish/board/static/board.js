@@ -66,7 +66,7 @@ const board = (() => {
     if (!unit || unit === "ratio") return number(value, digits);
     // A scale such as `1 to 5`, and a unit that begins with a figure such as `28-day periods`.
     if (/ to /.test(unit)) return `${number(value, digits)} (${unit})`;
-    return number(value, digits) + (/^\d/.test(unit) ? " × " : " ") + unit;
+    return number(value, digits) + (/^\d/.test(unit) ? " × " : " ") + (value === 1 ? unit.replace(/s$/, "") : unit);
   }
 
   function tier(key) {
