@@ -3,6 +3,7 @@
 Dates are UTC days: without `utc` a browser west of Greenwich would show the day before.
 """
 
+from functools import cache
 from typing import Any
 
 import altair as alt
@@ -36,8 +37,9 @@ _CONFIG = {
 }
 
 
+@cache
 def all_charts() -> dict[str, dict[str, Any]]:
-    """Name -> specification."""
+    """Name -> specification, checked against Vega-Lite's schema."""
     charts = {
         "tiersByAccounts": tiers_over_time("accounts", ",.0f"),
         "tiersByArr": tiers_over_time("arr", ".3~s"),

@@ -20,7 +20,7 @@ def moment(value: datetime) -> str:
 
 def number(value: float | None, digits: int = 0) -> str:
     """1,234.5"""
-    return NOTHING if value is None else f"{value:,.{digits}f}".replace("-", _MINUS)
+    return NOTHING if value is None else f"{value:z,.{digits}f}".replace("-", _MINUS)
 
 
 def signed(value: float | None, digits: int = 1) -> str:
@@ -55,7 +55,7 @@ def ago(days: int | None) -> str:
     return "today" if days <= 0 else "yesterday" if days == 1 else f"{days:,} days ago"
 
 
-def count(value: int, noun: str) -> str:
+def counted(value: int, noun: str) -> str:
     """1 account, 2 accounts"""
     return f"{value:,} {noun}" if value == 1 else f"{value:,} {noun}s"
 
@@ -68,5 +68,5 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "share": share,
     "compact": compact,
     "ago": ago,
-    "counted": count,
+    "counted": counted,
 }

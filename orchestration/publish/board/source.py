@@ -102,8 +102,8 @@ class BoardSource:
         return self.connection.execute(query, self._given(query, parameters))
 
     def _given(self, query: str, parameters: dict[str, Any]) -> dict[str, Any]:
-        # DuckDB refuses a parameter that the query does not name.
-        known = {"as_of": self.as_of, "first_day": self.first_day} | parameters
+        # DuckDB refuses a parameter that the query does not name, and cannot count days from one without a type.
+        known = {"as_of": self.as_of or date.min, "first_day": self.first_day or date.min} | parameters
         return {name: value for name, value in known.items() if f"${name}" in query}
 
 

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 import duckdb
 import pytest
 
+import orchestration.publish
 from orchestration.publish import PublishedGeneration, generations, publish
 from orchestration.settings import Settings, load_settings
 
@@ -147,6 +148,19 @@ def publish_days(settings: Settings) -> Callable[..., PublishedGeneration]:
         return publish(settings, run_id, PUBLISHED_AT)
 
     return run
+
+
+@pytest.fixture(autouse=True)
+def board_page(monkeypatch: pytest.MonkeyPatch) -> str:
+    """Stands for the board, which needs the columns of a real mart and has tests of its own; returns its one file."""
+
+    def write_board(settings: Settings, folder: Path, published_at: datetime) -> list[str]:
+        (folder / "board").mkdir()
+        (folder / "board" / "index.html").write_text(f"published at {published_at}")
+        return ["board/index.html"]
+
+    monkeypatch.setattr(orchestration.publish, "write_board", write_board)
+    return "board/index.html"
 
 
 @pytest.fixture(autouse=True)
