@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from orchestration.publish.board.accounts import shard_of
 from orchestration.publish.links import account_page
 
 from .conftest import ACCOUNTS, FORMULA, IMAGE, ODD_ID, SCRIPT, Mart, empty_mart
@@ -173,6 +174,13 @@ def test_an_account_opens_from_the_list(reader):
     reader.tab.get_by_role("link", name="Calm & Co").click()
     reader.tab.wait_for_function("document.getElementById('name').textContent === 'Calm & Co'")
     assert "2 accounts belong to it, with a mean score of 27.0 by ARR" in reader.tab.locator("#relatives").inner_text()
+
+
+def test_pages_find_an_account_in_the_shard_that_it_was_written_to(reader):
+    reader.open(account_page("calm"), "#history-chart svg")
+    reader.tab.evaluate("board.shared.shards = 2 ** 32")
+    for text in ("", "a", "foobar", *ACCOUNTS):
+        assert reader.tab.evaluate("id => board.shardOf(id)", text) == shard_of(text, 2**32)
 
 
 def test_every_account_shows_its_name_as_text(reader):
