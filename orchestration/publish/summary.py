@@ -74,7 +74,9 @@ def summarize(generation_path: Path) -> RunSummary:
 
 def unexplained_drift(generation_path: Path, first: date, last: date) -> list[tuple[date, str]]:
     """Jumps of a metric that nothing explains, on the days [first, last]: (day, what happened in one sentence)."""
-    with duckdb.connect(str(generation_path / DATABASE), read_only=True, config=SAFE_OPTIONS | {"memory_limit": "512MB"}) as connection:
+    with duckdb.connect(
+        str(generation_path / DATABASE), read_only=True, config=SAFE_OPTIONS | {"memory_limit": "512MB"}
+    ) as connection:
         return connection.execute(
             f"select {DATE_COLUMN}, message from metric_drift where explanation is null and {DATE_COLUMN} between ? and ? "
             f"order by {DATE_COLUMN}, metric_key",
@@ -85,6 +87,8 @@ def unexplained_drift(generation_path: Path, first: date, last: date) -> list[tu
 def _draw(counts: dict[date, dict[str, int]]) -> bytes:
     """Accounts by tier on every day, stacked, as on the board; the same counts give the same bytes."""
     rows = [
-        {"day": day.isoformat(), "tier": tier, "value": value} for day in sorted(counts) for tier, value in counts[day].items()
+        {"day": day.isoformat(), "tier": tier, "value": value}
+        for day in sorted(counts)
+        for tier, value in counts[day].items()
     ]
     return vl_convert.vegalite_to_png(picture_of_tiers(rows), scale=1.5)

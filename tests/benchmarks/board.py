@@ -1,7 +1,8 @@
 """The board's speed and size for a large company: `python -m tests.benchmarks.board`.
 
-Multiplies a published mart to many accounts, writes its board in a process of its own, and opens it in headless Chromium. Prints
-seconds by phase, peak memory, bytes, and how long pages take to open beside a blank one. No timing is an assertion.
+Multiplies a published mart to many accounts, writes its board in a process of its own, and opens it in headless
+Chromium. Prints seconds by phase, peak memory, bytes, and how long pages take to open beside a blank one. No timing is
+an assertion.
 """
 
 import argparse
@@ -36,7 +37,8 @@ def multiply(source: Path, target: Path, accounts: int) -> int:
         ((given,),) = connection.execute("select count(*) from small.account_health").fetchall()
         copies = -(-accounts // given)
         columns = connection.execute(
-            "select table_name, list(column_name) from duckdb_columns() where database_name = 'small' and not internal group by all"
+            "select table_name, list(column_name) from duckdb_columns() "
+            "where database_name = 'small' and not internal group by all"
         ).fetchall()
         for table, names in columns:
             per_account = "account_id" in names or "parent_account_id" in names
@@ -44,11 +46,17 @@ def multiply(source: Path, target: Path, accounts: int) -> int:
             changed = ", ".join(f"{name} || '-' || copy as {name}" for name in ids)
             order = "order by as_of_date" if "as_of_date" in names else ""
             if per_account:
-                query = f"select * replace ({changed}) from small.{table} cross join range({copies}) as copies (copy) {order}"
+                copied = f"small.{table} cross join range({copies}) as copies (copy)"
+                query = f"select * replace ({changed}) from {copied} {order}"
                 connection.execute(f"create table {table} as select * exclude (copy) from ({query})")
             elif table == "segment_health":
-                connection.execute(f"create table {table} as select * replace (accounts * {copies} as accounts, arr * {copies} as arr) from small.{table}")
-            elif not connection.execute("select count(*) from duckdb_views() where view_name = ?", [table]).fetchall()[0][0]:
+                connection.execute(
+                    f"create table {table} as "
+                    f"select * replace (accounts * {copies} as accounts, arr * {copies} as arr) from small.{table}"
+                )
+            elif not connection.execute("select count(*) from duckdb_views() where view_name = ?", [table]).fetchall()[
+                0
+            ][0]:
                 connection.execute(f"create table {table} as from small.{table}")
         return given * copies
 
@@ -86,7 +94,7 @@ def _assets(folder: Path) -> list[Path]:
 
 
 def open_pages(folder: Path, account_id: str) -> dict[str, float]:
-    """Median milliseconds from asking for a page to its last chart, or its table, being drawn; and that of a blank page."""
+    """Median milliseconds from asking for a page to its last chart, or its table, being there; and of a blank page."""
     pages = {
         "blank": ("about:blank", "body"),
         "portfolio": (f"{folder.as_uri()}/index.html", "#segments-chart svg"),
@@ -124,12 +132,19 @@ def main() -> None:
         config.write_text('[pipeline]\nstart_date = 2026-01-01\n[sources.accounts]\nconnector = "demo"\n')
         accounts = multiply(given.mart, folder / DATABASE, given.accounts)
         run = measure([sys.executable, "-m", "tests.benchmarks.board", "--build", str(config), str(folder)])
-        print(f"{accounts} accounts; seconds by phase, and files: {run.output.strip()}; process: {run.cpu_seconds:.0f} s of processor, peak memory {run.peak_bytes / 1e6:.0f} MB")
+        print(
+            f"{accounts} accounts; seconds by phase, and files: {run.output.strip()}; "
+            f"{run.cpu_seconds:.0f} s of processor, peak memory {run.peak_bytes / 1e6:.0f} MB"
+        )
         site = folder / board.FOLDER
         total = sum(path.stat().st_size for path in site.rglob("*") if path.is_file())
         shard = max(path.stat().st_size for path in site.glob("data/accounts-*.js"))
-        pages = {page: round(page_bytes(site, page) / 1e6, 2) for page in ("index.html", "accounts.html", "account.html")}
-        print(f"MB of a page with all it loads: {pages}, and the largest shard {shard / 1e6:.2f}; the board {total / 1e6:.0f}")
+        pages = {
+            page: round(page_bytes(site, page) / 1e6, 2) for page in ("index.html", "accounts.html", "account.html")
+        }
+        print(
+            f"MB of a page with all it loads: {pages}, the largest shard {shard / 1e6:.2f}, the board {total / 1e6:.0f}"
+        )
         if CHROMIUM is None:
             print("no Chromium on this machine: pages are not opened")
             return

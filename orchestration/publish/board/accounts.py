@@ -21,8 +21,8 @@ _CHILDREN_SHOWN = 50
 # One character a day.
 _TIER_CODE = " ".join(f"when '{tier}' then '{code}'" for code, tier in enumerate(TIER_COLOURS))
 
-# One row per account and metric of the newest day, with its place among the accounts on the same scorecard: the share of the others
-# that it is ahead of, ties counting half, as the method `percentile` of a scorecard has it.
+# A row per account and metric of the newest day, with its place among the accounts on the same scorecard: the share of
+# the others that it is ahead of, ties counting half, as the method `percentile` of a scorecard has it.
 _METRICS = f"""
 create or replace temp table board_metrics as
 
@@ -103,7 +103,10 @@ series as (
 
     select
         account_id,
-        case when days[-1].day - days[1].day + 1 = len(days) then [days[1].day] else [entry.day for entry in days] end as day_offsets,
+        case
+            when days[-1].day - days[1].day + 1 = len(days) then [days[1].day]
+            else [entry.day for entry in days]
+        end as day_offsets,
         [entry.score for entry in days] as scores,
         array_to_string([entry.tier for entry in days], '') as tiers,
         -- Where other rules begin to hold; the first entry says what held at first.
@@ -130,8 +133,9 @@ dimensions as (
 
     select
         account_id,
-        list(json_array(dimension_key, round(dimension_score, 1), round(effective_weight, 4), round(points, 2), round(coverage, 3))
-            order by nominal_weight desc, dimension_key) as dimensions
+        list(json_array(
+            dimension_key, round(dimension_score, 1), round(effective_weight, 4), round(points, 2), round(coverage, 3)
+        ) order by nominal_weight desc, dimension_key) as dimensions
     from dimension_scores_history
     semi join batch using (account_id)
     where {DATE_COLUMN} = $as_of
@@ -143,7 +147,8 @@ changes as (
 
     select
         account_id,
-        list(json_array(k, component, metric_key, round(points, 3)) order by k, abs(points) desc, component, metric_key) as changes
+        list(json_array(k, component, metric_key, round(points, 3))
+            order by k, abs(points) desc, component, metric_key) as changes
     from score_changes
     semi join batch using (account_id)
     where {DATE_COLUMN} = $as_of
@@ -155,7 +160,8 @@ actions as (
 
     select
         account_id,
-        list(json_array(shown(label, {TEXT_LENGTH}), shown(reason, {TEXT_LENGTH}), since) order by priority, playbook_key) as actions
+        list(json_array(shown(label, {TEXT_LENGTH}), shown(reason, {TEXT_LENGTH}), since)
+            order by priority, playbook_key) as actions
     from account_actions
     semi join batch using (account_id)
     where {DATE_COLUMN} = $as_of
@@ -201,9 +207,11 @@ select
         'delta': [health.delta_7d, health.delta_28d, health.delta_90d],
         'slope': round(health.slope_28d, 2),
         'coverage': round(health.coverage, 3),
-        'override': case when health.override_author is not null or health.override_reason is not null then
-            [shown(health.override_reason, {TEXT_LENGTH}), shown(health.override_author, {NAME_LENGTH}), cast(health.override_expires_on as varchar)]
-        end,
+        'override': case when health.override_author is not null or health.override_reason is not null then [
+            shown(health.override_reason, {TEXT_LENGTH}),
+            shown(health.override_author, {NAME_LENGTH}),
+            cast(health.override_expires_on as varchar)
+        ] end,
         'segment': shown(health.segment, {NAME_LENGTH}),
         'industry': shown(health.industry, {NAME_LENGTH}),
         'region': shown(health.region, {NAME_LENGTH}),
@@ -223,10 +231,14 @@ select
         'changes': coalesce(changes.changes, []),
         'actions': coalesce(actions.actions, []),
         'parent': case when health.parent_account_id is not null then json_array(
-            health.parent_account_id, account_label(coalesce(parent.account_name, parents.parent_name), health.parent_account_id),
-            parent.tier, parent.health_score
+            health.parent_account_id,
+            account_label(coalesce(parent.account_name, parents.parent_name), health.parent_account_id),
+            parent.tier,
+            parent.health_score
         ) end,
-        'group': case when children.child_count > 0 then json_array(children.child_count, round(own_group.mean_score, 1)) end,
+        'group': case when children.child_count > 0 then
+            json_array(children.child_count, round(own_group.mean_score, 1))
+        end,
         'children': coalesce(children.children, [])
     }}) as account
 from batch
@@ -295,10 +307,14 @@ def write_accounts(source: BoardSource, folder: Path) -> int:
     Returns:
         The number of shards; an account's is `shard_of`.
     """
-    ids = [account_id for (account_id,) in source.execute("select account_id from account_health order by account_id").fetchall()]
+    ids = [
+        account_id
+        for (account_id,) in source.execute("select account_id from account_health order by account_id").fetchall()
+    ]
     shards = max(1, min(MAX_SHARDS, -(-len(ids) // ACCOUNTS_PER_SHARD)))
     source.connection.register(
-        "given_shards", pa.table({"account_id": pa.array(ids, pa.string()), "shard": [shard_of(each, shards) for each in ids]})
+        "given_shards",
+        pa.table({"account_id": pa.array(ids, pa.string()), "shard": [shard_of(each, shards) for each in ids]}),
     )
     source.execute("create or replace temp table board_shards as select * from given_shards")
     source.connection.unregister("given_shards")

@@ -11,7 +11,7 @@ from orchestration.publish.generations import PublishError
 # What a minified ES module ends with: `export{a as ITable,b as default,c as jQuery};`
 _EXPORT = re.compile(r"\bexport\s*\{([^{}]*)\};?")
 _DEFAULT = re.compile(r"([\w$]+)\s+as\s+default")
-_VEGA_GLOBAL = "window.vegaEmbed="
+_VEGA_GLOBAL = "window.vegaEmbed"
 
 
 class AssetError(PublishError):
@@ -28,7 +28,9 @@ def vendor_scripts() -> dict[str, str]:
     module = (files("itables") / "html" / "dt_bundle.js").read_text(encoding="utf-8")
     vega = vl_convert.javascript_bundle()
     if _VEGA_GLOBAL not in vega:
-        raise AssetError(f"vl_convert.javascript_bundle() no longer sets {_VEGA_GLOBAL.rstrip('=')}: use the locked vl-convert-python")
+        raise AssetError(
+            f"vl_convert.javascript_bundle() no longer sets {_VEGA_GLOBAL}: use the locked vl-convert-python"
+        )
     return {"vega.js": vega, "datatables.js": classic_script(module, "DataTable")}
 
 
@@ -42,7 +44,7 @@ def classic_script(module: str, name: str) -> str:
     default = _DEFAULT.search(exports[0][1]) if len(exports) == 1 else None
     if default is None or re.search(r"(^|[;}\n])\s*import\b[^(]", module):
         raise AssetError(
-            f"{name}: the JavaScript module is no single file with one export list that has a default: use the locked itables"
+            f"{name}: the JavaScript module has not one export list with a default: use the locked itables"
         )
     start, end = exports[0].span()
     # A module is strict and keeps its names to itself.

@@ -31,8 +31,16 @@ _CONFIG = {
     "padding": {"left": 0, "right": 2, "top": 5, "bottom": 5},
     "view": {"stroke": None},
     "axis": {
-        "labelColor": MUTED, "labelFontSize": 11, "titleColor": MUTED, "titleFontSize": 11, "titleFontWeight": "normal",
-        "gridColor": LINE, "domainColor": "#c9d0d9", "tickColor": "#c9d0d9", "tickSize": 4, "labelPadding": 5,
+        "labelColor": MUTED,
+        "labelFontSize": 11,
+        "titleColor": MUTED,
+        "titleFontSize": 11,
+        "titleFontWeight": "normal",
+        "gridColor": LINE,
+        "domainColor": "#c9d0d9",
+        "tickColor": "#c9d0d9",
+        "tickSize": 4,
+        "labelPadding": 5,
     },
 }
 
@@ -54,7 +62,9 @@ def all_charts() -> dict[str, dict[str, Any]]:
 
 def finish(chart: alt.TopLevelMixin) -> dict[str, Any]:
     """A chart as it is embedded: in the board's type and colours, as wide as its place."""
-    return chart.properties(autosize=alt.AutoSizeParams(type="fit-x", contains="padding")).configure(**_CONFIG).to_dict()
+    return (
+        chart.properties(autosize=alt.AutoSizeParams(type="fit-x", contains="padding")).configure(**_CONFIG).to_dict()
+    )
 
 
 def tiers_over_time(measure: str, number_format: str) -> alt.Chart:
@@ -63,8 +73,17 @@ def tiers_over_time(measure: str, number_format: str) -> alt.Chart:
         alt.Chart(_ROWS, height=220, width="container")
         .mark_bar(binSpacing=0, width={"band": 1}, strokeWidth=0.7)
         .encode(
-            x=alt.X("utcyearmonthdate(day):T", title=None, axis=alt.Axis(format="%-d %b", grid=False, tickCount=6, labelOverlap=True)),
-            y=alt.Y("value:Q", stack="zero", title=None, axis=alt.Axis(format=number_format, tickCount=4, domain=False, ticks=False)),
+            x=alt.X(
+                "utcyearmonthdate(day):T",
+                title=None,
+                axis=alt.Axis(format="%-d %b", grid=False, tickCount=6, labelOverlap=True),
+            ),
+            y=alt.Y(
+                "value:Q",
+                stack="zero",
+                title=None,
+                axis=alt.Axis(format=number_format, tickCount=4, domain=False, ticks=False),
+            ),
             color=alt.Color("tier:N", scale=_TIERS, legend=None),
             # Closes the seams between the days.
             stroke=alt.Stroke("tier:N", scale=_TIERS, legend=None),
@@ -81,7 +100,9 @@ def tiers_over_time(measure: str, number_format: str) -> alt.Chart:
 def picture_of_tiers(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """The tiers over time with their data and a legend, to be drawn where no page is: rows of day, tier, value."""
     chart = tiers_over_time("accounts", ",.0f").properties(
-        width=640, height=200, data=alt.Data(values=[row | {"tier": TIER_LABELS[row["tier"]], "stack": STACK[row["tier"]]} for row in rows])
+        width=640,
+        height=200,
+        data=alt.Data(values=[row | {"tier": TIER_LABELS[row["tier"]], "stack": STACK[row["tier"]]} for row in rows]),
     )
     chart.encoding.color.legend = alt.Legend(orient="top", title=None, symbolType="square")
     return chart.configure(**_CONFIG | {"background": "white", "padding": 8}).to_dict()
@@ -92,8 +113,21 @@ def _renewals() -> alt.Chart:
         alt.Chart(_ROWS, height=180, width="container")
         .mark_bar(cornerRadius=1)
         .encode(
-            x=alt.X("week:O", title=None, axis=alt.Axis(labelAngle=0, labelOverlap=True, labelSeparation=8, grid=False, ticks=False, labelExpr="utcFormat(toDate(datum.value), '%-d %b')")),
-            y=alt.Y("arr:Q", stack="zero", title=None, axis=alt.Axis(format=".3~s", tickCount=4, domain=False, ticks=False)),
+            x=alt.X(
+                "week:O",
+                title=None,
+                axis=alt.Axis(
+                    labelAngle=0,
+                    labelOverlap=True,
+                    labelSeparation=8,
+                    grid=False,
+                    ticks=False,
+                    labelExpr="utcFormat(toDate(datum.value), '%-d %b')",
+                ),
+            ),
+            y=alt.Y(
+                "arr:Q", stack="zero", title=None, axis=alt.Axis(format=".3~s", tickCount=4, domain=False, ticks=False)
+            ),
             color=alt.Color("tier:N", scale=_TIERS, legend=None),
             order=alt.Order("stack:Q"),
             tooltip=[
@@ -111,8 +145,18 @@ def _segments() -> alt.Chart:
         alt.Chart(_ROWS, height=alt.Step(26), width="container")
         .mark_bar(height={"band": 0.62}, cornerRadius=1)
         .encode(
-            y=alt.Y("segment:N", title=None, sort=None, axis=alt.Axis(domain=False, ticks=False, labelLimit=130, labelFontSize=12, labelColor=INK)),
-            x=alt.X("accounts:Q", stack="normalize", title=None, axis=alt.Axis(format=".0%", tickCount=4, grid=False, domain=False, ticks=False)),
+            y=alt.Y(
+                "segment:N",
+                title=None,
+                sort=None,
+                axis=alt.Axis(domain=False, ticks=False, labelLimit=130, labelFontSize=12, labelColor=INK),
+            ),
+            x=alt.X(
+                "accounts:Q",
+                stack="normalize",
+                title=None,
+                axis=alt.Axis(format=".0%", tickCount=4, grid=False, domain=False, ticks=False),
+            ),
             color=alt.Color("tier:N", scale=_TIERS, legend=None),
             order=alt.Order("stack:Q"),
             tooltip=[
@@ -128,8 +172,8 @@ def _segments() -> alt.Chart:
 def _history() -> alt.LayerChart:
     """An account's score over its tier bands, a line where other rules begin, and a strip of the tier in force below.
 
-    Datasets: `rows` (day, score, run: a number that changes at a gap), `bands` (start, end, from, to, tier), `marks` (day, text) and
-    `strip` (start, end, tier).
+    Datasets: `rows` (day, score, run: a number that changes at a gap), `bands` (start, end, from, to, tier),
+    `marks` (day, text) and `strip` (start, end, tier).
     """
     days = alt.Axis(format="%-d %b", grid=False, tickCount=6, labelOverlap=True, offset=16)
     x = alt.X("utcyearmonthdate(day):T", title=None, axis=days)
@@ -139,7 +183,12 @@ def _history() -> alt.LayerChart:
     bands = (
         alt.Chart(alt.NamedData("bands"))
         .mark_rect(opacity=0.13)
-        .encode(**spans, y=alt.Y("from:Q", scale=scores, title=None, axis=y_axis), y2=alt.Y2("to:Q"), color=alt.Color("tier:N", scale=_TIERS, legend=None))
+        .encode(
+            **spans,
+            y=alt.Y("from:Q", scale=scores, title=None, axis=y_axis),
+            y2=alt.Y2("to:Q"),
+            color=alt.Color("tier:N", scale=_TIERS, legend=None),
+        )
     )
     line = (
         alt.Chart(_ROWS)
@@ -161,10 +210,11 @@ def _history() -> alt.LayerChart:
         )
     )
     marks = alt.Chart(alt.NamedData("marks"))
-    rules = marks.mark_rule(color=INK, strokeDash=[3, 3], strokeWidth=1).encode(x=x, tooltip=alt.Tooltip("text:N", title="From here on"))
-    names = (
-        marks.mark_text(align="left", baseline="top", dx=4, fontSize=11, color=INK, limit=150)
-        .encode(x=x, y=alt.value(2), text="text:N")
+    rules = marks.mark_rule(color=INK, strokeDash=[3, 3], strokeWidth=1).encode(
+        x=x, tooltip=alt.Tooltip("text:N", title="From here on")
+    )
+    names = marks.mark_text(align="left", baseline="top", dx=4, fontSize=11, color=INK, limit=150).encode(
+        x=x, y=alt.value(2), text="text:N"
     )
     strip = (
         alt.Chart(alt.NamedData("strip"))
@@ -186,20 +236,43 @@ def _history() -> alt.LayerChart:
 def _dimensions() -> alt.LayerChart:
     """Score of each dimension: rows of dimension, score, text."""
     base = alt.Chart(_ROWS).encode(
-        y=alt.Y("dimension:N", sort=None, title=None, axis=alt.Axis(domain=False, ticks=False, labelFontSize=12, labelColor=INK, labelLimit=130))
+        y=alt.Y(
+            "dimension:N",
+            sort=None,
+            title=None,
+            axis=alt.Axis(domain=False, ticks=False, labelFontSize=12, labelColor=INK, labelLimit=130),
+        )
     )
-    x = alt.X("score:Q", scale=alt.Scale(domain=[0, 100]), title=None, axis=alt.Axis(values=[0, 50, 100], domain=False, ticks=False))
+    x = alt.X(
+        "score:Q",
+        scale=alt.Scale(domain=[0, 100]),
+        title=None,
+        axis=alt.Axis(values=[0, 50, 100], domain=False, ticks=False),
+    )
     bars = base.mark_bar(color=ACCENT, height={"band": 0.5}, cornerRadiusEnd=2).encode(x=x)
     texts = base.mark_text(align="left", dx=5, fontSize=11.5, color=INK).encode(x=alt.X("place:Q"), text="text:N")
     return alt.layer(bars, texts).properties(width="container", height=alt.Step(28), padding=_ROOM_FOR_TEXTS)
 
 
 def _changes() -> alt.LayerChart:
-    """A waterfall from the score of some days ago to that of today: rows of label, from, to, kind, text, in their order."""
+    """A waterfall from an earlier score to that of today: rows of label, from, to, end, kind, text, in order."""
     base = alt.Chart(_ROWS).encode(
-        y=alt.Y("label:N", sort=None, title=None, axis=alt.Axis(domain=False, ticks=False, labelFontSize=12, labelColor=INK, labelLimit=185))
+        y=alt.Y(
+            "label:N",
+            sort=None,
+            title=None,
+            axis=alt.Axis(domain=False, ticks=False, labelFontSize=12, labelColor=INK, labelLimit=185),
+        )
     )
-    x = {"x": alt.X("from:Q", title=None, scale=alt.Scale(zero=False, nice=True), axis=alt.Axis(tickCount=5, domain=False, ticks=False)), "x2": alt.X2("to:Q")}
+    x = {
+        "x": alt.X(
+            "from:Q",
+            title=None,
+            scale=alt.Scale(zero=False, nice=True),
+            axis=alt.Axis(tickCount=5, domain=False, ticks=False),
+        ),
+        "x2": alt.X2("to:Q"),
+    }
     kinds = alt.Scale(domain=["score", "rise", "fall"], range=[QUIET, RISE, FALL])
     bars = base.mark_bar(height={"band": 0.56}, cornerRadius=1).encode(
         **x,

@@ -1,7 +1,6 @@
 """The figures of the portfolio page."""
 
 from collections.abc import Iterable
-from datetime import timedelta
 from typing import Any
 
 from orchestration.publish.board.charts import STACK
@@ -91,6 +90,10 @@ group by all
 order by week, tier
 """
 
+_ACCOUNTS_BY_TIER = ", ".join(
+    f"cast(coalesce(sum(accounts) filter (tier = '{tier}'), 0) as integer) as {tier}" for tier in TIER_COLOURS
+)
+
 _SEGMENTS = f"""
 with days as (
 
@@ -101,7 +104,7 @@ with days as (
         sum(arr) as arr,
         sum(mean_score * accounts) / sum(accounts) as mean_score,
         sum(arr) filter (tier in ('at_risk', 'poor')) as arr_at_risk,
-        {", ".join(f"cast(coalesce(sum(accounts) filter (tier = '{tier}'), 0) as integer) as {tier}" for tier in TIER_COLOURS)}
+        {_ACCOUNTS_BY_TIER}
     from segment_health
     where {DATE_COLUMN} in ($as_of, $as_of - {MONTH})
     group by {DATE_COLUMN}, segment
@@ -229,12 +232,23 @@ def read_portfolio(source: BoardSource) -> dict[str, Any]:
             "tiersByAccounts": [_point(row, row["accounts"]) for row in over_time],
             "tiersByArr": [_point(row, row["arr"] or 0) for row in over_time] if now["accounts_with_arr"] else [],
             "renewals": [
-                {"week": row["week"], "tier": TIER_LABELS[row["tier"]], "stack": STACK[row["tier"]], "arr": row["arr"], "accounts": row["accounts"]}
+                {
+                    "week": row["week"],
+                    "tier": TIER_LABELS[row["tier"]],
+                    "stack": STACK[row["tier"]],
+                    "arr": row["arr"],
+                    "accounts": row["accounts"],
+                }
                 for row in renewals
             ],
             "segments": [
-                {"segment": row["name"] or "No segment", "tier": TIER_LABELS[tier], "stack": STACK[tier], "accounts": row[tier],
-                 "share": row[tier] / row["accounts"]}
+                {
+                    "segment": row["name"] or "No segment",
+                    "tier": TIER_LABELS[tier],
+                    "stack": STACK[tier],
+                    "accounts": row[tier],
+                    "share": row[tier] / row["accounts"],
+                }
                 for row in segments
                 for tier in TIER_COLOURS
             ],
@@ -257,9 +271,12 @@ def _sum_by_tier(renewals: Iterable[dict[str, Any]]) -> dict[str, dict[str, floa
 
 
 def _movements(source: BoardSource, direction: int) -> dict[str, Any]:
-    """The number of accounts that fell (-1), rose (1) or went to or from unknown (0) this week, and the first of them."""
+    """How many accounts fell (-1), rose (1) or went to or from unknown (0) this week, and the first of them."""
     rows = source.rows(_MOVEMENTS, direction=direction)
-    return {"count": len(rows), "shown": [row | {"why": explain_movement(source, row)} for row in rows[:_MOVEMENTS_SHOWN]]}
+    return {
+        "count": len(rows),
+        "shown": [row | {"why": explain_movement(source, row)} for row in rows[:_MOVEMENTS_SHOWN]],
+    }
 
 
 def explain_movement(source: BoardSource, movement: dict[str, Any]) -> str:
@@ -269,7 +286,11 @@ def explain_movement(source: BoardSource, movement: dict[str, Any]) -> str:
         reason = movement["override_reason"]
         return "An override ended" if reason is None else f"Set by hand: {reason[:NAME_LENGTH]}"
     if cause == "coverage":
-        return "Too little of the scorecard is measured" if movement["to_tier"] == "unknown" else "Enough of the scorecard is measured again"
+        return (
+            "Too little of the scorecard is measured"
+            if movement["to_tier"] == "unknown"
+            else "Enough of the scorecard is measured again"
+        )
     if component == "behaviour":
         return source.metrics.get(movement["metric_key"], {}).get("label") or movement["metric_key"]
     if component == "cap" and movement["direction"] == -1 and movement["cap_key"] is not None:

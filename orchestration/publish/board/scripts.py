@@ -8,7 +8,7 @@ _ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028",
 
 
 def escape_json(text: str) -> str:
-    """JSON that is safe in a script, in a file of its own or in a page. These characters stand only inside its strings."""
+    """JSON that is safe in a script. The escaped characters stand only inside its strings."""
     for character, escape in _ESCAPES.items():
         text = text.replace(character, escape)
     return text
@@ -16,5 +16,7 @@ def escape_json(text: str) -> str:
 
 def call(function: str, *arguments: Any) -> str:
     """A script that calls a function of `board.js` with the arguments."""
-    written = (escape_json(json.dumps(argument, ensure_ascii=False, allow_nan=False, default=str)) for argument in arguments)
+    written = (
+        escape_json(json.dumps(argument, ensure_ascii=False, allow_nan=False, default=str)) for argument in arguments
+    )
     return f"{function}({', '.join(written)});\n"

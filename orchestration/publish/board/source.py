@@ -14,17 +14,19 @@ NAME_LENGTH = 120
 TEXT_LENGTH = 600
 WEEK = 7
 
+_HIDDEN = r"[\x00-\x1f\x7f-\x9f\x{200e}\x{200f}\x{061c}\x{202a}-\x{202e}\x{2066}-\x{2069}]"  # of RE2
+
 _MACROS = f"""
 create or replace temp macro shown_text(raw, length) as
     case when length(raw) > length then left(raw, length - 1) || '…' else raw end;
 create or replace temp macro shown(raw, length) as
-    shown_text(regexp_replace(left(raw, 4 * length), '[\\x00-\\x1f\\x7f-\\x9f\\x{{200e}}\\x{{200f}}\\x{{061c}}\\x{{202a}}-\\x{{202e}}\\x{{2066}}-\\x{{2069}}]', '', 'g'), length);
+    shown_text(regexp_replace(left(raw, 4 * length), '{_HIDDEN}', '', 'g'), length);
 create or replace temp macro account_label(account_name, account_id) as
     coalesce(nullif(trim(shown(account_name, {NAME_LENGTH})), ''), shown(account_id, {NAME_LENGTH}));
 """
 
-# The change of each account over the last week: the tier before its first change, the tier after its last one, and what the last
-# one came from. An account that is back where it was did not move.
+# The change of each account over the last week: the tier before its first change, the tier after its last one, and what
+# the last one came from. An account that is back where it was did not move.
 _MOVEMENTS = f"""
 create or replace temp table movements as
 
@@ -40,7 +42,10 @@ week as (
         account_id,
         arg_min(from_tier, {DATE_COLUMN}) as from_tier,
         arg_max(
-            {{'tier': to_tier, 'cause': cause, 'reason': override_reason, 'component': component, 'metric_key': metric_key, 'points': points}},
+            {{
+                'tier': to_tier, 'cause': cause, 'reason': override_reason,
+                'component': component, 'metric_key': metric_key, 'points': points
+            }},
             {DATE_COLUMN}
         ) as last_change,
         max({DATE_COLUMN}) as changed_on
@@ -132,7 +137,14 @@ def open_source(settings: Settings, connection: duckdb.DuckDBPyConnection) -> Bo
         "order by config_version, scorecard_key, min_score desc"
     ).fetchall()
     source = BoardSource(
-        connection, as_of, first_day, settings.pipeline.reporting_currency, metrics, scorecards, rules, list(map(list, limits))
+        connection,
+        as_of,
+        first_day,
+        settings.pipeline.reporting_currency,
+        metrics,
+        scorecards,
+        rules,
+        list(map(list, limits)),
     )
     source.execute(_MOVEMENTS)
     return source

@@ -17,7 +17,20 @@ from orchestration.publish.board.source import NAME_LENGTH, open_source
 from orchestration.publish.generations import DATABASE
 from orchestration.publish.links import account_page
 
-from .conftest import ACCOUNTS, AS_OF, BIDI, FIRST_DAY, IMAGE, ODD_ID, PUBLISHED_AT, RULES_CHANGE, SCRIPT, Mart, empty_mart, insert
+from .conftest import (
+    ACCOUNTS,
+    AS_OF,
+    BIDI,
+    FIRST_DAY,
+    IMAGE,
+    ODD_ID,
+    PUBLISHED_AT,
+    RULES_CHANGE,
+    SCRIPT,
+    Mart,
+    empty_mart,
+    insert,
+)
 
 
 def read_script(path):
@@ -90,7 +103,10 @@ def test_every_account_stands_in_its_shard_and_nowhere_else(mart, monkeypatch, t
     again = Mart(mart.settings, tmp_path / "generation")
     again.write()
     # Seven accounts, two in a shard.
-    found = {int(path.stem.split("-")[1]): [each["id"] for each in read_script(path)] for path in again.board.glob("data/accounts-*.js")}
+    found = {
+        int(path.stem.split("-")[1]): [each["id"] for each in read_script(path)]
+        for path in again.board.glob("data/accounts-*.js")
+    }
     assert set(found) == {0, 1, 2, 3}
     assert sorted(account for shard in found.values() for account in shard) == sorted(ACCOUNTS)
     assert all(shard_of(account, 4) == shard for shard, ids in found.items() for account in ids)
@@ -120,7 +136,14 @@ def test_history_with_a_gap_names_its_days_and_keeps_to_the_limit(tmp_path):
     mart = empty_mart(tmp_path, board="history_days = 5")
     with duckdb.connect(str(mart.folder / DATABASE)) as connection:
         for days_ago in (6, 4, 3, 0):
-            insert(connection, "account_health_history", account_id="a", as_of_date=AS_OF - timedelta(days=days_ago), health_score=days_ago, tier="poor")
+            insert(
+                connection,
+                "account_health_history",
+                account_id="a",
+                as_of_date=AS_OF - timedelta(days=days_ago),
+                health_score=days_ago,
+                tier="poor",
+            )
         insert(connection, "account_health", account_id="a", as_of_date=AS_OF, tier="poor", health_score=0.0)
     mart.write()
     (account,) = read_script(mart.board / "data" / "accounts-0.js")
@@ -132,7 +155,10 @@ def test_history_with_a_gap_names_its_days_and_keeps_to_the_limit(tmp_path):
 
 def test_place_among_the_peers(accounts):
     # 20, 50, 50, 55, 75, 80, 90: the share of the six others that are worse, equal ones counting half.
-    place = {account_id: {key: at for key, *_, at, _, _ in each["metrics"]}["active_days_28d"] for account_id, each in accounts.items()}
+    place = {
+        account_id: {key: at for key, *_, at, _, _ in each["metrics"]}["active_days_28d"]
+        for account_id, each in accounts.items()
+    }
     assert place == {ODD_ID: 0, "script": 25, "new": 25, "bidi": 50, "formula": 67, "calm": 83, "long": 100}
 
 
@@ -157,7 +183,22 @@ def test_states_caps_actions_override_and_family(accounts):
 def test_the_list_has_every_account_once(mart):
     rows = {row[0]: row for row in read_script(mart.board / "data" / "accounts.js")}
     assert rows.keys() == ACCOUNTS.keys()
-    assert rows[ODD_ID][1:] == [IMAGE, "poor", 20.0, 0.0, -25.0, 400.0, "2026-07-29", "smb", "mature", "Ben", 0.8, "Active days", -1, [SCRIPT]]
+    assert rows[ODD_ID][1:] == [
+        IMAGE,
+        "poor",
+        20.0,
+        0.0,
+        -25.0,
+        400.0,
+        "2026-07-29",
+        "smb",
+        "mature",
+        "Ben",
+        0.8,
+        "Active days",
+        -1,
+        [SCRIPT],
+    ]
     assert rows["new"][4:8] == [None, None, None, None]
 
 
@@ -178,9 +219,9 @@ def test_headline(portfolio):
 
 
 def test_movements_of_the_week_are_net(portfolio):
-    assert [(row["account_id"], row["from_tier"], row["to_tier"], row["why"]) for row in portfolio["fell"]["shown"]] == [
-        (ODD_ID, "healthy", "poor", "Invoices are late")
-    ]
+    assert [
+        (row["account_id"], row["from_tier"], row["to_tier"], row["why"]) for row in portfolio["fell"]["shown"]
+    ] == [(ODD_ID, "healthy", "poor", "Invoices are late")]
     assert [(row["account_id"], row["why"]) for row in portfolio["rose"]["shown"]] == [("formula", "Active days")]
     assert [row["account_id"] for row in portfolio["unclear"]["shown"]] == ["bidi"]
 
@@ -225,7 +266,9 @@ def test_freshness_says_what_is_late(portfolio):
     ],
 )
 def test_reasons_in_words(open_mart, movement, why):
-    nothing = dict.fromkeys(("override_reason", "component", "metric_key", "cap_key", "scorecard_key", "to_tier", "direction"))
+    nothing = dict.fromkeys(
+        ("override_reason", "component", "metric_key", "cap_key", "scorecard_key", "to_tier", "direction")
+    )
     assert explain_movement(open_source(*open_mart), nothing | movement) == why
 
 
@@ -242,7 +285,15 @@ def test_every_file_is_named(mart, tmp_path):
 def test_an_empty_mart_says_so(tmp_path):
     mart = empty_mart(tmp_path)
     with duckdb.connect(str(mart.folder / DATABASE)) as connection:
-        insert(connection, "data_freshness", raw_table="tickets", loaded_rows=0, quarantined_rows=0, duplicate_rows=0, orphan_rows=0)
+        insert(
+            connection,
+            "data_freshness",
+            raw_table="tickets",
+            loaded_rows=0,
+            quarantined_rows=0,
+            duplicate_rows=0,
+            orphan_rows=0,
+        )
     mart.write()
     page = (mart.board / "index.html").read_text(encoding="utf-8")
     assert "No account is scored yet" in page and "<strong>1 of 1 sources are not up to date:</strong>" in page
@@ -266,7 +317,12 @@ def test_accounts_without_any_amount(tmp_path):
 def test_modules_become_classic_scripts_or_fail():
     script = classic_script("var a=1,b=2;export{b as X,a as default};\n/* licence */", "Thing")
     assert "window.Thing=a;" in script and "export" not in script and '"use strict"' in script
-    for module in ("var a=1;", "export{a as b};", "export{a as default};export{b as c};", 'import x from "y";export{a as default};'):
+    for module in (
+        "var a=1;",
+        "export{a as b};",
+        "export{a as default};export{b as c};",
+        'import x from "y";export{a as default};',
+    ):
         with pytest.raises(AssetError, match="Thing"):
             classic_script(module, "Thing")
 

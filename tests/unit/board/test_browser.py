@@ -1,4 +1,4 @@
-"""The board as a person uses it, in headless Chromium, opened from the disk: nothing may fail and nothing may ask the network."""
+"""The board as a person uses it, in headless Chromium, opened from the disk: no fault, no request to the network."""
 
 import csv
 import shutil
@@ -17,7 +17,8 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: the board is not opened")
 
 FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 
 
@@ -103,7 +104,9 @@ def test_the_portfolio_in_words_and_links(reader):
 
 def test_search_filter_and_sort(reader):
     reader.open("accounts.html", "#accounts tbody tr")
-    assert sorted(reader.names()) == sorted(["Calm & Co", IMAGE, SCRIPT, FORMULA, "Rowanford AG", "Long " + "x" * 114 + "…", "New one"])
+    assert sorted(reader.names()) == sorted(
+        ["Calm & Co", IMAGE, SCRIPT, FORMULA, "Rowanford AG", "Long " + "x" * 114 + "…", "New one"]
+    )
     reader.tab.fill("#q", "ROWAN")
     assert reader.names() == ["Rowanford AG"]
     reader.tab.fill("#q", "%20?d")  # a part of an id
@@ -192,7 +195,10 @@ def test_every_account_shows_its_name_as_text(reader):
 
 def test_an_override_a_new_account_and_a_stranger(reader):
     reader.open(account_page("script"), "#history-chart svg")
-    assert reader.tab.locator("#override").inner_text() == f"Tier set by hand. At risk by {SCRIPT} until 9 Jul 2026: “{IMAGE}”. The model says Healthy."
+    assert (
+        reader.tab.locator("#override").inner_text()
+        == f"Tier set by hand. At risk by {SCRIPT} until 9 Jul 2026: “{IMAGE}”. The model says Healthy."
+    )
     reader.open(account_page("new"), "#history-chart svg")
     assert "There is no score of 1 Jun 2026 to compare with." in reader.tab.locator("#changes").inner_text()
     assert "1 late: the feed has stopped: CSM pulse" in reader.tab.locator("#sure").inner_text()
