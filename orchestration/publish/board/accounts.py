@@ -160,7 +160,7 @@ actions as (
 
     select
         account_id,
-        list(json_array(shown(label, {TEXT_LENGTH}), shown(reason, {TEXT_LENGTH}), since)
+        list(json_array(shown(label, {NAME_LENGTH}), shown(reason, {TEXT_LENGTH}), since)
             order by priority, playbook_key) as actions
     from account_actions
     semi join batch using (account_id)
@@ -184,7 +184,7 @@ children as (
 
 parents as (
 
-    select parent_account_id, parent_name, mean_score, children
+    select parent_account_id, parent_name, mean_score
     from parent_health
     where {DATE_COLUMN} = $as_of
 

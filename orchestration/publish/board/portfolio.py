@@ -126,7 +126,7 @@ limit {_SEGMENTS_SHOWN}
 
 _PLAYBOOKS = f"""
 select
-    shown(actions.label, {TEXT_LENGTH}) as label,
+    shown(actions.label, {NAME_LENGTH}) as label,
     min(actions.priority) as priority,
     count(*) as accounts,
     sum(health.arr) as arr,
@@ -134,7 +134,7 @@ select
 from account_actions as actions
 inner join account_health as health using (account_id)
 where actions.{DATE_COLUMN} = $as_of
-group by shown(actions.label, {TEXT_LENGTH})
+group by shown(actions.label, {NAME_LENGTH})
 order by priority, label
 """
 
@@ -157,7 +157,7 @@ select
     account_label(health.account_name, health.account_id) as name,
     health.tier,
     shown(health.csm, {NAME_LENGTH}) as csm,
-    shown(actions.label, {TEXT_LENGTH}) as label,
+    shown(actions.label, {NAME_LENGTH}) as label,
     shown(actions.reason, {TEXT_LENGTH}) as reason,
     actions.since
 from ranked as actions
@@ -284,7 +284,7 @@ def explain_movement(source: BoardSource, movement: dict[str, Any]) -> str:
     cause, component = movement["cause"], movement["component"]
     if cause == "override":
         reason = movement["override_reason"]
-        return "An override ended" if reason is None else f"Set by hand: {reason[:NAME_LENGTH]}"
+        return "An override ended" if reason is None else f"Set by hand: {reason}"
     if cause == "coverage":
         return (
             "Too little of the scorecard is measured"

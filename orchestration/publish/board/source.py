@@ -43,7 +43,7 @@ week as (
         arg_min(from_tier, {DATE_COLUMN}) as from_tier,
         arg_max(
             {{
-                'tier': to_tier, 'cause': cause, 'reason': override_reason,
+                'tier': to_tier, 'cause': cause, 'reason': shown(override_reason, {NAME_LENGTH}),
                 'component': component, 'metric_key': metric_key, 'points': points
             }},
             {DATE_COLUMN}

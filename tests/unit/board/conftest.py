@@ -251,7 +251,7 @@ def _add_details(connection) -> None:
             points=points,
         )
     connection.execute(
-        "update account_health set cap_key = 'late_payer', previous_tier = 'at_risk' where account_id = ?", [ODD_ID]
+        "update account_health set cap_key = 'late_payer', uncapped_score = 30, previous_tier = 'at_risk' where account_id = ?", [ODD_ID]
     )
     insert(
         connection,

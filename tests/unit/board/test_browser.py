@@ -170,6 +170,8 @@ def test_an_account_opens_from_the_list(reader):
     assert SCRIPT in reader.tab.locator("#actions").inner_text()
     # 21 days late, through the metric that the cap tests.
     assert "Invoices are late.\n21 days" in reader.tab.locator("#why").inner_text()
+    assert "Without the cap the score would be 30.0." in reader.tab.locator("#why").inner_text()
+    assert "In 7 days 0.0." in reader.tab.locator("#history-note").inner_text()
     assert "Rules v2 from 9 Jun 2026" in reader.tab.locator("#history-note").inner_text()
     reader.tab.get_by_role("button", name="7 days").click()
     assert "Nothing that counts has moved." in reader.tab.locator("#changes").inner_text()

@@ -79,7 +79,9 @@
     const up = metrics.filter((metric) => metric.points >= LEAST).slice(0, 3);
     const down = metrics.filter((metric) => metric.points <= -LEAST).slice(0, 3);
     const none = (text) => make("p", { class: "quiet" }, text);
+    const capped = metrics.some((metric) => metric.isCap) && account.uncapped !== account.score;
     fill("why", make("h3", {}, "Holds it down"), down.length ? drivers(down) : none("Nothing takes points away."),
+      capped ? make("p", { class: "small" }, `Without the cap the score would be ${number(account.uncapped, 1)}.`) : null,
       make("h3", {}, "Holds it up"), up.length ? drivers(up) : none("Nothing adds points."));
   }
 
@@ -180,7 +182,10 @@
       `Score of ${account.name} from ${day(names[0])} to ${day(names[names.length - 1])}, over the tier bands`);
     const lowest = Math.min(...account.scores);
     const highest = Math.max(...account.scores);
-    fill("history-note", `${day(names[0])} to ${day(names[names.length - 1])}: lowest ${number(lowest, 1)}, highest ${number(highest, 1)}. `,
+    const [week, , quarter] = account.delta;
+    fill("history-note", week === null ? null : ["In 7 days ", change(week), ". "], quarter === null ? null : ["In 90 days ", change(quarter), ". "],
+      account.slope === null ? null : ["Slope of the last 28 days ", change(account.slope), " points a week. "],
+      `${day(names[0])} to ${day(names[names.length - 1])}: lowest ${number(lowest, 1)}, highest ${number(highest, 1)}. `,
       byRank ? "Tiers go by the place among the accounts on the scorecard, so there are no bands. " : "Bands: where each tier begins. ",
       "Strip below: the tier in force, which follows once the score has held for some days. ",
       marks.length ? `Lines: ${marks.map((mark) => `${mark.text} from ${day(mark.day)}`).join("; ")}.` : "");
