@@ -60,9 +60,11 @@ class Board(Section):
 
     Attributes:
         base_url: address under which people open the folder `published/current/board`; alerts and exports link to it.
+        history_days: days of score and tier history that it shows.
     """
 
     base_url: str | None = Field(default=None, pattern=r"^(https?|file)://\S+$")
+    history_days: int = Field(default=180, ge=1, le=1100)
 
 
 class Alerts(Section):

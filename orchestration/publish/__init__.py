@@ -1,7 +1,6 @@
 """Publishing: write a generation, audit it, flip the link that readers follow (architecture, decision 7).
 
-Knows nothing of Dagster. Call `publish` and `rollback` under `orchestration.locking.writer_lock`. The module
-`summary` is imported apart: it needs matplotlib.
+Knows nothing of Dagster. Call `publish` and `rollback` under `orchestration.locking.writer_lock`.
 """
 
 import logging
@@ -14,6 +13,7 @@ import duckdb
 
 from orchestration.publish import generations
 from orchestration.publish.audit import audit_database
+from orchestration.publish.board import write_board
 from orchestration.publish.build import (
     Built,
     Mart,
@@ -118,8 +118,8 @@ def publish(settings: Settings, run_id: str, published_at: datetime) -> Publishe
             number = next_number(settings)
             built = build_generation(settings, connection, building, mart, base, number, run_id, published_at)
         audit_database(settings, building / DATABASE, mart, built.rows, built.changed)
-        exports = write_exports(settings, building, number)
-        files = built.linked | seal(building, [*built.new_files, *exports])
+        people = [*write_board(settings, building, published_at), *write_exports(settings, building, number)]
+        files = built.linked | seal(building, [*built.new_files, *people])
         manifest = _manifest(settings, number, state, published_at, mart, built, files)
         path = install(settings, building, manifest)
         flip(settings, manifest.generation)

@@ -1,18 +1,18 @@
 """What a person wants to see of a generation at a glance: figures and a small picture."""
 
-import io
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 import duckdb
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+import vl_convert
 
+from orchestration.publish.board.charts import picture_of_tiers
 from orchestration.publish.generations import DATABASE
 from orchestration.publish.tables import DATE_COLUMN, HISTORY, TABLES
 from orchestration.publish.tiers import TIER_COLOURS
 from orchestration.warehouse import SAFE_OPTIONS
+
 
 @dataclass(frozen=True)
 class RunSummary:
@@ -74,7 +74,9 @@ def summarize(generation_path: Path) -> RunSummary:
 
 def unexplained_drift(generation_path: Path, first: date, last: date) -> list[tuple[date, str]]:
     """Jumps of a metric that nothing explains, on the days [first, last]: (day, what happened in one sentence)."""
-    with duckdb.connect(str(generation_path / DATABASE), read_only=True, config=SAFE_OPTIONS | {"memory_limit": "512MB"}) as connection:
+    with duckdb.connect(
+        str(generation_path / DATABASE), read_only=True, config=SAFE_OPTIONS | {"memory_limit": "512MB"}
+    ) as connection:
         return connection.execute(
             f"select {DATE_COLUMN}, message from metric_drift where explanation is null and {DATE_COLUMN} between ? and ? "
             f"order by {DATE_COLUMN}, metric_key",
@@ -83,21 +85,10 @@ def unexplained_drift(generation_path: Path, first: date, last: date) -> list[tu
 
 
 def _draw(counts: dict[date, dict[str, int]]) -> bytes:
-    """Accounts by tier on every day, stacked; the same counts give the same bytes."""
-    figure = Figure(figsize=(6.4, 2.4), dpi=100, layout="constrained")
-    axes = figure.add_subplot()
-    days = sorted(counts)
-    base = [0] * len(days)
-    for tier, colour in TIER_COLOURS.items():
-        heights = [counts[day].get(tier, 0) for day in days]
-        axes.bar(days, heights, bottom=base, width=1.0, color=colour, label=tier)
-        base = [below + height for below, height in zip(base, heights, strict=True)]
-    axes.set_ylabel("accounts")
-    axes.tick_params(axis="x", labelrotation=30, labelsize=7)
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(loc="outside upper center", ncols=len(TIER_COLOURS), fontsize=8, frameon=False)
-    picture = io.BytesIO()
-    FigureCanvasAgg(figure)
-    # Without the version of the library in it.
-    figure.savefig(picture, format="png", metadata={"Software": None})
-    return picture.getvalue()
+    """Accounts by tier on every day, stacked, as on the board; the same counts give the same bytes."""
+    rows = [
+        {"day": day.isoformat(), "tier": tier, "value": value}
+        for day in sorted(counts)
+        for tier, value in counts[day].items()
+    ]
+    return vl_convert.vegalite_to_png(picture_of_tiers(rows), scale=1.5)

@@ -46,6 +46,7 @@ TABLES: tuple[PublishedTable, ...] = (
     PublishedTable("candidate_scores_history", part="month"),
     PublishedTable("metric_drift", ("as_of_date", "metric_key")),
     PublishedTable("scorecard"),
+    PublishedTable("scorecard_tiers", ("config_version", "scorecard_key", "min_score")),
     PublishedTable("metric_catalogue"),
     PublishedTable("data_freshness"),
     PublishedTable("quarantine_summary"),

@@ -1,6 +1,7 @@
 """The tiers as people see them: one order, one colour each, everywhere."""
 
-# Tier -> colour, best first. Told apart by lightness too, so that they stay apart without colour vision and in grey print.
-TIER_COLOURS: dict[str, str] = {"healthy": "#3a9d5d", "at_risk": "#e8b93f", "poor": "#d0483e", "unknown": "#a9a9a9"}
+# Tier -> colour, best first. Teal, a light amber and a dark red: told apart by lightness too, so that they stay apart
+# without colour vision and in grey print. They are for areas; text stands beside them, not in them.
+TIER_COLOURS: dict[str, str] = {"healthy": "#2b9a85", "at_risk": "#ecb94a", "poor": "#b8372f", "unknown": "#a7afb9"}
 # Tier -> name for people who do not read identifiers.
 TIER_LABELS: dict[str, str] = {"healthy": "Healthy", "at_risk": "At risk", "poor": "Poor", "unknown": "Unknown"}

@@ -8,6 +8,7 @@ from typing import Any
 
 import duckdb
 
+from orchestration.publish.components import COMPONENT_LABELS
 from orchestration.publish.generations import DATABASE
 from orchestration.publish.tables import DATE_COLUMN, HISTORY
 from orchestration.warehouse import SAFE_OPTIONS
@@ -16,13 +17,6 @@ _ACCOUNT_COLUMNS = (
     "account_id, account_name, segment, csm, arr, health_score, tier, previous_tier, tier_since, delta_7d, delta_28d, "
     "term_ends_on, negative_1_label, negative_1_points, negative_1_value"
 )
-# As account_health words them.
-_COMPONENTS = {
-    "configuration": "The rules of the score changed",
-    "scorecard": "Another scorecard (stage or segment)",
-    "availability": "Data came or went",
-    "cap": "A cap began, ended or moved",
-}
 
 
 @dataclass(frozen=True)
@@ -226,9 +220,9 @@ def _reason(labels: dict[str, str], component: str, metric: str | None, points: 
     if metric is not None:
         label = labels.get(metric, metric)
     elif component == "cap" and cap is not None:
-        label = labels.get(f"cap:{cap}", _COMPONENTS["cap"])
+        label = labels.get(f"cap:{cap}", COMPONENT_LABELS["cap"])
     else:
-        label = _COMPONENTS.get(component, component)
+        label = COMPONENT_LABELS.get(component, component)
     return f"{label.removesuffix('.')} ({points_text(points)} in {k} days)"
 
 

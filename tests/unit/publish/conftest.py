@@ -10,6 +10,7 @@ import duckdb
 import pytest
 import yaml
 
+import orchestration.publish
 from orchestration.publish import PublishedGeneration, generations, publish
 from orchestration.settings import DBT_PROJECT, Settings, load_settings
 
@@ -50,6 +51,8 @@ create table marts.parent_health (as_of_date date, parent_account_id varchar, ch
 create table marts.candidate_scores_history (account_id varchar, as_of_date date, health_score double);
 create table marts.metric_drift (as_of_date date, metric_key varchar, explanation varchar, message varchar);
 create table marts.scorecard as select 'standard' as scorecard_key, cast(0.85 as double) as weight;
+create table marts.scorecard_tiers as
+select 'standard' as scorecard_key, '2026.1' as config_version, cast(70.0 as double) as min_score;
 create table marts.metric_catalogue as select 'active_days_28d' as metric_key;
 create table marts.data_freshness as select 'usage_events' as table_name, 7 as row_count;
 create table marts.quarantine_summary (table_name varchar, reason varchar, row_count bigint);
@@ -162,6 +165,19 @@ def publish_days(settings: Settings) -> Callable[..., PublishedGeneration]:
         return publish(settings, run_id, PUBLISHED_AT)
 
     return run
+
+
+@pytest.fixture(autouse=True)
+def board_page(monkeypatch: pytest.MonkeyPatch) -> str:
+    """Stands for the board, which needs the columns of a real mart and has tests of its own; returns its one file."""
+
+    def write_board(settings: Settings, folder: Path, published_at: datetime) -> list[str]:
+        (folder / "board").mkdir()
+        (folder / "board" / "index.html").write_text(f"published at {published_at}")
+        return ["board/index.html"]
+
+    monkeypatch.setattr(orchestration.publish, "write_board", write_board)
+    return "board/index.html"
 
 
 @pytest.fixture(autouse=True)

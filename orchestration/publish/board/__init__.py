@@ -1,0 +1,101 @@
+"""The health board: a static site, written with a generation from its closed `health.duckdb`.
+
+It opens from a disk as well as behind a web server: no page asks for more than the scripts and style sheets beside it.
+"""
+
+import shutil
+from datetime import UTC, datetime
+from importlib.resources import as_file, files
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from orchestration.publish.board.accounts import write_account_list, write_accounts
+from orchestration.publish.board.assets import vendor_scripts
+from orchestration.publish.board.charts import all_charts
+from orchestration.publish.board.formats import FILTERS
+from orchestration.publish.board.portfolio import read_portfolio
+from orchestration.publish.board.scripts import call
+from orchestration.publish.board.source import BoardSource, open_source
+from orchestration.publish.generations import DATABASE
+from orchestration.publish.links import ACCOUNT_PAGE, account_page
+from orchestration.publish.tiers import TIER_COLOURS, TIER_LABELS
+from orchestration.settings import Settings
+from orchestration.warehouse import connect
+
+FOLDER = "board"
+
+
+def write_board(settings: Settings, folder: Path, published_at: datetime) -> list[str]:
+    """Write the board of a generation.
+
+    Args:
+        settings: limits of the connection, days of history, currency.
+        folder: the generation's, with its closed `health.duckdb`.
+        published_at: with its time zone; shown on every page.
+
+    Returns:
+        The names of the files, relative to `folder`.
+
+    Raises:
+        AssetError: an installed library ships its JavaScript in a form that this version does not know.
+    """
+    board = folder / FOLDER
+    for name in ("assets", "data"):
+        (board / name).mkdir(parents=True)
+    with connect(settings, folder / DATABASE, read_only=True) as connection:
+        source = open_source(settings, connection)
+        shards = write_accounts(source, board / "data")
+        write_account_list(source, board / "data" / "accounts.js")
+        portfolio = read_portfolio(source)
+    (board / "data" / "portfolio.js").write_text(call("board.portfolio", portfolio.pop("charts")), encoding="utf-8")
+    (board / "data" / "common.js").write_text(call("board.setCommon", _common(source, shards)), encoding="utf-8")
+    _write_pages(board, source, published_at, portfolio)
+    _write_assets(board / "assets")
+    return sorted(str(path.relative_to(folder)) for path in board.rglob("*") if path.is_file())
+
+
+def _common(source: BoardSource, shards: int) -> dict:
+    """What the pages of accounts need beside the account's own data."""
+    return {
+        "asOf": source.as_of,
+        "firstDay": source.first_day,
+        "currency": source.currency,
+        "shards": shards,
+        "tiers": [[tier, TIER_LABELS[tier], TIER_COLOURS[tier]] for tier in TIER_COLOURS],
+        "metrics": source.metrics,
+        "scorecards": source.scorecards,
+        "rules": source.rules,
+        "tierLimits": source.tier_limits,
+    }
+
+
+def _write_pages(board: Path, source: BoardSource, published_at: datetime, portfolio: dict) -> None:
+    environment = Environment(
+        loader=PackageLoader("orchestration.publish.board"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= FILTERS
+    environment.globals |= {
+        "as_of": source.as_of,
+        "currency": source.currency,
+        "account_page": account_page,
+        "published_at": published_at.astimezone(UTC),
+        "tier_labels": TIER_LABELS,
+        "tiers": list(TIER_COLOURS),
+    }
+    for name in ("index.html", "accounts.html", ACCOUNT_PAGE):
+        page = environment.get_template(name).render(portfolio)
+        (board / name).write_text(page, encoding="utf-8")
+
+
+def _write_assets(folder: Path) -> None:
+    with as_file(files("orchestration.publish.board") / "static") as static:
+        for path in static.iterdir():
+            shutil.copyfile(path, folder / path.name)
+    for name, script in vendor_scripts().items():
+        (folder / name).write_text(script, encoding="utf-8")
+    (folder / "charts.js").write_text(call("board.setCharts", all_charts()), encoding="utf-8")

@@ -1,0 +1,348 @@
+"""The accounts' own data, as scripts: one for the list, and shards of which an account's page loads one."""
+
+from collections import defaultdict
+from pathlib import Path
+
+import pyarrow as pa
+
+from orchestration.publish.board.scripts import escape_json
+from orchestration.publish.board.source import NAME_LENGTH, TEXT_LENGTH, BoardSource
+from orchestration.publish.tables import DATE_COLUMN, HISTORY
+from orchestration.publish.tiers import TIER_COLOURS
+
+# Few files, since each is synced and hashed, and small ones, since a page loads one.
+ACCOUNTS_PER_SHARD = 20
+MAX_SHARDS = 512
+# What is in memory at a time.
+ACCOUNTS_PER_BATCH = 2_000
+_ROWS = 1_000
+_CHILDREN_SHOWN = 50
+
+# One character a day.
+_TIER_CODE = " ".join(f"when '{tier}' then '{code}'" for code, tier in enumerate(TIER_COLOURS))
+
+# A row per account and metric of the newest day, with its place among the accounts on the same scorecard: the share of
+# the others that it is ahead of, ties counting half, as the method `percentile` of a scorecard has it.
+_METRICS = f"""
+create or replace temp table board_metrics as
+
+with newest as (
+
+    select
+        *,
+        case when state = 'measured' and metric_key not like 'cap:%' then normalized_score end as measured_score
+    from metric_scores_history
+    where {DATE_COLUMN} = $as_of
+
+),
+
+ranked as (
+
+    select
+        *,
+        count(measured_score) over same_metric as peers,
+        rank() over (same_metric order by measured_score nulls last) - 1 as n_less,
+        count(*) over (partition by scorecard_key, metric_key, measured_score) as n_equal
+    from newest
+    window same_metric as (partition by scorecard_key, metric_key)
+
+)
+
+select
+    ranked.account_id,
+    ranked.metric_key,
+    ranked.value,
+    ranked.state,
+    round(ranked.normalized_score, 1) as normalized_score,
+    round(ranked.effective_weight, 4) as effective_weight,
+    round(ranked.points, 2) as points,
+    case
+        when ranked.measured_score is null then null
+        when ranked.peers = 1 then 50
+        else cast(round(100 * (ranked.n_less + (ranked.n_equal - 1) / 2) / (ranked.peers - 1)) as integer)
+    end as peer_position,
+    ranked.peers,
+    before.value as value_before
+from ranked
+left join metric_scores_history as before
+    on ranked.account_id = before.account_id
+    and ranked.metric_key = before.metric_key
+    and before.{DATE_COLUMN} = $as_of - 28
+    and before.state = 'measured'
+"""
+
+# All of a batch of accounts, one JSON text each. Lists of lists instead of objects where there are many: half the size.
+_ACCOUNTS = f"""
+with batch as (
+
+    select shard, account_id
+    from board_shards
+    where shard between $first_shard and $last_shard
+
+),
+
+history as (
+
+    select
+        account_id,
+        list({{
+            'day': history.{DATE_COLUMN} - $first_day,
+            'score': history.health_score,
+            'tier': case history.tier {_TIER_CODE} else '3' end,
+            'rules': [history.config_version, history.scorecard_key, history.rules_hash]
+        }} order by history.{DATE_COLUMN}) as days
+    from {HISTORY} as history
+    semi join batch using (account_id)
+    where history.{DATE_COLUMN} between $first_day and $as_of
+    group by account_id
+
+),
+
+-- Without gaps the first day says them all.
+series as (
+
+    select
+        account_id,
+        case
+            when days[-1].day - days[1].day + 1 = len(days) then [days[1].day]
+            else [entry.day for entry in days]
+        end as day_offsets,
+        [entry.score for entry in days] as scores,
+        array_to_string([entry.tier for entry in days], '') as tiers,
+        -- Where other rules begin to hold; the first entry says what held at first.
+        [[cast(days[i].day as varchar), days[i].rules[1], days[i].rules[2]]
+            for i in range(1, len(days) + 1) if i = 1 or days[i].rules is distinct from days[i - 1].rules] as rules
+    from history
+
+),
+
+metrics as (
+
+    select
+        account_id,
+        list(json_array(
+            metric_key, value, state, normalized_score, effective_weight, points, peer_position, peers, value_before
+        ) order by abs(points) desc, metric_key) as metrics
+    from board_metrics
+    semi join batch using (account_id)
+    group by account_id
+
+),
+
+dimensions as (
+
+    select
+        account_id,
+        list(json_array(
+            dimension_key, round(dimension_score, 1), round(effective_weight, 4), round(points, 2), round(coverage, 3)
+        ) order by nominal_weight desc, dimension_key) as dimensions
+    from dimension_scores_history
+    semi join batch using (account_id)
+    where {DATE_COLUMN} = $as_of
+    group by account_id
+
+),
+
+changes as (
+
+    select
+        account_id,
+        list(json_array(k, component, metric_key, round(points, 3))
+            order by k, abs(points) desc, component, metric_key) as changes
+    from score_changes
+    semi join batch using (account_id)
+    where {DATE_COLUMN} = $as_of
+    group by account_id
+
+),
+
+actions as (
+
+    select
+        account_id,
+        list(json_array(shown(label, {NAME_LENGTH}), shown(reason, {TEXT_LENGTH}), since)
+            order by priority, playbook_key) as actions
+    from account_actions
+    semi join batch using (account_id)
+    where {DATE_COLUMN} = $as_of
+    group by account_id
+
+),
+
+children as (
+
+    select
+        parent_account_id as account_id,
+        count(*) as child_count,
+        list(json_array(account_id, account_label(account_name, account_id), tier, health_score, arr)
+            order by health_score, account_id)[:{_CHILDREN_SHOWN}] as children
+    from account_health
+    where parent_account_id in (select account_id from batch)
+    group by parent_account_id
+
+),
+
+parents as (
+
+    select parent_account_id, parent_name, mean_score
+    from parent_health
+    where {DATE_COLUMN} = $as_of
+
+)
+
+select
+    batch.shard,
+    to_json({{
+        'id': health.account_id,
+        'name': account_label(health.account_name, health.account_id),
+        'score': health.health_score,
+        'uncapped': round(health.uncapped_score, 1),
+        'tier': health.tier,
+        'modelTier': health.model_tier,
+        'rawTier': health.raw_tier,
+        'tierSince': health.tier_since,
+        'daysInTier': health.days_in_tier,
+        'previousTier': health.previous_tier,
+        'trend': health.trend,
+        'delta': [health.delta_7d, health.delta_28d, health.delta_90d],
+        'slope': round(health.slope_28d, 2),
+        'coverage': round(health.coverage, 3),
+        'override': case when health.override_author is not null or health.override_reason is not null then [
+            shown(health.override_reason, {TEXT_LENGTH}),
+            shown(health.override_author, {NAME_LENGTH}),
+            cast(health.override_expires_on as varchar)
+        ] end,
+        'segment': shown(health.segment, {NAME_LENGTH}),
+        'industry': shown(health.industry, {NAME_LENGTH}),
+        'region': shown(health.region, {NAME_LENGTH}),
+        'csm': shown(health.csm, {NAME_LENGTH}),
+        'stage': health.stage,
+        'scorecard': health.scorecard_key,
+        'version': health.config_version,
+        'seats': health.seats,
+        'arr': health.arr,
+        'termEndsOn': health.term_ends_on,
+        'dayOffsets': series.day_offsets,
+        'scores': series.scores,
+        'tiers': series.tiers,
+        'rules': series.rules,
+        'metrics': coalesce(metrics.metrics, []),
+        'dimensions': coalesce(dimensions.dimensions, []),
+        'changes': coalesce(changes.changes, []),
+        'actions': coalesce(actions.actions, []),
+        'parent': case when health.parent_account_id is not null then json_array(
+            health.parent_account_id,
+            account_label(coalesce(parent.account_name, parents.parent_name), health.parent_account_id),
+            parent.tier,
+            parent.health_score
+        ) end,
+        'group': case when children.child_count > 0 then
+            json_array(children.child_count, round(own_group.mean_score, 1))
+        end,
+        'children': coalesce(children.children, [])
+    }}) as account
+from batch
+inner join account_health as health on batch.account_id = health.account_id
+left join series on batch.account_id = series.account_id
+left join metrics on batch.account_id = metrics.account_id
+left join dimensions on batch.account_id = dimensions.account_id
+left join changes on batch.account_id = changes.account_id
+left join actions on batch.account_id = actions.account_id
+left join children on batch.account_id = children.account_id
+left join account_health as parent on health.parent_account_id = parent.account_id
+left join parents on health.parent_account_id = parents.parent_account_id
+left join parents as own_group on health.account_id = own_group.parent_account_id
+order by batch.shard, health.account_id
+"""
+
+_LIST = f"""
+with actions as (
+
+    select
+        account_id,
+        list(shown(label, {NAME_LENGTH}) order by priority, playbook_key) as labels
+    from account_actions
+    where {DATE_COLUMN} = $as_of
+    group by account_id
+
+)
+
+select json_array(
+    health.account_id,
+    account_label(health.account_name, health.account_id),
+    health.tier,
+    health.health_score,
+    health.delta_7d,
+    health.delta_28d,
+    health.arr,
+    health.term_ends_on,
+    shown(health.segment, {NAME_LENGTH}),
+    shown(health.stage, {NAME_LENGTH}),
+    shown(health.csm, {NAME_LENGTH}),
+    round(health.coverage, 3),
+    health.negative_1_label,
+    coalesce(movements.direction, 0),
+    coalesce(actions.labels, [])
+)
+from account_health as health
+left join movements using (account_id)
+left join actions using (account_id)
+order by health.account_id
+"""
+
+
+def shard_of(account_id: str, shards: int) -> int:
+    """FNV-1a over the id's UTF-8, which `board.js` computes likewise: how a page finds its account without an index."""
+    value = 2166136261
+    for byte in account_id.encode():
+        value = (value ^ byte) * 16777619 & 0xFFFFFFFF
+    return value % shards
+
+
+def write_accounts(source: BoardSource, folder: Path) -> int:
+    """Write the shards `accounts-<number>.js`.
+
+    Memory is bounded: a batch of accounts at a time, whatever their number.
+
+    Returns:
+        The number of shards; an account's is `shard_of`.
+    """
+    ids = [
+        account_id
+        for (account_id,) in source.execute("select account_id from account_health order by account_id").fetchall()
+    ]
+    shards = max(1, min(MAX_SHARDS, -(-len(ids) // ACCOUNTS_PER_SHARD)))
+    source.connection.register(
+        "given_shards",
+        pa.table({"account_id": pa.array(ids, pa.string()), "shard": [shard_of(each, shards) for each in ids]}),
+    )
+    source.execute("create or replace temp table board_shards as select * from given_shards")
+    source.connection.unregister("given_shards")
+    source.execute(_METRICS)
+    step = max(1, shards * ACCOUNTS_PER_BATCH // max(len(ids), 1))
+    for first in range(0, shards, step):
+        _write_batch(source, folder, first, min(first + step, shards) - 1)
+    return shards
+
+
+def _write_batch(source: BoardSource, folder: Path, first: int, last: int) -> None:
+    cursor = source.execute(_ACCOUNTS, first_shard=first, last_shard=last)
+    accounts: dict[int, list[str]] = defaultdict(list)
+    while rows := cursor.fetchmany(_ROWS):
+        for shard, account in rows:
+            accounts[shard].append(account)
+    for shard in range(first, last + 1):
+        script = "board.accounts([\n" + escape_json(",\n".join(accounts[shard])) + "\n]);\n"
+        (folder / f"accounts-{shard}.js").write_text(script, encoding="utf-8")
+
+
+def write_account_list(source: BoardSource, path: Path) -> None:
+    """Write the rows of the list of accounts."""
+    cursor = source.execute(_LIST)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("board.list([\n")
+        separator = ""
+        while rows := cursor.fetchmany(_ROWS):
+            file.write(separator + escape_json(",\n".join(row for (row,) in rows)))
+            separator = ",\n"
+        file.write("\n]);\n")

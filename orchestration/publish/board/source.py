@@ -1,0 +1,150 @@
+"""What all pages of the board read: the newest day, the days of history, names and units."""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+import duckdb
+
+from orchestration.publish.tables import DATE_COLUMN, HISTORY
+from orchestration.settings import Settings
+
+# A name of a megabyte is cut; control characters and marks that turn the direction of writing are taken out.
+NAME_LENGTH = 120
+TEXT_LENGTH = 600
+WEEK = 7
+
+_HIDDEN = r"[\x00-\x1f\x7f-\x9f\x{200e}\x{200f}\x{061c}\x{202a}-\x{202e}\x{2066}-\x{2069}]"  # of RE2
+
+_MACROS = f"""
+create or replace temp macro shown_text(raw, length) as
+    case when length(raw) > length then left(raw, length - 1) || '…' else raw end;
+create or replace temp macro shown(raw, length) as
+    shown_text(regexp_replace(left(raw, 4 * length), '{_HIDDEN}', '', 'g'), length);
+create or replace temp macro account_label(account_name, account_id) as
+    coalesce(nullif(trim(shown(account_name, {NAME_LENGTH})), ''), shown(account_id, {NAME_LENGTH}));
+"""
+
+# The change of each account over the last week: the tier before its first change, the tier after its last one, and what
+# the last one came from. An account that is back where it was did not move.
+_MOVEMENTS = f"""
+create or replace temp table movements as
+
+with tiers (tier, severity) as (
+
+    values ('healthy', 0), ('at_risk', 1), ('poor', 2)
+
+),
+
+week as (
+
+    select
+        account_id,
+        arg_min(from_tier, {DATE_COLUMN}) as from_tier,
+        arg_max(
+            {{
+                'tier': to_tier, 'cause': cause, 'reason': shown(override_reason, {NAME_LENGTH}),
+                'component': component, 'metric_key': metric_key, 'points': points
+            }},
+            {DATE_COLUMN}
+        ) as last_change,
+        max({DATE_COLUMN}) as changed_on
+    from tier_changes
+    where {DATE_COLUMN} > $as_of - {WEEK} and {DATE_COLUMN} <= $as_of
+    group by account_id
+
+)
+
+select
+    week.account_id,
+    week.from_tier,
+    week.last_change.tier as to_tier,
+    week.last_change.cause as cause,
+    week.last_change.reason as override_reason,
+    week.last_change.component as component,
+    week.last_change.metric_key as metric_key,
+    week.last_change.points as points,
+    week.changed_on,
+    -- To and from unknown is neither up nor down.
+    cast(sign(tier_before.severity - tier_after.severity) as integer) as direction
+from week
+left join tiers as tier_before on week.from_tier = tier_before.tier
+left join tiers as tier_after on week.last_change.tier = tier_after.tier
+where week.from_tier <> week.last_change.tier
+"""
+
+
+@dataclass(frozen=True)
+class BoardSource:
+    """An open mart.
+
+    Attributes:
+        connection: read-only, with the macros `shown` and `account_label` and the temporary table `movements`.
+        as_of, first_day: the days that the board shows, both included; None when no account was scored.
+        currency: of all amounts.
+        metrics: metric_key -> label, unit, dimension and description, in the order of the catalogue.
+        scorecards: scorecard_key -> label.
+        rules: scorecard_key -> metric_key (or cap:<cap_key>) -> label and rule, as in force.
+        tier_limits: [config_version, scorecard_key, tier_mode, tier, min_score], the best tier first.
+    """
+
+    connection: duckdb.DuckDBPyConnection
+    as_of: date | None
+    first_day: date | None
+    currency: str
+    metrics: dict[str, dict[str, Any]]
+    scorecards: dict[str, str]
+    rules: dict[str, dict[str, list[str]]]
+    tier_limits: list[list[Any]]
+
+    def rows(self, query: str, **parameters: Any) -> list[dict[str, Any]]:
+        """The rows of a query by column name; `$as_of` and `$first_day` are known."""
+        cursor = self.connection.execute(query, self._given(query, parameters))
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def execute(self, query: str, **parameters: Any) -> duckdb.DuckDBPyConnection:
+        return self.connection.execute(query, self._given(query, parameters))
+
+    def _given(self, query: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        # DuckDB refuses a parameter that the query does not name, and cannot count days from one without a type.
+        known = {"as_of": self.as_of or date.min, "first_day": self.first_day or date.min} | parameters
+        return {name: value for name, value in known.items() if f"${name}" in query}
+
+
+def open_source(settings: Settings, connection: duckdb.DuckDBPyConnection) -> BoardSource:
+    """Look at a closed mart and prepare what its pages share."""
+    connection.execute(_MACROS)
+    ((as_of, first_day),) = connection.execute(
+        f"select max({DATE_COLUMN}), min({DATE_COLUMN}) from {HISTORY}"
+    ).fetchall()
+    if as_of is not None:
+        first_day = max(first_day, as_of - timedelta(days=settings.board.history_days - 1))
+    metrics = {
+        key: {"label": label, "unit": unit, "dimension": dimension, "description": description}
+        for key, label, unit, dimension, description in connection.execute(
+            "select metric_key, coalesce(label, metric_key), unit, dimension_key, description from metric_catalogue"
+        ).fetchall()
+    }
+    scorecards, rules = {}, {}
+    for card, card_label, metric, label, rule in connection.execute(
+        "select scorecard_key, coalesce(scorecard_label, scorecard_key), metric_key, metric_label, rule from scorecard"
+    ).fetchall():
+        scorecards[card] = card_label
+        rules.setdefault(card, {})[metric] = [label, rule]
+    limits = connection.execute(
+        "select config_version, scorecard_key, tier_mode, tier, min_score from scorecard_tiers "
+        "order by config_version, scorecard_key, min_score desc"
+    ).fetchall()
+    source = BoardSource(
+        connection,
+        as_of,
+        first_day,
+        settings.pipeline.reporting_currency,
+        metrics,
+        scorecards,
+        rules,
+        list(map(list, limits)),
+    )
+    source.execute(_MOVEMENTS)
+    return source

@@ -1,0 +1,338 @@
+"""What the board's pages and scripts hold. How they behave in a browser: test_browser.py."""
+
+import json
+import re
+from datetime import timedelta
+from urllib.parse import unquote
+
+import duckdb
+import pytest
+
+from orchestration.publish.board.accounts import MAX_SHARDS, shard_of
+from orchestration.publish.board.assets import AssetError, classic_script
+from orchestration.publish.board.formats import ago, compact, counted, moment, share, signed
+from orchestration.publish.board.portfolio import explain_movement, read_portfolio
+from orchestration.publish.board.scripts import call
+from orchestration.publish.board.source import NAME_LENGTH, open_source
+from orchestration.publish.generations import DATABASE
+from orchestration.publish.links import account_page
+
+from .conftest import (
+    ACCOUNTS,
+    AS_OF,
+    BIDI,
+    FIRST_DAY,
+    IMAGE,
+    ODD_ID,
+    PUBLISHED_AT,
+    RULES_CHANGE,
+    SCRIPT,
+    Mart,
+    empty_mart,
+    insert,
+)
+
+
+def read_script(path):
+    """The argument of a data script: JSON with its escapes."""
+    text = path.read_text(encoding="utf-8")
+    return json.loads(text[text.index("(") + 1 : text.rindex(")")])
+
+
+@pytest.fixture(scope="module")
+def accounts(mart: Mart) -> dict[str, dict]:
+    return {each["id"]: each for path in mart.board.glob("data/accounts-*.js") for each in read_script(path)}
+
+
+@pytest.fixture(scope="module")
+def portfolio(mart: Mart) -> dict:
+    with mart.read() as connection:
+        return read_portfolio(open_source(mart.settings, connection))
+
+
+# -- text from data
+
+
+def test_no_text_can_leave_a_script():
+    hostile = "</script><!-- ]]> & \u2028 \u2029 \\ \" ' \x00"
+    written = call("board.set", {"name": hostile})
+    assert not re.search("[<>&\u2028\u2029\x00]", written)
+    assert json.loads(written.removeprefix("board.set(").removesuffix(");\n")) == {"name": hostile}
+
+
+def test_hostile_names_are_escaped_in_every_file(mart):
+    for path in [*mart.board.glob("*.html"), *mart.board.glob("data/*.js")]:
+        text = path.read_text(encoding="utf-8")
+        assert "<img" not in text and "alert(1)</script>" not in text, path.name
+        assert "\u202e" not in text and "\x00" not in text, path.name
+
+
+def test_names_are_cut_and_cleaned_for_display(accounts):
+    assert len(accounts["long"]["name"]) == NAME_LENGTH and accounts["long"]["name"].endswith("x…")
+    assert accounts["bidi"]["name"] == "Rowanford AG"
+    assert accounts[ODD_ID]["name"] == IMAGE
+    assert "\u202e" in BIDI
+
+
+def test_pages_allow_only_what_stands_beside_them(mart):
+    for path in mart.board.glob("*.html"):
+        page = path.read_text(encoding="utf-8")
+        policy = re.search('Content-Security-Policy" content="([^"]*)"', page)[1]
+        assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'")
+        assert not re.search(r'(src|href)="(https?:)?//', page)
+        assert not re.search(r"<script>|<style| style=| on\w+=\"", page)
+        for name in re.findall(r'(?:src|href)="((?:assets|data)/[^"#]*)"', page):
+            assert (mart.board / name).is_file(), name
+
+
+# -- finding an account
+
+
+def test_shards_are_those_of_the_published_hash():
+    # Test vectors of FNV-1a, 32 bits.
+    assert shard_of("", 2**32) == 0x811C9DC5
+    assert shard_of("a", 2**32) == 0xE40C292C
+    assert shard_of("foobar", 2**32) == 0xBF9CF968
+
+
+def test_every_account_stands_in_its_shard_and_nowhere_else(mart, monkeypatch, tmp_path):
+    monkeypatch.setattr("orchestration.publish.board.accounts.ACCOUNTS_PER_SHARD", 2)
+    monkeypatch.setattr("orchestration.publish.board.accounts.ACCOUNTS_PER_BATCH", 3)
+    (tmp_path / "generation").mkdir()
+    (tmp_path / "generation" / DATABASE).hardlink_to(mart.folder / DATABASE)
+    again = Mart(mart.settings, tmp_path / "generation")
+    again.write()
+    # Seven accounts, two in a shard.
+    found = {
+        int(path.stem.split("-")[1]): [each["id"] for each in read_script(path)]
+        for path in again.board.glob("data/accounts-*.js")
+    }
+    assert set(found) == {0, 1, 2, 3}
+    assert sorted(account for shard in found.values() for account in shard) == sorted(ACCOUNTS)
+    assert all(shard_of(account, 4) == shard for shard, ids in found.items() for account in ids)
+    assert MAX_SHARDS < 1000
+
+
+def test_any_id_is_safe_in_an_address():
+    address = account_page(ODD_ID)
+    assert re.fullmatch(r"account\.html#[\w.~%-]+", address)
+    assert unquote(address.partition("#")[2]) == ODD_ID
+
+
+# -- an account
+
+
+def test_history_of_an_account(accounts):
+    calm = accounts["calm"]
+    # 78 up to 28 days before, 80 since; one day is enough where there is no gap.
+    assert calm["dayOffsets"] == [0]
+    assert calm["scores"] == [78.0] * 32 + [80.0] * 28
+    assert calm["tiers"] == "0" * 60
+    assert calm["rules"] == [["0", "v1", "standard"], [str((RULES_CHANGE - FIRST_DAY).days), "v2", "standard"]]
+    assert accounts["new"]["dayOffsets"] == [57] and accounts["new"]["tiers"] == "333"
+
+
+def test_history_with_a_gap_names_its_days_and_keeps_to_the_limit(tmp_path):
+    mart = empty_mart(tmp_path, board="history_days = 5")
+    with duckdb.connect(str(mart.folder / DATABASE)) as connection:
+        for days_ago in (6, 4, 3, 0):
+            insert(
+                connection,
+                "account_health_history",
+                account_id="a",
+                as_of_date=AS_OF - timedelta(days=days_ago),
+                health_score=days_ago,
+                tier="poor",
+            )
+        insert(connection, "account_health", account_id="a", as_of_date=AS_OF, tier="poor", health_score=0.0)
+    mart.write()
+    (account,) = read_script(mart.board / "data" / "accounts-0.js")
+    assert account["dayOffsets"] == [0, 1, 4]
+    assert account["scores"] == [4.0, 3.0, 0.0]
+    assert account["name"] == "a"
+    assert read_script(mart.board / "data" / "common.js")["firstDay"] == str(AS_OF - timedelta(days=4))
+
+
+def test_place_among_the_peers(accounts):
+    # 20, 50, 50, 55, 75, 80, 90: the share of the six others that are worse, equal ones counting half.
+    place = {
+        account_id: {key: at for key, *_, at, _, _ in each["metrics"]}["active_days_28d"]
+        for account_id, each in accounts.items()
+    }
+    assert place == {ODD_ID: 0, "script": 25, "new": 25, "bidi": 50, "formula": 67, "calm": 83, "long": 100}
+
+
+def test_states_caps_actions_override_and_family(accounts):
+    late = next(metric for metric in accounts["new"]["metrics"] if metric[0] == "csm_pulse")
+    assert late == ["csm_pulse", None, "late", None, 0.0, 0.0, None, 0, None]
+    odd = accounts[ODD_ID]
+    assert ["cap:late_payer", 21.0, "measured", None, 0.0, -10.0, None, 0, None] in odd["metrics"]
+    assert odd["changes"] == [
+        [28, "behaviour", "active_days_28d", -20.0],
+        [28, "cap", None, -10.0],
+        [28, "availability", None, 5.0],
+    ]
+    assert odd["actions"] == [[SCRIPT, IMAGE, "2026-06-26"]]
+    assert odd["parent"] == ["calm", "Calm & Co", "healthy", 80.0]
+    assert accounts["script"]["override"] == [IMAGE, SCRIPT, "2026-07-09"]
+    assert accounts["calm"]["override"] is None
+    assert accounts["calm"]["group"] == [2, 27.0]
+    assert [child[0] for child in accounts["calm"]["children"]] == [ODD_ID, "bidi"]
+
+
+def test_the_list_has_every_account_once(mart):
+    rows = {row[0]: row for row in read_script(mart.board / "data" / "accounts.js")}
+    assert rows.keys() == ACCOUNTS.keys()
+    assert rows[ODD_ID][1:] == [
+        IMAGE,
+        "poor",
+        20.0,
+        0.0,
+        -25.0,
+        400.0,
+        "2026-07-29",
+        "smb",
+        "mature",
+        "Ben",
+        0.8,
+        "Active days",
+        -1,
+        [SCRIPT],
+    ]
+    assert rows["new"][4:8] == [None, None, None, None]
+
+
+# -- the portfolio
+
+
+def test_headline(portfolio):
+    now = portfolio["now"]
+    assert (now["accounts"], now["arr"], now["accounts_with_arr"]) == (7, 2350.0, 5)
+    assert now["mean_score"] == pytest.approx(60.0)
+    assert now["healthy_share"] == pytest.approx(3 / 7)
+    # 400 poor, 600 and 100 at risk
+    assert now["arr_at_risk"] == 1100.0
+    # The new account was not there 28 days before.
+    assert (portfolio["before"]["accounts"], portfolio["before"]["mean_score"]) == (6, pytest.approx(400 / 6))
+    by_tier = {row["tier"]: (row["accounts"], row["arr"]) for row in portfolio["by_tier"]}
+    assert by_tier == {"healthy": (3, 1250.0), "at_risk": (2, 700.0), "poor": (1, 400.0), "unknown": (1, None)}
+
+
+def test_movements_of_the_week_are_net(portfolio):
+    assert [
+        (row["account_id"], row["from_tier"], row["to_tier"], row["why"]) for row in portfolio["fell"]["shown"]
+    ] == [(ODD_ID, "healthy", "poor", "Invoices are late")]
+    assert [(row["account_id"], row["why"]) for row in portfolio["rose"]["shown"]] == [("formula", "Active days")]
+    assert [row["account_id"] for row in portfolio["unclear"]["shown"]] == ["bidi"]
+
+
+def test_renewals_within_90_days_by_week_and_tier(portfolio):
+    # 30 days lie in the week that begins after 28, 90 in the one after 84; 91 is too far.
+    assert [(row["week"], row["tier"], row["arr"]) for row in portfolio["charts"]["renewals"]] == [
+        ("2026-07-27", "Poor", 400.0),
+        ("2026-09-21", "At risk", 600.0),
+    ]
+    assert portfolio["renewals"] == {"poor": {"accounts": 1, "arr": 400.0}, "at_risk": {"accounts": 1, "arr": 600.0}}
+    assert portfolio["renewing_at_risk"] == 1000.0
+
+
+def test_segments(portfolio):
+    rows = {row["name"]: row for row in portfolio["segments"]}
+    # 20, 50, 55 and 50
+    assert (rows["smb"]["accounts"], rows["smb"]["mean_score"], rows["smb"]["arr_at_risk"]) == (4, 43.75, 1100.0)
+    assert (rows[None]["accounts"], rows[None]["arr"]) == (1, None)
+
+
+def test_freshness_says_what_is_late(portfolio):
+    assert {row["raw_table"]: (row["status"], row["age"], row["quarantined_rows"]) for row in portfolio["sources"]} == {
+        "usage_events": ("late", 3, 12),
+        "tickets": ("up to date", 3, 0),
+        "invoices": ("not read", 0, 0),
+    }
+    assert portfolio["sources"][-1]["raw_table"] == "tickets"
+
+
+@pytest.mark.parametrize(
+    ("movement", "why"),
+    [
+        ({"cause": "override", "override_reason": "Sponsor left"}, "Set by hand: Sponsor left"),
+        ({"cause": "override"}, "An override ended"),
+        ({"cause": "coverage", "to_tier": "unknown"}, "Too little of the scorecard is measured"),
+        ({"cause": "coverage", "to_tier": "poor"}, "Enough of the scorecard is measured again"),
+        ({"cause": "score", "component": "cap", "direction": 1}, "A cap ended or was eased"),
+        ({"cause": "score", "component": "cap", "direction": -1}, "A cap began, ended or moved"),
+        ({"cause": "score", "component": "configuration"}, "The rules of the score changed"),
+        ({"cause": "score"}, "No single change; the new tier has held long enough to count"),
+    ],
+)
+def test_reasons_in_words(open_mart, movement, why):
+    nothing = dict.fromkeys(
+        ("override_reason", "component", "metric_key", "cap_key", "scorecard_key", "to_tier", "direction")
+    )
+    assert explain_movement(open_source(*open_mart), nothing | movement) == why
+
+
+# -- the whole
+
+
+def test_every_file_is_named(mart, tmp_path):
+    again = empty_mart(tmp_path)
+    names = again.write()
+    assert sorted(str(path.relative_to(again.folder)) for path in again.board.rglob("*") if path.is_file()) == names
+    assert {"board/index.html", "board/accounts.html", "board/account.html", "board/data/accounts-0.js"} < set(names)
+
+
+def test_an_empty_mart_says_so(tmp_path):
+    mart = empty_mart(tmp_path)
+    with duckdb.connect(str(mart.folder / DATABASE)) as connection:
+        insert(
+            connection,
+            "data_freshness",
+            raw_table="tickets",
+            loaded_rows=0,
+            quarantined_rows=0,
+            duplicate_rows=0,
+            orphan_rows=0,
+        )
+    mart.write()
+    page = (mart.board / "index.html").read_text(encoding="utf-8")
+    assert "No account is scored yet" in page and "<strong>1 of 1 sources are not up to date:</strong>" in page
+    assert ">no data<" in page
+    assert read_script(mart.board / "data" / "accounts-0.js") == []
+    assert read_script(mart.board / "data" / "common.js")["asOf"] is None
+
+
+def test_accounts_without_any_amount(tmp_path):
+    mart = empty_mart(tmp_path)
+    with duckdb.connect(str(mart.folder / DATABASE)) as connection:
+        for table in ("account_health_history", "account_health"):
+            insert(connection, table, account_id="a", as_of_date=AS_OF, tier="poor", health_score=30.0, coverage=1.0)
+        insert(connection, "segment_health", as_of_date=AS_OF, tier="poor", accounts=1, mean_score=30.0)
+    mart.write()
+    page = (mart.board / "index.html").read_text(encoding="utf-8")
+    assert "0 of 1 account is healthy." in page and "no amounts known" in page
+    assert 'data-chart="tiersByArr" aria-pressed="false" disabled' in page
+
+
+def test_modules_become_classic_scripts_or_fail():
+    script = classic_script("var a=1,b=2;export{b as X,a as default};\n/* licence */", "Thing")
+    assert "window.Thing=a;" in script and "export" not in script and '"use strict"' in script
+    for module in (
+        "var a=1;",
+        "export{a as b};",
+        "export{a as default};export{b as c};",
+        'import x from "y";export{a as default};',
+    ):
+        with pytest.raises(AssetError, match="Thing"):
+            classic_script(module, "Thing")
+
+
+def test_figures_for_people():
+    assert [compact(value) for value in (None, 0, 310, 999.4, 1_234, 45_678, 999_950, 4_366_201, 12_345_678_901)] == [
+        "–", "0", "310", "999", "1.23k", "45.7k", "1.00M", "4.37M", "12.3bn",
+    ]  # fmt: skip
+    assert [signed(value) for value in (None, 1.25, -0.04, 0.0, -3.5)] == ["–", "+1.2", "0.0", "0.0", "−3.5"]
+    assert (share(0.725), share(None), ago(0), ago(1), ago(3), counted(1, "row"), counted(1200, "row")) == (
+        "72%", "–", "today", "yesterday", "3 days ago", "1 row", "1,200 rows",
+    )  # fmt: skip
+    assert moment(PUBLISHED_AT) == "30 Jun 2026, 04:05 UTC"

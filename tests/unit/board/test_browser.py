@@ -1,0 +1,239 @@
+"""The board as a person uses it, in headless Chromium, opened from the disk: no fault, no request to the network."""
+
+import csv
+import shutil
+from collections.abc import Iterator
+
+import pytest
+
+from orchestration.publish.board.accounts import shard_of
+from orchestration.publish.links import account_page
+
+from .conftest import ACCOUNTS, FORMULA, IMAGE, ODD_ID, SCRIPT, Mart, empty_mart
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: the board is not opened")
+
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+
+
+class Reader:
+    """A tab that notes whatever a page complains of, and whatever it asks for elsewhere."""
+
+    def __init__(self, browser, mart: Mart) -> None:
+        # West of Greenwich a date taken for local time would be the day before.
+        self.context = browser.new_context(timezone_id="America/Los_Angeles", viewport={"width": 1280, "height": 900})
+        self.tab = self.context.new_page()
+        self.base = mart.board.as_uri()
+        self.faults: list[str] = []
+        self.tab.on("console", lambda message: self.faults.append(f"{message.type}: {message.text}"))
+        self.tab.on("pageerror", lambda error: self.faults.append(str(error)))
+        self.tab.on("dialog", lambda dialog: (self.faults.append(f"dialog {dialog.message}"), dialog.dismiss()))
+        self.context.route(lambda address: not address.startswith("file:"), self._refuse)
+
+    def _refuse(self, route) -> None:
+        self.faults.append(f"asked for {route.request.url}")
+        route.abort()
+
+    def open(self, page: str, wait_for: str) -> None:
+        self.tab.goto("about:blank")
+        self.tab.goto(f"{self.base}/{page}")
+        self.tab.locator(wait_for).first.wait_for()
+
+    def names(self) -> list[str]:
+        return self.tab.locator("#accounts tbody th a").all_text_contents()
+
+    def choose(self, field: str, value: str) -> None:
+        self.tab.select_option(f"select[name={field}]", value)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator:
+    with sync_api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        started.new_context().new_page().goto("about:blank")
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def reader(browser, mart: Mart) -> Iterator[Reader]:
+    reader = Reader(browser, mart)
+    reader.tab.set_default_timeout(20_000)
+    yield reader
+    reader.context.close()
+    assert reader.faults == []
+
+
+PAGES = [
+    ("index.html", "#segments-chart svg"),
+    ("accounts.html", "#accounts tbody tr"),
+    (account_page(ODD_ID), "#dimensions-chart svg"),
+]
+
+
+@pytest.mark.parametrize("width", [1280, 375])
+@pytest.mark.parametrize(("page", "ready"), PAGES)
+def test_pages_fit_their_window(reader, page, ready, width):
+    reader.tab.set_viewport_size({"width": width, "height": 900})
+    reader.open(page, ready)
+    assert reader.tab.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_the_portfolio_in_words_and_links(reader):
+    reader.open("index.html", "#tiers-chart svg")
+    words = reader.tab.locator("main").inner_text()
+    assert "3 of 7 accounts are healthy." in words
+    # 1,100 of 2,350, of which 400 and 600 renew.
+    assert "1.10k EUR, 47% of ARR, is at risk, of which 1.00k renews within 90 days." in words
+    assert "This week 1 fell and 1 rose; 2 sources are not up to date." in words
+    assert IMAGE in words and SCRIPT in words
+    reader.tab.get_by_role("button", name="ARR").click()
+    assert reader.tab.get_by_role("button", name="ARR").get_attribute("aria-pressed") == "true"
+    reader.tab.get_by_role("link", name="ARR at risk").click()
+    reader.tab.locator("#accounts tbody tr").first.wait_for()
+    # Poor ones first, then by arr.
+    assert reader.names() == [IMAGE, SCRIPT, "Rowanford AG"]
+    assert "3 of 7 · 1,100 EUR ARR · 1,100 at risk" in reader.tab.locator("#summary").inner_text()
+
+
+def test_search_filter_and_sort(reader):
+    reader.open("accounts.html", "#accounts tbody tr")
+    assert sorted(reader.names()) == sorted(
+        ["Calm & Co", IMAGE, SCRIPT, FORMULA, "Rowanford AG", "Long " + "x" * 114 + "…", "New one"]
+    )
+    reader.tab.fill("#q", "ROWAN")
+    assert reader.names() == ["Rowanford AG"]
+    reader.tab.fill("#q", "%20?d")  # a part of an id
+    assert reader.names() == [IMAGE]
+    reader.tab.fill("#q", "")
+    reader.choose("segment", "smb")
+    reader.choose("owner", "Ben")
+    assert sorted(reader.names()) == sorted([IMAGE, "Rowanford AG", "New one"])
+    reader.choose("renewal", "30")
+    assert reader.names() == [IMAGE]
+    # The view stands in the address, and comes back from it.
+    address = reader.tab.url
+    assert address.endswith("#segment=smb&owner=Ben&renewal=30")
+    reader.tab.get_by_role("button", name="Clear").click()
+    reader.tab.wait_for_function("document.querySelectorAll('#accounts tbody tr').length === 7")
+    reader.open(address.rpartition("/")[2], "#accounts tbody tr")
+    assert reader.names() == [IMAGE]
+
+
+@pytest.mark.parametrize(
+    ("view", "expected"),
+    [
+        ("tier=unknown", ["New one"]),
+        ("move=fell", [IMAGE]),
+        ("move=rose", [FORMULA]),
+        ("action=Ask+for+a+review", ["Calm & Co"]),
+        ("renewal=90&sort=renewal&dir=asc", [IMAGE, SCRIPT]),
+        ("segment=gone", []),
+        # 50 and 50, 55; by the keyboard below
+        ("segment=smb&sort=score&dir=desc", ["Rowanford AG", "New one", SCRIPT, IMAGE]),
+    ],
+)
+def test_views_by_address(reader, view, expected):
+    reader.open(f"accounts.html#{view}", "#accounts tbody tr")
+    assert sorted(reader.names()) == sorted(expected)
+    assert reader.names()[:1] == expected[:1]
+
+
+def test_sorting_by_keyboard(reader):
+    reader.open("accounts.html", "#accounts tbody tr")
+    head = reader.tab.get_by_role("columnheader", name="Score").get_by_role("button")
+    head.focus()
+    reader.tab.keyboard.press("Enter")
+    assert reader.names()[0] == IMAGE  # 20, the lowest
+    reader.tab.keyboard.press("Enter")
+    assert reader.names()[0].startswith("Long")  # 90
+    assert reader.tab.url.endswith("#sort=score&dir=desc")
+    outline = reader.tab.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    assert outline == "solid"
+
+
+def test_an_account_opens_from_the_list(reader):
+    reader.open("accounts.html#tier=poor", "#accounts tbody tr")
+    reader.tab.locator("#accounts tbody th a").first.click()
+    reader.tab.locator("#history-chart svg").wait_for()
+    words = reader.tab.locator("main").inner_text()
+    assert reader.tab.locator("h1").inner_text() == IMAGE
+    assert "Poor since 1 May 2026 (60 days); before that At risk" in words
+    assert "Term ends 29 Jul 2026, in 30 days" in words
+    assert "From 45.0 on 1 Jun 2026 to 20.0: −25.0." in words
+    assert SCRIPT in reader.tab.locator("#actions").inner_text()
+    # 21 days late, through the metric that the cap tests.
+    assert "Invoices are late.\n21 days" in reader.tab.locator("#why").inner_text()
+    assert "Without the cap the score would be 30.0." in reader.tab.locator("#why").inner_text()
+    assert "In 7 days 0.0." in reader.tab.locator("#history-note").inner_text()
+    assert "Rules v2 from 9 Jun 2026" in reader.tab.locator("#history-note").inner_text()
+    reader.tab.get_by_role("button", name="7 days").click()
+    assert "Nothing that counts has moved." in reader.tab.locator("#changes").inner_text()
+    # To a related account and back, in the same page.
+    reader.tab.get_by_role("link", name="Calm & Co").click()
+    reader.tab.wait_for_function("document.getElementById('name').textContent === 'Calm & Co'")
+    assert "2 accounts belong to it, with a mean score of 27.0 by ARR" in reader.tab.locator("#relatives").inner_text()
+
+
+def test_pages_find_an_account_in_the_shard_that_it_was_written_to(reader):
+    reader.open(account_page("calm"), "#history-chart svg")
+    reader.tab.evaluate("board.shared.shards = 2 ** 32")
+    for text in ("", "a", "foobar", *ACCOUNTS):
+        assert reader.tab.evaluate("id => board.shardOf(id)", text) == shard_of(text, 2**32)
+
+
+def test_every_account_shows_its_name_as_text(reader):
+    for account_id in ACCOUNTS:
+        reader.open(account_page(account_id), "#history-chart svg")
+        assert reader.tab.locator("h1 bdi").inner_html().count("<") == 0
+        assert reader.tab.evaluate("document.images.length + document.querySelectorAll('body script').length") == 0
+
+
+def test_an_override_a_new_account_and_a_stranger(reader):
+    reader.open(account_page("script"), "#history-chart svg")
+    assert (
+        reader.tab.locator("#override").inner_text()
+        == f"Tier set by hand. At risk by {SCRIPT} until 9 Jul 2026: “{IMAGE}”. The model says Healthy."
+    )
+    reader.open(account_page("new"), "#history-chart svg")
+    assert "There is no score of 1 Jun 2026 to compare with." in reader.tab.locator("#changes").inner_text()
+    assert "1 late: the feed has stopped: CSM pulse" in reader.tab.locator("#sure").inner_text()
+    reader.open(account_page("nobody"), "#missing h1")
+    assert "No account with this id was scored on 29 Jun 2026." in reader.tab.locator("#missing").inner_text()
+
+
+def test_the_saved_view_runs_no_formula(reader, tmp_path):
+    reader.open("accounts.html#move=rose", "#accounts tbody tr")
+    with reader.tab.expect_download() as download:
+        reader.tab.get_by_role("button", name="Save as CSV").click()
+    download.value.save_as(tmp_path / "view.csv")
+    with open(tmp_path / "view.csv", encoding="utf-8-sig", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row["account_name"] == f"'{FORMULA}"
+    assert (row["account_id"], row["health_score"], row["delta_28d"], row["segment"]) == ("formula", "75", "15", IMAGE)
+
+
+def test_the_link_to_the_content_leaves_the_account_in_the_address(reader):
+    reader.open(account_page("calm"), "#history-chart svg")
+    reader.tab.keyboard.press("Tab")
+    reader.tab.keyboard.press("Enter")
+    assert reader.tab.evaluate("document.activeElement.id") == "main"
+    assert reader.tab.url.endswith("#calm")
+
+
+def test_an_empty_mart(browser, tmp_path):
+    mart = empty_mart(tmp_path)
+    mart.write()
+    reader = Reader(browser, mart)
+    reader.open("index.html", ".empty")
+    reader.open("accounts.html", "#accounts tbody tr")
+    assert "No account is scored yet." in reader.tab.locator("#accounts tbody").inner_text()
+    reader.open("account.html#any", "#missing h1")
+    reader.context.close()
+    assert reader.faults == []
