@@ -167,9 +167,8 @@ def publish_days(settings: Settings) -> Callable[..., PublishedGeneration]:
     return run
 
 
-@pytest.fixture(autouse=True)
-def board_page(monkeypatch: pytest.MonkeyPatch) -> str:
-    """Stands for the board, which needs the columns of a real mart and has tests of its own; returns its one file."""
+def stub_board(monkeypatch: pytest.MonkeyPatch) -> str:
+    """Stand for the board, which needs the columns of a real mart and has tests of its own; returns its one file."""
 
     def write_board(settings: Settings, folder: Path, published_at: datetime) -> list[str]:
         (folder / "board").mkdir()
@@ -178,6 +177,11 @@ def board_page(monkeypatch: pytest.MonkeyPatch) -> str:
 
     monkeypatch.setattr(orchestration.publish, "write_board", write_board)
     return "board/index.html"
+
+
+@pytest.fixture(autouse=True)
+def board_page(monkeypatch: pytest.MonkeyPatch) -> str:
+    return stub_board(monkeypatch)
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,7 @@ from orchestration.publish.exports.crm import reason
 from orchestration.publish.exports.text import CELL_LIMIT, clean, is_formula, neutralise
 from orchestration.settings import Settings, load_settings
 
-from .conftest import DAY_1, PUBLISHED_AT, change_warehouse, days_from, make_settings, score_days
+from .conftest import DAY_1, PUBLISHED_AT, change_warehouse, days_from, make_settings, score_days, stub_board
 
 HOSTILE = "=HYPERLINK(\"http://evil.example\",\"open\")"
 HEADER = ["account_id", "score", "tier", "reason"]
@@ -175,7 +175,9 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> openpyxl.Workbook:
     know(book_settings, "a/1 ?", account_name=HOSTILE, csm="+49 30 1", arr=1234567.8, delta_28d=-6.5, tier_since="2026-01-02")
     know(book_settings, "a3", account_name="Acme", negative_1_label="Days late", negative_1_points=-6.24, negative_1_value="40.5 days")
     act(book_settings, "a3", DAY_1, playbook_key="ask", label="Ask", priority=2, reason="@late", since="2026-01-28")
-    publish(book_settings, "run-1", PUBLISHED_AT)
+    with pytest.MonkeyPatch.context() as patch:
+        stub_board(patch)
+        publish(book_settings, "run-1", PUBLISHED_AT)
     return open_book(book_settings)
 
 
