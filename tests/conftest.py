@@ -1,11 +1,13 @@
-"""The company that the tests of the whole pipeline work on: run once per test process, put back before each test. And a Postgres."""
+"""The company that the tests of the whole pipeline work on: run once, put back before each test. And a Postgres."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from tests.company import FIRST_DAY, LAST_DAY, NEXT_DAY, Company, Rows, found_company, read_mart
 from tests.postgres import postgres
@@ -13,7 +15,7 @@ from tests.postgres import postgres
 
 @dataclass(frozen=True)
 class _Original:
-    """The company after its first run, over [FIRST_DAY, LAST_DAY]."""
+    """The company after its first run, over [FIRST_DAY, LAST_DAY]; it stands in its folder once it was put back."""
 
     company: Company
     backup: Path
@@ -31,11 +33,18 @@ class _Original:
 
 @pytest.fixture(scope="session")
 def original(tmp_path_factory: pytest.TempPathFactory) -> _Original:
-    folder = tmp_path_factory.mktemp("company")
-    company = found_company(folder / "company")
-    company.run(FIRST_DAY, LAST_DAY, "first")
-    shutil.copytree(company.folder, folder / "backup", symlinks=True, ignore=shutil.ignore_patterns("dbt"))
-    return _Original(company, folder / "backup", read_mart(company.published))
+    # The first of the test processes runs it, the others take a copy; what dbt has parsed holds for one path only.
+    base = tmp_path_factory.getbasetemp()
+    backup = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "first-run"
+    folder = tmp_path_factory.mktemp("company") / "company"
+    with FileLock(backup.with_suffix(".lock")):
+        if backup.exists():
+            (folder / "data" / "dbt").mkdir(parents=True)
+        else:
+            found_company(folder).run(FIRST_DAY, LAST_DAY, "first")
+            copy = shutil.copytree(folder, folder.with_name("copy"), symlinks=True, ignore=shutil.ignore_patterns("dbt"))
+            os.rename(copy, backup)
+    return _Original(Company(folder), backup, read_mart(backup / "data" / "published"))
 
 
 @pytest.fixture
