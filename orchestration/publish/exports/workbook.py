@@ -20,7 +20,7 @@ from orchestration.publish.exports.text import clean, is_formula
 from orchestration.publish.generations import PublishError
 from orchestration.publish.links import account_page_url
 from orchestration.publish.tables import DATE_COLUMN
-from orchestration.publish.tiers import TIER_COLOURS, TIER_LABELS
+from orchestration.publish.tiers import TIER_COLOURS, TIER_LABELS, TIER_TEXT_COLOURS
 from orchestration.settings import Settings
 
 Row = dict[str, Any]
@@ -177,9 +177,9 @@ class _Formats:
         self.by_kind = {kind: book.add_format(base | look) for kind, look in _FORMATS.items()}
         # An apostrophe that Excel does not show: the cell stays a text even when a person edits it.
         self.quoted = {kind: book.add_format(base | look | {"quote_prefix": True}) for kind, look in _FORMATS.items()}
-        # Black is readable on all four.
+        edge = {"border": 1, "border_color": _EDGE}
         self.by_tier = {
-            tier: book.add_format(base | {"bg_color": colour, "font_color": "#000000", "border": 1, "border_color": _EDGE})
+            tier: book.add_format(base | edge | {"bg_color": colour, "font_color": TIER_TEXT_COLOURS[tier]})
             for tier, colour in TIER_COLOURS.items()
         }
         self.header = self.make(bold=True, font_color="#ffffff", bg_color=_HEADER_COLOUR, text_wrap=True, valign="vcenter")

@@ -191,10 +191,10 @@ def test_the_first_sheet_says_what_this_is(book):
     assert [about.cell(row, 2).value for row in (3, 4)] == ["2026-01-30", 1]
     legend = [(about.cell(row, 1).value, about.cell(row, 1).fill.fgColor.rgb, about.cell(row, 2).value) for row in range(7, 11)]
     assert legend == [
-        ("Healthy", "FF3A9D5D", "0"),
-        ("At risk", "FFE8B93F", "1"),
-        ("Poor", "FFD0483E", "1"),
-        ("Unknown", "FFA9A9A9", "1 - too little of the scorecard could be measured for a tier"),
+        ("Healthy", "FF2B9A85", "0"),
+        ("At risk", "FFECB94A", "1"),
+        ("Poor", "FFB8372F", "1"),
+        ("Unknown", "FFA7AFB9", "1 - too little of the scorecard could be measured for a tier"),
     ]
 
 
@@ -218,9 +218,9 @@ def test_cells_have_the_types_and_formats_of_what_they_are(book):
 def test_tiers_have_their_colour_and_their_name(book):
     tiers = [by_heading(book["Accounts"], row)["Tier"] for row in (2, 3, 4)]
     assert [(cell.value, cell.fill.fgColor.rgb, cell.font.color.rgb) for cell in tiers] == [
-        ("Poor", "FFD0483E", "FF000000"),
-        ("Unknown", "FFA9A9A9", "FF000000"),
-        ("At risk", "FFE8B93F", "FF000000"),
+        ("Poor", "FFB8372F", "FFFFFFFF"),
+        ("Unknown", "FFA7AFB9", "FF000000"),
+        ("At risk", "FFECB94A", "FF000000"),
     ]
 
 
