@@ -39,7 +39,7 @@ select
     changes.as_of_date,
     cast(changes.k as integer) as k,
     {{ component_name('changes.component') }} as component,
-    metric_codes.key as metric_key,
+    metrics.metric_key,
     {{ change_label('changes', 'metrics', 'caps', 'earlier_caps') }} as label,
     changes.points,
     scorecards.scorecard_key,
@@ -48,7 +48,4 @@ select
     runs.configuration_hash
 from changes
 inner join {{ ref('int_scoring__scorecard_names') }} as scorecards on changes.scorecard_code = scorecards.scorecard_code
-inner join {{ source('control', 'runs') }} as runs on changes.run_code = runs.run_code
-left join {{ source('control', 'codes') }} as metric_codes
-    on metric_codes.kind = 'metric'
-    and changes.metric_code = metric_codes.code{{ join_change_names('changes') }}
+inner join {{ source('control', 'runs') }} as runs on changes.run_code = runs.run_code{{ join_change_names('changes') }}

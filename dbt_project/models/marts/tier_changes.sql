@@ -33,7 +33,7 @@ select
     overrides.reason as override_reason,
     cast(changes.k as integer) as k,
     {{ component_name('changes.component') }} as component,
-    metric_codes.key as metric_key,
+    metrics.metric_key,
     case when changes.points < 0 then caps.cap_key else earlier_caps.cap_key end as cap_key,
     changes.points,
     scorecards.config_version,
@@ -42,7 +42,4 @@ select
 from changes
 inner join {{ ref('int_scoring__scorecard_names') }} as scorecards on changes.scorecard_code = scorecards.scorecard_code
 inner join {{ source('control', 'runs') }} as runs on changes.run_code = runs.run_code
-left join {{ ref('stg_crm__score_overrides') }} as overrides on changes.override_id = overrides.override_id
-left join {{ source('control', 'codes') }} as metric_codes
-    on metric_codes.kind = 'metric'
-    and changes.metric_code = metric_codes.code{{ join_change_names('changes') }}
+left join {{ ref('stg_crm__score_overrides') }} as overrides on changes.override_id = overrides.override_id{{ join_change_names('changes') }}

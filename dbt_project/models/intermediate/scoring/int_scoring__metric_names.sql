@@ -1,13 +1,12 @@
 {{ config(materialized='view') }}
 
--- Grain: metric. What it is called and measured in.
+-- Grain: metric that ever counted, also one that the seeds no longer hold. What it is called and measured in.
 
 select
     cast(codes.code as smallint) as metric_code,
-    metrics.metric_key,
-    coalesce(metrics.label, metrics.metric_key) as label,
+    codes.key as metric_key,
+    coalesce(metrics.label, codes.key) as label,
     metrics.unit
-from {{ ref('metrics') }} as metrics
-inner join {{ source('control', 'codes') }} as codes
-    on codes.kind = 'metric'
-    and codes.key = metrics.metric_key
+from {{ source('control', 'codes') }} as codes
+left join {{ ref('metrics') }} as metrics on codes.key = metrics.metric_key
+where codes.kind = 'metric' and codes.key not like 'cap:%'
