@@ -19,7 +19,7 @@ Row = dict[str, Any]
 Tables = Mapping[str, Sequence[Row]]
 
 TABLES = (
-    "account_health", "account_health_history", "score_changes", "tier_changes", "data_freshness", "metric_drift", "scorecard", "metric_catalogue",
+    "account_health", "account_health_history", "score_changes", "tier_changes", "data_freshness", "metric_drift",
 )  # fmt: skip
 
 

@@ -9,12 +9,13 @@
     end
 {%- endmacro %}
 
-{# The value with its unit: `31% of seats`, `+12%`, `3.5 days`. #}
+{# The value with its unit: `31% of seats`, `+12%`, `3.5 days`, `4 (1 to 5)` on a scale; `measure` in board.js does the same. #}
 {% macro value_with_unit(value, unit) -%}
     {{ value_text(value, unit) }}
     || case
         when {{ unit }} like 'share of%' then substr({{ unit }}, 6)
         when {{ unit }} is null or {{ unit }} = 'relative change' then ''
+        when {{ unit }} like '% to %' then ' (' || {{ unit }} || ')'
         else ' ' || {{ unit }}
     end
 {%- endmacro %}

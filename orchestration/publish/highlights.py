@@ -1,23 +1,20 @@
 """What happened up to the newest day of a mart, for the page of the publish asset: tiers week by week, who moved most, and why."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date
 from pathlib import Path
 
 import duckdb
 
 from orchestration.markdown import table, verbatim
-from orchestration.publish.components import COMPONENT_LABELS
 from orchestration.publish.generations import DATABASE
+from orchestration.publish.movements import MOVEMENTS
 from orchestration.publish.tables import DATE_COLUMN, HISTORY
 from orchestration.publish.tiers import TIER_COLOURS, TIER_LABELS
 from orchestration.warehouse import SAFE_OPTIONS
 
-WEEK = timedelta(days=7)
 WEEKS = 26
 _BARS = "▁▂▃▄▅▆▇█"
-# Worse tiers have the greater number; unknown is neither better nor worse.
-_RANKS = {tier: rank for rank, tier in enumerate(TIER_COLOURS) if tier != "unknown"}
 
 _TIERS_BY_WEEK = f"""
 with newest as (select max({DATE_COLUMN}) as newest_date from {HISTORY})
@@ -27,14 +24,16 @@ from {HISTORY}, newest
 where {DATE_COLUMN} > newest_date - {7 * WEEKS} and (newest_date - {DATE_COLUMN}) % 7 = 0
 group by {DATE_COLUMN}, tier
 """
-_TIERS_THAT_CHANGED = f"select previous_tier, tier, {DATE_COLUMN}, tier_since from account_health where previous_tier is not null"
+_TIERS_THAT_CHANGED = f"""
+select count(*) filter (direction = -1), count(*) filter (direction = 1)
+from ({MOVEMENTS})
+"""
 _SCORES_THAT_MOVED = f"""
 with reasons as (
 
     select
         account_id,
-        component,
-        metric_key,
+        label,
         points,
         row_number() over (partition by account_id, points > 0 order by abs(points) desc, component, metric_key) as position
     from score_changes
@@ -48,22 +47,12 @@ select
     health.delta_7d,
     health.tier,
     health.raw_tier,
-    reasons.component,
-    coalesce(metrics.label, reasons.metric_key, caps.metric_label) as label
+    reasons.label
 from account_health as health
 left join reasons
     on health.account_id = reasons.account_id
     and (reasons.points > 0) = (health.delta_7d > 0)
     and reasons.position = 1
-left join metric_catalogue as metrics on reasons.metric_key = metrics.metric_key
-left join {HISTORY} as before
-    on health.account_id = before.account_id
-    and before.{DATE_COLUMN} = health.{DATE_COLUMN} - 7
-left join scorecard as caps
-    on reasons.component = 'cap'
-    and health.scorecard_key = caps.scorecard_key
-    -- A score falls by the cap that holds it now, and rises from the one that held it before.
-    and caps.metric_key = 'cap:' || case when health.delta_7d < 0 then health.cap_key else before.cap_key end
 where sign(health.delta_7d) = ?
 order by abs(health.delta_7d) desc, health.arr desc nulls last, health.account_id
 limit ?
@@ -94,7 +83,7 @@ class Highlights:
 
     Attributes:
         weeks: accounts of each tier on the newest day and the days whole weeks before it, oldest first; days that nobody scored are left out.
-        to_worse, to_better: accounts whose tier became worse or better in the last seven days, and is so still.
+        to_worse, to_better: accounts whose tier is a worse or a better one than seven days before.
         fell, rose: the accounts whose score moved most in seven days, the largest movement first.
     """
 
@@ -109,23 +98,20 @@ def read_highlights(generation_path: Path, limit: int = 5) -> Highlights:
     """Read what happened from a generation's `health.duckdb`; at most `limit` accounts each way."""
     with duckdb.connect(str(generation_path / DATABASE), read_only=True, config=SAFE_OPTIONS | {"memory_limit": "512MB"}) as mart:
         counts = {(day, tier): accounts for day, tier, accounts in mart.execute(_TIERS_BY_WEEK).fetchall()}
-        changed = [
-            _RANKS[now] - _RANKS[before]
-            for before, now, day, since in mart.execute(_TIERS_THAT_CHANGED).fetchall()
-            if since > day - WEEK and before in _RANKS and now in _RANKS
-        ]
+        [(newest_day,)] = mart.execute(f"select max({DATE_COLUMN}) from {HISTORY}").fetchall()
+        [(to_worse, to_better)] = mart.execute(_TIERS_THAT_CHANGED, {"as_of": newest_day or date.min}).fetchall()
         fell, rose = (
             [
-                Movement(account, score, change, _tier(tier, raw_tier), _reason(component, label, change))
-                for account, score, change, tier, raw_tier, component, label in mart.execute(_SCORES_THAT_MOVED, [sign, limit]).fetchall()
+                Movement(account, score, change, _tier(tier, raw_tier), label or "")
+                for account, score, change, tier, raw_tier, label in mart.execute(_SCORES_THAT_MOVED, [sign, limit]).fetchall()
             ]
             for sign in (-1, 1)
         )
     days = sorted({day for day, _ in counts})
     return Highlights(
         weeks={tier: [counts.get((day, tier), 0) for day in days] for tier in TIER_COLOURS},
-        to_worse=sum(step > 0 for step in changed),
-        to_better=sum(step < 0 for step in changed),
+        to_worse=to_worse,
+        to_better=to_better,
         fell=fell,
         rose=rose,
     )
@@ -134,13 +120,6 @@ def read_highlights(generation_path: Path, limit: int = 5) -> Highlights:
 def _tier(tier: str, raw_tier: str) -> str:
     """A tier is confirmed by some days in a row, so a score may already lie in another one."""
     return TIER_LABELS[tier] if tier == raw_tier else f"{TIER_LABELS[tier]} (today {TIER_LABELS[raw_tier].lower()})"
-
-
-def _reason(component: str | None, label: str | None, change: float) -> str:
-    """The strongest part of a change in words; `label` names its metric, or the reason of its cap."""
-    if label is None:
-        return COMPONENT_LABELS.get(component or "", "")
-    return f"no longer: {label}" if component == "cap" and change > 0 else label
 
 
 def describe_weeks(highlights: Highlights) -> str:

@@ -1,11 +1,39 @@
 -- Grain: raw table. How fresh and how clean what the scores rest on is. delivered = loaded + duplicate + quarantined.
+-- Judged on the newest scored day, as int_accounts__table_states judges every day: a table without any fact is missing, not late.
 
 {% set with_account = [
     'touchpoints', 'csm_pulses', 'account_goals', 'advocacy_events', 'account_outcomes', 'score_overrides',
     'subscriptions', 'invoices', 'tickets', 'survey_responses',
 ] %}
 
-with orphans as (
+with newest as (
+
+    select coalesce(
+        (select max(as_of_date) from {{ ref('int_scoring__account_scores') }}),
+        (select max(as_of_date) from {{ source('control', 'as_of_days') }})
+    ) as as_of_date
+
+),
+
+late as (
+
+    select
+        landing_stats.table_name,
+        case
+            when newest.as_of_date > raw_tables.covered_through
+                then cast({{ dbt.dateadd('day', 1, 'raw_tables.covered_through') }} as date)
+        end as not_read_since,
+        case
+            when {{ dbt.datediff('landing_stats.newest_fact_at', 'newest.as_of_date', 'day') }} > raw_tables.late_after_days
+                then cast({{ dbt.dateadd('day', 'raw_tables.late_after_days + 1', 'cast(landing_stats.newest_fact_at as date)') }} as date)
+        end as silent_since
+    from {{ source('control', 'landing_stats') }} as landing_stats
+    inner join {{ source('control', 'raw_tables') }} as raw_tables on landing_stats.table_name = raw_tables.table_name
+    cross join newest
+
+),
+
+orphans as (
 
     {% for table_name in with_account %}
     select
@@ -30,6 +58,13 @@ select
     landing_stats.newest_fact_at,
     raw_tables.late_after_days,
     raw_tables.covered_through as extracted_through_date,
+    case
+        when late.not_read_since <= coalesce(late.silent_since, late.not_read_since) then 'not read'
+        when late.silent_since is not null then 'late'
+        when landing_stats.newest_fact_at is null then 'no data'
+        else 'up to date'
+    end as status,
+    coalesce(least(late.not_read_since, late.silent_since), late.not_read_since, late.silent_since) as late_since,
     cast(landing_stats.delivered as bigint) as delivered_rows,
     cast(landing_stats.loaded as bigint) as loaded_rows,
     cast(coalesce(orphans.orphan_rows, 0) as bigint) as orphan_rows,
@@ -37,4 +72,5 @@ select
     cast(landing_stats.quarantined as bigint) as quarantined_rows
 from {{ source('control', 'landing_stats') }} as landing_stats
 inner join {{ source('control', 'raw_tables') }} as raw_tables on landing_stats.table_name = raw_tables.table_name
+left join late on landing_stats.table_name = late.table_name
 left join orphans on landing_stats.table_name = orphans.raw_table

@@ -11,7 +11,10 @@ with changes as (
         component,
         cast(null as smallint) as metric_code,
         points,
+        cap_code,
+        earlier_cap_code,
         scorecard_code,
+        earlier_scorecard_code,
         run_code
     from {{ ref('int_ledger__components') }}
     union all
@@ -22,7 +25,10 @@ with changes as (
         {{ component('behaviour') }},
         metric_code,
         points,
+        null,
+        null,
         scorecard_code,
+        null,
         run_code
     from {{ ref('int_ledger__behaviour') }}
 
@@ -33,7 +39,8 @@ select
     changes.as_of_date,
     cast(changes.k as integer) as k,
     {{ component_name('changes.component') }} as component,
-    metrics.key as metric_key,
+    metrics.metric_key,
+    {{ change_label('changes', 'metrics', 'caps', 'earlier_caps') }} as label,
     changes.points,
     scorecards.scorecard_key,
     scorecards.config_version,
@@ -41,7 +48,4 @@ select
     runs.configuration_hash
 from changes
 inner join {{ ref('int_scoring__scorecard_names') }} as scorecards on changes.scorecard_code = scorecards.scorecard_code
-inner join {{ source('control', 'runs') }} as runs on changes.run_code = runs.run_code
-left join {{ source('control', 'codes') }} as metrics
-    on metrics.kind = 'metric'
-    and changes.metric_code = metrics.code
+inner join {{ source('control', 'runs') }} as runs on changes.run_code = runs.run_code{{ join_change_names('changes') }}

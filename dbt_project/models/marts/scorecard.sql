@@ -53,7 +53,8 @@ select
         when 'bands' then bands.rule
         when 'percentile' then 'rank among the accounts on the same scorecard'
         when 'zscore' then 'distance from the mean of the accounts on the same scorecard'
-    end as rule
+    end as rule,
+    cast(null as varchar) as tested_metric_key
 from scorecards
 inner join {{ ref('scorecard_metrics') }} as weights
     on scorecards.config_version = weights.config_version
@@ -84,7 +85,8 @@ select
     cast(null as double),
     cast(null as double),
     cast(null as varchar),
-    'at most ' || cast(caps.max_score as varchar) || ' where ' || caps.metric_key || ' ' || caps.operator || ' ' || cast(caps.threshold as varchar)
+    'at most ' || cast(caps.max_score as varchar) || ' where ' || caps.metric_key || ' ' || caps.operator || ' ' || cast(caps.threshold as varchar),
+    caps.metric_key
 from scorecards
 inner join {{ ref('score_caps') }} as caps
     on scorecards.config_version = caps.config_version

@@ -154,10 +154,10 @@ class _Search:
     def _source_late(self, rule: AlertRule, first: date) -> list[Alert]:
         found = []
         for table in self._mart.freshness():
-            late = _late_since(table, self._day)
-            if late is not None and late[0] >= first:
-                since, text = late
+            since = table.late_since
+            if since is not None and since >= first:
                 subject = f"raw_table\0{table.raw_table}"
+                text = f"{table.raw_table} {_why_late(table)}; its metrics are late"
                 found.append(Alert(rule, subject, self._day, since, since, text, raw_table=table.raw_table))
         return found
 
@@ -169,18 +169,10 @@ class _Search:
         ]
 
 
-def _late_since(table: Freshness, day: date) -> tuple[date, str] | None:
-    """Since when a raw table is late on `day` (specification, section 3), and why; None where it is not, or is empty."""
-    ways = []
-    if table.extracted_through is not None and table.extracted_through < day:
-        text = f"{table.raw_table} was read up to {table.extracted_through} only; its metrics are late"
-        ways.append((table.extracted_through + timedelta(days=1), text))
-    if table.newest_fact_at is not None and table.late_after_days is not None:
-        newest = table.newest_fact_at.date()
-        if (day - newest).days > table.late_after_days:
-            text = f"{table.raw_table} has nothing newer than {newest}; its metrics are late"
-            ways.append((newest + timedelta(days=table.late_after_days + 1), text))
-    return min(ways, default=None)
+def _why_late(table: Freshness) -> str:
+    if table.status == "not read" or table.newest_fact_at is None:
+        return f"was read up to {table.extracted_through} only"
+    return f"has nothing newer than {table.newest_fact_at.date()}"
 
 
 def _delta(account: AccountDay, days: int) -> float:

@@ -8,7 +8,6 @@ from typing import Any
 
 import duckdb
 
-from orchestration.publish.components import COMPONENT_LABELS
 from orchestration.publish.generations import DATABASE
 from orchestration.publish.tables import DATE_COLUMN, HISTORY
 from orchestration.warehouse import SAFE_OPTIONS
@@ -45,8 +44,9 @@ class Freshness:
     """A row of data_freshness, as far as alerts show it."""
 
     raw_table: str
+    status: str
+    late_since: date | None
     newest_fact_at: datetime | None
-    late_after_days: int | None
     extracted_through: date | None
 
 
@@ -132,7 +132,7 @@ class PublishedMart:
         )
 
     def freshness(self) -> list[Freshness]:
-        columns = "raw_table, newest_fact_at, late_after_days, extracted_through_date"
+        columns = "raw_table, status, late_since, newest_fact_at, extracted_through_date"
         return [Freshness(*row) for row in self._rows(f"select {columns} from data_freshness order by raw_table")]
 
     def drift(self, first: date) -> list[tuple[date, str, str]]:
@@ -147,16 +147,14 @@ class PublishedMart:
         """What took most from the score of each account in the `k` days up to `day`."""
         rows = self._rows(
             f"""
-            select account_id, component, metric_key, points, cap_key
+            select account_id, label, points
             from (
                 select
                     changes.*,
-                    newest.cap_key,
                     row_number() over (
                         partition by changes.account_id order by changes.points, changes.component, changes.metric_key
                     ) as position
                 from score_changes as changes
-                inner join account_health as newest on changes.account_id = newest.account_id
                 where
                     changes.{DATE_COLUMN} = $day
                     and changes.k = $k
@@ -168,61 +166,32 @@ class PublishedMart:
             k=k,
             accounts=list(accounts),
         )
-        labels = self._labels()
-        return {
-            account: _reason(labels, component, metric, points, k, cap) for account, component, metric, points, cap in rows
-        }
+        return {account: _moved_by(label, points, k) for account, label, points in rows}
 
     def tier_reasons(self, changes: Iterable[tuple[str, date]]) -> dict[str, str]:
         """What made each account's tier another one on the day given with it."""
         changes = list(changes)
         rows = self._rows(
             f"""
-            select changes.account_id, cause, to_tier, override_reason, component, metric_key, points, k, history.cap_key
-            from tier_changes as changes
-            inner join {HISTORY} as history
-                on changes.account_id = history.account_id
-                and changes.{DATE_COLUMN} = history.{DATE_COLUMN}
-            where (changes.account_id, changes.{DATE_COLUMN}) in (
+            select account_id, reason, case when cause = 'score' then points end, k
+            from tier_changes
+            where (account_id, {DATE_COLUMN}) in (
                 select unnest(cast($accounts as varchar[])), unnest(cast($days as date[]))
             )
             """,
             accounts=[account for account, _ in changes],
             days=[day for _, day in changes],
         )
-        labels = self._labels()
-        reasons = {}
-        for account, cause, to_tier, override_reason, component, metric, points, k, cap in rows:
-            if cause == "override":
-                said = f"Set by a person: {override_reason}" if override_reason else "A tier set by a person began or ended"
-                reasons[account] = said
-            elif cause == "coverage":
-                reasons[account] = "Too little could be measured" if to_tier == "unknown" else "Enough can be measured again"
-            elif component is not None:
-                reasons[account] = _reason(labels, component, metric, points, k, cap)
-        return reasons
-
-    def _labels(self) -> dict[str, str]:
-        """Metrics and caps in words."""
-        return dict(
-            self._rows(
-                "select metric_key, label from metric_catalogue where label is not null "
-                "union all select metric_key, max(metric_label) from scorecard "
-                "where metric_key like 'cap:%' and metric_label is not null group by metric_key"
-            )
-        )
+        return {
+            account: reason if points is None else _moved_by(reason, points, k) for account, reason, points, k in rows
+        }
 
     def _rows(self, query: str, **parameters: Any) -> list[tuple[Any, ...]]:
         return self._connection.execute(query, parameters).fetchall()
 
 
-def _reason(labels: dict[str, str], component: str, metric: str | None, points: float, k: int, cap: str | None) -> str:
-    if metric is not None:
-        label = labels.get(metric, metric)
-    elif component == "cap" and cap is not None:
-        label = labels.get(f"cap:{cap}", COMPONENT_LABELS["cap"])
-    else:
-        label = COMPONENT_LABELS.get(component, component)
+def _moved_by(label: str, points: float, k: int) -> str:
+    # The label of a cap is a sentence.
     return f"{label.removesuffix('.')} ({points_text(points)} in {k} days)"
 
 

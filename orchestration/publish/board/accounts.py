@@ -147,7 +147,8 @@ changes as (
 
     select
         account_id,
-        list(json_array(k, component, metric_key, round(points, 3))
+        -- A metric's name stands with the metrics.
+        list(json_array(k, component, metric_key, round(points, 3), case when metric_key is null then label end)
             order by k, abs(points) desc, component, metric_key) as changes
     from score_changes
     semi join batch using (account_id)

@@ -4,14 +4,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from orchestration.publish.board.charts import STACK
-from orchestration.publish.board.source import NAME_LENGTH, TEXT_LENGTH, WEEK, BoardSource
-from orchestration.publish.components import COMPONENT_LABELS
+from orchestration.publish.board.source import NAME_LENGTH, TEXT_LENGTH, BoardSource
+from orchestration.publish.movements import WEEK
 from orchestration.publish.tables import DATE_COLUMN, HISTORY
 from orchestration.publish.tiers import TIER_COLOURS, TIER_LABELS
 
 MONTH = 28
 RENEWAL_DAYS = 90
-UP_TO_DATE = "up to date"
 _MOVEMENTS_SHOWN = 8
 _ACTIONS_SHOWN = 9
 _ACTIONS_PER_PLAYBOOK = 3
@@ -56,16 +55,15 @@ from account_health
 group by tier
 """
 
-_MOVEMENTS = """
+_MOVEMENTS = f"""
 select
     health.account_id,
     account_label(health.account_name, health.account_id) as name,
     health.arr,
     health.health_score,
     health.delta_7d,
-    health.scorecard_key,
-    health.cap_key,
-    movements.* exclude (account_id)
+    movements.* exclude (account_id, reason),
+    rtrim(shown(movements.reason, {NAME_LENGTH}), '.') as why
 from movements
 inner join account_health as health using (account_id)
 where coalesce(movements.direction, 0) = $direction
@@ -173,11 +171,10 @@ with quarantine as (
 select
     freshness.*,
     cast($as_of - cast(newest_fact_at as date) as integer) as age,
-    cast($as_of - extracted_through_date as integer) as days_not_read,
     shown(quarantine.reason, 200) as reason
 from data_freshness as freshness
 left join quarantine using (raw_table)
-order by raw_table
+order by late_since is null, raw_table
 """
 
 _DRIFT = f"""
@@ -191,10 +188,10 @@ limit {_DRIFT_SHOWN}
 
 def read_portfolio(source: BoardSource) -> dict[str, Any]:
     """What `index.html` shows; `charts` holds the rows of its charts, the rest is for the template."""
-    sources = sorted(map(_describe_source, source.rows(_SOURCES)), key=lambda row: row["status"] == UP_TO_DATE)
+    sources = [row | {"name": row["raw_table"].replace("_", " ").capitalize()} for row in source.rows(_SOURCES)]
     page: dict[str, Any] = {
         "sources": sources,
-        "late_sources": [row for row in sources if row["status"] != UP_TO_DATE],
+        "late_sources": [row for row in sources if row["late_since"] is not None],
         "quarantined": sum(row["quarantined_rows"] or 0 for row in sources),
         "drift": source.rows(_DRIFT),
         "charts": {},
@@ -269,41 +266,5 @@ def _movements(source: BoardSource, direction: int) -> dict[str, Any]:
     rows = source.rows(_MOVEMENTS, direction=direction)
     return {
         "count": len(rows),
-        "shown": [row | {"why": explain_movement(source, row)} for row in rows[:_MOVEMENTS_SHOWN]],
+        "shown": rows[:_MOVEMENTS_SHOWN],
     }
-
-
-def explain_movement(source: BoardSource, movement: dict[str, Any]) -> str:
-    """Why a tier changed, in words."""
-    cause, component = movement["cause"], movement["component"]
-    if cause == "override":
-        reason = movement["override_reason"]
-        return "An override ended" if reason is None else f"Set by hand: {reason}"
-    if cause == "coverage":
-        return (
-            "Too little of the scorecard is measured"
-            if movement["to_tier"] == "unknown"
-            else "Enough of the scorecard is measured again"
-        )
-    if component == "behaviour":
-        return source.metrics.get(movement["metric_key"], {}).get("label") or movement["metric_key"]
-    if component == "cap" and movement["direction"] == -1 and movement["cap_key"] is not None:
-        label, _ = source.rules.get(movement["scorecard_key"], {}).get(f"cap:{movement['cap_key']}", [None, None])
-        return (label or COMPONENT_LABELS["cap"]).removesuffix(".")
-    if component == "cap" and movement["direction"] == 1:
-        return "A cap ended or was eased"
-    return COMPONENT_LABELS.get(component, "No single change; the new tier has held long enough to count")
-
-
-def _describe_source(row: dict[str, Any]) -> dict[str, Any]:
-    """A raw table with its name for people, and whether it is up to date."""
-    limit = row["late_after_days"]
-    if row["newest_fact_at"] is None:
-        status = "no data"
-    elif (row["days_not_read"] or 0) > 0:
-        status = "not read"
-    elif limit is not None and row["age"] is not None and row["age"] > limit:
-        status = "late"
-    else:
-        status = UP_TO_DATE
-    return row | {"name": row["raw_table"].replace("_", " ").capitalize(), "status": status}

@@ -6,13 +6,13 @@ from typing import Any
 
 import duckdb
 
+from orchestration.publish.movements import MOVEMENTS
 from orchestration.publish.tables import DATE_COLUMN, HISTORY
 from orchestration.settings import Settings
 
 # A name of a megabyte is cut; control characters and marks that turn the direction of writing are taken out.
 NAME_LENGTH = 120
 TEXT_LENGTH = 600
-WEEK = 7
 
 _HIDDEN = r"[\x00-\x1f\x7f-\x9f\x{200e}\x{200f}\x{061c}\x{202a}-\x{202e}\x{2066}-\x{2069}]"  # of RE2
 
@@ -25,55 +25,6 @@ create or replace temp macro account_label(account_name, account_id) as
     coalesce(nullif(trim(shown(account_name, {NAME_LENGTH})), ''), shown(account_id, {NAME_LENGTH}));
 """
 
-# The change of each account over the last week: the tier before its first change, the tier after its last one, and what
-# the last one came from. An account that is back where it was did not move.
-_MOVEMENTS = f"""
-create or replace temp table movements as
-
-with tiers (tier, severity) as (
-
-    values ('healthy', 0), ('at_risk', 1), ('poor', 2)
-
-),
-
-week as (
-
-    select
-        account_id,
-        arg_min(from_tier, {DATE_COLUMN}) as from_tier,
-        arg_max(
-            {{
-                'tier': to_tier, 'cause': cause, 'reason': shown(override_reason, {NAME_LENGTH}),
-                'component': component, 'metric_key': metric_key, 'points': points
-            }},
-            {DATE_COLUMN}
-        ) as last_change,
-        max({DATE_COLUMN}) as changed_on
-    from tier_changes
-    where {DATE_COLUMN} > $as_of - {WEEK} and {DATE_COLUMN} <= $as_of
-    group by account_id
-
-)
-
-select
-    week.account_id,
-    week.from_tier,
-    week.last_change.tier as to_tier,
-    week.last_change.cause as cause,
-    week.last_change.reason as override_reason,
-    week.last_change.component as component,
-    week.last_change.metric_key as metric_key,
-    week.last_change.points as points,
-    week.changed_on,
-    -- To and from unknown is neither up nor down.
-    cast(sign(tier_before.severity - tier_after.severity) as integer) as direction
-from week
-left join tiers as tier_before on week.from_tier = tier_before.tier
-left join tiers as tier_after on week.last_change.tier = tier_after.tier
-where week.from_tier <> week.last_change.tier
-"""
-
-
 @dataclass(frozen=True)
 class BoardSource:
     """An open mart.
@@ -84,7 +35,7 @@ class BoardSource:
         currency: of all amounts.
         metrics: metric_key -> label, unit, dimension and description, in the order of the catalogue.
         scorecards: scorecard_key -> label.
-        rules: scorecard_key -> metric_key (or cap:<cap_key>) -> label and rule, as in force.
+        rules: scorecard_key -> metric_key (or cap:<cap_key>) -> label, rule and, of a cap, the metric that it tests, as in force.
         tier_limits: [config_version, scorecard_key, tier_mode, tier, min_score], the best tier first.
     """
 
@@ -94,7 +45,7 @@ class BoardSource:
     currency: str
     metrics: dict[str, dict[str, Any]]
     scorecards: dict[str, str]
-    rules: dict[str, dict[str, list[str]]]
+    rules: dict[str, dict[str, list[str | None]]]
     tier_limits: list[list[Any]]
 
     def rows(self, query: str, **parameters: Any) -> list[dict[str, Any]]:
@@ -127,11 +78,12 @@ def open_source(settings: Settings, connection: duckdb.DuckDBPyConnection) -> Bo
         ).fetchall()
     }
     scorecards, rules = {}, {}
-    for card, card_label, metric, label, rule in connection.execute(
-        "select scorecard_key, coalesce(scorecard_label, scorecard_key), metric_key, metric_label, rule from scorecard"
+    for card, card_label, metric, *rule in connection.execute(
+        "select scorecard_key, coalesce(scorecard_label, scorecard_key), metric_key, metric_label, rule, tested_metric_key "
+        "from scorecard"
     ).fetchall():
         scorecards[card] = card_label
-        rules.setdefault(card, {})[metric] = [label, rule]
+        rules.setdefault(card, {})[metric] = rule
     limits = connection.execute(
         "select config_version, scorecard_key, tier_mode, tier, min_score from scorecard_tiers "
         "order by config_version, scorecard_key, min_score desc"
@@ -146,5 +98,5 @@ def open_source(settings: Settings, connection: duckdb.DuckDBPyConnection) -> Bo
         rules,
         list(map(list, limits)),
     )
-    source.execute(_MOVEMENTS)
+    source.execute(f"create or replace temp table movements as {MOVEMENTS}")
     return source

@@ -113,6 +113,7 @@ def fill(mart: Mart) -> Mart:
             metric_key="cap:late_payer",
             metric_label="Invoices are late.",
             rule="at most 20 where days_late_180d >= 20",
+            tested_metric_key="days_late_180d",
         )
         for version, healthy in (("v1", 70), ("v2", 75)):
             for tier, least in (("healthy", healthy), ("at_risk", 40), ("poor", 0)):
@@ -229,14 +230,14 @@ def _add_details(connection) -> None:
     changed = {"account_id": ODD_ID, "config_version": "v2"}
     # The first is back where it was, so it did not move; the second fell in two steps, the third rose; the fourth
     # changed before this week, and the last came from unknown.
-    for account_id, days_ago, before, after, cause, component, metric, points in (
-        ("calm", 3, "healthy", "at_risk", "score", "behaviour", "active_days_28d", -9.0),
-        ("calm", 1, "at_risk", "healthy", "score", "behaviour", "active_days_28d", 9.0),
-        (ODD_ID, 5, "healthy", "at_risk", "score", "availability", None, -5.0),
-        (ODD_ID, 2, "at_risk", "poor", "score", "cap", None, -25.0),
-        ("formula", 6, "at_risk", "healthy", "score", "behaviour", "active_days_28d", 15.0),
-        ("script", 7, "healthy", "at_risk", "score", "behaviour", "active_days_28d", -22.0),
-        ("bidi", 0, "unknown", "at_risk", "coverage", None, None, None),
+    for account_id, days_ago, before, after, cause, reason, points in (
+        ("calm", 3, "healthy", "at_risk", "score", "Active days", -9.0),
+        ("calm", 1, "at_risk", "healthy", "score", "Active days", 9.0),
+        (ODD_ID, 5, "healthy", "at_risk", "score", "Data came or went", -5.0),
+        (ODD_ID, 2, "at_risk", "poor", "score", "Critical tickets wait.", -25.0),
+        ("formula", 6, "at_risk", "healthy", "override", f"Set by a person: {BIDI}", None),
+        ("script", 7, "healthy", "at_risk", "score", "Active days", -22.0),
+        ("bidi", 0, "unknown", "at_risk", "coverage", "Enough can be measured again", -3.0),
     ):
         insert(
             connection,
@@ -246,8 +247,7 @@ def _add_details(connection) -> None:
             from_tier=before,
             to_tier=after,
             cause=cause,
-            component=component,
-            metric_key=metric,
+            reason=reason,
             points=points,
         )
     connection.execute(
@@ -266,10 +266,10 @@ def _add_details(connection) -> None:
         points=-10.0,
         scorecard_key="standard",
     )
-    for component, metric, points in (
-        ("behaviour", "active_days_28d", -20.0),
-        ("availability", None, 5.0),
-        ("cap", None, -10.0),
+    for component, metric, label, points in (
+        ("behaviour", "active_days_28d", "Active days", -20.0),
+        ("availability", None, "Data came or went", 5.0),
+        ("cap", None, "Invoices are late.", -10.0),
     ):
         insert(
             connection,
@@ -279,6 +279,7 @@ def _add_details(connection) -> None:
             k=28,
             component=component,
             metric_key=metric,
+            label=label,
             points=points,
         )
     insert(
@@ -331,10 +332,10 @@ def _add_details(connection) -> None:
         mean_score=27.0,
         children=2,
     )
-    for table, days_ago, late_after, through, quarantined in (
-        ("usage_events", 3, 2, 0, 12),
-        ("tickets", 3, None, 0, 0),
-        ("invoices", 0, None, 1, 0),
+    for table, days_ago, late_after, through, quarantined, status, late_for in (
+        ("usage_events", 3, 2, 0, 12, "late", 0),
+        ("tickets", 3, None, 0, 0, "up to date", None),
+        ("invoices", 0, None, 1, 0, "not read", 0),
     ):
         insert(
             connection,
@@ -343,6 +344,8 @@ def _add_details(connection) -> None:
             newest_fact_at=datetime.combine(AS_OF - timedelta(days=days_ago), datetime.min.time()),
             late_after_days=late_after,
             extracted_through_date=AS_OF - timedelta(days=through),
+            status=status,
+            late_since=None if late_for is None else AS_OF - timedelta(days=late_for),
             delivered_rows=100,
             loaded_rows=100 - quarantined,
             orphan_rows=0,

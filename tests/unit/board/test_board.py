@@ -11,7 +11,7 @@ import pytest
 from orchestration.publish.board.accounts import MAX_SHARDS, shard_of
 from orchestration.publish.board.assets import AssetError, classic_script
 from orchestration.publish.board.formats import ago, compact, counted, moment, share, signed
-from orchestration.publish.board.portfolio import explain_movement, read_portfolio
+from orchestration.publish.board.portfolio import read_portfolio
 from orchestration.publish.board.scripts import call
 from orchestration.publish.board.source import NAME_LENGTH, open_source
 from orchestration.publish.generations import DATABASE
@@ -168,9 +168,9 @@ def test_states_caps_actions_override_and_family(accounts):
     odd = accounts[ODD_ID]
     assert ["cap:late_payer", 21.0, "measured", None, 0.0, -10.0, None, 0, None] in odd["metrics"]
     assert odd["changes"] == [
-        [28, "behaviour", "active_days_28d", -20.0],
-        [28, "cap", None, -10.0],
-        [28, "availability", None, 5.0],
+        [28, "behaviour", "active_days_28d", -20.0, None],
+        [28, "cap", None, -10.0, "Invoices are late."],
+        [28, "availability", None, 5.0, "Data came or went"],
     ]
     assert odd["actions"] == [[SCRIPT, IMAGE, "2026-06-26"]]
     assert odd["parent"] == ["calm", "Calm & Co", "healthy", 80.0]
@@ -221,8 +221,8 @@ def test_headline(portfolio):
 def test_movements_of_the_week_are_net(portfolio):
     assert [
         (row["account_id"], row["from_tier"], row["to_tier"], row["why"]) for row in portfolio["fell"]["shown"]
-    ] == [(ODD_ID, "healthy", "poor", "Invoices are late")]
-    assert [(row["account_id"], row["why"]) for row in portfolio["rose"]["shown"]] == [("formula", "Active days")]
+    ] == [(ODD_ID, "healthy", "poor", "Critical tickets wait")]
+    assert [(row["account_id"], row["why"]) for row in portfolio["rose"]["shown"]] == [("formula", "Set by a person: Rowanford AG")]
     assert [row["account_id"] for row in portfolio["unclear"]["shown"]] == ["bidi"]
 
 
@@ -252,26 +252,6 @@ def test_freshness_says_what_is_late(portfolio):
     assert portfolio["sources"][-1]["raw_table"] == "tickets"
 
 
-@pytest.mark.parametrize(
-    ("movement", "why"),
-    [
-        ({"cause": "override", "override_reason": "Sponsor left"}, "Set by hand: Sponsor left"),
-        ({"cause": "override"}, "An override ended"),
-        ({"cause": "coverage", "to_tier": "unknown"}, "Too little of the scorecard is measured"),
-        ({"cause": "coverage", "to_tier": "poor"}, "Enough of the scorecard is measured again"),
-        ({"cause": "score", "component": "cap", "direction": 1}, "A cap ended or was eased"),
-        ({"cause": "score", "component": "cap", "direction": -1}, "A cap began, ended or moved"),
-        ({"cause": "score", "component": "configuration"}, "The rules of the score changed"),
-        ({"cause": "score"}, "No single change; the new tier has held long enough to count"),
-    ],
-)
-def test_reasons_in_words(open_mart, movement, why):
-    nothing = dict.fromkeys(
-        ("override_reason", "component", "metric_key", "cap_key", "scorecard_key", "to_tier", "direction")
-    )
-    assert explain_movement(open_source(*open_mart), nothing | movement) == why
-
-
 # -- the whole
 
 
@@ -289,6 +269,7 @@ def test_an_empty_mart_says_so(tmp_path):
             connection,
             "data_freshness",
             raw_table="tickets",
+            status="no data",
             loaded_rows=0,
             quarantined_rows=0,
             duplicate_rows=0,
@@ -296,7 +277,8 @@ def test_an_empty_mart_says_so(tmp_path):
         )
     mart.write()
     page = (mart.board / "index.html").read_text(encoding="utf-8")
-    assert "No account is scored yet" in page and "<strong>1 of 1 sources are not up to date:</strong>" in page
+    assert "No account is scored yet" in page and "not up to date" not in page
+    assert "0 sources with data, all up to date." in page
     assert ">no data<" in page
     assert read_script(mart.board / "data" / "accounts-0.js") == []
     assert read_script(mart.board / "data" / "common.js")["asOf"] is None

@@ -199,7 +199,7 @@ def test_an_override_a_new_account_and_a_stranger(reader):
     reader.open(account_page("script"), "#history-chart svg")
     assert (
         reader.tab.locator("#override").inner_text()
-        == f"Tier set by hand. At risk by {SCRIPT} until 9 Jul 2026: “{IMAGE}”. The model says Healthy."
+        == f"Tier set by a person. At risk by {SCRIPT} until 9 Jul 2026: “{IMAGE}”. The model says Healthy."
     )
     reader.open(account_page("new"), "#history-chart svg")
     assert "There is no score of 1 Jun 2026 to compare with." in reader.tab.locator("#changes").inner_text()

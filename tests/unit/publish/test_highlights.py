@@ -9,44 +9,51 @@ from orchestration.publish.generations import DATABASE
 from orchestration.publish.highlights import Highlights, Movement, describe_movements, describe_weeks, read_highlights
 
 _MART = """
-create table account_health_history (account_id varchar, as_of_date date, tier varchar, cap_key varchar);
+create table account_health_history (account_id varchar, as_of_date date, tier varchar);
 create table account_health (
     account_id varchar, as_of_date date, account_name varchar, health_score double, delta_7d double, tier varchar, raw_tier varchar,
-    previous_tier varchar, tier_since date, arr double, scorecard_key varchar, cap_key varchar
+    arr double
 );
-create table score_changes (account_id varchar, as_of_date date, k integer, component varchar, metric_key varchar, points double);
-create table metric_catalogue (metric_key varchar, label varchar);
-create table scorecard (scorecard_key varchar, metric_key varchar, metric_label varchar);
+create table score_changes (
+    account_id varchar, as_of_date date, k integer, component varchar, metric_key varchar, label varchar, points double
+);
+create table tier_changes (
+    account_id varchar, as_of_date date, from_tier varchar, to_tier varchar, cause varchar, reason varchar, points double
+);
 """
-# The newest day is 31 March. Tiers that began on 25 March are of this week, on 24 March of the week before.
+# The newest day is 31 March. Tiers that changed on 25 March did so this week, on 24 March the week before.
 _ROWS = """
 insert into account_health values
-    ('a1', '2026-03-31', 'Acme', 60, -25, 'at_risk', 'at_risk', 'healthy', '2026-03-25', 10, 'standard', 'past_due'),
-    ('a2', '2026-03-31', 'Beta', 75, -5, 'healthy', 'healthy', 'at_risk', '2026-03-24', 20, 'standard', null),
-    ('a3', '2026-03-31', null, 72, 12.5, 'at_risk', 'healthy', 'poor', '2026-03-30', null, 'standard', null),
-    ('a4', '2026-03-31', 'Delta', 80, 30, 'healthy', 'healthy', 'unknown', '2026-03-31', 5, 'standard', null),
-    ('a5', '2026-03-31', 'Same', 80, 0, 'healthy', 'healthy', null, '2026-01-01', 5, 'standard', null),
-    ('a6', '2026-03-31', 'New', 80, null, 'healthy', 'healthy', null, '2026-03-31', 5, 'standard', null);
+    ('a1', '2026-03-31', 'Acme', 60, -25, 'at_risk', 'at_risk', 10),
+    ('a2', '2026-03-31', 'Beta', 75, -5, 'healthy', 'healthy', 20),
+    ('a3', '2026-03-31', null, 72, 12.5, 'at_risk', 'healthy', null),
+    ('a4', '2026-03-31', 'Delta', 80, 30, 'healthy', 'healthy', 5),
+    ('a5', '2026-03-31', 'Same', 80, 0, 'healthy', 'healthy', 5),
+    ('a6', '2026-03-31', 'New', 80, null, 'healthy', 'healthy', 5);
 insert into account_health_history values
-    ('a1', '2026-03-31', 'at_risk', 'past_due'), ('a2', '2026-03-31', 'healthy', null), ('a3', '2026-03-31', 'at_risk', null),
-    ('a4', '2026-03-31', 'healthy', null), ('a5', '2026-03-31', 'healthy', null), ('a6', '2026-03-31', 'healthy', null),
+    ('a1', '2026-03-31', 'at_risk'), ('a2', '2026-03-31', 'healthy'), ('a3', '2026-03-31', 'at_risk'),
+    ('a4', '2026-03-31', 'healthy'), ('a5', '2026-03-31', 'healthy'), ('a6', '2026-03-31', 'healthy'),
     -- Not a whole number of weeks before.
-    ('a1', '2026-03-30', 'at_risk', 'past_due'),
-    ('a1', '2026-03-24', 'healthy', null), ('a2', '2026-03-24', 'healthy', null), ('a3', '2026-03-24', 'poor', null),
-    ('a4', '2026-03-24', 'unknown', 'silent'),
+    ('a1', '2026-03-30', 'at_risk'),
+    ('a1', '2026-03-24', 'healthy'), ('a2', '2026-03-24', 'healthy'), ('a3', '2026-03-24', 'poor'), ('a4', '2026-03-24', 'unknown'),
     -- 26 weeks before, one too many.
-    ('a1', '2025-09-30', 'poor', null);
+    ('a1', '2025-09-30', 'poor');
 insert into score_changes values
-    ('a1', '2026-03-31', 7, 'cap', null, -20), ('a1', '2026-03-31', 7, 'behaviour', 'active_days_28d', -5),
-    ('a2', '2026-03-31', 7, 'behaviour', 'active_days_28d', -7), ('a2', '2026-03-31', 7, 'behaviour', 'nps_180d', 2),
+    ('a1', '2026-03-31', 7, 'cap', null, 'A fee is past due.', -20),
+    ('a1', '2026-03-31', 7, 'behaviour', 'active_days_28d', 'Active days', -5),
+    ('a2', '2026-03-31', 7, 'behaviour', 'active_days_28d', 'Active days', -7),
+    ('a2', '2026-03-31', 7, 'behaviour', 'nps_180d', 'NPS', 2),
     -- The strongest part of all went the other way.
-    ('a3', '2026-03-31', 7, 'availability', null, 30), ('a3', '2026-03-31', 7, 'behaviour', 'nps_180d', -40),
-    ('a4', '2026-03-31', 7, 'cap', null, 30),
+    ('a3', '2026-03-31', 7, 'availability', null, 'Data came or went', 30),
+    ('a3', '2026-03-31', 7, 'behaviour', 'nps_180d', 'NPS', -40),
+    ('a4', '2026-03-31', 7, 'cap', null, 'No longer: Nobody came.', 30),
     -- Of another day, and of four weeks.
-    ('a2', '2026-03-30', 7, 'behaviour', 'nps_180d', -99), ('a2', '2026-03-31', 28, 'behaviour', 'nps_180d', -99);
-insert into metric_catalogue values ('active_days_28d', 'Active days'), ('nps_180d', 'NPS');
-insert into scorecard values
-    ('standard', 'cap:past_due', 'A fee is past due.'), ('standard', 'cap:silent', 'Nobody came.'), ('onboarding', 'cap:past_due', 'Another card');
+    ('a2', '2026-03-30', 7, 'behaviour', 'nps_180d', 'NPS', -99), ('a2', '2026-03-31', 28, 'behaviour', 'nps_180d', 'NPS', -99);
+insert into tier_changes (account_id, as_of_date, from_tier, to_tier) values
+    ('a1', '2026-03-25', 'healthy', 'at_risk'), ('a2', '2026-03-24', 'at_risk', 'healthy'),
+    ('a3', '2026-03-30', 'poor', 'at_risk'), ('a4', '2026-03-31', 'unknown', 'healthy'),
+    -- There and back.
+    ('a5', '2026-03-26', 'healthy', 'poor'), ('a5', '2026-03-28', 'poor', 'healthy');
 """
 
 
@@ -63,10 +70,10 @@ def test_who_moved_and_why(tmp_path: Path) -> None:
         Movement("Beta", 75, -5, "Healthy", "Active days"),
     ]
     assert highlights.rose == [
-        Movement("Delta", 80, 30, "Healthy", "no longer: Nobody came."),
+        Movement("Delta", 80, 30, "Healthy", "No longer: Nobody came."),
         Movement("a3", 72, 12.5, "At risk (today healthy)", "Data came or went"),
     ]
-    # Acme fell and a3 rose this week; Beta did so the week before; Delta comes from unknown, which is neither better nor worse.
+    # Acme fell and a3 rose this week; Beta did so the week before, Same is back; Delta comes from unknown, which is neither better nor worse.
     assert (highlights.to_worse, highlights.to_better) == (1, 1)
     # 24 and 31 March.
     assert highlights.weeks == {"healthy": [2, 4], "at_risk": [0, 2], "poor": [1, 0], "unknown": [1, 0]}

@@ -447,7 +447,7 @@ class TestMessage:
         team.publish(
             DAY,
             account_health=[account("a/1", delta_7d=-10.5, delta_28d=None, term_ends_on=day(30), **facts)],
-            data_freshness=[{"raw_table": "tickets", "extracted_through_date": day(-1)}],
+            data_freshness=[{"raw_table": "tickets", "status": "not read", "extracted_through_date": day(-1), "late_since": DAY}],
         )
         team.send()
         [post] = webhook.posts
@@ -522,7 +522,7 @@ class TestMessage:
             DAY,
             account_health=[account(name, account_name="&" * 999, csm="&" * 999, arr=1e14, delta_7d=-10.0) for name in names],
             score_changes=[
-                {"account_id": name, "as_of_date": DAY, "k": 7, "component": "behaviour", "metric_key": "&" * 999, "points": -9.0} for name in names
+                {"account_id": name, "as_of_date": DAY, "k": 7, "component": "behaviour", "label": "&" * 999, "points": -9.0} for name in names
             ],
         )
         team.send()

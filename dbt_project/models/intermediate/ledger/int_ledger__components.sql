@@ -2,6 +2,7 @@
 
 -- Grain: account x as_of_date x k x component other than behaviour (specification section 7). Before caps, S0 is the earlier score, S1 the earlier
 -- day under the rules of the later day with the same scorecard key, S2 under the later day's scorecard, S3 the later score.
+-- The component cap names the caps of both days, and the scorecard of the earlier one.
 
 with pairs as (
 
@@ -53,7 +54,10 @@ scores as (
         pairs.uncapped_score as s3,
         coalesce(behaviour.points, 0) as behaviour,
         pairs.cap_change,
+        pairs.cap_code,
+        pairs.earlier_cap_code,
         pairs.scorecard_code,
+        pairs.earlier_scorecard_code,
         pairs.run_code
     from pairs
     left join whatif as same_key
@@ -85,6 +89,9 @@ components as (
         k,
         {{ component(name) }} as component,
         round({{ points }}, 12) as points,
+        {% for column in ['cap_code', 'earlier_cap_code', 'earlier_scorecard_code'] -%}
+        {{ column if name == 'cap' else 'cast(null as smallint) as ' ~ column }},
+        {% endfor -%}
         scorecard_code,
         run_code
     from scores

@@ -52,6 +52,8 @@ select
     later.uncapped_score,
     earlier.uncapped_score as earlier_uncapped_score,
     coalesce(later.cap_points, 0) - coalesce(earlier.cap_points, 0) as cap_change,
+    later.cap_code,
+    earlier.cap_code as earlier_cap_code,
     later.run_code
 from scores as later
 cross join lags

@@ -26,53 +26,20 @@ points_before as (
 
 ),
 
-metrics as (
-
-    select
-        codes.code as metric_code,
-        metrics.metric_key,
-        coalesce(metrics.label, metrics.metric_key) as label,
-        metrics.unit
-    from {{ ref('metrics') }} as metrics
-    inner join {{ source('control', 'codes') }} as codes
-        on codes.kind = 'metric'
-        and codes.key = metrics.metric_key
-
-),
-
-caps as (
-
-    select
-        names.scorecard_code,
-        codes.code as metric_code,
-        'cap:' || caps.cap_key as metric_key,
-        coalesce(caps.reason, 'Cap ' || caps.cap_key) as label,
-        metrics.unit
-    from {{ ref('score_caps') }} as caps
-    inner join {{ ref('int_scoring__scorecard_names') }} as names
-        on caps.config_version = names.config_version
-        and caps.scorecard_key = names.scorecard_key
-    inner join {{ source('control', 'codes') }} as codes
-        on codes.kind = 'metric'
-        and codes.key = 'cap:' || caps.cap_key
-    left join metrics on caps.metric_key = metrics.metric_key
-
-),
-
 named_points as (
 
     select
         points.account_id,
         case when points.points > 0 then 'positive' else 'negative' end as kind,
-        coalesce(metrics.metric_key, caps.metric_key) as driver_key,
+        coalesce(metrics.metric_key, 'cap:' || caps.cap_key) as driver_key,
         coalesce(metrics.label, caps.label) as label,
         points.points,
         {{ value_with_unit('points.value', 'coalesce(metrics.unit, caps.unit)') }} as value_text,
         {{ state_name('points.state') }} as state
     from points
-    left join metrics on points.metric_code = metrics.metric_code
-    left join caps
-        on points.metric_code = caps.metric_code
+    left join {{ ref('int_scoring__metric_names') }} as metrics on points.metric_code = metrics.metric_code
+    left join {{ ref('int_scoring__cap_names') }} as caps
+        on points.metric_code = caps.cap_code
         and points.scorecard_code = caps.scorecard_code
     where abs(points.points) >= 0.005
 
@@ -84,7 +51,11 @@ changes as (
         account_id,
         component,
         cast(null as smallint) as metric_code,
-        points
+        points,
+        cap_code,
+        earlier_cap_code,
+        scorecard_code,
+        earlier_scorecard_code
     from {{ ref('int_ledger__components') }}
     where k = 28 and as_of_date in (select as_of_date from newest)
     union all
@@ -92,7 +63,11 @@ changes as (
         account_id,
         {{ component('behaviour') }},
         metric_code,
-        points
+        points,
+        null,
+        null,
+        scorecard_code,
+        null
     from {{ ref('int_ledger__behaviour') }}
     where k = 28 and as_of_date in (select as_of_date from newest)
 
@@ -104,23 +79,14 @@ named_changes as (
         changes.account_id,
         'change' as kind,
         coalesce(metrics.metric_key, {{ component_name('changes.component') }}) as driver_key,
-        coalesce(
-            metrics.label,
-            case {{ component_name('changes.component') }}
-                when 'configuration' then 'The rules of the score changed'
-                when 'scorecard' then 'Another scorecard (stage or segment)'
-                when 'availability' then 'Data came or went'
-                when 'cap' then 'A cap began, ended or moved'
-            end
-        ) as label,
+        {{ change_label('changes', 'metrics', 'caps', 'earlier_caps') }} as label,
         changes.points,
         case when changes.metric_code is not null then
             coalesce({{ value_with_unit('points.value', 'metrics.unit') }}, 'no value (' || {{ state_name('points.state') }} || ')')
             || coalesce(' (was ' || {{ value_text('points_before.value', 'metrics.unit') }} || ')', '')
         end as value_text,
         'measured' as state
-    from changes
-    left join metrics on changes.metric_code = metrics.metric_code
+    from changes{{ join_change_names('changes') | indent }}
     left join points
         on changes.account_id = points.account_id
         and changes.metric_code = points.metric_code

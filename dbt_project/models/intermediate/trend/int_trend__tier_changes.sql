@@ -16,9 +16,10 @@ changed as (
         now.as_of_date,
         now.previous_tier as from_tier,
         now.tier as to_tier,
-        coalesce(now.override_id, before.override_id) as override_id,
+        now.override_id,
         case
-            when now.override_id is not null or before.override_id is not null then 'override'
+            when now.override_id is not null then 'override'
+            when before.override_id is not null then 'override_ended'
             when now.model_tier = 'unknown' or before.model_tier = 'unknown' then 'coverage'
             else 'score'
         end as cause
@@ -51,7 +52,10 @@ ledger as (
         k,
         component,
         cast(null as smallint) as metric_code,
-        points
+        points,
+        cap_code,
+        earlier_cap_code,
+        earlier_scorecard_code
     from {{ ref('int_ledger__components') }}
     where as_of_date in (select as_of_date from changed)
     union all
@@ -61,7 +65,10 @@ ledger as (
         k,
         {{ component('behaviour') }},
         metric_code,
-        points
+        points,
+        null,
+        null,
+        null
     from {{ ref('int_ledger__behaviour') }}
     where as_of_date in (select as_of_date from changed)
 
@@ -80,7 +87,7 @@ ranked as (
         on ledger.account_id = ordered.account_id
         and ledger.as_of_date = ordered.as_of_date
     where
-        ordered.cause <> 'override'
+        ordered.cause not in ('override', 'override_ended')
         and (ordered.direction is null or ledger.points * ordered.direction > 0)
 
 )
@@ -91,11 +98,14 @@ select
     ordered.from_tier,
     ordered.to_tier,
     ordered.cause,
-    case when ordered.cause = 'override' then ordered.override_id end as override_id,
+    ordered.override_id,
     strongest.k,
     strongest.component,
     strongest.metric_code,
-    strongest.points
+    strongest.points,
+    strongest.cap_code,
+    strongest.earlier_cap_code,
+    strongest.earlier_scorecard_code
 from ordered
 left join ranked as strongest
     on ordered.account_id = strongest.account_id

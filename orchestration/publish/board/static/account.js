@@ -6,10 +6,6 @@
   const STATES = {
     measured: "Measured", not_applicable: "Does not apply", stale: "Only older values", missing: "No data", late: "Late: the feed has stopped",
   };
-  const COMPONENTS = {
-    configuration: "The rules of the score changed", scorecard: "Another scorecard (stage or segment)",
-    availability: "Data came or went", cap: "A cap began, ended or moved",
-  };
   const TRENDS = { improving: "↑ Improving", declining: "↓ Declining", stable: "Stable", new: "New" };
   const NEUTRAL = 50;
   const SHOWN_CHANGES = 9;
@@ -19,15 +15,14 @@
 
   /* An account as it is delivered: see orchestration/publish/board/accounts.py. */
   function readMetric(account, [key, value, state, score, weight, points, place, peers, before]) {
-    const [label, rule] = (shared.rules[account.scorecard] || {})[key] || [];
+    const [label, rule, tested] = (shared.rules[account.scorecard] || {})[key] || [];
     const isCap = key.startsWith("cap:");
-    // A cap tests a metric, and its value is that metric's: at most 39 where days_late_180d >= 20.
-    const tested = isCap && / where (\S+) /.exec(rule || "");
-    const known = shared.metrics[tested ? tested[1] : key] || {};
+    // A cap's value is that of the metric that it tests: at most 39 where days_late_180d >= 20.
+    const known = shared.metrics[tested || key] || {};
     return {
       key, value, state, score, weight, points, place, peers, before,
       label: (isCap ? label : known.label) || label || key, unit: known.unit, dimension: known.dimension, isCap,
-      rule: (rule || "").replace(/(\d)\.0\b/g, "$1").replace(tested ? tested[1] : "", tested && known.label ? known.label : ""),
+      rule: (rule || "").replace(/(\d)\.0\b/g, "$1").replace(tested || "", () => (tested && known.label) || ""),
     };
   }
 
@@ -63,7 +58,7 @@
     override.hidden = account.override === null;
     if (account.override) {
       const [reason, author, expires] = account.override;
-      fill("override", make("strong", {}, "Tier set by hand. "), `${tierLabel(account.tier)}`, author ? [" by ", make("bdi", {}, author)] : [], ` until ${day(expires)}`,
+      fill("override", make("strong", {}, "Tier set by a person. "), `${tierLabel(account.tier)}`, author ? [" by ", make("bdi", {}, author)] : [], ` until ${day(expires)}`,
         reason ? [": “", make("bdi", {}, reason), "”"] : [], `. The model says ${tierLabel(account.modelTier)}.`);
     }
   }
@@ -112,8 +107,8 @@
       fill("changes", make("p", { class: "quiet" }, `There is no score of ${day(from)} to compare with.`));
       return;
     }
-    const rows = account.changes.filter(([k]) => k === days).map(([, component, key, points]) => ({
-      label: component === "behaviour" ? (shared.metrics[key] || {}).label || key : COMPONENTS[component] || component, points, component, key,
+    const rows = account.changes.filter(([k]) => k === days).map(([, component, key, points, label]) => ({
+      label: label || (shared.metrics[key] || {}).label || key || component, points, component, key,
     }));
     const summary = make("p", {}, "From ", make("strong", {}, number(account.score - delta, 1)), ` on ${day(from)} to `, make("strong", {}, number(account.score, 1)), `: `, change(delta), ".");
     if (!rows.length) {
