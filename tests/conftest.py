@@ -37,11 +37,13 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> _Original:
     base = tmp_path_factory.getbasetemp()
     backup = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "first-run"
     folder = tmp_path_factory.mktemp("company") / "company"
+    artifacts = backup.with_name("first-run-dbt")
     with FileLock(backup.with_suffix(".lock")):
         if backup.exists():
-            (folder / "data" / "dbt").mkdir(parents=True)
+            shutil.copytree(artifacts, folder / "data" / "dbt")
         else:
             found_company(folder).run(FIRST_DAY, LAST_DAY, "first")
+            shutil.copytree(folder / "data" / "dbt", artifacts)
             copy = shutil.copytree(folder, folder.with_name("copy"), symlinks=True, ignore=shutil.ignore_patterns("dbt"))
             os.rename(copy, backup)
     return _Original(Company(folder), backup, read_mart(backup / "data" / "published"))
