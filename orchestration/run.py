@@ -101,8 +101,8 @@ def main() -> int:
         print("the run failed; what was published before stays as it was", file=sys.stderr)
         return 1
     current = settings.published / "current"
-    print(describe(summarize(current)))
-    for day, message in unexplained_drift(current, start, end)[-3:]:
+    print(describe(summarize(settings, current)))
+    for day, message in unexplained_drift(settings, current, start, end)[-3:]:
         print(f"metric drift on {day}: {message}")
     print(f"published: {current / 'health.duckdb'}")
     return 0

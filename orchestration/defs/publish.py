@@ -7,8 +7,8 @@ import dagster as dg
 
 from orchestration.defs.common import OWNERS, PARTITIONS, SETTINGS, WRITER_POOL, days_of
 from orchestration.markdown import verbatim
-from orchestration.publish import publish
 from orchestration.publish.highlights import describe_movements, describe_weeks, read_highlights
+from orchestration.publish.publishing import publish
 from orchestration.publish.summary import summarize, unexplained_drift
 from orchestration.publish.tables import SCHEMA, TABLES
 

@@ -4,14 +4,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-import duckdb
-
 from orchestration.markdown import table, verbatim
 from orchestration.publish.components import COMPONENT_LABELS
-from orchestration.publish.generations import DATABASE
+from orchestration.publish.generations import open_published
 from orchestration.publish.tables import DATE_COLUMN, HISTORY
 from orchestration.publish.tiers import TIER_COLOURS, TIER_LABELS
-from orchestration.warehouse import SAFE_OPTIONS
+from orchestration.settings import Settings
 
 WEEK = timedelta(days=7)
 WEEKS = 26
@@ -105,9 +103,9 @@ class Highlights:
     rose: list[Movement]
 
 
-def read_highlights(generation_path: Path, limit: int = 5) -> Highlights:
+def read_highlights(settings: Settings, generation_path: Path, limit: int = 5) -> Highlights:
     """Read what happened from a generation's `health.duckdb`; at most `limit` accounts each way."""
-    with duckdb.connect(str(generation_path / DATABASE), read_only=True, config=SAFE_OPTIONS | {"memory_limit": "512MB"}) as mart:
+    with open_published(settings, generation_path) as mart:
         counts = {(day, tier): accounts for day, tier, accounts in mart.execute(_TIERS_BY_WEEK).fetchall()}
         changed = [
             _RANKS[now] - _RANKS[before]

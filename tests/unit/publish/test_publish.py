@@ -10,9 +10,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
-import orchestration.publish as publishing
-from orchestration.publish import PublishError, PublishRefused, current_generation, publish, rollback, verify
+from orchestration.publish import PublishError, current_generation, publishing, rollback, verify
+from orchestration.publish.build import PublishRefused
 from orchestration.publish.generations import list_generations, read_manifest
+from orchestration.publish.publishing import publish
 from orchestration.settings import PROJECT_ROOT, Settings
 from orchestration.warehouse import WarehouseBusy
 
@@ -437,7 +438,7 @@ def test_a_reader_keeps_its_generation_and_a_reconnect_sees_the_new_one(tmp_path
 KILLED = """
 import os, signal
 from datetime import UTC, datetime
-import orchestration.publish as publishing
+from orchestration.publish import publishing
 
 def dies(*arguments, genuine=publishing.{step}):
     if {after}:
