@@ -73,8 +73,11 @@ def note_columns(settings: Settings) -> None:
 
 def known_columns(settings: Settings) -> Columns:
     """The columns of every table as the last run left it; none before the first run."""
-    path = _columns_file(settings)
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    try:
+        return json.loads(_columns_file(settings).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        # Only the UI shows them, and the next run writes them anew.
+        return {}
 
 
 def _columns_file(settings: Settings) -> Path:
@@ -84,11 +87,10 @@ def _columns_file(settings: Settings) -> Path:
 def check_sentence(test: Mapping[str, Any]) -> str:
     """What a dbt test checks, in a sentence: its own description, or what the generic tests that dbt ships mean.
 
+    Of another test that nobody has described it is the name.
+
     Args:
         test: the test's node in the manifest.
-
-    Raises:
-        ValueError: another test that nobody has described.
     """
     if test["description"]:
         return test["description"]
@@ -104,7 +106,7 @@ def check_sentence(test: Mapping[str, Any]) -> str:
             return f"Every {column} of {model} is one of {', '.join(map(str, arguments['values']))}."
         case "relationships":
             return f"Every {column} of {model} is found in the column {arguments['field']} of {arguments['to']}."
-    raise ValueError(f"the dbt test {test['name']} has no description: add one beside it, the Dagster UI shows it")
+    return test["name"]
 
 
 if __name__ == "__main__":

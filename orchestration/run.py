@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from orchestration.home import prepare_home
 from orchestration.locking import WriterBusy, writer_lock
+from orchestration.publish.board import FOLDER as BOARD
 from orchestration.publish.summary import RunSummary, summarize, unexplained_drift
 from orchestration.run_guard import check_configuration
 from orchestration.scorecard import ConfigurationError
@@ -55,7 +56,10 @@ def parse_range(text: str | None, settings: Settings) -> tuple[date, date]:
         SettingsError: no dates, the wrong way round, or outside the configuration's days.
     """
     first = settings.pipeline.start_date
-    last = settings.pipeline.end_date or datetime.now(UTC).date() - timedelta(days=1)
+    today = datetime.now(UTC).date()
+    last = settings.pipeline.end_date or today - timedelta(days=1)
+    if last >= today:
+        raise SettingsError(f"pipeline.end_date {last} is not over yet (today is {today}, UTC). Leave it out to run up to yesterday")
     if text is None:
         return first, last
     start_text, _, end_text = text.partition("...")
@@ -101,10 +105,12 @@ def main() -> int:
         print("the run failed; what was published before stays as it was", file=sys.stderr)
         return 1
     current = settings.published / "current"
-    print(describe(summarize(current)))
-    for day, message in unexplained_drift(current, start, end)[-3:]:
+    print(describe(summarize(settings, current)))
+    for day, message in unexplained_drift(settings, current, start, end)[-3:]:
         print(f"metric drift on {day}: {message}")
     print(f"published: {current / 'health.duckdb'}")
+    board = current / BOARD / "index.html"
+    print(f"board:     {board}" if board.exists() else "board:     could not be written, see the log above")
     return 0
 
 

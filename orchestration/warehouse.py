@@ -34,7 +34,7 @@ class WarehouseBusy(RuntimeError):
 
 @contextmanager
 def connect(
-    settings: Settings, path: Path | None = None, read_only: bool = False
+    settings: Settings, path: Path | None = None, read_only: bool = False, temp_dir: Path | None = None
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a DuckDB file under the limits of the settings; closed on leaving, whatever happened.
 
@@ -44,18 +44,19 @@ def connect(
         settings: memory limit, threads, folder for spilling, and the longest wait for the file.
         path: the file; None opens an empty database in memory.
         read_only: several readers may share a file, a writer needs it alone.
+        temp_dir: another folder for spilling.
 
     Raises:
         WarehouseBusy: another process, such as the dbt child of a killed run, kept the file for the whole wait.
         duckdb.Error: the file cannot be opened for another reason.
     """
     settings.temp_dir.mkdir(parents=True, exist_ok=True)
-    if path is not None:
+    if path is not None and not read_only:
         path.parent.mkdir(parents=True, exist_ok=True)
     config = SAFE_OPTIONS | {
         "memory_limit": settings.pipeline.memory_limit,
         "threads": settings.pipeline.threads,
-        "temp_directory": str(settings.temp_dir),
+        "temp_directory": str(temp_dir or settings.temp_dir),
     }
     if path is None:
         connection = duckdb.connect(config=config)

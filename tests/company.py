@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from orchestration.contract import TABLES
 from orchestration.extract.demo import demo_sources, write_demo_files
-from orchestration.publish import PublishedGeneration
+from orchestration.publish.publishing import PublishedGeneration
 from orchestration.settings import EVENT_TABLE, Demo, Settings, load_settings
 from tests.pipeline import run_pipeline
 

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
-import orchestration.publish
 from orchestration.extract import lake
+from orchestration.publish import publishing
 from orchestration.settings import EVENT_TABLE, load_settings
 from tests.pipeline import run_pipeline
 
@@ -62,7 +62,7 @@ def arrange(step: str, config_file: Path) -> None:
     elif step == "orphan":
         when_dbt_is_at_work(log, die)
     elif step in ("flip", "prune"):
-        setattr(orchestration.publish, step, die)
+        setattr(publishing, step, die)
     elif step != "never":
         raise ValueError(f"{step}: no such step")
 

@@ -11,7 +11,7 @@ from dbt.cli.main import dbtRunner
 from orchestration.contract import TABLES
 from orchestration.extract import land_table
 from orchestration.locking import writer_lock
-from orchestration.publish import PublishedGeneration, publish
+from orchestration.publish.publishing import PublishedGeneration, publish
 from orchestration.run_guard import check_configuration, remove_leftovers
 from orchestration.settings import DBT_PROJECT, Settings, load_settings
 from orchestration.transform import dbt_environment, mark_passed, prepare

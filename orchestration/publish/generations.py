@@ -8,12 +8,17 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import duckdb
 
 from orchestration.settings import Settings
+from orchestration.warehouse import connect
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -106,6 +111,25 @@ def current_generation(settings: Settings) -> int | None:
     if not name.isdigit():
         raise PublishError(f"{link}: no link to a generation. Move it away; the next run makes the link anew")
     return int(name)
+
+
+@contextmanager
+def open_published(settings: Settings, generation: int | Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open the `health.duckdb` of a generation for reading, under the limits of the settings.
+
+    Args:
+        generation: its number, or its folder: one that is being built, or the link `published/current`.
+
+    Raises:
+        duckdb.Error: it cannot be opened.
+    """
+    folder = generation_path(settings, generation) if isinstance(generation, int) else generation
+    # Not in the data folder: a reader holds no writer lock, and a run that starts empties the folder there.
+    with (
+        TemporaryDirectory(prefix="health-mart-", ignore_cleanup_errors=True) as spilled,
+        connect(settings, folder / DATABASE, read_only=True, temp_dir=Path(spilled)) as mart,
+    ):
+        yield mart
 
 
 def read_manifest(settings: Settings, number: int) -> Manifest:

@@ -4,14 +4,12 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-import duckdb
-
 from orchestration.markdown import table, verbatim
-from orchestration.publish.generations import DATABASE
+from orchestration.publish.generations import open_published
 from orchestration.publish.movements import MOVEMENTS
 from orchestration.publish.tables import DATE_COLUMN, HISTORY
 from orchestration.publish.tiers import TIER_COLOURS, TIER_LABELS
-from orchestration.warehouse import SAFE_OPTIONS
+from orchestration.settings import Settings
 
 WEEKS = 26
 _BARS = "▁▂▃▄▅▆▇█"
@@ -94,9 +92,9 @@ class Highlights:
     rose: list[Movement]
 
 
-def read_highlights(generation_path: Path, limit: int = 5) -> Highlights:
+def read_highlights(settings: Settings, generation_path: Path, limit: int = 5) -> Highlights:
     """Read what happened from a generation's `health.duckdb`; at most `limit` accounts each way."""
-    with duckdb.connect(str(generation_path / DATABASE), read_only=True, config=SAFE_OPTIONS | {"memory_limit": "512MB"}) as mart:
+    with open_published(settings, generation_path) as mart:
         counts = {(day, tier): accounts for day, tier, accounts in mart.execute(_TIERS_BY_WEEK).fetchall()}
         [(newest_day,)] = mart.execute(f"select max({DATE_COLUMN}) from {HISTORY}").fetchall()
         [(to_worse, to_better)] = mart.execute(_TIERS_THAT_CHANGED, {"as_of": newest_day or date.min}).fetchall()

@@ -16,11 +16,11 @@ import duckdb
 import sqlalchemy as sa
 
 from orchestration.publish.build import fingerprint_days
-from orchestration.publish.generations import DATABASE, Manifest, PublishError, current_generation, generation_path, read_manifest
+from orchestration.publish.generations import Manifest, PublishError, current_generation, open_published, read_manifest
 from orchestration.publish.revisions import TABLE as REVISIONS
 from orchestration.publish.tables import BY_NAME, DATE_COLUMN
 from orchestration.settings import Settings, SettingsError, secret_value
-from orchestration.warehouse import connect, identifier, literal
+from orchestration.warehouse import identifier, literal
 
 COPIED_TABLES = (*BY_NAME, REVISIONS)
 # One row: which generation the schema holds. Where it is missing, the tables are somebody else's.
@@ -91,7 +91,7 @@ def copy_to_postgres(settings: Settings) -> Copied:
     queries = {name: f"select * from {name}" for name in target.tables or COPIED_TABLES}
     queries[MARKER] = _marker_row(read_manifest(settings, number))
     with (
-        connect(settings, generation_path(settings, number) / DATABASE, read_only=True) as mart,
+        open_published(settings, number) as mart,
         _transaction(settings) as cursor,
     ):
         copy = _Copy(mart, cursor, target.schema_name)

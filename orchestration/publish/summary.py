@@ -4,14 +4,13 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-import duckdb
 import vl_convert
 
 from orchestration.publish.board.charts import picture_of_tiers
-from orchestration.publish.generations import DATABASE
+from orchestration.publish.generations import open_published
 from orchestration.publish.tables import DATE_COLUMN, HISTORY, TABLES
 from orchestration.publish.tiers import TIER_COLOURS
-from orchestration.warehouse import SAFE_OPTIONS
+from orchestration.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -38,14 +37,14 @@ class RunSummary:
     chart: bytes
 
 
-def summarize(generation_path: Path) -> RunSummary:
+def summarize(settings: Settings, generation_path: Path) -> RunSummary:
     """Read the figures of a generation from its `health.duckdb`.
 
     Args:
+        settings: limits of the connection.
         generation_path: folder of a generation, or the link `published/current`.
     """
-    database = generation_path / DATABASE
-    with duckdb.connect(str(database), read_only=True, config=SAFE_OPTIONS | {"memory_limit": "512MB"}) as connection:
+    with open_published(settings, generation_path) as connection:
         days = connection.execute(
             f"select {DATE_COLUMN}, tier, count(*) from {HISTORY} group by all order by {DATE_COLUMN}"
         ).fetchall()
@@ -72,11 +71,9 @@ def summarize(generation_path: Path) -> RunSummary:
     )
 
 
-def unexplained_drift(generation_path: Path, first: date, last: date) -> list[tuple[date, str]]:
+def unexplained_drift(settings: Settings, generation_path: Path, first: date, last: date) -> list[tuple[date, str]]:
     """Jumps of a metric that nothing explains, on the days [first, last]: (day, what happened in one sentence)."""
-    with duckdb.connect(
-        str(generation_path / DATABASE), read_only=True, config=SAFE_OPTIONS | {"memory_limit": "512MB"}
-    ) as connection:
+    with open_published(settings, generation_path) as connection:
         return connection.execute(
             f"select {DATE_COLUMN}, message from metric_drift where explanation is null and {DATE_COLUMN} between ? and ? "
             f"order by {DATE_COLUMN}, metric_key",

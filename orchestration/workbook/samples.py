@@ -1,14 +1,16 @@
 """Sample accounts from the published mart: a few real ones that show as many tiers, stages, states and caps as possible."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
 import duckdb
 
-from orchestration.publish.generations import DATABASE
+from orchestration.publish.generations import PublishError, current_generation, open_published
 from orchestration.settings import Settings
+from orchestration.warehouse import WarehouseBusy, first_line
 from orchestration.workbook import WorkbookError
 
 COUNT = 12
@@ -109,27 +111,37 @@ class Samples:
     why_none: str | None = None
 
 
-def newest_day(settings: Settings) -> date | None:
-    """The newest scored day of the published mart; None where nothing is published.
+@contextmanager
+def open_mart(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection | None]:
+    """The mart that is published now, however long it is read; None where nothing is published.
 
     Raises:
-        WorkbookError: the mart cannot be read.
+        WorkbookError: it cannot be opened or, while it is open, not be read.
     """
-    rows = _query(settings, "select max(as_of_date) as day from account_health")
-    return rows[0]["day"] if rows else None
+    try:
+        number = current_generation(settings)
+        if number is None:
+            yield None
+        else:
+            with open_published(settings, number) as mart:
+                yield mart
+    except (duckdb.Error, PublishError, WarehouseBusy) as error:
+        mart_path = settings.published / "current"
+        raise WorkbookError(f"{mart_path}: cannot be read: {first_line(error)}. Run `make run` to publish it anew") from error
 
 
-def read_samples(settings: Settings, day: date | None, metrics_of_card: Mapping[str, set[str]]) -> Samples:
-    """Accounts whose scorecard is one of these, with all of its metrics published.
+def newest_day(mart: duckdb.DuckDBPyConnection | None) -> date | None:
+    """The newest scored day; None without a mart, or without a scored day."""
+    return mart and _query(mart, "select max(as_of_date) as day from account_health")[0]["day"]
 
-    Raises:
-        WorkbookError: the mart cannot be read.
-    """
-    if day is None:
-        why = f"Nothing is published in {settings.published.name}/current yet. Run `make run`, then `make scorecard` again."
+
+def read_samples(mart: duckdb.DuckDBPyConnection | None, day: date | None, metrics_of_card: Mapping[str, set[str]]) -> Samples:
+    """Accounts whose scorecard is one of these, with all of its metrics published."""
+    if mart is None or day is None:
+        why = "Nothing is published in published/current yet. Run `make run`, then `make scorecard` again."
         return Samples(None, why_none=why)
     published = _query(
-        settings,
+        mart,
         "select scorecard_key, list(distinct metric_key) as keys from metric_scores_history "
         "where as_of_date = $day group by scorecard_key",
         day=day,
@@ -140,7 +152,7 @@ def read_samples(settings: Settings, day: date | None, metrics_of_card: Mapping[
         if row["scorecard_key"] in metrics_of_card and metrics_of_card[row["scorecard_key"]] <= set(row["keys"])
     ]
     features: dict[_Rank, set[str]] = {}
-    for account_id, is_capped, arr, feature in (row.values() for row in _query(settings, _FEATURES, day=day, cards=cards)):
+    for account_id, is_capped, arr, feature in (row.values() for row in _query(mart, _FEATURES, day=day, cards=cards)):
         if feature is not None:
             features.setdefault((is_capped, -arr, account_id), set()).add(feature)
     ids = _chosen(features)
@@ -148,9 +160,9 @@ def read_samples(settings: Settings, day: date | None, metrics_of_card: Mapping[
         why = "The published scores rest on other scorecards or metrics than this version. Run `make run`, then `make scorecard` again."
         return Samples(day, why_none=why)
     metrics: dict[str, dict[str, Mapping[str, Any]]] = {account_id: {} for account_id in ids}
-    for row in _query(settings, _METRICS, day=day, ids=ids):
+    for row in _query(mart, _METRICS, day=day, ids=ids):
         metrics[row["account_id"]][row["metric_key"]] = row
-    accounts = _query(settings, _ACCOUNTS, ids=ids)
+    accounts = _query(mart, _ACCOUNTS, ids=ids)
     return Samples(day, [Sample(account, metrics[account["account_id"]]) for account in accounts])
 
 
@@ -169,15 +181,7 @@ def _chosen(features: dict[_Rank, set[str]]) -> list[str]:
     return chosen
 
 
-def _query(settings: Settings, query: str, **parameters: Any) -> list[dict[str, Any]]:
-    mart = settings.published / "current" / DATABASE
-    if not mart.is_file():
-        return []
-    try:
-        with duckdb.connect(str(mart), read_only=True) as connection:
-            result = connection.execute(query, parameters)
-            columns = [column[0] for column in result.description]
-            return [dict(zip(columns, row, strict=True)) for row in result.fetchall()]
-    except duckdb.Error as error:
-        reason = str(error).splitlines()[0]
-        raise WorkbookError(f"{mart}: cannot be read: {reason}. Run `make run` to publish it anew") from error
+def _query(mart: duckdb.DuckDBPyConnection, query: str, **parameters: Any) -> list[dict[str, Any]]:
+    result = mart.execute(query, parameters)
+    columns = [column[0] for column in result.description]
+    return [dict(zip(columns, row, strict=True)) for row in result.fetchall()]

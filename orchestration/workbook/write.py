@@ -30,7 +30,7 @@ from orchestration.workbook.rule_sheets import (
 )
 from orchestration.workbook.rules import Metric, Rules, catalogue, checked_version, next_name, rules_of, version_names, version_on
 from orchestration.workbook.sample_sheets import DETAILS, SAMPLES, cap_columns, details_sheet, samples_sheet
-from orchestration.workbook.samples import Samples, newest_day, read_samples
+from orchestration.workbook.samples import Samples, newest_day, open_mart, read_samples
 
 README = "Read me"
 DEFAULT_NAME = "scorecard.xlsx"
@@ -115,19 +115,20 @@ def write_workbook(settings: Settings, path: Path, version: str | None = None) -
     if path.exists():
         raise WorkbookError(f"{path}: is there already, perhaps with somebody's changes. Import it, move it away, or name another file")
     seeds = load_seeds(settings.seeds_dir)
-    day = newest_day(settings)
-    rules = rules_of(seeds, checked_version(seeds, version) if version else version_on(seeds, day))
-    metrics = catalogue(seeds)
-    weighed = {(row["scorecard_key"], row["dimension_key"]) for row in rules["scorecard_dimensions"]}
-    shown = {
-        card["scorecard_key"]: {
-            row["metric_key"]
-            for row in rules.of_card("scorecard_metrics", card["scorecard_key"])
-            if (card["scorecard_key"], metrics[row["metric_key"]].dimension_key) in weighed
+    with open_mart(settings) as mart:
+        day = newest_day(mart)
+        rules = rules_of(seeds, checked_version(seeds, version) if version else version_on(seeds, day))
+        metrics = catalogue(seeds)
+        weighed = {(row["scorecard_key"], row["dimension_key"]) for row in rules["scorecard_dimensions"]}
+        shown = {
+            card["scorecard_key"]: {
+                row["metric_key"]
+                for row in rules.of_card("scorecard_metrics", card["scorecard_key"])
+                if (card["scorecard_key"], metrics[row["metric_key"]].dimension_key) in weighed
+            }
+            for card in rules["scorecards"]
         }
-        for card in rules["scorecards"]
-    }
-    samples = read_samples(settings, day, shown)
+        samples = read_samples(mart, day, shown)
     valid_from = day + timedelta(days=1) if day else settings.pipeline.start_date
     name = next_name(rules.version, version_names(seeds))
     hashes = scorecard_rules(settings.seeds_dir)

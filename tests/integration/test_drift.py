@@ -70,11 +70,12 @@ def test_the_record_names_share_and_size(company: Path) -> None:
 
 
 def test_the_warning_is_a_sentence(company: Path) -> None:
-    current = company / "data" / "published" / "current"
+    settings = load_settings(company / "health.toml")
+    current = settings.published / "current"
     [(day, message)] = [
-        row for row in unexplained_drift(current, RENAMED_ON, RENAMED_ON + timedelta(days=3)) if "Breadth" in row[1]
+        row for row in unexplained_drift(settings, current, RENAMED_ON, RENAMED_ON + timedelta(days=3)) if "Breadth" in row[1]
     ]
     assert day == RENAMED_ON
     assert message.startswith("Breadth of features moved ")
     assert "% of " in message and NEW_NAME in message
-    assert unexplained_drift(current, FIRST_DAY, RENAMED_ON - timedelta(days=1)) == []
+    assert unexplained_drift(settings, current, FIRST_DAY, RENAMED_ON - timedelta(days=1)) == []

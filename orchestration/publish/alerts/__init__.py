@@ -17,7 +17,7 @@ from orchestration.publish.alerts.evaluate import find_alerts
 from orchestration.publish.alerts.log import AlertLog, AlertLogError, copy_log, open_log
 from orchestration.publish.alerts.mart import PublishedMart
 from orchestration.publish.alerts.messages import Message, Occasion, as_text, compose
-from orchestration.publish.generations import PublishError, current_generation, generation_path, read_manifest
+from orchestration.publish.generations import PublishError, current_generation, read_manifest
 from orchestration.settings import Settings
 from orchestration.sources import Secret
 from orchestration.warehouse import first_line
@@ -125,7 +125,7 @@ def _apply_rules(settings: Settings, log: AlertLog, channels: Iterable[Channel])
     rules = read_alert_rules(settings.seeds_dir)
     first_days = {rule: _first_day(settings, log.watched_since(rule), newest, published_on) for rule in rules}
     try:
-        with PublishedMart(generation_path(settings, number)) as mart:
+        with PublishedMart(settings, number) as mart:
             alerts = [alert for alert in find_alerts(mart, settings, first_days) if not log.is_known(alert)]
     except duckdb.Error as error:
         raise PublishError(f"generation {number} cannot be read for its alerts: {first_line(error)}") from error

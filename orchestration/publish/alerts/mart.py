@@ -1,16 +1,15 @@
 """What the alert rules look at in a published mart: the newest day's accounts, and why their scores and tiers moved."""
 
 from collections.abc import Collection, Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-import duckdb
-
-from orchestration.publish.generations import DATABASE
+from orchestration.publish.generations import open_published
 from orchestration.publish.tables import DATE_COLUMN, HISTORY
-from orchestration.warehouse import SAFE_OPTIONS
+from orchestration.settings import Settings
 
 _ACCOUNT_COLUMNS = (
     "account_id, account_name, segment, csm, arr, health_score, tier, previous_tier, tier_since, delta_7d, delta_28d, "
@@ -53,16 +52,15 @@ class Freshness:
 class PublishedMart:
     """A generation's `health.duckdb`, open for reading; use it as a context manager."""
 
-    def __init__(self, generation_path: Path) -> None:
-        self._connection = duckdb.connect(
-            str(generation_path / DATABASE), read_only=True, config=SAFE_OPTIONS | {"memory_limit": "512MB"}
-        )
+    def __init__(self, settings: Settings, generation: int | Path) -> None:
+        self._opened = ExitStack()
+        self._connection = self._opened.enter_context(open_published(settings, generation))
 
     def __enter__(self) -> "PublishedMart":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._connection.close()
+        self._opened.close()
 
     def newest_day(self) -> date | None:
         """The newest scored day; None where no account was ever scored."""

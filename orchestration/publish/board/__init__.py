@@ -17,11 +17,10 @@ from orchestration.publish.board.formats import FILTERS
 from orchestration.publish.board.portfolio import read_portfolio
 from orchestration.publish.board.scripts import call
 from orchestration.publish.board.source import BoardSource, open_source
-from orchestration.publish.generations import DATABASE
+from orchestration.publish.generations import open_published
 from orchestration.publish.links import ACCOUNT_PAGE, account_page
 from orchestration.publish.tiers import TIER_COLOURS, TIER_LABELS
 from orchestration.settings import Settings
-from orchestration.warehouse import connect
 
 FOLDER = "board"
 
@@ -43,7 +42,7 @@ def write_board(settings: Settings, folder: Path, published_at: datetime) -> lis
     board = folder / FOLDER
     for name in ("assets", "data"):
         (board / name).mkdir(parents=True)
-    with connect(settings, folder / DATABASE, read_only=True) as connection:
+    with open_published(settings, folder) as connection:
         source = open_source(settings, connection)
         shards = write_accounts(source, board / "data")
         write_account_list(source, board / "data" / "accounts.js")

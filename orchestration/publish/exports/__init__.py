@@ -5,10 +5,9 @@ from pathlib import Path
 from orchestration.publish.exports.crm import FULL, UPDATE, told_files, write_crm
 from orchestration.publish.exports.files import write_csv
 from orchestration.publish.exports.workbook import write_workbook
-from orchestration.publish.generations import DATABASE
+from orchestration.publish.generations import open_published
 from orchestration.publish.tables import DATE_COLUMN
 from orchestration.settings import Settings
-from orchestration.warehouse import connect
 
 EXPORTS = "exports"
 
@@ -52,7 +51,7 @@ def write_exports(settings: Settings, building: Path, generation: int) -> list[s
     """
     folder = building / EXPORTS
     folder.mkdir()
-    with connect(settings, building / DATABASE, read_only=True) as connection:
+    with open_published(settings, building) as connection:
         write_csv(folder / "account_health.csv", connection.sql(_ACCOUNTS).to_arrow_reader(_BATCH))
         write_csv(folder / "account_actions.csv", connection.sql(_ACTIONS).to_arrow_reader(_BATCH))
         write_workbook(settings, connection, folder / "account_health.xlsx", generation, _ACCOUNTS, _ACTIONS)

@@ -10,8 +10,8 @@ import duckdb
 import pytest
 import yaml
 
-import orchestration.publish
-from orchestration.publish import PublishedGeneration, generations, publish
+from orchestration.publish import generations, publishing
+from orchestration.publish.publishing import PublishedGeneration, publish
 from orchestration.settings import DBT_PROJECT, Settings, load_settings
 
 DAY_1 = date(2026, 1, 30)
@@ -175,7 +175,7 @@ def stub_board(monkeypatch: pytest.MonkeyPatch) -> str:
         (folder / "board" / "index.html").write_text(f"published at {published_at}")
         return ["board/index.html"]
 
-    monkeypatch.setattr(orchestration.publish, "write_board", write_board)
+    monkeypatch.setattr(publishing, "write_board", write_board)
     return "board/index.html"
 
 

@@ -8,10 +8,11 @@ import duckdb
 import openpyxl
 import pytest
 
-from orchestration.publish import publish, rollback
+from orchestration.publish import rollback
 from orchestration.publish.exports import workbook
 from orchestration.publish.exports.crm import reason
 from orchestration.publish.exports.text import CELL_LIMIT, clean, is_formula, neutralise
+from orchestration.publish.publishing import publish
 from orchestration.settings import Settings, load_settings
 
 from .conftest import DAY_1, PUBLISHED_AT, change_warehouse, days_from, make_settings, score_days, stub_board

@@ -35,7 +35,7 @@ def find(tmp_path: Path) -> Find:
     def run(rule: AlertRule, first: date = DAY, **tables: list[dict[str, Any]]) -> list[Alert]:
         settings = make_settings(tmp_path)
         publish_mart(settings, 1, DAY, tables)
-        with PublishedMart(settings.published / "current") as mart:
+        with PublishedMart(settings, settings.published / "current") as mart:
             return find_alerts(mart, settings, {rule: first})
 
     return run

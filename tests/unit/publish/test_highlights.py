@@ -8,6 +8,8 @@ import pytest
 from orchestration.publish.generations import DATABASE
 from orchestration.publish.highlights import Highlights, Movement, describe_movements, describe_weeks, read_highlights
 
+from .conftest import make_settings
+
 _MART = """
 create table account_health_history (account_id varchar, as_of_date date, tier varchar);
 create table account_health (
@@ -64,7 +66,7 @@ def mart(folder: Path, rows: str) -> Path:
 
 
 def test_who_moved_and_why(tmp_path: Path) -> None:
-    highlights = read_highlights(mart(tmp_path, _ROWS))
+    highlights = read_highlights(make_settings(tmp_path), mart(tmp_path, _ROWS))
     assert highlights.fell == [
         Movement("Acme", 60, -25, "At risk", "A fee is past due."),
         Movement("Beta", 75, -5, "Healthy", "Active days"),
@@ -80,12 +82,12 @@ def test_who_moved_and_why(tmp_path: Path) -> None:
 
 
 def test_only_the_largest_movements(tmp_path: Path) -> None:
-    highlights = read_highlights(mart(tmp_path, _ROWS), limit=1)
+    highlights = read_highlights(make_settings(tmp_path), mart(tmp_path, _ROWS), limit=1)
     assert [each.account for each in highlights.fell + highlights.rose] == ["Acme", "Delta"]
 
 
 def test_an_empty_mart(tmp_path: Path) -> None:
-    highlights = read_highlights(mart(tmp_path, ""))
+    highlights = read_highlights(make_settings(tmp_path), mart(tmp_path, ""))
     assert highlights == Highlights({"healthy": [], "at_risk": [], "poor": [], "unknown": []}, 0, 0, [], [])
     assert "| Healthy | 0 |  |" in describe_weeks(highlights)
     assert describe_movements([]) == "No score moved this way."

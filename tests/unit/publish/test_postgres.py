@@ -11,8 +11,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from orchestration.publish import publish
 from orchestration.publish.postgres import COPIED_TABLES, CopyFailed, copy_to_postgres, preflight_postgres
+from orchestration.publish.publishing import publish
 from orchestration.settings import PROJECT_ROOT, Settings, SettingsError, load_settings
 from tests.postgres import postgres
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
-import orchestration.publish as publishing
-from orchestration.publish import PublishError, PublishRefused, current_generation, publish, rollback, verify
+from orchestration.publish import PublishError, current_generation, publishing, rollback, verify
+from orchestration.publish.build import PublishRefused
 from orchestration.publish.generations import list_generations, read_manifest
+from orchestration.publish.publishing import publish
 from orchestration.settings import PROJECT_ROOT, Settings
 from orchestration.warehouse import WarehouseBusy
 
@@ -437,7 +438,7 @@ def test_a_reader_keeps_its_generation_and_a_reconnect_sees_the_new_one(tmp_path
 KILLED = """
 import os, signal
 from datetime import UTC, datetime
-import orchestration.publish as publishing
+from orchestration.publish import publishing
 
 def dies(*arguments, genuine=publishing.{step}):
     if {after}:
@@ -523,6 +524,32 @@ def test_a_lost_manifest_costs_only_the_shared_files(settings, publish_days):
     # But for the published revisions, which have a log of their own.
     assert (done.number, done.linked_files) == (2, 1)
     verify(settings, 2)
+
+
+@pytest.mark.parametrize("error", [ValueError("a script in another shape"), PublishError("a script in another shape")])
+def test_what_is_wrong_with_pages_and_spreadsheets_withholds_no_mart(settings, publish_days, board_page, monkeypatch, error):
+    def write_half(settings, building, number):
+        (building / "exports").mkdir()
+        (building / "exports" / "half.csv").touch()
+        raise error
+
+    monkeypatch.setattr(publishing, "write_exports", write_half)
+    published = publish_days("run-1", [DAY_1])
+    assert published.faults == ("exports/ is left out of this generation: a script in another shape",)
+    assert current_generation(settings) == published.number
+    assert (published.path / board_page).exists()
+    assert not (published.path / "exports").exists()
+    verify(settings, published.number)
+
+
+def test_a_full_disk_under_the_exports_withholds_the_mart(settings, publish_days, monkeypatch):
+    def fail(settings, building, number):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(publishing, "write_exports", fail)
+    with pytest.raises(PublishError, match="No space left on device"):
+        publish_days("run-1", [DAY_1])
+    assert current_generation(settings) is None
 
 
 def test_a_foreign_current_is_refused(settings):

@@ -5,7 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from orchestration.publish import PublishError, publish, rollback
+from orchestration.publish import PublishError, rollback
+from orchestration.publish.publishing import publish
 from orchestration.settings import Settings
 
 from .conftest import DAY_1, PUBLISHED_AT, change_warehouse, days_from, read_current, score_days

@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestration.publish import publish
+from orchestration.publish.publishing import publish
 from orchestration.publish.summary import summarize
 
 from .conftest import DAY_1, PUBLISHED_AT, change_warehouse, days_from, score_days
@@ -13,7 +13,7 @@ def test_figures_of_the_last_day(settings):
     score_days(settings, "run-1", [first])
     score_days(settings, "run-1", [last], accounts="a1 a3")
     change_warehouse(settings, "update marts.account_health_history set coverage = 0.6 where account_id = 'a3'")
-    summary = summarize(publish(settings, "run-1", PUBLISHED_AT).path)
+    summary = summarize(settings, publish(settings, "run-1", PUBLISHED_AT).path)
 
     assert (summary.first_as_of_date, summary.last_as_of_date, summary.accounts) == (first, last, 2)
     assert summary.tiers == {"healthy": 0, "at_risk": 1, "poor": 1, "unknown": 0}
@@ -25,14 +25,14 @@ def test_figures_of_the_last_day(settings):
 
 
 def test_the_same_scores_give_the_same_picture(settings, publish_days):
-    first = summarize(publish_days("run-1", [DAY_1]).path)
-    second = summarize(publish_days("run-2", [DAY_1]).path)
-    third = summarize(publish_days("run-3", days_from(DAY_1, 2)).path)
+    first = summarize(settings, publish_days("run-1", [DAY_1]).path)
+    second = summarize(settings, publish_days("run-2", [DAY_1]).path)
+    third = summarize(settings, publish_days("run-3", days_from(DAY_1, 2)).path)
     assert first.chart == second.chart
     assert first.chart != third.chart
 
 
 def test_an_empty_mart(settings, publish_days):
-    summary = summarize(publish_days("run-1", []).path)
+    summary = summarize(settings, publish_days("run-1", []).path)
     assert (summary.accounts, summary.mean_score, summary.last_as_of_date) == (0, None, None)
     assert summary.chart.startswith(b"\x89PNG")
