@@ -50,7 +50,8 @@ def connect(
         WarehouseBusy: another process, such as the dbt child of a killed run, kept the file for the whole wait.
         duckdb.Error: the file cannot be opened for another reason.
     """
-    settings.temp_dir.mkdir(parents=True, exist_ok=True)
+    if temp_dir is None:
+        settings.temp_dir.mkdir(parents=True, exist_ok=True)
     if path is not None and not read_only:
         path.parent.mkdir(parents=True, exist_ok=True)
     config = SAFE_OPTIONS | {
