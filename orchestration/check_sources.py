@@ -16,11 +16,12 @@ from rich.text import Text
 from orchestration.contract import TABLES
 from orchestration.extract import without_secrets
 from orchestration.extract.preview import FirstPage, first_page
+from orchestration.plain_text import one_line
 from orchestration.settings import Settings, SettingsError, load_settings
 
 _HEADINGS = ("table", "connector", "rows", "newest fact", "mapped columns", "unmapped fields", "note")
 _NARROWEST = 150
-_LONGEST_NAME = 40
+_LONGEST_NAME, _LONGEST_NOTE = 40, 2_000
 _NAMES_SHOWN = 10
 
 
@@ -59,7 +60,7 @@ def as_table(checked: list[Checked]) -> Table:
     for one in checked:
         page = one.page
         if page is None:
-            shown.add_row(one.table, one.connector, "", "", "", "", Text(f"cannot be read: {_plain(one.fault or '')}", "red"))
+            shown.add_row(one.table, one.connector, "", "", "", "", Text(f"cannot be read: {_plain(one.fault or '', _LONGEST_NOTE)}", "red"))
             continue
         notes = [page.note] if page.note else []
         if page.bad:
@@ -71,19 +72,20 @@ def as_table(checked: list[Checked]) -> Table:
             "" if page.newest is None else f"{page.newest:%Y-%m-%d %H:%M}",
             _names(page.mapped),
             _names(page.unmapped),
-            Text(_plain("; ".join(notes)), "yellow" if page.bad else ""),
+            Text(_plain("; ".join(notes), _LONGEST_NOTE), "yellow" if page.bad else ""),
         )
     return shown
 
 
 def _names(names: tuple[str, ...]) -> Text:
-    shown = [_plain(name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}...") for name in names[:_NAMES_SHOWN]]
+    shown = [_plain(name, _LONGEST_NAME) for name in names[:_NAMES_SHOWN]]
     more = [f"and {len(names) - _NAMES_SHOWN} more"] if len(names) > _NAMES_SHOWN else []
     return Text(", ".join(shown + more))
 
 
-def _plain(text: str) -> str:
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+def _plain(text: str, limit: int) -> str:
+    """What cannot be seen is marked: here it may be why a name is not the one that a mapping expects."""
+    return one_line(text, limit, mark="\N{REPLACEMENT CHARACTER}")
 
 
 def main() -> int:

@@ -3,17 +3,16 @@
 The UI shows Markdown of less than 1,000 characters in its place, anything longer behind *Show Markdown*.
 """
 
-import unicodedata
 from collections.abc import Iterable, Sequence
+
+from orchestration.plain_text import one_line
 
 
 def verbatim(text: str, length: int = 200) -> str:
     """Text from data as a code span: nothing in it is markup, HTML or a link, it stays on one line and in its cell."""
-    # Control and format characters: line breaks, NUL, right-to-left marks. Cut first: a name may be a megabyte long.
-    shown = "".join(" " if unicodedata.category(each).startswith("C") else each for each in text[: length + 1])
     # The two characters that would end the code span or the cell: a backslash before them does not work in both.
-    shown = " ".join(shown.replace("`", "'").replace("|", "¦").split())
-    return f"`{shown[:length] + '…' if len(text) > length else shown}`" if shown else ""
+    shown = one_line(text, length).replace("`", "'").replace("|", "¦")
+    return f"`{shown}`" if shown else ""
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

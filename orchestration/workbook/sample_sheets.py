@@ -7,6 +7,7 @@ from typing import Any
 
 from xlsxwriter.utility import xl_rowcol_to_cell
 
+from orchestration.plain_text import one_line
 from orchestration.publish.tiers import TIER_LABELS
 from orchestration.scorecard import DIMENSIONS
 from orchestration.workbook.book import Book, Sheet, literal
@@ -329,6 +330,4 @@ def _chart(book: Book, sheet: Sheet, first: int, last: int) -> None:
 
 def shown_name(sample: Sample) -> str:
     """An account's name as one line of printable text: names are anybody's input."""
-    name = sample.account["account_name"]
-    shown = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in name[:_NAME_LIMIT])
-    return shown if len(name) <= _NAME_LIMIT else shown + "…"
+    return one_line(sample.account["account_name"], _NAME_LIMIT)

@@ -12,7 +12,7 @@ import pytest
 from orchestration.extract.demo import demo_sources, write_demo_files
 from orchestration.extract.demo.company import CORE_FEATURES
 from orchestration.publish.summary import unexplained_drift
-from orchestration.settings import Demo
+from orchestration.settings import Demo, load_settings
 from tests.pipeline import run_pipeline
 
 HISTORY_STARTS = date(2025, 9, 1)

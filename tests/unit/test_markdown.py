@@ -35,7 +35,7 @@ def test_ordinary_text_is_not_changed() -> None:
 
 
 def test_long_text_is_cut() -> None:
-    assert verbatim("x" * 1_000_000, 32) == f"`{'x' * 32}…`"
+    assert verbatim("x" * 1_000_000, 32) == f"`{'x' * 31}…`"
     assert verbatim("x" * 32, 32) == f"`{'x' * 32}`"
 
 

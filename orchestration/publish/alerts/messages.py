@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -10,6 +9,7 @@ from itertools import groupby
 from typing import Any
 
 from orchestration.alert_rules import Channel
+from orchestration.plain_text import one_line
 from orchestration.publish.alerts.evaluate import Alert
 from orchestration.publish.links import account_page_url
 from orchestration.settings import Settings
@@ -24,10 +24,10 @@ _NAME, _SENTENCE, _LABEL, _URL = 60, 200, 100, 300
 _JSON_TEXT, _JSON_URL = 1000, 2000
 _BULLET, _DOT = "\u2022", " \u00b7 "
 
-# Line breaks and other controls, and marks that turn the direction of the text after them.
-_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]+")
-# Slack's own escapes; and look-alikes for the signs that would format the rest of the line.
-_MRKDWN = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "*": "\u2217", "~": "\u223c", "`": "'", "|": "\u00a6"})
+# Slack's own escapes; and look-alikes for the signs that would format the rest of the line, or make a picture of a word.
+_MRKDWN = str.maketrans(
+    {"&": "&amp;", "<": "&lt;", ">": "&gt;"} | {"*": "\u2217", "~": "\u223c", "`": "'", "|": "\u00a6", "_": "\u02cd", ":": "\u2236"}
+)
 
 Block = dict[str, Any]
 
@@ -190,9 +190,7 @@ def _context(text: str) -> Block:
 
 def _mrkdwn(text: str, limit: int) -> str:
     """Any text as it is read by people, on one line: nothing in it formats, links or calls somebody."""
-    # A part of a long text is enough to find the limit in it.
-    plain = _CONTROLS.sub(" ", text[: 4 * limit]).strip()
-    return (_cut(plain, limit) or "").translate(_MRKDWN)
+    return one_line(text, limit).translate(_MRKDWN)
 
 
 def _cut(text: str | None, limit: int) -> str | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from orchestration.plain_text import BREAKS, HIDDEN
 from orchestration.publish.board.accounts import write_account_list, write_accounts
 from orchestration.publish.board.assets import vendor_scripts
 from orchestration.publish.board.charts import all_charts
@@ -17,6 +18,7 @@ from orchestration.publish.board.formats import FILTERS
 from orchestration.publish.board.portfolio import read_portfolio
 from orchestration.publish.board.scripts import call
 from orchestration.publish.board.source import BoardSource, open_source
+from orchestration.publish.exports.text import FORMULA
 from orchestration.publish.generations import open_published
 from orchestration.publish.links import ACCOUNT_PAGE, account_page
 from orchestration.publish.tiers import TIER_COLOURS, TIER_LABELS
@@ -60,6 +62,9 @@ def _common(source: BoardSource, shards: int) -> dict:
         "asOf": source.as_of,
         "firstDay": source.first_day,
         "currency": source.currency,
+        "breaks": BREAKS,
+        "hidden": HIDDEN,
+        "formula": FORMULA,
         "shards": shards,
         "tiers": [[tier, TIER_LABELS[tier], TIER_COLOURS[tier]] for tier in TIER_COLOURS],
         "metrics": source.metrics,

@@ -283,12 +283,16 @@ select json_array(
     round(health.coverage, 3),
     health.negative_1_label,
     coalesce(movements.direction, 0),
-    coalesce(actions.labels, [])
+    coalesce(actions.labels, []),
+    health.override_expires_on is not null
 )
 from account_health as health
 left join movements using (account_id)
 left join actions using (account_id)
-order by health.account_id
+order by
+    case health.tier when 'poor' then 0 when 'at_risk' then 1 when 'unknown' then 2 else 3 end,
+    health.arr desc nulls last,
+    health.account_id
 """
 
 
@@ -333,7 +337,7 @@ def _write_batch(source: BoardSource, folder: Path, first: int, last: int) -> No
         for shard, account in rows:
             accounts[shard].append(account)
     for shard in range(first, last + 1):
-        script = "board.accounts([\n" + escape_json(",\n".join(accounts[shard])) + "\n]);\n"
+        script = f"board.accounts({shard}, [\n" + escape_json(",\n".join(accounts[shard])) + "\n]);\n"
         (folder / f"accounts-{shard}.js").write_text(script, encoding="utf-8")
 
 

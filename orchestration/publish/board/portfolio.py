@@ -188,7 +188,7 @@ limit {_DRIFT_SHOWN}
 
 def read_portfolio(source: BoardSource) -> dict[str, Any]:
     """What `index.html` shows; `charts` holds the rows of its charts, the rest is for the template."""
-    sources = [row | {"name": row["raw_table"].replace("_", " ").capitalize()} for row in source.rows(_SOURCES)]
+    sources = [row | {"name": _name_of_table(row["raw_table"])} for row in source.rows(_SOURCES)]
     page: dict[str, Any] = {
         "sources": sources,
         "late_sources": [row for row in sources if row["late_since"] is not None],
@@ -268,3 +268,9 @@ def _movements(source: BoardSource, direction: int) -> dict[str, Any]:
         "count": len(rows),
         "shown": rows[:_MOVEMENTS_SHOWN],
     }
+
+
+def _name_of_table(raw_table: str) -> str:
+    """`csm_pulses` as people write it."""
+    name = raw_table.replace("_", " ")
+    return name.replace("csm", "CSM", 1) if name.startswith("csm") else name.capitalize()

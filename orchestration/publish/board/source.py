@@ -6,21 +6,26 @@ from typing import Any
 
 import duckdb
 
+from orchestration.plain_text import BREAKS, HIDDEN, for_duckdb
 from orchestration.publish.movements import MOVEMENTS
 from orchestration.publish.tables import DATE_COLUMN, HISTORY
 from orchestration.settings import Settings
 
-# A name of a megabyte is cut; control characters and marks that turn the direction of writing are taken out.
+# A name of a megabyte is cut.
 NAME_LENGTH = 120
 TEXT_LENGTH = 600
 
-_HIDDEN = r"[\x00-\x1f\x7f-\x9f\x{200e}\x{200f}\x{061c}\x{202a}-\x{202e}\x{2066}-\x{2069}]"  # of RE2
-
+# `shown` is plain_text.one_line in SQL, but for blanks at the ends.
 _MACROS = f"""
 create or replace temp macro shown_text(raw, length) as
     case when length(raw) > length then left(raw, length - 1) || '…' else raw end;
 create or replace temp macro shown(raw, length) as
-    shown_text(regexp_replace(left(raw, 4 * length), '{_HIDDEN}', '', 'g'), length);
+    shown_text(
+        regexp_replace(
+            regexp_replace(left(raw, 4 * length), '{for_duckdb(BREAKS)}', ' ', 'g'), '{for_duckdb(HIDDEN)}', '', 'g'
+        ),
+        length
+    );
 create or replace temp macro account_label(account_name, account_id) as
     coalesce(nullif(trim(shown(account_name, {NAME_LENGTH})), ''), shown(account_id, {NAME_LENGTH}));
 """

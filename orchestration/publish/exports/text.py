@@ -2,20 +2,22 @@
 
 import re
 
+from orchestration.plain_text import without_hidden
+
 # Characters that a cell of Excel can hold, counted as it does, in units of UTF-16.
 CELL_LIMIT = 32_767
 
-_BREAKS = re.compile("[\t\n\v\f\r\x85\u2028\u2029]+")
-# Control characters; the marks that turn the direction of text round, so that it reads as something else; what XML cannot hold.
-_INVISIBLE = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
 # How a formula begins, also in full-width letters and behind blanks that a program may trim. A semicolon begins a new cell where
-# that is the separator of the reader's country, whatever quotes stand around it (OWASP, CSV injection).
-_FORMULA = re.compile("(?:^|(?<=;))(?=[\\s\u200b-\u200f\u2060\ufeff]*[=+\\-@\uff1d\uff0b\uff0d\uff20])")
+# that is the separator of the reader's country, whatever quotes stand around it (OWASP, CSV injection). For a cleaned text; the
+# board's page has it from here, so it is in the form that JavaScript (flag u) reads too.
+FORMULA = r"(?:^|(?<=;))(?=[\s\u200c\u200d]*[=+\-@\uff1d\uff0b\uff0d\uff20])"
+
+_FORMULA = re.compile(FORMULA)
 
 
 def clean(text: str) -> str:
     """The text in one line, without what cannot be seen, cut to what a cell holds. Enough where a cell is typed as text."""
-    text = _INVISIBLE.sub("", _BREAKS.sub(" ", text))
+    text = without_hidden(text)
     if 2 * len(text) > CELL_LIMIT:
         # A pair that the cut would split is left out whole.
         text = text.encode("utf-16-le")[: 2 * CELL_LIMIT].decode("utf-16-le", "ignore")

@@ -34,9 +34,9 @@ from .conftest import (
 
 
 def read_script(path):
-    """The argument of a data script: JSON with its escapes."""
+    """The last argument of a data script: JSON with its escapes."""
     text = path.read_text(encoding="utf-8")
-    return json.loads(text[text.index("(") + 1 : text.rindex(")")])
+    return json.loads(f"[{text[text.index('(') + 1 : text.rindex(')')]}]")[-1]
 
 
 @pytest.fixture(scope="module")
@@ -198,7 +198,9 @@ def test_the_list_has_every_account_once(mart):
         "Active days",
         -1,
         [SCRIPT],
+        False,
     ]
+    assert [account for account, row in rows.items() if row[-1]] == ["script"]
     assert rows["new"][4:8] == [None, None, None, None]
 
 

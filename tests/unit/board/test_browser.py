@@ -8,6 +8,7 @@ import pytest
 
 from orchestration.publish.board.accounts import shard_of
 from orchestration.publish.links import account_page
+from tests.hostile_text import NEUTRAL_CELLS
 
 from .conftest import ACCOUNTS, FORMULA, IMAGE, ODD_ID, SCRIPT, Mart, empty_mart
 
@@ -97,8 +98,7 @@ def test_the_portfolio_in_words_and_links(reader):
     assert reader.tab.get_by_role("button", name="ARR").get_attribute("aria-pressed") == "true"
     reader.tab.get_by_role("link", name="ARR at risk").click()
     reader.tab.locator("#accounts tbody tr").first.wait_for()
-    # Poor ones first, then by arr.
-    assert reader.names() == [IMAGE, SCRIPT, "Rowanford AG"]
+    assert reader.names() == [SCRIPT, IMAGE, "Rowanford AG"]
     assert "3 of 7 · 1,100 EUR ARR · 1,100 at risk" in reader.tab.locator("#summary").inner_text()
 
 
@@ -121,7 +121,7 @@ def test_search_filter_and_sort(reader):
     address = reader.tab.url
     assert address.endswith("#segment=smb&owner=Ben&renewal=30")
     reader.tab.get_by_role("button", name="Clear").click()
-    reader.tab.wait_for_function("document.querySelectorAll('#accounts tbody tr').length === 7")
+    sync_api.expect(reader.tab.locator("#accounts tbody tr")).to_have_count(7)
     reader.open(address.rpartition("/")[2], "#accounts tbody tr")
     assert reader.names() == [IMAGE]
 
@@ -177,7 +177,7 @@ def test_an_account_opens_from_the_list(reader):
     assert "Nothing that counts has moved." in reader.tab.locator("#changes").inner_text()
     # To a related account and back, in the same page.
     reader.tab.get_by_role("link", name="Calm & Co").click()
-    reader.tab.wait_for_function("document.getElementById('name').textContent === 'Calm & Co'")
+    sync_api.expect(reader.tab.locator("#name")).to_have_text("Calm & Co")
     assert "2 accounts belong to it, with a mean score of 27.0 by ARR" in reader.tab.locator("#relatives").inner_text()
 
 
@@ -217,6 +217,24 @@ def test_the_saved_view_runs_no_formula(reader, tmp_path):
         (row,) = csv.DictReader(file)
     assert row["account_name"] == f"'{FORMULA}"
     assert (row["account_id"], row["health_score"], row["delta_28d"], row["segment"]) == ("formula", "75", "15", IMAGE)
+
+
+def test_a_saved_cell_is_that_of_the_exports(reader):
+    reader.open("accounts.html", "#accounts tbody tr")
+    for text, cell in NEUTRAL_CELLS:
+        quoted = cell.replace('"', '""')
+        assert reader.tab.evaluate("text => board.csvCell(text)", text) == f'"{quoted}"'
+
+
+def test_the_largest_arr_at_risk_comes_first(reader):
+    reader.open("accounts.html", "#accounts tbody tr")
+    column = reader.tab.locator("#accounts thead th").all_inner_texts().index("ARR at risk") + 1
+    shown = reader.tab.locator(f"#accounts tbody td:nth-child({column})").all_inner_texts()
+    amounts = [float(text.replace(",", "")) for text in shown if text]
+    assert len(amounts) > 1
+    assert amounts == sorted(amounts, reverse=True)
+    # None comes after those.
+    assert shown == [text for text in shown if text] + [""] * (len(shown) - len(amounts))
 
 
 def test_the_link_to_the_content_leaves_the_account_in_the_address(reader):

@@ -493,8 +493,8 @@ class TestMessage:
 
     def test_text_from_data_is_text(self, team: Team, slack: WebhookServer, webhook: WebhookServer) -> None:
         names = {
-            "a1": "<!channel> & <https://evil.example|Bank> *bold* `code` ~gone~",
-            "a2": "two\nlines\u202egnp.exe\x00 end",
+            "a1": "<!channel> & <https://evil.example|Bank> *bold* `code` ~gone~ _slanted_",
+            "a2": "two\nlines\u202egnp.exe\x00 _end_ :fire:",
             "a3": "<script>" * 200_000,
             "<@U1>|": None,
         }
@@ -505,9 +505,9 @@ class TestMessage:
         lines = section["text"].split("\n")
         assert lines[1].startswith("• <https://health.acme.com/board/account.html#%3C%40U1%3E%7C|&lt;@U1&gt;¦>: ")
         assert lines[2].startswith(
-            "• <https://health.acme.com/board/account.html#a1|&lt;!channel&gt; &amp; &lt;https://evil.example¦Bank&gt; ∗bold∗ 'code' ∼gon…>: "
+            "• <https://health.acme.com/board/account.html#a1|&lt;!channel&gt; &amp; &lt;https\u2236//evil.example¦Bank&gt; ∗bold∗ 'code' ∼gon…>: "
         )
-        assert lines[3].startswith("• <https://health.acme.com/board/account.html#a2|two lines gnp.exe  end>: ") and len(lines) == 5
+        assert lines[3].startswith("• <https://health.acme.com/board/account.html#a2|two linesgnp.exe \u02cdend\u02cd \u2236fire\u2236>: ") and len(lines) == 5
         assert section["verbatim"] is True and len(section["text"]) < 3000
         # Only the links to the accounts are left of what Slack would follow.
         assert section["text"].count("<") == section["text"].count(">") == 4

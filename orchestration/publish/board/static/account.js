@@ -269,7 +269,9 @@
 
   let wanted = null;
 
-  board.accounts = (accounts) => {
+  board.accounts = (shard, accounts) => {
+    // That of another account, which the reader has left meanwhile.
+    if (shard !== board.shardOf(wanted)) return;
     const account = accounts.find(({ id }) => id === wanted);
     if (account) show(account);
     else showMissing("No such account", `No account with this id was scored${shared.asOf ? ` on ${day(shared.asOf)}` : ""}. It may have left since.`);

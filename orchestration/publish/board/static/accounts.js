@@ -2,15 +2,14 @@
 
 /* The list of accounts. Its view stands in the address after #, so that it can be shared and the portfolio can link into it. */
 board.list = (rows) => {
-  const [ID, NAME, TIER, SCORE, DELTA_7, DELTA_28, ARR, TERM, SEGMENT, STAGE, OWNER, COVERAGE, REASON, MOVE, ACTIONS] = Array(15).keys();
+  const [ID, NAME, TIER, SCORE, DELTA_7, DELTA_28, ARR, TERM, SEGMENT, STAGE, OWNER, COVERAGE, REASON, MOVE, ACTIONS, BY_HAND] = Array(16).keys();
   const { make, number, share, day, tier, change, accountLink } = board;
   const WORST_FIRST = { poor: 0, at_risk: 1, unknown: 2, healthy: 3 };
   const form = document.getElementById("filters");
   const names = ["q", "tier", "segment", "owner", "stage", "action", "renewal", "move"];
 
-  /* Arr at risk: that of accounts in tier poor or at_risk; poor ones first. */
+  /* Arr at risk: that of accounts in tier poor or at_risk. Equal ones keep the order of the data, which is worst first. */
   const atRisk = (row) => (row[TIER] === "poor" || row[TIER] === "at_risk" ? row[ARR] : null);
-  const riskOrder = (row) => (4 - WORST_FIRST[row[TIER]]) * 1e15 + (row[ARR] ?? -1);
   const daysLeft = (row) => (row[TERM] === null ? null : board.daysBetween(board.shared.asOf, row[TERM]));
 
   function column(title, key, sort, cell, options = {}) {
@@ -28,11 +27,11 @@ board.list = (rows) => {
   const text = (value) => make("bdi", {}, value ?? board.NOTHING);
   const columns = [
     column("Account", "name", (row) => row[NAME].toLowerCase(), (row) => accountLink(row[ID], row[NAME]), { type: "string", first: "asc", cellType: "th" }),
-    column("Tier", "tier", (row) => -WORST_FIRST[row[TIER]], (row) => tier(row[TIER])),
+    column("Tier", "tier", (row) => -WORST_FIRST[row[TIER]], (row) => (row[BY_HAND] ? [tier(row[TIER]), make("span", { class: "quiet by-hand" }, "set by a person")] : tier(row[TIER]))),
     column("Score", "score", (row) => row[SCORE], (row) => number(row[SCORE], 1), { className: "num", first: "asc", empty: 1e18 }),
     column("28 days", "delta", (row) => row[DELTA_28], (row) => change(row[DELTA_28]), { className: "num phone-off", first: "asc", empty: 1e18 }),
     column("ARR", "arr", (row) => row[ARR], (row) => number(row[ARR]), { className: "num phone-off" }),
-    column("ARR at risk", "risk", riskOrder, (row) => (atRisk(row) === null ? "" : number(atRisk(row))), { className: "num" }),
+    column("ARR at risk", "risk", atRisk, (row) => (atRisk(row) === null ? "" : number(atRisk(row))), { className: "num" }),
     column("Renewal", "renewal", daysLeft, (row) => day(row[TERM]), { className: "num phone-off", first: "asc", empty: 1e18 }),
     column("Segment", "segment", (row) => row[SEGMENT] ?? "", (row) => text(row[SEGMENT]), { type: "string", first: "asc", className: "wide" }),
     column("Stage", "stage", (row) => row[STAGE] ?? "", (row) => text(row[STAGE]), { type: "string", first: "asc", className: "wide wider" }),
@@ -119,13 +118,17 @@ board.list = (rows) => {
   window.addEventListener("hashchange", readAddress);
   readAddress();
 
-  /* A cell that a spreadsheet would take for a formula begins with an apostrophe. */
+  /* A cell that a spreadsheet would take for a formula begins with an apostrophe: orchestration/publish/exports/text.py. */
+  const [breaks, hidden, formula] = ["breaks", "hidden", "formula"].map((name) => new RegExp(board.shared[name], "gu"));
   function csvCell(value) {
     if (value === null || value === undefined) return "";
     if (typeof value === "number") return String(value);
-    const safe = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value;
+    let safe = value.replace(breaks, " ").replace(hidden, "").replace(formula, "'");
+    if (/^[\t\r\n]/.test(value) && !safe.startsWith("'")) safe = `'${safe}`;
     return `"${safe.replaceAll('"', '""')}"`;
   }
+
+  board.csvCell = csvCell;
 
   document.getElementById("csv").addEventListener("click", () => {
     const head = ["account_id", "account_name", "tier", "health_score", "delta_7d", "delta_28d", "arr", "arr_at_risk", "term_ends_on", "segment", "stage", "csm", "coverage", "weakest_point", "actions"];
