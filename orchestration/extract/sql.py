@@ -87,8 +87,12 @@ def preview(settings: Settings, table: RawTable, source: SqlSource) -> Preview:
 
 
 def _statement(connection: sa.Connection, table: RawTable, source: SqlSource, window: Window) -> sa.Executable:
+    is_sqlite = connection.dialect.name == "sqlite"
     start = _BEGINNING if window.start is None else window.start.replace(tzinfo=None)
     end = window.end.replace(tzinfo=None)
+    if is_sqlite:
+        # It compares texts: '2026-01-05' lies before '2026-01-05 00:00:00', yet not before '2026-01-05'.
+        start, end = start.date().isoformat(), end.date().isoformat()
     if source.query is not None:
         statement = sa.text(source.query.strip().rstrip(";"))
         return statement.bindparams(start=start, end=end) if source.parameters else statement
@@ -100,10 +104,17 @@ def _statement(connection: sa.Connection, table: RawTable, source: SqlSource, wi
     fact = source.columns.get(table.fact_column, table.fact_column)
     if table.name == EVENT_TABLE and fact in found:
         # A row without its time belongs to no day: the whole reading brings it, for the quarantine.
-        moment = relation.c[fact]
+        moment = _sqlite_moment(relation.c[fact]) if is_sqlite else relation.c[fact]
         in_window = sa.and_(moment >= start, moment < end)
         statement = statement.where(in_window if window.since is not None else sa.or_(moment < end, moment.is_(None)))
     return statement
+
+
+def _sqlite_moment(text: sa.ColumnElement) -> sa.ColumnElement:
+    """A time in UTC from any text that the contract reads; null for others. SQLite itself reads `+02:00` and `Z`, not `+02`, `+0200` and `UTC`."""
+    text = sa.cast(sa.func.trim(text), sa.String)
+    spellings = (text, text + ":00", sa.func.substr(text, 1, sa.func.length(text) - 2) + ":" + sa.func.substr(text, -2), sa.func.replace(text, "UTC", ""))
+    return sa.func.coalesce(*(sa.func.datetime(one) for one in spellings))
 
 
 def _columns(connection: sa.Connection, source: SqlSource) -> list[str]:

@@ -306,3 +306,49 @@ def test_the_rights_that_the_readme_grants_are_enough_and_no_more(
         engine.dispose()
     finally:
         run(database, "drop schema crm cascade", "drop owned by health_reader", "drop role health_reader")
+
+
+@pytest.fixture
+def sqlite(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[sa.Engine]:
+    address = f"sqlite:///{world.root / 'app.db'}"
+    monkeypatch.setenv("WAREHOUSE_URL", address)
+    engine = sa.create_engine(address)
+    yield engine
+    engine.dispose()
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        'table = "events"',
+        'query = "select * from events where occurred_at >= :start and occurred_at < :end"',
+        'query = "select * from events where datetime(occurred_at) >= datetime(:start) and datetime(occurred_at) < datetime(:end)"',
+    ],
+)
+def test_days_as_text_in_sqlite_are_read_day_by_day(world: World, sqlite: sa.Engine, lines: str) -> None:
+    run(sqlite, EVENTS.replace("timestamptz", "date"),
+        *(f"insert into events values ('e{day}', 'a1', 'u1', '2026-01-0{day}')" for day in range(1, 6)))  # fmt: skip
+    sql_source(world, "usage_events", lines)
+    for day in range(1, 6):
+        world.land("usage_events", date(2026, 1, day))
+    assert world.rows("usage_events", "event_id") == [("e1",), ("e2",), ("e3",), ("e4",), ("e5",)]
+
+
+def test_times_as_text_in_sqlite_belong_to_their_day_in_utc(world: World, sqlite: sa.Engine) -> None:
+    """All spellings that the contract reads; a time that it does not is quarantined by the first reading."""
+    of_the_4th = (
+        "2026-01-04", "2026-01-04T00:00:00Z", "2026-01-04 10:00", "2026-01-04 23:59:59.999", "2026-01-05T01:00+02:00",
+        "2026-01-05 01:00:00+02", "2026-01-05 01:00:00+0200", "2026-01-03T23:00:00-01:30", "2026-01-04 10:00:00 UTC", " 2026-01-04 ",
+    )  # fmt: skip
+    others = ("2026-01-03 23:59:59", "2026-01-05", "2026-01-04T23:00-02")
+    run(sqlite, EVENTS, "insert into events values ('bad', 'a1', 'u1', 'soon')")
+    sql_source(world, "usage_events", 'table = "events"\nmax_bad_share = 1.0')
+    assert world.land("usage_events", date(2026, 1, 2)).quarantined == {"occurred_at: no timestamp": 1}
+    with sqlite.begin() as connection:
+        for number, moment in enumerate(of_the_4th + others):
+            values = {"name": f"e{number:02}", "moment": moment}
+            connection.execute(sa.text("insert into events values (:name, 'a1', 'u1', :moment)"), values)
+    landed = world.land("usage_events", date(2026, 1, 4))
+    assert landed.quarantined == {}
+    days = dict(world.rows("usage_events", "event_id, cast(cast(occurred_at as date) as varchar)"))
+    assert days == {**{f"e{number:02}": "2026-01-04" for number in range(len(of_the_4th))}, "e10": "2026-01-03"}
