@@ -33,6 +33,7 @@ _CONNECT_SECONDS = "30"
 # A changed column needs a lock that a reader's open transaction may hold.
 _LOCK_TIMEOUT = "60s"
 _SHOWN = 300
+_NO_LONGER = "No longer copied: exports.postgres.tables does not name it. Whoever does not need it may drop it."
 # DuckDB's type -> Postgres's, by the name that its information schema has for it.
 _TYPES = {
     "VARCHAR": "text",
@@ -89,26 +90,28 @@ def copy_to_postgres(settings: Settings) -> Copied:
     if number is None:
         raise PublishError(f"{settings.published / 'current'}: nothing is published yet")
     queries = {name: f"select * from {name}" for name in target.tables or COPIED_TABLES}
-    queries[MARKER] = _marker_row(read_manifest(settings, number))
+    queries[MARKER] = _marker_row(read_manifest(settings, number), list(queries))
     with (
         open_published(settings, number) as mart,
         _transaction(settings) as cursor,
     ):
         copy = _Copy(mart, cursor, target.schema_name)
-        copy.take_schema([*queries, DAYS])
+        held = copy.take_schema([*queries, DAYS])
+        copy.empty(held - queries.keys())
         rows = {name: copy.table(name, query) for name, query in queries.items()}
     del rows[MARKER]
     return Copied(number, rows)
 
 
-def _marker_row(manifest: Manifest) -> str:
+def _marker_row(manifest: Manifest, tables: list[str]) -> str:
     def day(text: str | None) -> str:
         return "cast(null as date)" if text is None else f"date {literal(text)}"
 
     return (
         f"select cast({manifest.generation} as integer) as generation, {literal(manifest.run_id)} as run_id, "
         f"cast(timestamptz {literal(manifest.published_at)} as timestamp) as published_at, "
-        f"{day(manifest.first_as_of_date)} as first_as_of_date, {day(manifest.last_as_of_date)} as last_as_of_date"
+        f"{day(manifest.first_as_of_date)} as first_as_of_date, {day(manifest.last_as_of_date)} as last_as_of_date, "
+        f"{literal(' '.join(tables))} as tables"
     )
 
 
@@ -118,8 +121,12 @@ class _Copy:
     def __init__(self, mart: duckdb.DuckDBPyConnection, cursor: adbc.Cursor, schema: str) -> None:
         self._mart, self._cursor, self._name, self._schema = mart, cursor, schema, identifier(schema)
 
-    def take_schema(self, names: list[str]) -> None:
-        """Make the schema where there is none; refuse one in which tables of these names are not the product's."""
+    def take_schema(self, names: list[str]) -> set[str]:
+        """Make the schema where there is none; refuse one in which tables of these names are not the product's.
+
+        Returns:
+            The tables that the last copy filled.
+        """
         # `if not exists` would ask for the right to create schemas even where it exists.
         if not self._ask("select 1 from pg_namespace where nspname = $1", self._name):
             self._cursor.execute(f"create schema {self._schema}")
@@ -132,6 +139,17 @@ class _Copy:
         self._cursor.execute(
             f"create table if not exists {self._schema}.{DAYS} (table_name text, as_of_date date, fingerprint text)"
         )
+        if MARKER not in found:
+            return set()
+        return {name for (tables,) in self._ask(f"select tables from {self._schema}.{MARKER}") for name in tables.split()} & found
+
+    def empty(self, names: set[str]) -> None:
+        """Remove the rows of tables that are no longer copied: they would pass for those of the marker's generation."""
+        for name in sorted(names):
+            target = f"{self._schema}.{identifier(name)}"
+            self._cursor.execute(f"delete from {target}")
+            self._cursor.execute(f"delete from {self._schema}.{DAYS} where table_name = {literal(name)}")
+            self._cursor.execute(f"comment on table {target} is {literal(_NO_LONGER)}")
 
     def table(self, name: str, query: str) -> int:
         """Let a table hold the rows of a query on the mart, whatever it held before; return their number."""

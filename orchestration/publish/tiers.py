@@ -7,3 +7,7 @@ TIER_COLOURS: dict[str, str] = {"healthy": "#2b9a85", "at_risk": "#ecb94a", "poo
 TIER_TEXT_COLOURS: dict[str, str] = {"healthy": "#000000", "at_risk": "#000000", "poor": "#ffffff", "unknown": "#000000"}
 # Tier -> name for people who do not read identifiers.
 TIER_LABELS: dict[str, str] = {"healthy": "Healthy", "at_risk": "At risk", "poor": "Poor", "unknown": "Unknown"}
+# In this order lists begin, and stacks are built from the bottom, where a change can be read.
+WORST_FIRST = ("poor", "at_risk", "unknown", "healthy")
+# The tiers whose arr is at risk.
+AT_RISK = ("poor", "at_risk")

@@ -21,7 +21,7 @@ from orchestration.publish.board.source import BoardSource, open_source
 from orchestration.publish.exports.text import FORMULA
 from orchestration.publish.generations import open_published
 from orchestration.publish.links import ACCOUNT_PAGE, account_page
-from orchestration.publish.tiers import TIER_COLOURS, TIER_LABELS
+from orchestration.publish.tiers import AT_RISK, TIER_COLOURS, TIER_LABELS, WORST_FIRST
 from orchestration.settings import Settings
 
 FOLDER = "board"
@@ -67,6 +67,8 @@ def _common(source: BoardSource, shards: int) -> dict:
         "formula": FORMULA,
         "shards": shards,
         "tiers": [[tier, TIER_LABELS[tier], TIER_COLOURS[tier]] for tier in TIER_COLOURS],
+        "worstFirst": WORST_FIRST,
+        "atRisk": AT_RISK,
         "metrics": source.metrics,
         "scorecards": source.scorecards,
         "rules": source.rules,

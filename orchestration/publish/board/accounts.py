@@ -8,7 +8,7 @@ import pyarrow as pa
 from orchestration.publish.board.scripts import escape_json
 from orchestration.publish.board.source import NAME_LENGTH, TEXT_LENGTH, BoardSource
 from orchestration.publish.tables import DATE_COLUMN, HISTORY
-from orchestration.publish.tiers import TIER_COLOURS
+from orchestration.publish.tiers import TIER_COLOURS, WORST_FIRST
 
 # Few files, since each is synced and hashed, and small ones, since a page loads one.
 ACCOUNTS_PER_SHARD = 20
@@ -290,7 +290,7 @@ from account_health as health
 left join movements using (account_id)
 left join actions using (account_id)
 order by
-    case health.tier when 'poor' then 0 when 'at_risk' then 1 when 'unknown' then 2 else 3 end,
+    list_position({list(WORST_FIRST)}, health.tier),
     health.arr desc nulls last,
     health.account_id
 """

@@ -8,7 +8,7 @@ from typing import Any
 
 import altair as alt
 
-from orchestration.publish.tiers import TIER_COLOURS, TIER_LABELS
+from orchestration.publish.tiers import TIER_COLOURS, TIER_LABELS, WORST_FIRST
 
 ACCENT = "#2f5fd0"
 RISE = TIER_COLOURS["healthy"]
@@ -19,8 +19,6 @@ MUTED = "#5a6474"
 LINE = "#e4e8ee"
 FONT = "Inter, system-ui, -apple-system, Segoe UI, Roboto, Helvetica Neue, Arial, sans-serif"
 
-# Worst first: from the bottom of a stack, where a change can be read.
-STACK = {"poor": 0, "at_risk": 1, "unknown": 2, "healthy": 3}
 _TIERS = alt.Scale(domain=[TIER_LABELS[tier] for tier in TIER_COLOURS], range=list(TIER_COLOURS.values()))
 _ROWS = alt.NamedData("rows")
 # Of figures that stand to the right of a bar.
@@ -102,7 +100,7 @@ def picture_of_tiers(rows: list[dict[str, Any]]) -> dict[str, Any]:
     chart = tiers_over_time("accounts", ",.0f").properties(
         width=640,
         height=200,
-        data=alt.Data(values=[row | {"tier": TIER_LABELS[row["tier"]], "stack": STACK[row["tier"]]} for row in rows]),
+        data=alt.Data(values=[row | {"tier": TIER_LABELS[row["tier"]], "stack": WORST_FIRST.index(row["tier"])} for row in rows]),
     )
     chart.encoding.color.legend = alt.Legend(orient="top", title=None, symbolType="square")
     return chart.configure(**_CONFIG | {"background": "white", "padding": 8}).to_dict()

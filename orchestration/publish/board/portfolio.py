@@ -3,11 +3,10 @@
 from collections.abc import Iterable
 from typing import Any
 
-from orchestration.publish.board.charts import STACK
 from orchestration.publish.board.source import NAME_LENGTH, TEXT_LENGTH, BoardSource
 from orchestration.publish.movements import WEEK
 from orchestration.publish.tables import DATE_COLUMN, HISTORY
-from orchestration.publish.tiers import TIER_COLOURS, TIER_LABELS
+from orchestration.publish.tiers import AT_RISK, TIER_COLOURS, TIER_LABELS, WORST_FIRST
 
 MONTH = 28
 RENEWAL_DAYS = 90
@@ -27,7 +26,7 @@ select
     avg(health_score) as mean_score,
     avg(coverage) as coverage,
     count(*) filter (tier = 'healthy') / count(*) as healthy_share,
-    coalesce(sum(arr) filter (tier in ('at_risk', 'poor')), 0) as arr_at_risk
+    coalesce(sum(arr) filter (tier in {AT_RISK}), 0) as arr_at_risk
 from {HISTORY}
 where {DATE_COLUMN} = $as_of - cast($days_ago as integer)
 """
@@ -95,7 +94,7 @@ with days as (
         cast(sum(accounts) as integer) as accounts,
         sum(arr) as arr,
         sum(mean_score * accounts) / sum(accounts) as mean_score,
-        sum(arr) filter (tier in ('at_risk', 'poor')) as arr_at_risk,
+        sum(arr) filter (tier in {AT_RISK}) as arr_at_risk,
         {_ACCOUNTS_BY_TIER}
     from segment_health
     where {DATE_COLUMN} in ($as_of, $as_of - {MONTH})
@@ -214,7 +213,7 @@ def read_portfolio(source: BoardSource) -> dict[str, Any]:
         "rose": _movements(source, 1),
         "unclear": _movements(source, 0),
         "renewals": _sum_by_tier(renewals),
-        "renewing_at_risk": sum(row["arr"] for row in renewals if row["tier"] in ("at_risk", "poor")),
+        "renewing_at_risk": sum(row["arr"] for row in renewals if row["tier"] in AT_RISK),
         "renewal_days": RENEWAL_DAYS,
         "segments": segments,
         "playbooks": source.rows(_PLAYBOOKS),
@@ -226,7 +225,7 @@ def read_portfolio(source: BoardSource) -> dict[str, Any]:
                 {
                     "week": row["week"],
                     "tier": TIER_LABELS[row["tier"]],
-                    "stack": STACK[row["tier"]],
+                    "stack": WORST_FIRST.index(row["tier"]),
                     "arr": row["arr"],
                     "accounts": row["accounts"],
                 }
@@ -236,7 +235,7 @@ def read_portfolio(source: BoardSource) -> dict[str, Any]:
                 {
                     "segment": row["name"] or "No segment",
                     "tier": TIER_LABELS[tier],
-                    "stack": STACK[tier],
+                    "stack": WORST_FIRST.index(tier),
                     "accounts": row[tier],
                     "share": row[tier] / row["accounts"],
                 }
@@ -248,13 +247,13 @@ def read_portfolio(source: BoardSource) -> dict[str, Any]:
 
 
 def _point(row: dict[str, Any], value: float) -> dict[str, Any]:
-    return {"day": row["day"], "tier": TIER_LABELS[row["tier"]], "stack": STACK[row["tier"]], "value": value}
+    return {"day": row["day"], "tier": TIER_LABELS[row["tier"]], "stack": WORST_FIRST.index(row["tier"]), "value": value}
 
 
 def _sum_by_tier(renewals: Iterable[dict[str, Any]]) -> dict[str, dict[str, float]]:
     """Tier -> accounts and arr, worst first, those that renew only."""
     totals: dict[str, dict[str, float]] = {}
-    for row in sorted(renewals, key=lambda row: STACK[row["tier"]]):
+    for row in sorted(renewals, key=lambda row: WORST_FIRST.index(row["tier"])):
         total = totals.setdefault(row["tier"], {"accounts": 0, "arr": 0.0})
         total["accounts"] += row["accounts"]
         total["arr"] += row["arr"]

@@ -14,7 +14,6 @@ from psycopg import sql
 from orchestration.publish.postgres import COPIED_TABLES, CopyFailed, copy_to_postgres, preflight_postgres
 from orchestration.publish.publishing import publish
 from orchestration.settings import PROJECT_ROOT, Settings, SettingsError, load_settings
-from tests.postgres import postgres
 
 from .conftest import DAY_1, PUBLISHED_AT, change_warehouse, days_from, make_settings, read_current, score_days
 
@@ -22,21 +21,15 @@ SCORES = "select account_id, health_score from health.account_health order by 1"
 UNREACHABLE = "postgresql://writer:geheim@127.0.0.1:1/mart"
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with postgres() as address:
-        yield address
-
-
 @pytest.fixture
-def address(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def address(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Of an own database."""
-    root = server.replace("+psycopg", "")
+    root = postgres_url.replace("+psycopg", "")
     with psycopg.connect(root, autocommit=True) as connection:
         connection.execute("drop database if exists mart")
         connection.execute("create database mart")
-    own = server.replace("/postgres?", "/mart?")
-    assert own != server
+    own = postgres_url.replace("/postgres?", "/mart?")
+    assert own != postgres_url
     monkeypatch.setenv("MART_URL", own)
     yield own
     with psycopg.connect(root, autocommit=True) as connection:
@@ -221,6 +214,34 @@ def test_chosen_tables_into_a_schema_of_another_name(tmp_path, address):
     assert copy_to_postgres(settings).rows == {"account_health": 3, "tier_changes": 0}
     found = ask(address, "select tablename from pg_tables where schemaname = 'customer_health' order by 1")
     assert found == [("account_health",), ("copied_days",), ("published_generation",), ("tier_changes",)]
+
+
+def test_a_table_that_is_no_longer_chosen_keeps_no_old_rows(tmp_path, address):
+    def publish_and_copy(run_id: str, more: str = "") -> None:
+        settings = with_postgres(tmp_path, more)
+        run(settings, run_id)
+        copy_to_postgres(settings)
+
+    fewer = 'tables = ["account_health"]\n'
+    publish_and_copy("run-1")
+    # A view holds the table, and a table in the schema is somebody else's.
+    ask(address, "create view health.mine as select * from health.account_health_history")
+    ask(address, "create table health.notes as select 1 as note")
+    assert ask(address, "select count(*) from health.mine") == [(3,)]
+    publish_and_copy("run-2", fewer)
+    assert ask(address, "select count(*) from health.mine") == [(0,)]
+    assert "No longer copied" in ask(address, "select obj_description('health.account_health_history'::regclass)")[0][0]
+    assert ask(address, "select note from health.notes") == [(1,)]
+    assert ask(address, "select tables from health.published_generation") == [("account_health",)]
+    assert ask(address, "select distinct table_name from health.copied_days") == [("account_health",)]
+    # Chosen again, it is whole again.
+    publish_and_copy("run-3")
+    assert ask(address, "select count(*) from health.mine") == [(3,)]
+    # What somebody puts into a table that is not copied is theirs.
+    publish_and_copy("run-4", fewer)
+    ask(address, "insert into health.tier_changes (account_id) values ('mine')")
+    publish_and_copy("run-5", fewer)
+    assert ask(address, "select account_id from health.tier_changes") == [("mine",)]
 
 
 def test_a_database_that_is_down(target, monkeypatch):

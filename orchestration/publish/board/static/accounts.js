@@ -4,12 +4,11 @@
 board.list = (rows) => {
   const [ID, NAME, TIER, SCORE, DELTA_7, DELTA_28, ARR, TERM, SEGMENT, STAGE, OWNER, COVERAGE, REASON, MOVE, ACTIONS, BY_HAND] = Array(16).keys();
   const { make, number, share, day, tier, change, accountLink } = board;
-  const WORST_FIRST = { poor: 0, at_risk: 1, unknown: 2, healthy: 3 };
   const form = document.getElementById("filters");
   const names = ["q", "tier", "segment", "owner", "stage", "action", "renewal", "move"];
 
-  /* Arr at risk: that of accounts in tier poor or at_risk. Equal ones keep the order of the data, which is worst first. */
-  const atRisk = (row) => (row[TIER] === "poor" || row[TIER] === "at_risk" ? row[ARR] : null);
+  /* Equal ones keep the order of the data, which is worst first. */
+  const atRisk = (row) => (board.shared.atRisk.includes(row[TIER]) ? row[ARR] : null);
   const daysLeft = (row) => (row[TERM] === null ? null : board.daysBetween(board.shared.asOf, row[TERM]));
 
   function column(title, key, sort, cell, options = {}) {
@@ -27,7 +26,7 @@ board.list = (rows) => {
   const text = (value) => make("bdi", {}, value ?? board.NOTHING);
   const columns = [
     column("Account", "name", (row) => row[NAME].toLowerCase(), (row) => accountLink(row[ID], row[NAME]), { type: "string", first: "asc", cellType: "th" }),
-    column("Tier", "tier", (row) => -WORST_FIRST[row[TIER]], (row) => (row[BY_HAND] ? [tier(row[TIER]), make("span", { class: "quiet by-hand" }, "set by a person")] : tier(row[TIER]))),
+    column("Tier", "tier", (row) => -board.shared.worstFirst.indexOf(row[TIER]), (row) => (row[BY_HAND] ? [tier(row[TIER]), make("span", { class: "quiet by-hand" }, "set by a person")] : tier(row[TIER]))),
     column("Score", "score", (row) => row[SCORE], (row) => number(row[SCORE], 1), { className: "num", first: "asc", empty: 1e18 }),
     column("28 days", "delta", (row) => row[DELTA_28], (row) => change(row[DELTA_28]), { className: "num phone-off", first: "asc", empty: 1e18 }),
     column("ARR", "arr", (row) => row[ARR], (row) => number(row[ARR]), { className: "num phone-off" }),
