@@ -13,6 +13,23 @@ from tests.company import FIRST_DAY, LAST_DAY, NEXT_DAY, Company, Rows, found_co
 from tests.postgres import postgres
 
 
+# Where long tests stand comes first, so that no process is left alone with one at the end.
+_FIRST = ("tests/integration", "tests/dbt", "tests/unit/publish", "tests/unit/board", "tests/property", "tests/unit/extract")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Test processes take whole files, for the sake of their fixtures, but tests that run the pipeline one by one."""
+    for item in items:
+        if not item.get_closest_marker("pipeline"):
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+
+    def rank(item: pytest.Item) -> tuple[bool, int]:
+        places = [place for place, folder in enumerate(_FIRST) if item.nodeid.startswith(folder)]
+        return not item.get_closest_marker("pipeline"), places[0] if places else len(_FIRST)
+
+    items.sort(key=rank)
+
+
 @dataclass(frozen=True)
 class _Original:
     """The company after its first run, over [FIRST_DAY, LAST_DAY]; it stands in its folder once it was put back."""

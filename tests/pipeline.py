@@ -1,5 +1,6 @@
 """The pipeline without Dagster, for tests that run it many times: the same functions in the same order."""
 
+import gc
 import multiprocessing
 import os
 import sys
@@ -56,6 +57,7 @@ def dbt_build(settings: Settings, *arguments: str) -> str:
 
 
 def _run_dbt(command: list[str], environment: dict[str, str], said: str) -> None:
+    gc.disable()
     os.chdir(DBT_PROJECT)
     os.environ.update(environment)
     with open(said, "w", encoding="utf-8") as file:

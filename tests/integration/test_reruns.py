@@ -25,6 +25,8 @@ from tests.company import (
     revision_faults,
 )
 
+pytestmark = pytest.mark.pipeline
+
 DAYS = (FIRST_DAY, MIDDLE_DAY, LAST_DAY)
 
 
