@@ -16,17 +16,18 @@ _REMOTE = re.compile(r"(?P<scheme>s3|gs|gcs|az|abfs|abfss)://")
 # Of obstore's options for S3, Google Cloud and Azure, under all their names; in the second line those that are no secrets.
 _SECRET_OPTION = re.compile(r"secret|token|password|credential|key|sas", re.IGNORECASE)
 _PLAIN_OPTION = re.compile(r"_(file|type|token_service_url|kms_key_id|bucket_key_enabled)$", re.IGNORECASE)
+# A parameter of an address whose value is a secret, in any case of its letters.
+SECRET_PARAMETER = r"[\w.-]*(?:sig|signature|token|secret|password|passwd|pwd|credential|key|keyid)"
 # An address with a user, a password (which may hold a slash), or a parameter that is a secret. In Azure's abfs a container stands before the
 # @, and what stands behind a colon may be a port.
 _SECRET_OF_URL = re.compile(
-    r"""(?<![a-z0-9+.-])(?:
+    rf"""(?<![a-z0-9+.-])(?:
         (?!abfss?:)[a-z][a-z0-9+.-]*://[^/?\#\s'"]*@
-        | [a-z][a-z0-9+.-]*://[^/?\#\s'"@]*:(?!\d{1,5}(?:[/?\#]|$))[^\s'"]*@
-        | [a-z][a-z0-9+.-]*://[^\s'"]*[?&;\#][\w.-]*(?:sig|signature|token|secret|password|passwd|pwd|credential|key|keyid)=[^\s'"&]
+        | [a-z][a-z0-9+.-]*://[^/?\#\s'"@]*:(?!\d{{1,5}}(?:[/?\#]|$))[^\s'"]*@
+        | [a-z][a-z0-9+.-]*://[^\s'"]*[?&;\#]{SECRET_PARAMETER}=[^\s'"&]
     )""",
     re.IGNORECASE | re.VERBOSE,
 )
-_PARAMETER = re.compile(r"[?&;][\w.-]*(sig|signature|token|secret|password|passwd|pwd|credential|key|keyid)=[^&]", re.IGNORECASE)
 _PARAMETER = re.compile(r"(?<![:\w\\]):(start|end)\b")
 
 

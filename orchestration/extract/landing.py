@@ -1,6 +1,5 @@
 """Landing: one raw table, for the days of a run, from its source into the lake."""
 
-import re
 import shutil
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,11 +7,10 @@ from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime, timedelta
 from hashlib import blake2b
 from pathlib import Path
-from urllib.parse import quote, quote_plus, unquote
 
 import duckdb
 
-from orchestration.contract import TABLES, RawTable
+from orchestration.contract import RawTable
 from orchestration.extract import demo, files, lake, shaping
 from orchestration.extract.connected import land_connected
 from orchestration.extract.engine import connect, fingerprint
@@ -32,7 +30,8 @@ from orchestration.extract.writing import (
     place_of,
     rates_of,
 )
-from orchestration.settings import EVENT_TABLE, Settings, SettingsError, secret_value
+from orchestration.masking import without_secrets
+from orchestration.settings import EVENT_TABLE, Settings
 from orchestration.sources import ConnectedSource, DemoSource, FilesSource
 from orchestration.warehouse import identifier
 
@@ -41,7 +40,6 @@ _BATCH_BYTES = 64 * 1024 * 1024
 # Without them there is nobody to score.
 _POPULATION = ("accounts", "subscriptions")
 _SAMPLE = 4
-_PASSWORD = re.compile(r"://[^/@:]*:([^/@]+)@")
 
 
 @dataclass(frozen=True)
@@ -105,22 +103,6 @@ def _unread(table: RawTable, old: Manifest | None, message: str) -> LandedTable:
         return LandedTable(table.name, "snapshot", 0, 0, 0, {}, None, unavailable=message)
     stats = lake.stats_of(table.name, old.mode, old.deliveries.values())
     return LandedTable(**asdict(stats), unavailable=message)
-
-
-def without_secrets(settings: Settings, text: str) -> str:
-    """The text with the value of every configured secret replaced by the name of its variable."""
-    for source in settings.sources.values():
-        for secret in source.secrets().values():
-            for form in _forms_of(secret.value() or ""):
-                text = text.replace(form, f"<{secret.env}>")
-    return text
-
-
-def _forms_of(secret: str) -> list[str]:
-    """The secret, and of an address its password alone, as they stand and as a URL holds them; the longest first."""
-    password = _PASSWORD.search(secret)
-    parts = {secret, *((password[1], unquote(password[1])) if password else ())} - {""}
-    return sorted({form for part in parts for form in (part, quote(part, safe=""), quote_plus(part))}, key=len, reverse=True)
 
 
 def extract_table(settings: Settings, table: RawTable, start: date, end: date) -> LandedTable:
@@ -220,50 +202,6 @@ def _land_deliveries(
         with connect(settings) as connection:
             manifest = supersede(connection, settings, table, manifest, new)
     return manifest, [one.key for one in wanted], first_landing
-
-
-def preflight_sources(settings: Settings) -> None:
-    """Check all sources before anything is written: secrets are set, paths match, headers hold the columns, queries can be prepared.
-
-    An unset variable is a fault of the configuration, not an outage: no later run would mend it. Of a path with `{day}` no
-    file is opened; which of them are wanted depends on the run.
-
-    Raises:
-        SettingsError: one line for each fault.
-    """
-    faults: list[str] = []
-    with connect(settings) as connection:
-        for name, source in settings.sources.items():
-            for key, secret in source.secrets().items():
-                try:
-                    secret_value(f"sources.{name}.{key}", secret)
-                except SettingsError as error:
-                    faults.append(f"{settings.config_file}: {error}")
-            if not isinstance(source, FilesSource):
-                continue
-            try:
-                _check_source(connection, settings, TABLES[name], source)
-            except SourceError as error:
-                faults.append(f"{settings.config_file}: {error}")
-    if faults:
-        raise SettingsError("\n".join(faults))
-
-
-def _check_source(
-    connection: duckdb.DuckDBPyConnection, settings: Settings, table: RawTable, source: FilesSource
-) -> None:
-    if source.path is None:
-        files.check_query(connection, table, source)
-        return
-    if source.is_remote:
-        # A store that is down must not keep the other sources from landing.
-        return
-    deliveries = files.find_deliveries(settings, table.name, source)
-    if source.query is not None:
-        shaping.check_shaped(connection, table, source, deliveries)
-    elif source.day_token is None:
-        for file in deliveries[0].files:
-            files.layout(connection, file, table, source.columns)
 
 
 def _available(settings: Settings, table: RawTable, source: FilesSource | DemoSource | None) -> list[Incoming]:

@@ -16,9 +16,11 @@ from dlt.sources.sql_database import TableLoader
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from orchestration.contract import RawTable
+from orchestration.database_address import database_address
 from orchestration.extract.connector import Preview, Window, mapping_of, text_batch
 from orchestration.extract.errors import SourceError, SourceUnavailable
-from orchestration.settings import EVENT_TABLE, Settings, SettingsError, secret_value
+from orchestration.masking import masked
+from orchestration.settings import EVENT_TABLE, Settings, SettingsError
 from orchestration.sources import SqlSource
 
 _ROWS_PER_BATCH = 20_000
@@ -132,9 +134,8 @@ def _plain(rows: pa.Table) -> pa.Table:
 def _connected(table: RawTable, source: SqlSource) -> Iterator[sa.Connection]:
     """A connection that only reads; every failure as one message without address, user or password."""
     where = f"sources.{table.name}"
-    address = secret_value(f"{where}.url", source.url)
+    url = database_address(f"{where}.url", source.url)
     try:
-        url = sa.make_url(address)
         engine = sa.create_engine(_of_what_is_there(url), hide_parameters=True, connect_args=_connect_arguments(url))
     except (sa.exc.ArgumentError, ImportError, ValueError) as error:
         reason = f"the driver {error.name} is not installed" if isinstance(error, ImportError) else "no SQLAlchemy address"
@@ -153,11 +154,12 @@ def _connected(table: RawTable, source: SqlSource) -> Iterator[sa.Connection]:
         with attempts(engine.connect) as connection:
             yield connection
     except sa.exc.SQLAlchemyError as error:
-        said = " ".join(str(getattr(error, "orig", None) or error).split())[:300]
+        # Before it is cut: half a secret would not be known.
+        said = " ".join(masked(str(getattr(error, "orig", None) or error), [source.url]).split())[:300]
         remedy = "Check the address and the network, or try again later" if isinstance(error, sa.exc.OperationalError) else (
             f"Check {where}.{'query' if source.query else 'table'} and what the user may read"
         )
-        raise SourceUnavailable(f"{where}: the database says: {_without_address(said, url)}. {remedy}") from None
+        raise SourceUnavailable(f"{where}: the database says: {said}. {remedy}") from None
     finally:
         engine.dispose()
 
@@ -180,10 +182,3 @@ def _of_what_is_there(url: sa.URL) -> sa.URL:
     if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:") or "uri" in url.query:
         return url
     return url.set(database=f"file:{quote(url.database)}", query={**url.query, "mode": "ro", "uri": "true"})
-
-
-def _without_address(text: str, url: sa.URL) -> str:
-    for secret in (url.password, url.render_as_string(hide_password=False)):
-        if secret:
-            text = text.replace(str(secret), "***")
-    return text
