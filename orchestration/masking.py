@@ -11,6 +11,8 @@ from orchestration.sources import SECRET_PARAMETER, Secret
 # Of an address: up to its last @, since a password may hold some that should have been percent-encoded.
 _PASSWORD = re.compile(r"://[^/:]*:(.+)@", re.DOTALL)
 _PARAMETER = re.compile(rf"(?:^|[?&;#]){SECRET_PARAMETER}=([^&\s]+)", re.IGNORECASE)
+# What is shorter is no secret, and stands in every word.
+_SHORTEST_PART = 3
 
 
 def without_secrets(settings: Settings, text: str) -> str:
@@ -30,9 +32,10 @@ def masked(text: str, secrets: Iterable[Secret]) -> str:
 
 def _forms_of(secret: str) -> set[str]:
     """The secret and its secret parts, as they stand, percent-decoded, and as a URL or a JSON text holds them."""
-    parts = {secret, *_PARAMETER.findall(secret)}
+    parts = set(_PARAMETER.findall(secret))
     if password := _PASSWORD.search(secret):
         # Whichever @ the reader of the address takes for its end.
         parts |= {password[1], *password[1].split("@")}
+    parts = {secret, *(part for part in parts if len(part) >= _SHORTEST_PART)}
     parts |= {unquote(part) for part in parts}
     return {form for part in parts for form in (part, quote(part, safe=""), quote_plus(part), json.dumps(part)[1:-1])} - {""}

@@ -4,15 +4,18 @@ import duckdb
 
 from orchestration.contract import TABLES, RawTable
 from orchestration.extract import files, shaping
+from orchestration.extract.connector import connector_of
 from orchestration.extract.engine import connect
 from orchestration.extract.errors import SourceError
+from orchestration.extract.storage import check_store
 from orchestration.masking import without_secrets
 from orchestration.settings import Settings, SettingsError, secret_value
-from orchestration.sources import FilesSource
+from orchestration.sources import AnySource, FilesSource, SqlSource
 
 
 def preflight_sources(settings: Settings) -> None:
-    """Check all sources before anything is written: secrets are set, paths match, headers hold the columns, queries can be prepared.
+    """Check all sources before anything is written: secrets are set, paths match, headers hold the columns, queries can be prepared,
+    addresses of databases and options of object stores can be used. Nothing is connected to.
 
     An unset variable is a fault of the configuration, not an outage: no later run would mend it. Of a path with `{day}` no
     file is opened; which of them are wanted depends on the run.
@@ -20,25 +23,32 @@ def preflight_sources(settings: Settings) -> None:
     Raises:
         SettingsError: one line for each fault.
     """
-    faults: list[str] = []
     with connect(settings) as connection:
-        for name, source in settings.sources.items():
-            for key, secret in source.secrets().items():
-                try:
-                    secret_value(f"sources.{name}.{key}", secret)
-                except SettingsError as error:
-                    faults.append(f"{settings.config_file}: {error}")
-            if not isinstance(source, FilesSource):
-                continue
-            try:
-                _check_source(connection, settings, TABLES[name], source)
-            except SourceError as error:
-                faults.append(f"{settings.config_file}: {error}")
+        faults = [fault for name, source in settings.sources.items() for fault in _faults(connection, settings, TABLES[name], source)]
     if faults:
-        raise SettingsError(without_secrets(settings, "\n".join(faults)))
+        raise SettingsError("\n".join(f"{settings.config_file}: {without_secrets(settings, fault)}" for fault in faults))
 
 
-def _check_source(
+def _faults(connection: duckdb.DuckDBPyConnection, settings: Settings, table: RawTable, source: AnySource) -> list[str]:
+    faults: list[str] = []
+    for key, secret in source.secrets().items():
+        try:
+            secret_value(f"sources.{table.name}.{key}", secret)
+        except SettingsError as error:
+            faults.append(str(error))
+    if faults:
+        return faults
+    try:
+        if isinstance(source, FilesSource):
+            _check_files(connection, settings, table, source)
+        elif isinstance(source, SqlSource):
+            connector_of(source).check(table, source)
+    except (SourceError, SettingsError) as error:
+        faults.append(" ".join(str(error).split()))
+    return faults
+
+
+def _check_files(
     connection: duckdb.DuckDBPyConnection, settings: Settings, table: RawTable, source: FilesSource
 ) -> None:
     if source.path is None:
@@ -46,6 +56,7 @@ def _check_source(
         return
     if source.is_remote:
         # A store that is down must not keep the other sources from landing.
+        check_store(table.name, source)
         return
     deliveries = files.find_deliveries(settings, table.name, source)
     if source.query is not None:

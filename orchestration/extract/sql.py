@@ -1,44 +1,37 @@
-"""The `sql` connector: a table, or a query, of any database that SQLAlchemy speaks to, as a stream of Arrow batches.
+"""The `sql` connector: a table, or a query, of any database that SQLAlchemy speaks to, as a stream of Arrow batches."""
 
-The session only reads: Postgres, MySQL and SQLite are told to refuse writing; for others the database's own user must.
-"""
-
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
-from urllib.parse import quote
 
 import pyarrow as pa
 import sqlalchemy as sa
 from dlt.common.libs.pyarrow import PyToArrowConversionException
 from dlt.sources.sql_database import TableLoader
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from orchestration.contract import RawTable
-from orchestration.database_address import database_address
 from orchestration.extract.connector import Preview, Window, mapping_of, text_batch
-from orchestration.extract.errors import SourceError, SourceUnavailable
-from orchestration.masking import masked
-from orchestration.settings import EVENT_TABLE, Settings, SettingsError
+from orchestration.extract.database import check_address, connected
+from orchestration.extract.errors import SourceError
+from orchestration.settings import EVENT_TABLE, Settings
 from orchestration.sources import SqlSource
 
 _ROWS_PER_BATCH = 20_000
 _PREVIEW_ROWS = 100
-_ATTEMPTS = 3
 _BEGINNING = datetime(1, 1, 1)
-# What a new connection is told first; the time zone decides how Postgres and MySQL compare a moment with `:start`.
-_FIRST_WORDS = {
-    "postgresql": ("set session characteristics as transaction read only, isolation level repeatable read", "set time zone 'UTC'"),
-    "mysql": ("set session transaction read only", "set time_zone = '+00:00'"),
-    "mariadb": ("set session transaction read only", "set time_zone = '+00:00'"),
-    "sqlite": ("pragma query_only = on",),
-}
 
 
 def is_incremental(table: RawTable, source: SqlSource) -> bool:
     """Whether single days can be asked for: by a query with `:start` and `:end`, and of events always."""
     return bool(source.parameters) or (table.name == EVENT_TABLE and source.table is not None)
+
+
+def check(table: RawTable, source: SqlSource) -> None:
+    """Find what is wrong with the address, without connecting.
+
+    Raises:
+        SettingsError: the variable with the address is not set or holds none, or its driver is not installed.
+    """
+    check_address(table.name, source)
 
 
 def read(settings: Settings, table: RawTable, source: SqlSource, window: Window) -> Iterator[pa.RecordBatch]:
@@ -49,7 +42,7 @@ def read(settings: Settings, table: RawTable, source: SqlSource, window: Window)
         SourceError: a column is of a type without counterpart in Arrow (a range, a composite).
         SourceUnavailable: the database cannot be reached, or refuses the query.
     """
-    with _connected(table, source) as connection:
+    with connected(table.name, source) as connection:
         statement = _statement(connection, table, source, window)
         # Back into the engine's pool, from which the loader takes it.
         connection.close()
@@ -77,7 +70,7 @@ def preview(settings: Settings, table: RawTable, source: SqlSource) -> Preview:
         SettingsError, SourceUnavailable: as `read`.
     """
     today = datetime.now(UTC).date()
-    with _connected(table, source) as connection:
+    with connected(table.name, source) as connection:
         statement = _statement(connection, table, source, Window(None, today))
         result = connection.execution_options(yield_per=_PREVIEW_ROWS).execute(statement)
         names, rows = list(result.keys()), result.fetchmany(_PREVIEW_ROWS)
@@ -128,57 +121,3 @@ def _plain(rows: pa.Table) -> pa.Table:
     """With columns of nothing but nulls as text, which DuckDB has no other type for."""
     fields = [pa.field(one.name, pa.string()) if pa.types.is_null(one.type) else one.with_nullable(True) for one in rows.schema]
     return rows.cast(pa.schema(fields))
-
-
-@contextmanager
-def _connected(table: RawTable, source: SqlSource) -> Iterator[sa.Connection]:
-    """A connection that only reads; every failure as one message without address, user or password."""
-    where = f"sources.{table.name}"
-    url = database_address(f"{where}.url", source.url)
-    try:
-        engine = sa.create_engine(_of_what_is_there(url), hide_parameters=True, connect_args=_connect_arguments(url))
-    except (sa.exc.ArgumentError, ImportError, ValueError) as error:
-        reason = f"the driver {error.name} is not installed" if isinstance(error, ImportError) else "no SQLAlchemy address"
-        raise SettingsError(
-            f"{where}.url: what {source.url.env} holds cannot be used: {reason}. Write postgresql+psycopg://user:password@host/database"
-        ) from None
-    if words := _FIRST_WORDS.get(url.get_backend_name()):
-        sa.event.listen(engine, "connect", lambda driver_connection, _: _say(driver_connection, words))
-    try:
-        attempts = Retrying(
-            stop=stop_after_attempt(_ATTEMPTS),
-            wait=wait_exponential(multiplier=0.5, max=10),
-            retry=retry_if_exception_type(sa.exc.OperationalError),
-            reraise=True,
-        )
-        with attempts(engine.connect) as connection:
-            yield connection
-    except sa.exc.SQLAlchemyError as error:
-        # Before it is cut: half a secret would not be known.
-        said = " ".join(masked(str(getattr(error, "orig", None) or error), [source.url]).split())[:300]
-        remedy = "Check the address and the network, or try again later" if isinstance(error, sa.exc.OperationalError) else (
-            f"Check {where}.{'query' if source.query else 'table'} and what the user may read"
-        )
-        raise SourceUnavailable(f"{where}: the database says: {said}. {remedy}") from None
-    finally:
-        engine.dispose()
-
-
-def _say(driver_connection: Any, words: Iterable[str]) -> None:
-    cursor = driver_connection.cursor()
-    for word in words:
-        cursor.execute(word)
-    cursor.close()
-    # What is said within a transaction would be taken back with it.
-    driver_connection.commit()
-
-
-def _connect_arguments(url: sa.URL) -> dict[str, Any]:
-    return {"connect_timeout": 30} if url.get_backend_name() == "postgresql" else {}
-
-
-def _of_what_is_there(url: sa.URL) -> sa.URL:
-    """The address; SQLite would make an empty file of a mistyped name unless it is told to read only."""
-    if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:") or "uri" in url.query:
-        return url
-    return url.set(database=f"file:{quote(url.database)}", query={**url.query, "mode": "ro", "uri": "true"})

@@ -35,6 +35,15 @@ class StoredObject:
     version: str
 
 
+def check_store(name: str, source: FilesSource) -> None:
+    """Find what is wrong with the options of a store, without a request.
+
+    Raises:
+        SettingsError: an option is unknown, wrong or missing, or a secret's variable is not set.
+    """
+    _store(name, source)
+
+
 def list_objects(name: str, source: FilesSource, pattern: str) -> list[StoredObject]:
     """The objects that a pattern matches, by key.
 
@@ -103,7 +112,7 @@ def _store(name: str, source: FilesSource) -> ObjectStore:
             retry_config=_ATTEMPTS,
         )
     except (BaseError, ValueError) as error:
-        raise SettingsError(f"sources.{name}.storage: {_short(source, error)}") from None
+        raise SettingsError(f"sources.{name}.storage: {_short(source, error)} Mend the option; their names are obstore's") from None
 
 
 def _unavailable(name: str, source: FilesSource, error: Exception) -> SourceUnavailable:

@@ -68,6 +68,7 @@ def test_an_address_that_can_be_read_in_one_way_only_is_taken(
         ("sv=2024-01-01&sig=a%2Fb%3D", "signature a/b= or a%2Fb%3D", "signature <K> or <K>"),
         ("a b+c", "a%20b%2Bc and a+b%2Bc", "<K> and <K>"),
         ('{"key": "x\n"}', r"said {\"key\": \"x\n\"}", "said <K>"),
+        ("postgresql://u:a@bc@h/d", "a bad cab", "a bad cab"),
         ("", "nothing", "nothing"),
     ],
 )
