@@ -267,6 +267,7 @@ class SqlSource(Source):
         table: `table` or `schema.table`; events are read by day, other tables as a whole in every run.
         query: one select; with `:start` and `:end` (timestamps, UTC, end exclusive) only what is new is read.
         columns: contract column -> column of the table or query, where the names differ.
+        timeout_seconds: longest wait for one statement; of a stream, for its next rows.
     """
 
     connector: Literal["sql"]
@@ -274,6 +275,7 @@ class SqlSource(Source):
     table: str | None = None
     query: str | None = None
     columns: dict[str, str] = {}
+    timeout_seconds: float = Field(default=600, ge=1, le=86_400)
 
     @model_validator(mode="after")
     def _table_or_query(self) -> "SqlSource":

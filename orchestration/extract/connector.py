@@ -9,8 +9,6 @@ A module of `CONNECTORS` offers
         A boolean column `_deleted`, where there is one, marks keys that the source no longer has.
     preview(settings, table, source) -> Preview
         one page, for `make check-sources`.
-    check(table, source)
-        raise `SettingsError` for what can be found without connecting; only `sql` has it.
 
 All raise `SourceUnavailable` with a message that names the table, and never one that holds a secret.
 """

@@ -3,7 +3,9 @@
 The session only reads: Postgres, MySQL and SQLite are told to refuse writing; for others the database's own user must.
 """
 
-from collections.abc import Iterable, Iterator
+import math
+import time
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote
@@ -29,6 +31,12 @@ _FIRST_WORDS = {
     "mariadb": ("set session transaction read only", "set time_zone = '+00:00'"),
     "sqlite": ("pragma query_only = on",),
 }
+_CONNECT_SECONDS = 30
+# A lock that is held longer is a fault of the other side.
+_LOCK_SECONDS = 60
+# How much later than the server itself, a server is given up that says nothing at all.
+_GRACE_SECONDS = 30
+_LIBPQ = {"connect_timeout": _CONNECT_SECONDS, "keepalives": 1, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
 
 
 @contextmanager
@@ -82,11 +90,15 @@ def _engine(name: str, source: SqlSource) -> sa.Engine:
     where = f"sources.{name}.url"
     url = database_address(where, source.url)
     try:
-        engine = sa.create_engine(_of_what_is_there(url), hide_parameters=True, connect_args=_connect_arguments(url))
+        arguments = _connect_arguments(url, source.timeout_seconds)
+        engine = sa.create_engine(_of_what_is_there(url), hide_parameters=True, connect_args=arguments)
     except (sa.exc.ArgumentError, ImportError, TypeError, ValueError) as error:
         raise SettingsError(f"{where}: what {source.url.env} holds cannot be used: {_reason(error)}") from None
-    if words := _FIRST_WORDS.get(url.get_backend_name()):
-        sa.event.listen(engine, "connect", lambda driver_connection, _: _say(driver_connection, words))
+    words = [*_FIRST_WORDS.get(engine.dialect.name, ()), *_limits(engine, source.timeout_seconds)]
+    sa.event.listen(engine, "connect", lambda driver_connection, _: _say(driver_connection, words))
+    if engine.dialect.driver == "psycopg" and not _limited_by_address(engine.url, "statement_timeout"):
+        patience = source.timeout_seconds + _GRACE_SECONDS
+        sa.event.listen(engine, "do_connect", lambda *given: _PatientConnection.begin(patience, *given[2:]))
     return engine
 
 
@@ -112,8 +124,65 @@ def _say(driver_connection: Any, words: Iterable[str]) -> None:
     driver_connection.commit()
 
 
-def _connect_arguments(url: sa.URL) -> dict[str, Any]:
-    return {"connect_timeout": 30} if url.get_backend_name() == "postgresql" else {}
+def _connect_arguments(url: sa.URL, seconds: float) -> dict[str, Any]:
+    """Time limits of the driver, but for those that the address sets itself."""
+    arguments = {
+        "psycopg": _LIBPQ,
+        "psycopg2": _LIBPQ,
+        "pymysql": {"connect_timeout": _CONNECT_SECONDS, "read_timeout": math.ceil(seconds), "write_timeout": math.ceil(seconds)},
+        "mysqldb": {"connect_timeout": _CONNECT_SECONDS, "read_timeout": math.ceil(seconds), "write_timeout": math.ceil(seconds)},
+        # How long it waits for a writer's lock.
+        "pysqlite": {"timeout": seconds},
+    }.get(url.get_driver_name(), {})
+    return {name: value for name, value in arguments.items() if name not in url.query}
+
+
+def _limits(engine: sa.Engine, seconds: float) -> list[str]:
+    """Statements that set Postgres's time limits where it has none or longer ones, but for those that the address sets itself."""
+    if engine.dialect.name != "postgresql":
+        return []
+    limits = {"statement_timeout": seconds, "lock_timeout": min(seconds, _LOCK_SECONDS)}
+    return [
+        f"select set_config(name, '{limit * 1000:.0f}', false) from pg_settings"
+        f" where name = '{name}' and cast(setting as bigint) not between 1 and {limit * 1000:.0f}"
+        for name, limit in limits.items()
+        if not _limited_by_address(engine.url, name)
+    ]
+
+
+def _limited_by_address(url: sa.URL, name: str) -> bool:
+    return name in str(url.query.get("options", ""))
+
+
+class _PatientConnection(psycopg.Connection):
+    """A connection that gives up a server which is silent for too long: the server's own limits need one that still works."""
+
+    _patience = math.inf
+
+    @classmethod
+    def begin(cls, patience: float, arguments: Sequence[Any], options: Mapping[str, Any]) -> "_PatientConnection":
+        connection = cls.connect(*arguments, **options)
+        connection._patience = patience
+        return connection
+
+    def wait(self, gen: Generator[Any, Any, Any], *arguments: Any, **options: Any) -> Any:
+        return super().wait(self._watched(gen), *arguments, **options)
+
+    def _watched(self, gen: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+        """Steps in between psycopg, which says ten times a second whether something came, and what waits for it."""
+        heard = time.monotonic()
+        try:
+            wanted = next(gen)
+            while True:
+                ready = yield wanted
+                if ready:
+                    heard = time.monotonic()
+                elif time.monotonic() - heard > self._patience:
+                    self.close()
+                    raise psycopg.OperationalError(f"nothing for {self._patience:.0f} seconds")
+                wanted = gen.send(ready)
+        except StopIteration as end:
+            return end.value
 
 
 def _of_what_is_there(url: sa.URL) -> sa.URL:

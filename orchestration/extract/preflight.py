@@ -4,7 +4,7 @@ import duckdb
 
 from orchestration.contract import TABLES, RawTable
 from orchestration.extract import files, shaping
-from orchestration.extract.connector import connector_of
+from orchestration.extract.database import check_address
 from orchestration.extract.engine import connect
 from orchestration.extract.errors import SourceError
 from orchestration.extract.storage import check_store
@@ -42,7 +42,7 @@ def _faults(connection: duckdb.DuckDBPyConnection, settings: Settings, table: Ra
         if isinstance(source, FilesSource):
             _check_files(connection, settings, table, source)
         elif isinstance(source, SqlSource):
-            connector_of(source).check(table, source)
+            check_address(table.name, source)
     except (SourceError, SettingsError) as error:
         faults.append(" ".join(str(error).split()))
     return faults

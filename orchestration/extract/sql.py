@@ -10,7 +10,7 @@ from dlt.sources.sql_database import TableLoader
 
 from orchestration.contract import RawTable
 from orchestration.extract.connector import Preview, Window, mapping_of, text_batch
-from orchestration.extract.database import check_address, connected
+from orchestration.extract.database import connected
 from orchestration.extract.errors import SourceError
 from orchestration.settings import EVENT_TABLE, Settings
 from orchestration.sources import SqlSource
@@ -23,15 +23,6 @@ _BEGINNING = datetime(1, 1, 1)
 def is_incremental(table: RawTable, source: SqlSource) -> bool:
     """Whether single days can be asked for: by a query with `:start` and `:end`, and of events always."""
     return bool(source.parameters) or (table.name == EVENT_TABLE and source.table is not None)
-
-
-def check(table: RawTable, source: SqlSource) -> None:
-    """Find what is wrong with the address, without connecting.
-
-    Raises:
-        SettingsError: the variable with the address is not set or holds none, or its driver is not installed.
-    """
-    check_address(table.name, source)
 
 
 def read(settings: Settings, table: RawTable, source: SqlSource, window: Window) -> Iterator[pa.RecordBatch]:
