@@ -26,7 +26,11 @@ _SHOWN = 300
 _OF_PSYCOPG = ("autocommit", "context", "cursor_factory", "prepare_threshold", "row_factory")
 # What a new connection is told first; the time zone decides how Postgres and MySQL compare a moment with `:start`.
 _FIRST_WORDS = {
-    "postgresql": ("set session characteristics as transaction read only, isolation level repeatable read", "set time zone 'UTC'"),
+    "postgresql": (
+        "set session characteristics as transaction read only, isolation level repeatable read",
+        "set time zone 'UTC'",
+        "set datestyle = 'ISO'",
+    ),
     "mysql": ("set session transaction read only", "set time_zone = '+00:00'"),
     "mariadb": ("set session transaction read only", "set time_zone = '+00:00'"),
     "sqlite": ("pragma query_only = on",),
@@ -96,6 +100,8 @@ def _engine(name: str, source: SqlSource) -> sa.Engine:
         raise SettingsError(f"{where}: what {source.url.env} holds cannot be used: {_reason(error)}") from None
     words = [*_FIRST_WORDS.get(engine.dialect.name, ()), *_limits(engine, source.timeout_seconds)]
     sa.event.listen(engine, "connect", lambda driver_connection, _: _say(driver_connection, words))
+    if engine.dialect.driver == "psycopg":
+        sa.event.listen(engine, "connect", lambda driver_connection, _: _read_times_as_text(driver_connection))
     if engine.dialect.driver == "psycopg" and not _limited_by_address(engine.url, "statement_timeout"):
         patience = source.timeout_seconds + _GRACE_SECONDS
         sa.event.listen(engine, "do_connect", lambda *given: _PatientConnection.begin(patience, *given[2:]))
@@ -122,6 +128,13 @@ def _say(driver_connection: Any, words: Iterable[str]) -> None:
     cursor.close()
     # What is said within a transaction would be taken back with it.
     driver_connection.commit()
+
+
+def _read_times_as_text(driver_connection: psycopg.Connection) -> None:
+    """Python has no `infinity`, no year 10000 and none before Christ: one such value would end the reading of all rows."""
+    text = psycopg.adapters.get_loader(psycopg.adapters.types["text"].oid, psycopg.pq.Format.TEXT)
+    for kind in ("date", "timestamp", "timestamptz"):
+        driver_connection.adapters.register_loader(kind, text)
 
 
 def _connect_arguments(url: sa.URL, seconds: float) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import sqlalchemy as sa
 from dlt.common.libs.pyarrow import PyToArrowConversionException
 from dlt.sources.sql_database import TableLoader
@@ -45,9 +46,10 @@ def read(settings: Settings, table: RawTable, source: SqlSource, window: Window)
             chunk_size=_ROWS_PER_BATCH,
             query_adapter_callback=lambda *_: statement,
         )
+        endless = _endless_columns(table, source)
         try:
             for rows in loader.load_rows():
-                yield from _plain(rows).to_batches()
+                yield from _without_infinity(_plain(rows), endless).to_batches()
         except PyToArrowConversionException as error:
             raise SourceError(
                 f"sources.{table.name}: column {error.field_name} is of a type that cannot be read. Leave it out, or cast it to text in a query"
@@ -112,3 +114,18 @@ def _plain(rows: pa.Table) -> pa.Table:
     """With columns of nothing but nulls as text, which DuckDB has no other type for."""
     fields = [pa.field(one.name, pa.string()) if pa.types.is_null(one.type) else one.with_nullable(True) for one in rows.schema]
     return rows.cast(pa.schema(fields))
+
+
+def _endless_columns(table: RawTable, source: SqlSource) -> set[str]:
+    """The source's names of the columns in which Postgres's `infinity` means what null means to the contract: it has not happened."""
+    places = {column.name: source.columns.get(column.name, column.name) for column in table.columns}
+    optional = {column.name for column in table.columns if column.kind in ("date", "timestamp") and not column.required}
+    return {places[name] for name in optional} - {place for name, place in places.items() if name not in optional}
+
+
+def _without_infinity(rows: pa.Table, columns: set[str]) -> pa.Table:
+    for position, field in enumerate(rows.schema):
+        if field.name in columns and pa.types.is_string(field.type):
+            values = rows.column(position)
+            rows = rows.set_column(position, field, pc.if_else(pc.equal(values, "infinity"), None, values))
+    return rows

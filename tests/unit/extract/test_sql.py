@@ -467,3 +467,63 @@ def test_a_driver_of_mysql_waits_no_longer_for_an_answer(monkeypatch: pytest.Mon
     monkeypatch.setattr(sa.URL, "get_driver_name", lambda _: driver)
     limits = connections._connect_arguments(sa.make_url("mysql://h/d?write_timeout=7"), 4.5)
     assert limits == {"connect_timeout": 30, "read_timeout": 5}
+
+
+def test_times_that_no_calendar_of_the_contract_has_cost_their_row_only(world: World, database: sa.Engine) -> None:
+    values = ("infinity", "-infinity", "0044-03-15 BC", "12026-01-01", "2026-01-01")
+    run(database, "create table f (feature text, released_on date)", *(f"insert into f values ('{one[:4]}', '{one}')" for one in values))
+    sql_source(world, "feature_releases", 'table = "f"\nmax_bad_share = 1.0')
+    landed = world.land("feature_releases")
+    assert (landed.delivered, landed.loaded, landed.quarantined) == (5, 1, {"released_on: no date": 4})
+    assert world.rows("feature_releases") == [("2026", date(2026, 1, 1))]
+
+
+@pytest.mark.parametrize("kind", ["timestamp", "timestamptz"])
+def test_moments_land_to_the_microsecond_in_utc_and_endless_ones_do_not(world: World, database: sa.Engine, kind: str) -> None:
+    """Also where database and session have another style and zone."""
+    run(
+        database,
+        "do $$ begin execute format('alter database %I set datestyle = ''German, DMY''', current_database()); end $$",
+        "do $$ begin execute format('alter database %I set timezone = ''Asia/Kolkata''', current_database()); end $$",
+        f"create table s (id text, at {kind})",
+        "insert into s values ('s1', '2026-01-05 23:59:59.123456Z'), ('s2', '-infinity'), ('s3', '12026-01-01'), ('s4', '0044-03-15 BC')",
+    )
+    try:
+        sql_source(
+            world, "touchpoints",
+            "query = \"select id as touchpoint_id, 'a1' as account_id, at as occurred_at, 'email' as channel, 'inbound' as direction from s\"\n"
+            "max_bad_share = 1.0",
+        )  # fmt: skip
+        landed = world.land("touchpoints")
+    finally:
+        run(database, "do $$ begin execute format('alter database %I reset all', current_database()); end $$")
+    assert landed.quarantined == {"occurred_at: no timestamp": 3}
+    assert world.rows("touchpoints", "touchpoint_id, cast(occurred_at as varchar)") == [("s1", "2026-01-05 23:59:59.123456")]
+
+
+def test_an_end_at_infinity_is_an_open_end(world: World, database: sa.Engine) -> None:
+    run(
+        database,
+        "create table s (id text, account text, started date, till date, term date)",
+        "insert into s values ('s1', 'a1', '2026-01-01', 'infinity', '2027-01-01'), ('s2', 'a1', '2026-01-01', '2026-03-01', 'infinity'),"
+        " ('s3', 'a1', '2026-01-01', '-infinity', null), ('s4', 'a1', 'infinity', null, null)",
+    )
+    sql_source(
+        world, "subscriptions",
+        'table = "s"\nmax_bad_share = 1.0\ncolumns = { subscription_id = "id", account_id = "account", started_on = "started", ended_on = "till", term_ends_on = "term" }',
+    )  # fmt: skip
+    landed = world.land("subscriptions")
+    assert landed.quarantined == {"ended_on: no date": 1, "started_on: no date": 1}
+    assert world.rows("subscriptions", "subscription_id, ended_on, term_ends_on") == [
+        ("s1", None, date(2027, 1, 1)),
+        ("s2", date(2026, 3, 1), None),
+    ]
+
+
+def test_a_column_that_is_also_a_start_keeps_its_infinity(world: World, database: sa.Engine) -> None:
+    run(database, "create table s (id text, account text, day date)", "insert into s values ('s1', 'a1', 'infinity')")
+    sql_source(
+        world, "subscriptions",
+        'table = "s"\nmax_bad_share = 1.0\ncolumns = { subscription_id = "id", account_id = "account", started_on = "day", ended_on = "day" }',
+    )  # fmt: skip
+    assert world.land("subscriptions").quarantined == {"started_on: no date": 1}
