@@ -112,7 +112,10 @@ def _reason(error: Exception) -> str:
     if isinstance(error, ImportError):
         return f"the driver {error.name} is not installed. Install it beside this product, or name another driver"
     if isinstance(error, sa.exc.NoSuchModuleError):
-        return "nothing that is installed speaks to the kind of database it begins with. Install its driver, or write postgresql+psycopg://..."
+        return (
+            "nothing that is installed speaks to the kind of database it begins with. "
+            "Install its driver, or write postgresql+psycopg://..."
+        )
     return "no SQLAlchemy address. Write postgresql+psycopg://user:password@host/database"
 
 

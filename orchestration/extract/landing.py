@@ -11,13 +11,15 @@ from pathlib import Path
 import duckdb
 
 from orchestration.contract import RawTable
-from orchestration.extract import demo, files, lake, shaping
+from orchestration.extract import demo, lake, shaping
 from orchestration.extract.connected import land_connected
+from orchestration.extract.deliveries import Delivery, NumberedFile, at_hand, content_hash, find_deliveries
 from orchestration.extract.engine import connect, fingerprint
 from orchestration.extract.errors import SourceError, SourceUnavailable
-from orchestration.extract.files import Delivery, NumberedFile
 from orchestration.extract.lake import WHOLE, LandedDelivery, Manifest, Mode, Partition
+from orchestration.extract.layout import fits_as_is, layout, reading
 from orchestration.extract.quarantine import QuarantineLimitExceeded
+from orchestration.extract.staging import create_staged, parquet_rows, stage_batches, stage_files, stage_query
 from orchestration.extract.superseding import supersede
 from orchestration.extract.writing import (
     LANDING_VERSION,
@@ -188,7 +190,7 @@ def _land_deliveries(
     if fresh:
         with connect(settings) as connection:
             for batch in _batches(fresh):
-                with files.at_hand(table.name, source, [file for one in batch for file in one.delivery.files]):
+                with at_hand(table.name, source, [file for one in batch for file in one.delivery.files]):
                     if by_day and mode == "events" and source.query is None:
                         landed |= _land_as_is(connection, settings, table, source, batch)
                         batch = [one for one in batch if not _is_landed(one, landed)]
@@ -207,7 +209,7 @@ def _land_deliveries(
 def _available(settings: Settings, table: RawTable, source: FilesSource | DemoSource | None) -> list[Incoming]:
     if not isinstance(source, FilesSource) or source.path is None:
         return [Incoming(WHOLE, Delivery(None, ()), None)]
-    found = files.find_deliveries(settings, table.name, source)
+    found = find_deliveries(settings, table.name, source)
     return [Incoming(WHOLE if one.day is None else one.day.isoformat(), one, None) for one in found]
 
 
@@ -237,7 +239,7 @@ def _identity(
     For the demo company the last day stands before it, in clear.
     """
     if isinstance(source, DemoSource):
-        code = files.content_hash(sorted(Path(demo.__file__).parent.glob("*.py")))
+        code = content_hash(sorted(Path(demo.__file__).parent.glob("*.py")))
         parts = (LANDING_VERSION, repr(table), settings.demo, settings.pipeline.start_date, code)
         return f"{end.isoformat()} {blake2b(repr(parts).encode(), digest_size=16).hexdigest()}"
     if source is not None and not delivery.files:
@@ -259,7 +261,7 @@ def _identity(
 def _content(delivery: Delivery) -> str | list[str]:
     if any(file.stored is not None for file in delivery.files):
         return [file.stored.version for file in delivery.files]
-    return files.content_hash(file.path for file in delivery.files)
+    return content_hash(file.path for file in delivery.files)
 
 
 def _batches(incoming: Sequence[Incoming]) -> Iterator[list[Incoming]]:
@@ -291,8 +293,8 @@ def _land_as_is(
     types: Mapping[str, str] = {}
     for number, one in enumerate(batch):
         if len(one.delivery.files) == 1 and one.delivery.files[0].format == "parquet":
-            found = files.layout(connection, one.delivery.files[0], table, source.columns)
-            if found is not None and files.fits_as_is(found, table, source.columns):
+            found = layout(connection, one.delivery.files[0], table, source.columns)
+            if found is not None and fits_as_is(found, table, source.columns):
                 fitting.append(NumberedFile(one.delivery.files[0], number, number))
                 types = found.types
     if not fitting:
@@ -333,11 +335,11 @@ def _uniform(
     Returns:
         Number of the file, its rows, their fingerprint, the event day, the newest fact.
     """
-    rows = files.parquet_rows(table, source.columns, fitting, types)
+    rows = parquet_rows(table, source.columns, fitting, types)
     keys = ", ".join(f"r_{name}" for name in table.key)
     fact = identifier(table.fact_column)
     judged_rows = judge_of(settings, table)(rows)
-    with files.reading(fitting):
+    with reading(fitting):
         uniform = connection.execute(
             f"select _file, count(*), {fingerprint(columns_of(table))}, cast(min({fact}) as date), max({fact})"
             f" from ({judged_rows}) as judged group by _file"
@@ -362,13 +364,13 @@ def _stage(
     end: date,
 ) -> list[str]:
     """Fill `staged`; what the quarantine calls each of its files, by number."""
-    files.create_staged(connection, table)
+    create_staged(connection, table)
     judge = judge_of(settings, table)
     if isinstance(source, DemoSource):
-        files.stage_batches(connection, table, {}, demo.demo_batches(settings, table, end), judge, "demo")
+        stage_batches(connection, table, {}, demo.demo_batches(settings, table, end), judge, "demo")
         return ["demo"]
     if isinstance(source, FilesSource) and source.path is None:
-        files.stage_query(connection, table, source, judge)
+        stage_query(connection, table, source, judge)
         return ["query"]
     numbered = [
         NumberedFile(file, number, delivery)
@@ -379,7 +381,7 @@ def _stage(
     if numbered and source.query is not None:
         shaping.stage_shaped(connection, table, source, numbered, judge)
     elif numbered:
-        files.stage_files(connection, table, source.columns, numbered, judge)
+        stage_files(connection, table, source.columns, numbered, judge)
     return [one.file.label for one in numbered]
 
 

@@ -3,10 +3,13 @@
 import duckdb
 
 from orchestration.contract import TABLES, RawTable
-from orchestration.extract import files, shaping
+from orchestration.extract import shaping
 from orchestration.extract.database import check_address
+from orchestration.extract.deliveries import find_deliveries
 from orchestration.extract.engine import connect
 from orchestration.extract.errors import SourceError
+from orchestration.extract.layout import layout
+from orchestration.extract.source_query import check_query
 from orchestration.extract.storage import check_store
 from orchestration.masking import without_secrets
 from orchestration.settings import Settings, SettingsError, secret_value
@@ -52,15 +55,15 @@ def _check_files(
     connection: duckdb.DuckDBPyConnection, settings: Settings, table: RawTable, source: FilesSource
 ) -> None:
     if source.path is None:
-        files.check_query(connection, table, source)
+        check_query(connection, table, source)
         return
     if source.is_remote:
         # A store that is down must not keep the other sources from landing.
         check_store(table.name, source)
         return
-    deliveries = files.find_deliveries(settings, table.name, source)
+    deliveries = find_deliveries(settings, table.name, source)
     if source.query is not None:
         shaping.check_shaped(connection, table, source, deliveries)
     elif source.day_token is None:
         for file in deliveries[0].files:
-            files.layout(connection, file, table, source.columns)
+            layout(connection, file, table, source.columns)

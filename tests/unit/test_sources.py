@@ -21,10 +21,10 @@ SECRET_OPTIONS = (
 
 
 def load(folder: Path, lines: str) -> None:
-    (folder / "health.toml").write_text(
-        '[pipeline]\nstart_date = 2026-01-01\n[sources.accounts]\nconnector = "demo"\n[sources.feature_releases]\n' + lines, encoding="utf-8"
-    )
-    load_settings(folder / "health.toml")
+    config = folder / "health.toml"
+    others = '[pipeline]\nstart_date = 2026-01-01\n[sources.accounts]\nconnector = "demo"\n'
+    config.write_text(f"{others}[sources.feature_releases]\n{lines}", encoding="utf-8")
+    load_settings(config)
 
 
 def refused(folder: Path, lines: str) -> str:

@@ -19,7 +19,7 @@ from orchestration.contract import TABLES
 from orchestration.extract import SourceUnavailable, land_table, preflight_sources
 from orchestration.extract.lake import read_manifest
 from orchestration.extract.preview import first_page
-from orchestration.settings import PROJECT_ROOT, SettingsError, load_settings
+from orchestration.settings import PROJECT_ROOT, SettingsError
 from tests.company import content
 from tests.unit.extract.conftest import World
 
@@ -379,7 +379,8 @@ def test_a_server_that_takes_the_call_and_says_nothing_is_down(world: World, mon
 
 
 def test_a_statement_that_takes_too_long_is_ended(world: World, database: sa.Engine) -> None:
-    sql_source(world, "feature_releases", "query = \"select 'f' as feature, date '2026-01-01' as released_on from pg_sleep(60)\"\ntimeout_seconds = 1")
+    query = "select 'f' as feature, date '2026-01-01' as released_on from pg_sleep(60)"
+    sql_source(world, "feature_releases", f'query = "{query}"\ntimeout_seconds = 1')
     began = time.monotonic()
     assert "canceling statement due to statement timeout" in unread(world, "feature_releases")
     assert time.monotonic() - began < 15
@@ -414,7 +415,7 @@ def test_a_server_that_falls_silent_in_the_middle_is_given_up(world: World, data
 
 
 SETTINGS = (
-    "query = \"select name as feature, date '2026-01-01' as released_on, setting from pg_settings where name in ('statement_timeout', 'lock_timeout')\""
+    "query = \"select date '2026-01-01' as released_on, setting from pg_settings where name in ('statement_timeout', 'lock_timeout')\""
     '\ncolumns = { feature = "setting" }'
 )
 
@@ -510,7 +511,8 @@ def test_an_end_at_infinity_is_an_open_end(world: World, database: sa.Engine) ->
     )
     sql_source(
         world, "subscriptions",
-        'table = "s"\nmax_bad_share = 1.0\ncolumns = { subscription_id = "id", account_id = "account", started_on = "started", ended_on = "till", term_ends_on = "term" }',
+        'table = "s"\nmax_bad_share = 1.0\ncolumns = { subscription_id = "id", account_id = "account", started_on = "started",'
+        ' ended_on = "till", term_ends_on = "term" }',
     )  # fmt: skip
     landed = world.land("subscriptions")
     assert landed.quarantined == {"ended_on: no date": 1, "started_on: no date": 1}

@@ -57,11 +57,11 @@ def test_deliveries_of_the_wanted_days_are_fetched_and_land_as_local_ones_would(
 
 
 def test_what_did_not_change_is_not_fetched_again_and_what_did_is(world: World, bucket, endpoint: str, monkeypatch) -> None:
-    import orchestration.extract.files as files
+    import orchestration.extract.deliveries as deliveries
 
     fetched: list[str] = []
-    fetch = files.fetch
-    monkeypatch.setattr(files, "fetch", lambda name, source, key, path: (fetched.append(key), fetch(name, source, key, path)))
+    fetch = deliveries.fetch
+    monkeypatch.setattr(deliveries, "fetch", lambda name, source, key, path: (fetched.append(key), fetch(name, source, key, path)))
     put(bucket, "f.csv", "feature,released_on\na,2026-01-01\n")
     world.source("feature_releases", f'path = "s3://raw/f.csv"\n{storage(endpoint)}')
     world.land("feature_releases")
