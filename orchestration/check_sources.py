@@ -14,8 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestration.contract import TABLES
-from orchestration.extract import without_secrets
 from orchestration.extract.preview import FirstPage, first_page
+from orchestration.masking import without_secrets
 from orchestration.plain_text import one_line
 from orchestration.settings import Settings, SettingsError, load_settings
 

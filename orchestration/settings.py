@@ -261,7 +261,7 @@ def _say(fault) -> str:
     if fault["type"] == "missing":
         return "required, but missing"
     message = fault["msg"].removeprefix("Value error, ")
-    # A whole section, or what should have been a reference to a secret, may hold one.
-    if fault["type"] == LITERAL_SECRET or isinstance(fault["input"], dict):
+    # A whole section, or what should have been a reference to a secret or the name of its variable, may hold one.
+    if fault["type"] == LITERAL_SECRET or isinstance(fault["input"], dict) or fault["loc"][-1] == "env":
         return message
     return f"{message}, found {fault['input']!r:.80}"

@@ -13,8 +13,21 @@ EPOCH_DAY = "{epoch_day}"
 # Faults of this type are shown without the value that was found.
 LITERAL_SECRET = "literal_secret"
 _REMOTE = re.compile(r"(?P<scheme>s3|gs|gcs|az|abfs|abfss)://")
-_SECRET_OPTION = re.compile(r"secret|token|password|credential|account_key|storage_key|access_key|sas")
-_SECRET_OF_URL = re.compile(r"//[^/@]*@|[?&](sig|token|key|password)=", re.IGNORECASE)
+# Of obstore's options for S3, Google Cloud and Azure, under all their names; in the second line those that are no secrets.
+_SECRET_OPTION = re.compile(r"secret|token|password|credential|key|sas", re.IGNORECASE)
+_PLAIN_OPTION = re.compile(r"_(file|type|token_service_url|kms_key_id|bucket_key_enabled)$", re.IGNORECASE)
+# A parameter of an address whose value is a secret, in any case of its letters.
+SECRET_PARAMETER = r"[\w.-]*(?:sig|signature|token|secret|password|passwd|pwd|credential|key|keyid)"
+# An address with a user, a password (which may hold a slash), or a parameter that is a secret. In Azure's abfs a container stands before the
+# @, and what stands behind a colon may be a port.
+_SECRET_OF_URL = re.compile(
+    rf"""(?<![a-z0-9+.-])(?:
+        (?!abfss?:)[a-z][a-z0-9+.-]*://[^/?\#\s'"]*@
+        | [a-z][a-z0-9+.-]*://[^/?\#\s'"@]*:(?!\d{{1,5}}(?:[/?\#]|$))[^\s'"]*@
+        | [a-z][a-z0-9+.-]*://[^\s'"]*[?&;\#]{SECRET_PARAMETER}=[^\s'"&]
+    )""",
+    re.IGNORECASE | re.VERBOSE,
+)
 _PARAMETER = re.compile(r"(?<![:\w\\]):(start|end)\b")
 
 
@@ -34,16 +47,27 @@ class Secret(Section):
         return os.environ.get(self.env, "").strip() or None
 
 
-def _refuse_literal(value: Any) -> Any:
+def _refuse_literal(value: Any, where: str = "") -> Any:
     if not isinstance(value, dict | Secret):
         raise PydanticCustomError(
             LITERAL_SECRET,
-            'a secret must not stand in the file. Write {{ env = "NAME_OF_A_VARIABLE" }} and set that environment variable',
+            '{where}a secret must not stand in the file. Write { env = "NAME_OF_A_VARIABLE" } and set that environment variable',
+            {"where": where},
         )
     return value
 
 
 SecretReference = Annotated[Secret, BeforeValidator(_refuse_literal)]
+
+
+def _refuse_secret_in(address: str) -> str:
+    if _SECRET_OF_URL.search(address):
+        raise PydanticCustomError(
+            LITERAL_SECRET,
+            'an address must not hold a user, a password, a signature or a token. Take them out; an option that takes a secret, such as '
+            'storage.secret_access_key, takes { env = "NAME_OF_A_VARIABLE" }',
+        )
+    return address
 
 
 class Source(Section):
@@ -59,6 +83,11 @@ class Source(Section):
 
     # Raw tables that the connector can fill; empty: all.
     tables: ClassVar[tuple[str, ...]] = ()
+
+    @field_validator("path", "query", "base_url", check_fields=False)
+    @classmethod
+    def _no_secret_in_address(cls, text: str | None) -> str | None:
+        return None if text is None else _refuse_secret_in(text)
 
     def secrets(self) -> dict[str, Secret]:
         """The secrets of the source, by key in the configuration."""
@@ -100,12 +129,14 @@ class FilesSource(Source):
             raise ValueError("storage is for paths that begin with s3://, gs:// or az://")
         return self
 
-    @field_validator("storage")
+    @field_validator("storage", mode="before")
     @classmethod
-    def _no_literal_secret(cls, storage: dict[str, bool | Secret | str]) -> dict[str, bool | Secret | str]:
-        for name, value in storage.items():
-            if isinstance(value, str) and _SECRET_OPTION.search(name.lower()):
-                _refuse_literal(value)
+    def _no_literal_secret(cls, storage: Any) -> Any:
+        for name, value in storage.items() if isinstance(storage, dict) else ():
+            # An endpoint may lack its https://.
+            address = f"{name}://{value}" if "endpoint" in name.lower() and "://" not in str(value) else str(value)
+            if (_SECRET_OPTION.search(name) and not _PLAIN_OPTION.search(name)) or _SECRET_OF_URL.search(address):
+                _refuse_literal(value, f"{name}: ")
         return storage
 
     @property
@@ -142,8 +173,6 @@ class HttpSource(Source):
     def _plain_url(cls, url: str | None) -> str | None:
         if url is None:
             return None
-        if _SECRET_OF_URL.search(url):
-            return _refuse_literal(url)
         if not re.match(r"https?://[^/\s]+", url):
             raise ValueError("give an address that begins with https:// (or http:// for a test server)")
         return url.rstrip("/")
@@ -238,6 +267,7 @@ class SqlSource(Source):
         table: `table` or `schema.table`; events are read by day, other tables as a whole in every run.
         query: one select; with `:start` and `:end` (timestamps, UTC, end exclusive) only what is new is read.
         columns: contract column -> column of the table or query, where the names differ.
+        timeout_seconds: longest wait for one statement; of a stream, for its next rows.
     """
 
     connector: Literal["sql"]
@@ -245,6 +275,7 @@ class SqlSource(Source):
     table: str | None = None
     query: str | None = None
     columns: dict[str, str] = {}
+    timeout_seconds: float = Field(default=600, ge=1, le=86_400)
 
     @model_validator(mode="after")
     def _table_or_query(self) -> "SqlSource":

@@ -13,7 +13,8 @@ from orchestration.extract.lake import (
     lake_select,
     landing_stats,
 )
-from orchestration.extract.landing import LandedTable, extract_table, land_table, preflight_sources, without_secrets
+from orchestration.extract.landing import LandedTable, extract_table, land_table
+from orchestration.extract.preflight import preflight_sources
 from orchestration.extract.quarantine import QuarantineLimitExceeded
 
 __all__ = [
@@ -30,5 +31,4 @@ __all__ = [
     "land_table",
     "landing_stats",
     "preflight_sources",
-    "without_secrets",
 ]

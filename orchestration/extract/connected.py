@@ -6,11 +6,12 @@ from hashlib import blake2b
 import duckdb
 
 from orchestration.contract import RawTable
-from orchestration.extract import files, lake
+from orchestration.extract import lake
 from orchestration.extract.connector import Window, connector_of
+from orchestration.extract.deliveries import Delivery
 from orchestration.extract.engine import connect, path_literals
-from orchestration.extract.files import Delivery
 from orchestration.extract.lake import WHOLE, LandedDelivery, Manifest, Mode
+from orchestration.extract.staging import create_staged, stage_batches
 from orchestration.extract.superseding import supersede
 from orchestration.extract.writing import (
     LANDING_VERSION,
@@ -64,10 +65,10 @@ def land_connected(
 
     examples: list[BadRow] = []
     with connect(settings) as connection:
-        files.create_staged(connection, table)
+        create_staged(connection, table)
         batches = connector.read(settings, table, source, Window(since, until))
         columns = source.columns if isinstance(source, SqlSource) else {}
-        files.stage_batches(connection, table, columns, batches, judge_of(settings, table), source.connector)
+        stage_batches(connection, table, columns, batches, judge_of(settings, table), source.connector)
         if by_day:
             batch = _split_by_day(connection, table, since, until, identity)
         else:

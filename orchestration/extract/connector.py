@@ -24,7 +24,7 @@ from typing import Any
 import pyarrow as pa
 
 from orchestration.contract import RawTable
-from orchestration.extract.files import DELETED
+from orchestration.extract.staging import DELETED
 from orchestration.sources import Source
 
 # Imported when first used: dlt and the database drivers take seconds.

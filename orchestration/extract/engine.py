@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 
 from orchestration.settings import Settings
 from orchestration.warehouse import SAFE_OPTIONS, literal
@@ -54,6 +55,29 @@ def _part_of(memory_limit: str) -> str:
     """`3GB` -> `1800MB`-like: the part of the run's memory that DuckDB may manage."""
     number, unit = re.fullmatch(r"([\d.]+)\s?(\w+)", memory_limit).groups()
     return f"{float(number) * _SHARE_OF_MEMORY:.3f}{unit}"
+
+
+def load_batches(connection: duckdb.DuckDBPyConnection, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
+    """Load Arrow batches into the temporary table `loaded`; what their maker raises comes through as it is."""
+    raised: list[Exception] = []
+
+    def watched() -> Iterator[pa.RecordBatch]:
+        try:
+            yield from batches
+        except Exception as error:
+            raised.append(error)
+            raise
+
+    connection.register("incoming", pa.RecordBatchReader.from_batches(schema, watched()))
+    try:
+        connection.execute("create or replace temp table loaded as select * from incoming")
+    except duckdb.Error:
+        # DuckDB makes an error of its own, with a traceback as text, of what a batch's maker raised.
+        if raised:
+            raise raised[0] from None
+        raise
+    finally:
+        connection.unregister("incoming")
 
 
 def literals(values: Iterable[str]) -> str:

@@ -1,6 +1,5 @@
 """Landing: one raw table, for the days of a run, from its source into the lake."""
 
-import re
 import shutil
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,18 +7,19 @@ from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime, timedelta
 from hashlib import blake2b
 from pathlib import Path
-from urllib.parse import quote, quote_plus, unquote
 
 import duckdb
 
-from orchestration.contract import TABLES, RawTable
-from orchestration.extract import demo, files, lake, shaping
+from orchestration.contract import RawTable
+from orchestration.extract import demo, lake, shaping
 from orchestration.extract.connected import land_connected
+from orchestration.extract.deliveries import Delivery, NumberedFile, at_hand, content_hash, find_deliveries
 from orchestration.extract.engine import connect, fingerprint
 from orchestration.extract.errors import SourceError, SourceUnavailable
-from orchestration.extract.files import Delivery, NumberedFile
 from orchestration.extract.lake import WHOLE, LandedDelivery, Manifest, Mode, Partition
+from orchestration.extract.layout import fits_as_is, layout, reading
 from orchestration.extract.quarantine import QuarantineLimitExceeded
+from orchestration.extract.staging import create_staged, parquet_rows, stage_batches, stage_files, stage_query
 from orchestration.extract.superseding import supersede
 from orchestration.extract.writing import (
     LANDING_VERSION,
@@ -32,7 +32,8 @@ from orchestration.extract.writing import (
     place_of,
     rates_of,
 )
-from orchestration.settings import EVENT_TABLE, Settings, SettingsError, secret_value
+from orchestration.masking import without_secrets
+from orchestration.settings import EVENT_TABLE, Settings
 from orchestration.sources import ConnectedSource, DemoSource, FilesSource
 from orchestration.warehouse import identifier
 
@@ -41,7 +42,6 @@ _BATCH_BYTES = 64 * 1024 * 1024
 # Without them there is nobody to score.
 _POPULATION = ("accounts", "subscriptions")
 _SAMPLE = 4
-_PASSWORD = re.compile(r"://[^/@:]*:([^/@]+)@")
 
 
 @dataclass(frozen=True)
@@ -105,22 +105,6 @@ def _unread(table: RawTable, old: Manifest | None, message: str) -> LandedTable:
         return LandedTable(table.name, "snapshot", 0, 0, 0, {}, None, unavailable=message)
     stats = lake.stats_of(table.name, old.mode, old.deliveries.values())
     return LandedTable(**asdict(stats), unavailable=message)
-
-
-def without_secrets(settings: Settings, text: str) -> str:
-    """The text with the value of every configured secret replaced by the name of its variable."""
-    for source in settings.sources.values():
-        for secret in source.secrets().values():
-            for form in _forms_of(secret.value() or ""):
-                text = text.replace(form, f"<{secret.env}>")
-    return text
-
-
-def _forms_of(secret: str) -> list[str]:
-    """The secret, and of an address its password alone, as they stand and as a URL holds them; the longest first."""
-    password = _PASSWORD.search(secret)
-    parts = {secret, *((password[1], unquote(password[1])) if password else ())} - {""}
-    return sorted({form for part in parts for form in (part, quote(part, safe=""), quote_plus(part))}, key=len, reverse=True)
 
 
 def extract_table(settings: Settings, table: RawTable, start: date, end: date) -> LandedTable:
@@ -206,7 +190,7 @@ def _land_deliveries(
     if fresh:
         with connect(settings) as connection:
             for batch in _batches(fresh):
-                with files.at_hand(table.name, source, [file for one in batch for file in one.delivery.files]):
+                with at_hand(table.name, source, [file for one in batch for file in one.delivery.files]):
                     if by_day and mode == "events" and source.query is None:
                         landed |= _land_as_is(connection, settings, table, source, batch)
                         batch = [one for one in batch if not _is_landed(one, landed)]
@@ -222,54 +206,10 @@ def _land_deliveries(
     return manifest, [one.key for one in wanted], first_landing
 
 
-def preflight_sources(settings: Settings) -> None:
-    """Check all sources before anything is written: secrets are set, paths match, headers hold the columns, queries can be prepared.
-
-    An unset variable is a fault of the configuration, not an outage: no later run would mend it. Of a path with `{day}` no
-    file is opened; which of them are wanted depends on the run.
-
-    Raises:
-        SettingsError: one line for each fault.
-    """
-    faults: list[str] = []
-    with connect(settings) as connection:
-        for name, source in settings.sources.items():
-            for key, secret in source.secrets().items():
-                try:
-                    secret_value(f"sources.{name}.{key}", secret)
-                except SettingsError as error:
-                    faults.append(f"{settings.config_file}: {error}")
-            if not isinstance(source, FilesSource):
-                continue
-            try:
-                _check_source(connection, settings, TABLES[name], source)
-            except SourceError as error:
-                faults.append(f"{settings.config_file}: {error}")
-    if faults:
-        raise SettingsError("\n".join(faults))
-
-
-def _check_source(
-    connection: duckdb.DuckDBPyConnection, settings: Settings, table: RawTable, source: FilesSource
-) -> None:
-    if source.path is None:
-        files.check_query(connection, table, source)
-        return
-    if source.is_remote:
-        # A store that is down must not keep the other sources from landing.
-        return
-    deliveries = files.find_deliveries(settings, table.name, source)
-    if source.query is not None:
-        shaping.check_shaped(connection, table, source, deliveries)
-    elif source.day_token is None:
-        for file in deliveries[0].files:
-            files.layout(connection, file, table, source.columns)
-
-
 def _available(settings: Settings, table: RawTable, source: FilesSource | DemoSource | None) -> list[Incoming]:
     if not isinstance(source, FilesSource) or source.path is None:
         return [Incoming(WHOLE, Delivery(None, ()), None)]
-    found = files.find_deliveries(settings, table.name, source)
+    found = find_deliveries(settings, table.name, source)
     return [Incoming(WHOLE if one.day is None else one.day.isoformat(), one, None) for one in found]
 
 
@@ -299,7 +239,7 @@ def _identity(
     For the demo company the last day stands before it, in clear.
     """
     if isinstance(source, DemoSource):
-        code = files.content_hash(sorted(Path(demo.__file__).parent.glob("*.py")))
+        code = content_hash(sorted(Path(demo.__file__).parent.glob("*.py")))
         parts = (LANDING_VERSION, repr(table), settings.demo, settings.pipeline.start_date, code)
         return f"{end.isoformat()} {blake2b(repr(parts).encode(), digest_size=16).hexdigest()}"
     if source is not None and not delivery.files:
@@ -321,7 +261,7 @@ def _identity(
 def _content(delivery: Delivery) -> str | list[str]:
     if any(file.stored is not None for file in delivery.files):
         return [file.stored.version for file in delivery.files]
-    return files.content_hash(file.path for file in delivery.files)
+    return content_hash(file.path for file in delivery.files)
 
 
 def _batches(incoming: Sequence[Incoming]) -> Iterator[list[Incoming]]:
@@ -353,8 +293,8 @@ def _land_as_is(
     types: Mapping[str, str] = {}
     for number, one in enumerate(batch):
         if len(one.delivery.files) == 1 and one.delivery.files[0].format == "parquet":
-            found = files.layout(connection, one.delivery.files[0], table, source.columns)
-            if found is not None and files.fits_as_is(found, table, source.columns):
+            found = layout(connection, one.delivery.files[0], table, source.columns)
+            if found is not None and fits_as_is(found, table, source.columns):
                 fitting.append(NumberedFile(one.delivery.files[0], number, number))
                 types = found.types
     if not fitting:
@@ -395,11 +335,11 @@ def _uniform(
     Returns:
         Number of the file, its rows, their fingerprint, the event day, the newest fact.
     """
-    rows = files.parquet_rows(table, source.columns, fitting, types)
+    rows = parquet_rows(table, source.columns, fitting, types)
     keys = ", ".join(f"r_{name}" for name in table.key)
     fact = identifier(table.fact_column)
     judged_rows = judge_of(settings, table)(rows)
-    with files.reading(fitting):
+    with reading(fitting):
         uniform = connection.execute(
             f"select _file, count(*), {fingerprint(columns_of(table))}, cast(min({fact}) as date), max({fact})"
             f" from ({judged_rows}) as judged group by _file"
@@ -424,13 +364,13 @@ def _stage(
     end: date,
 ) -> list[str]:
     """Fill `staged`; what the quarantine calls each of its files, by number."""
-    files.create_staged(connection, table)
+    create_staged(connection, table)
     judge = judge_of(settings, table)
     if isinstance(source, DemoSource):
-        files.stage_batches(connection, table, {}, demo.demo_batches(settings, table, end), judge, "demo")
+        stage_batches(connection, table, {}, demo.demo_batches(settings, table, end), judge, "demo")
         return ["demo"]
     if isinstance(source, FilesSource) and source.path is None:
-        files.stage_query(connection, table, source, judge)
+        stage_query(connection, table, source, judge)
         return ["query"]
     numbered = [
         NumberedFile(file, number, delivery)
@@ -441,7 +381,7 @@ def _stage(
     if numbered and source.query is not None:
         shaping.stage_shaped(connection, table, source, numbered, judge)
     elif numbered:
-        files.stage_files(connection, table, source.columns, numbered, judge)
+        stage_files(connection, table, source.columns, numbered, judge)
     return [one.file.label for one in numbered]
 
 

@@ -11,12 +11,15 @@ from typing import Any
 import duckdb
 
 from orchestration.contract import RawTable
-from orchestration.extract import demo, files, shaping
+from orchestration.extract import demo, shaping
 from orchestration.extract.connector import Preview, connector_of, mapping_of, text_batch
+from orchestration.extract.deliveries import NumberedFile, SourceFile, at_hand, find_deliveries
 from orchestration.extract.engine import connect
 from orchestration.extract.errors import SourceError
-from orchestration.extract.files import NumberedFile, SourceFile
+from orchestration.extract.layout import layout, parquet_scan, reading, verify_gzip
 from orchestration.extract.records import Record, csv_records, json_records
+from orchestration.extract.source_query import check_query, single_select
+from orchestration.extract.staging import create_staged, stage_batches
 from orchestration.extract.writing import judge_of
 from orchestration.settings import Settings
 from orchestration.sources import AnySource, ConnectedSource, DemoSource, FilesSource, HttpSource, SqlSource
@@ -66,10 +69,10 @@ def first_page(settings: Settings, table: RawTable, source: AnySource, end: date
         page = _page_of(connection, settings, table, source, end, scratch)
         if page.batches is None:
             return FirstPage(None, None, page.mapped, page.unmapped, page.note)
-        files.create_staged(connection, table)
+        create_staged(connection, table)
         columns = source.columns if isinstance(source, FilesSource | SqlSource) else {}
         label = f"sources.{table.name}"
-        files.stage_batches(connection, table, columns, page.batches, judge_of(settings, table), label)
+        stage_batches(connection, table, columns, page.batches, judge_of(settings, table), label)
         fact = f"cast({identifier(table.fact_column)} as timestamp)"
         [(rows, bad, newest)] = connection.execute(
             f"select count(*), count(_reasons), max(case when _reasons is null then {fact} end) from staged"
@@ -99,7 +102,7 @@ def _page_of(
     if source.path is None:
         return _page_of_query(connection, table, source, "")
     file, note = _last_file(settings, table, source, scratch)
-    with files.at_hand(table.name, source, [file]):
+    with at_hand(table.name, source, [file]):
         if source.query is None:
             return _page_of_file(connection, table, source, file, note)
         return _page_of_shaped(connection, table, source, file, note)
@@ -108,10 +111,10 @@ def _page_of(
 def _page_of_query(
     connection: duckdb.DuckDBPyConnection, table: RawTable, source: FilesSource, note: str, broken: Sequence[str] = ()
 ) -> Preview:
-    files.check_query(connection, table, source)
+    check_query(connection, table, source)
     label = f"sources.{table.name}.query"
     try:
-        found = connection.execute(f"{files.single_select(connection, label, source.query)} limit {_ROWS}")
+        found = connection.execute(f"{single_select(connection, label, source.query)} limit {_ROWS}")
         return _preview(table, source.columns, [column[0] for column in found.description], found.fetchall(), note, broken)
     except duckdb.Error as error:
         raise SourceError(f"{label}: {' '.join(str(error).split())[:300]}") from error
@@ -119,7 +122,7 @@ def _page_of_query(
 
 def _last_file(settings: Settings, table: RawTable, source: FilesSource, scratch: Path) -> tuple[SourceFile, str]:
     """The last file of the last delivery, and how a person knows it."""
-    deliveries = files.find_deliveries(settings, table.name, source)
+    deliveries = find_deliveries(settings, table.name, source)
     file = deliveries[-1].files[-1]
     count = sum(len(delivery.files) for delivery in deliveries)
     note = file.label if count == 1 else f"{file.label}, the last of {count} files"
@@ -132,8 +135,8 @@ def _page_of_shaped(
     connection: duckdb.DuckDBPyConnection, table: RawTable, source: FilesSource, file: SourceFile, note: str
 ) -> Preview:
     """What the source's query makes of a file, its first rows; the records that are broken before it."""
-    files.verify_gzip(file)
-    with files.reading([NumberedFile(file, 0, 0)]):
+    verify_gzip(file)
+    with reading([NumberedFile(file, 0, 0)]):
         relation = shaping.open_file(connection, table, file)
         broken = [] if relation is None else connection.execute(f"select line, fault from {relation} limit {_ROWS}").fetchall()
     return _page_of_query(connection, table, source, note, [_fault(line, fault) for line, fault in broken])
@@ -143,7 +146,7 @@ def _page_of_file(
     connection: duckdb.DuckDBPyConnection, table: RawTable, source: FilesSource, file: SourceFile, note: str
 ) -> Preview:
     """The first rows of a file as it stands."""
-    found = files.layout(connection, file, table, source.columns)
+    found = layout(connection, file, table, source.columns)
     if file.format == "jsonl":
         records = list(itertools.islice(json_records(file.path), _ROWS))
         names, rows, broken = _json_rows(records, table, source.columns)
@@ -155,8 +158,8 @@ def _page_of_file(
         broken = [_fault(one.line, one.problem) for one in records if one.problem is not None]
     else:
         names, broken = found.names, []
-        with files.reading([NumberedFile(file, 0, 0)]):
-            rows = connection.execute(f"select * from {files.parquet_scan([file.path])} limit {_ROWS}").fetchall()
+        with reading([NumberedFile(file, 0, 0)]):
+            rows = connection.execute(f"select * from {parquet_scan([file.path])} limit {_ROWS}").fetchall()
     return _preview(table, source.columns, names, rows, note, broken)
 
 

@@ -10,9 +10,12 @@ from collections.abc import Sequence
 import duckdb
 
 from orchestration.contract import RawTable
-from orchestration.extract import files
+from orchestration.extract.deliveries import Delivery, NumberedFile, SourceFile
 from orchestration.extract.errors import SourceError
-from orchestration.extract.files import Delivery, Judge, NumberedFile, SourceFile
+from orchestration.extract.layout import one_line, parquet_scan, read_layout, reading, verify_gzip
+from orchestration.extract.source_query import check_query, single_select
+from orchestration.extract.staging import Judge, stage_broken, stage_select
+from orchestration.extract.text_files import csv_names, load_csv, load_csv_records, load_json_lines
 from orchestration.sources import FilesSource
 from orchestration.warehouse import identifier
 
@@ -34,18 +37,18 @@ def stage_shaped(
         SourceError: a file cannot be read; the query is no single select, fails, or its result lacks a column.
     """
     label = f"sources.{table.name}.query"
-    selected = files.single_select(connection, label, source.query)
+    selected = single_select(connection, label, source.query)
     for numbered in numbered_files:
         file = numbered.file
-        files.verify_gzip(file)
-        with files.reading([numbered]):
+        verify_gzip(file)
+        with reading([numbered]):
             broken = open_file(connection, table, file)
             if broken is not None:
-                files.stage_broken(connection, table, broken, numbered, judge)
+                stage_broken(connection, table, broken, numbered, judge)
         try:
-            files.stage_select(connection, table, source.columns, selected, numbered, judge, label)
+            stage_select(connection, table, source.columns, selected, numbered, judge, label)
         except duckdb.Error as error:
-            raise SourceError(f"{label}: {file.label}: {files.one_line(error)}") from error
+            raise SourceError(f"{label}: {file.label}: {one_line(error)}") from error
 
 
 def check_shaped(
@@ -65,27 +68,27 @@ def check_shaped(
         open_file(connection, table, first)
     else:
         return
-    files.check_query(connection, table, source)
+    check_query(connection, table, source)
 
 
 def open_file(connection: duckdb.DuckDBPyConnection, table: RawTable, file: SourceFile) -> str | None:
     """Make the view `file`; a relation of the records that are not in it since they are broken, if any can be."""
     if file.format == "jsonl":
-        connection.execute(f"create or replace temp table lines as select * from {files.load_json_lines(connection, file)}")
+        connection.execute(f"create or replace temp table lines as select * from {load_json_lines(connection, file)}")
         connection.execute("drop table loaded")
         _define(connection, "select cast(text as json) as line from lines where fault is null")
         return "(select * from lines where fault is not null)"
-    found = files.read_layout(connection, file, table, {})
+    found = read_layout(connection, file, table, {})
     if found is None:
         raise SourceError(f"{file.label}: empty, not even a header. Deliver it again, or remove it")
     if file.format == "parquet":
-        _define(connection, f"select * from {files.parquet_scan([file.path])}")
+        _define(connection, f"select * from {parquet_scan([file.path])}")
         return None
-    names = ", ".join(f"{name} as {identifier(shown)}" for name, shown in zip(files.csv_names(found), found.names, strict=True))
-    if files.load_csv(connection, file, found):
+    names = ", ".join(f"{name} as {identifier(shown)}" for name, shown in zip(csv_names(found), found.names, strict=True))
+    if load_csv(connection, file, found):
         _define(connection, f"select {names} from loaded")
         return None
-    files.load_csv_records(connection, file, found)
+    load_csv_records(connection, file, found)
     _define(connection, f"select {names} from loaded where problem is null")
     return "(select line, shown as text, problem as fault from loaded where problem is not null)"
 

@@ -1,37 +1,24 @@
-"""The `sql` connector: a table, or a query, of any database that SQLAlchemy speaks to, as a stream of Arrow batches.
+"""The `sql` connector: a table, or a query, of any database that SQLAlchemy speaks to, as a stream of Arrow batches."""
 
-The session only reads: Postgres, MySQL and SQLite are told to refuse writing; for others the database's own user must.
-"""
-
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
-from urllib.parse import quote
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import sqlalchemy as sa
 from dlt.common.libs.pyarrow import PyToArrowConversionException
 from dlt.sources.sql_database import TableLoader
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from orchestration.contract import RawTable
 from orchestration.extract.connector import Preview, Window, mapping_of, text_batch
-from orchestration.extract.errors import SourceError, SourceUnavailable
-from orchestration.settings import EVENT_TABLE, Settings, SettingsError, secret_value
+from orchestration.extract.database import connected
+from orchestration.extract.errors import SourceError
+from orchestration.settings import EVENT_TABLE, Settings
 from orchestration.sources import SqlSource
 
 _ROWS_PER_BATCH = 20_000
 _PREVIEW_ROWS = 100
-_ATTEMPTS = 3
 _BEGINNING = datetime(1, 1, 1)
-# What a new connection is told first; the time zone decides how Postgres and MySQL compare a moment with `:start`.
-_FIRST_WORDS = {
-    "postgresql": ("set session characteristics as transaction read only, isolation level repeatable read", "set time zone 'UTC'"),
-    "mysql": ("set session transaction read only", "set time_zone = '+00:00'"),
-    "mariadb": ("set session transaction read only", "set time_zone = '+00:00'"),
-    "sqlite": ("pragma query_only = on",),
-}
 
 
 def is_incremental(table: RawTable, source: SqlSource) -> bool:
@@ -47,7 +34,7 @@ def read(settings: Settings, table: RawTable, source: SqlSource, window: Window)
         SourceError: a column is of a type without counterpart in Arrow (a range, a composite).
         SourceUnavailable: the database cannot be reached, or refuses the query.
     """
-    with _connected(table, source) as connection:
+    with connected(table.name, source) as connection:
         statement = _statement(connection, table, source, window)
         # Back into the engine's pool, from which the loader takes it.
         connection.close()
@@ -59,9 +46,10 @@ def read(settings: Settings, table: RawTable, source: SqlSource, window: Window)
             chunk_size=_ROWS_PER_BATCH,
             query_adapter_callback=lambda *_: statement,
         )
+        endless = _endless_columns(table, source)
         try:
             for rows in loader.load_rows():
-                yield from _plain(rows).to_batches()
+                yield from _without_infinity(_plain(rows), endless).to_batches()
         except PyToArrowConversionException as error:
             raise SourceError(
                 f"sources.{table.name}: column {error.field_name} is of a type that cannot be read. Leave it out, or cast it to text in a query"
@@ -75,7 +63,7 @@ def preview(settings: Settings, table: RawTable, source: SqlSource) -> Preview:
         SettingsError, SourceUnavailable: as `read`.
     """
     today = datetime.now(UTC).date()
-    with _connected(table, source) as connection:
+    with connected(table.name, source) as connection:
         statement = _statement(connection, table, source, Window(None, today))
         result = connection.execution_options(yield_per=_PREVIEW_ROWS).execute(statement)
         names, rows = list(result.keys()), result.fetchmany(_PREVIEW_ROWS)
@@ -128,62 +116,16 @@ def _plain(rows: pa.Table) -> pa.Table:
     return rows.cast(pa.schema(fields))
 
 
-@contextmanager
-def _connected(table: RawTable, source: SqlSource) -> Iterator[sa.Connection]:
-    """A connection that only reads; every failure as one message without address, user or password."""
-    where = f"sources.{table.name}"
-    address = secret_value(f"{where}.url", source.url)
-    try:
-        url = sa.make_url(address)
-        engine = sa.create_engine(_of_what_is_there(url), hide_parameters=True, connect_args=_connect_arguments(url))
-    except (sa.exc.ArgumentError, ImportError, ValueError) as error:
-        reason = f"the driver {error.name} is not installed" if isinstance(error, ImportError) else "no SQLAlchemy address"
-        raise SettingsError(
-            f"{where}.url: what {source.url.env} holds cannot be used: {reason}. Write postgresql+psycopg://user:password@host/database"
-        ) from None
-    if words := _FIRST_WORDS.get(url.get_backend_name()):
-        sa.event.listen(engine, "connect", lambda driver_connection, _: _say(driver_connection, words))
-    try:
-        attempts = Retrying(
-            stop=stop_after_attempt(_ATTEMPTS),
-            wait=wait_exponential(multiplier=0.5, max=10),
-            retry=retry_if_exception_type(sa.exc.OperationalError),
-            reraise=True,
-        )
-        with attempts(engine.connect) as connection:
-            yield connection
-    except sa.exc.SQLAlchemyError as error:
-        said = " ".join(str(getattr(error, "orig", None) or error).split())[:300]
-        remedy = "Check the address and the network, or try again later" if isinstance(error, sa.exc.OperationalError) else (
-            f"Check {where}.{'query' if source.query else 'table'} and what the user may read"
-        )
-        raise SourceUnavailable(f"{where}: the database says: {_without_address(said, url)}. {remedy}") from None
-    finally:
-        engine.dispose()
+def _endless_columns(table: RawTable, source: SqlSource) -> set[str]:
+    """The source's names of the columns in which Postgres's `infinity` means what null means to the contract: it has not happened."""
+    places = {column.name: source.columns.get(column.name, column.name) for column in table.columns}
+    optional = {column.name for column in table.columns if column.kind in ("date", "timestamp") and not column.required}
+    return {places[name] for name in optional} - {place for name, place in places.items() if name not in optional}
 
 
-def _say(driver_connection: Any, words: Iterable[str]) -> None:
-    cursor = driver_connection.cursor()
-    for word in words:
-        cursor.execute(word)
-    cursor.close()
-    # What is said within a transaction would be taken back with it.
-    driver_connection.commit()
-
-
-def _connect_arguments(url: sa.URL) -> dict[str, Any]:
-    return {"connect_timeout": 30} if url.get_backend_name() == "postgresql" else {}
-
-
-def _of_what_is_there(url: sa.URL) -> sa.URL:
-    """The address; SQLite would make an empty file of a mistyped name unless it is told to read only."""
-    if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:") or "uri" in url.query:
-        return url
-    return url.set(database=f"file:{quote(url.database)}", query={**url.query, "mode": "ro", "uri": "true"})
-
-
-def _without_address(text: str, url: sa.URL) -> str:
-    for secret in (url.password, url.render_as_string(hide_password=False)):
-        if secret:
-            text = text.replace(str(secret), "***")
-    return text
+def _without_infinity(rows: pa.Table, columns: set[str]) -> pa.Table:
+    for position, field in enumerate(rows.schema):
+        if field.name in columns and pa.types.is_string(field.type):
+            values = rows.column(position)
+            rows = rows.set_column(position, field, pc.if_else(pc.equal(values, "infinity"), None, values))
+    return rows

@@ -15,6 +15,7 @@ from obstore.exceptions import BaseError, NotFoundError
 from obstore.store import ObjectStore, from_url
 
 from orchestration.extract.errors import SourceUnavailable
+from orchestration.masking import masked
 from orchestration.settings import SettingsError, secret_value
 from orchestration.sources import FilesSource, Secret
 
@@ -32,6 +33,15 @@ class StoredObject:
     key: str
     size: int
     version: str
+
+
+def check_store(name: str, source: FilesSource) -> None:
+    """Find what is wrong with the options of a store, without a request.
+
+    Raises:
+        SettingsError: an option is unknown, wrong or missing, or a secret's variable is not set.
+    """
+    _store(name, source)
 
 
 def list_objects(name: str, source: FilesSource, pattern: str) -> list[StoredObject]:
@@ -102,13 +112,15 @@ def _store(name: str, source: FilesSource) -> ObjectStore:
             retry_config=_ATTEMPTS,
         )
     except (BaseError, ValueError) as error:
-        raise SettingsError(f"sources.{name}.storage: {_short(error)}") from None
+        raise SettingsError(f"sources.{name}.storage: {_short(source, error)} Mend the option; their names are obstore's") from None
 
 
 def _unavailable(name: str, source: FilesSource, error: Exception) -> SourceUnavailable:
     remedy = "Check bucket and path" if isinstance(error, NotFoundError | FileNotFoundError) else "Check endpoint, bucket and credentials"
-    return SourceUnavailable(f"sources.{name}: {address_of(source)} cannot be read: {_short(error)}. {remedy}, or try again later")
+    return SourceUnavailable(f"sources.{name}: {address_of(source)} cannot be read: {_short(source, error)}. {remedy}, or try again later")
 
 
-def _short(error: Exception) -> str:
-    return " ".join(str(error).split("Debug source")[0].split())[:300]
+def _short(source: FilesSource, error: Exception) -> str:
+    # Before it is cut: half a secret would not be known.
+    said = masked(str(error).split("Debug source")[0], source.secrets().values())
+    return " ".join(said.split())[:300]

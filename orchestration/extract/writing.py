@@ -13,10 +13,11 @@ import pyarrow.parquet as pq
 
 from orchestration.contract import RawTable
 from orchestration.extract import lake
+from orchestration.extract.deliveries import Delivery
 from orchestration.extract.engine import fingerprint
-from orchestration.extract.files import Delivery, Judge
 from orchestration.extract.lake import WHOLE, LandedDelivery, Mode, Partition
 from orchestration.extract.quarantine import QuarantineLimitExceeded, first_rates, judged
+from orchestration.extract.staging import Judge
 from orchestration.settings import Settings
 from orchestration.warehouse import identifier, literal
 

@@ -18,8 +18,8 @@ from requests.auth import AuthBase, HTTPBasicAuth
 from orchestration.contract import RawTable
 from orchestration.extract.connector import Preview, Window, filled_columns, text_batches
 from orchestration.extract.errors import SourceUnavailable
-from orchestration.extract.files import DELETED
 from orchestration.extract.http import Api, Refused
+from orchestration.extract.staging import DELETED
 from orchestration.settings import Settings, secret_value
 from orchestration.sources import ZendeskSource
 

@@ -15,11 +15,14 @@ import adbc_driver_postgresql.dbapi as adbc
 import duckdb
 import sqlalchemy as sa
 
+from orchestration.database_address import database_address
+from orchestration.masking import masked
 from orchestration.publish.build import fingerprint_days
 from orchestration.publish.generations import Manifest, PublishError, current_generation, open_published, read_manifest
 from orchestration.publish.revisions import TABLE as REVISIONS
 from orchestration.publish.tables import BY_NAME, DATE_COLUMN
-from orchestration.settings import Settings, SettingsError, secret_value
+from orchestration.settings import Settings, SettingsError
+from orchestration.sources import Secret
 from orchestration.warehouse import identifier, literal
 
 COPIED_TABLES = (*BY_NAME, REVISIONS)
@@ -260,7 +263,7 @@ def _transaction(settings: Settings) -> Iterator[adbc.Cursor]:
             yield cursor
             connection.commit()
     except adbc.Error as error:
-        raise CopyFailed(_explain(error, url)) from None
+        raise CopyFailed(_explain(error, settings.exports.postgres.url, url)) from None
 
 
 def _address(settings: Settings) -> sa.URL:
@@ -270,23 +273,17 @@ def _address(settings: Settings) -> sa.URL:
         SettingsError: the variable is not set, or holds no address of Postgres.
     """
     secret = settings.exports.postgres.url
-    value = secret_value("exports.postgres.url", secret)
-    try:
-        url = sa.make_url(value)
-        if url.get_backend_name() not in ("postgresql", "postgres"):
-            raise ValueError
-    except (sa.exc.ArgumentError, ValueError):
+    url = database_address("exports.postgres.url", secret)
+    if url.get_backend_name() not in ("postgresql", "postgres"):
         raise SettingsError(
             f"exports.postgres.url: what {secret.env} holds is no address of Postgres. Write postgresql://user:password@host/database"
-        ) from None
+        )
     return url.set(drivername="postgresql").update_query_dict({"connect_timeout": url.query.get("connect_timeout", _CONNECT_SECONDS)})
 
 
-def _explain(error: adbc.Error, url: sa.URL) -> str:
+def _explain(error: adbc.Error, secret: Secret, url: sa.URL) -> str:
     """What the database said, in one line, and what to do."""
-    said = str(error)
-    for part in (url.render_as_string(hide_password=False), url.password):
-        said = said.replace(str(part), "***") if part else said
+    said = masked(str(error).replace(url.render_as_string(hide_password=False), "***"), [secret])
     for part in (url.username, url.host):
         said = re.sub(rf"(?<!\w){re.escape(part)}(?!\w)", "***", said) if part else said
     said = " ".join(said.split())[:_SHOWN]

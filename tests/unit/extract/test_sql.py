@@ -1,6 +1,10 @@
 """The SQL connector against a real Postgres: what lands, what a later run adds, what a broken database leaves."""
 
+import os
 import re
+import signal
+import socket
+import time
 from collections.abc import Iterator
 from datetime import date
 from typing import Any
@@ -9,12 +13,13 @@ import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 
+import orchestration.extract.database as connections
 import orchestration.extract.sql as connector
 from orchestration.contract import TABLES
 from orchestration.extract import SourceUnavailable, land_table, preflight_sources
 from orchestration.extract.lake import read_manifest
 from orchestration.extract.preview import first_page
-from orchestration.settings import PROJECT_ROOT, SettingsError, load_settings
+from orchestration.settings import PROJECT_ROOT, SettingsError
 from tests.company import content
 from tests.unit.extract.conftest import World
 
@@ -352,3 +357,175 @@ def test_times_as_text_in_sqlite_belong_to_their_day_in_utc(world: World, sqlite
     assert landed.quarantined == {}
     days = dict(world.rows("usage_events", "event_id, cast(cast(occurred_at as date) as varchar)"))
     assert days == {**{f"e{number:02}": "2026-01-04" for number in range(len(of_the_4th))}, "e10": "2026-01-03"}
+
+
+def unread(world: World, table: str) -> str:
+    """Why a table could not be read; another one lands all the same."""
+    day = date(2026, 1, 1)
+    reason = land_table(world.settings, TABLES[table], day, day).unavailable
+    assert world.land("accounts").loaded == 1
+    return reason
+
+
+def test_a_server_that_takes_the_call_and_says_nothing_is_down(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "_ATTEMPTS", 1)
+    sql_source(world, "tickets", 'table = "t"')
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("WAREHOUSE_URL", f"postgresql://u:{SECRET}@127.0.0.1:{silent.getsockname()[1]}/db?connect_timeout=2")
+        began = time.monotonic()
+        assert "sources.tickets: the database says: " in unread(world, "tickets")
+        # The two seconds of the address, not the thirty that hold without.
+        assert time.monotonic() - began < 15
+
+
+def test_a_statement_that_takes_too_long_is_ended(world: World, database: sa.Engine) -> None:
+    query = "select 'f' as feature, date '2026-01-01' as released_on from pg_sleep(60)"
+    sql_source(world, "feature_releases", f'query = "{query}"\ntimeout_seconds = 1')
+    began = time.monotonic()
+    assert "canceling statement due to statement timeout" in unread(world, "feature_releases")
+    assert time.monotonic() - began < 15
+
+
+def test_a_stream_may_take_longer_than_one_statement(world: World, database: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connector, "_ROWS_PER_BATCH", 1)
+    query = "select 'f' || n as feature, date '2026-01-01' as released_on from generate_series(1, 3) as s(n), pg_sleep(0.5 + n * 0)"
+    sql_source(world, "feature_releases", f'query = "{query}"\ntimeout_seconds = 1')
+    assert world.land("feature_releases").loaded == 3
+
+
+def test_a_server_that_falls_silent_in_the_middle_is_given_up(world: World, database: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "_GRACE_SECONDS", 1)
+    run(database, "create table f (feature text, released_on date)")
+    sql_source(world, "feature_releases", 'table = "f"\ntimeout_seconds = 1')
+    stopped: list[int] = []
+    statement_of = connector._statement
+
+    def stop(connection: sa.Connection, *arguments: Any) -> sa.Executable:
+        statement = statement_of(connection, *arguments)
+        stopped.append(connection.scalar(sa.text("select pg_backend_pid()")))
+        connection.rollback()
+        os.kill(stopped[0], signal.SIGSTOP)
+        return statement
+
+    monkeypatch.setattr(connector, "_statement", stop)
+    try:
+        assert "the database says: nothing for 2 seconds. Check the address" in unread(world, "feature_releases")
+    finally:
+        os.kill(stopped[0], signal.SIGCONT)
+
+
+SETTINGS = (
+    "query = \"select date '2026-01-01' as released_on, setting from pg_settings where name in ('statement_timeout', 'lock_timeout')\""
+    '\ncolumns = { feature = "setting" }'
+)
+
+
+@pytest.mark.parametrize(
+    ("lines", "options", "in_force"),
+    [
+        ("", "", {"600000", "60000"}),
+        ("\ntimeout_seconds = 5", "", {"5000"}),
+        ("", "-c statement_timeout=900000", {"900000", "60000"}),
+        ("", "-c statement_timeout=900000 -c lock_timeout=0", {"900000", "0"}),
+    ],
+)
+def test_the_limits_hold_but_for_those_that_the_address_sets(
+    world: World, database: sa.Engine, monkeypatch: pytest.MonkeyPatch, lines: str, options: str, in_force: set[str]
+) -> None:
+    if options:
+        url = database.url.update_query_dict({"options": options})
+        monkeypatch.setenv("WAREHOUSE_URL", url.render_as_string(hide_password=False))
+    sql_source(world, "feature_releases", SETTINGS + lines)
+    world.land("feature_releases")
+    assert {feature for (feature,) in world.rows("feature_releases", "feature")} == in_force
+
+
+def test_a_shorter_limit_of_the_servers_own_stays(world: World, database: sa.Engine) -> None:
+    run(database, "alter role current_user set statement_timeout = '7s'", "alter role current_user set lock_timeout = '3s'")
+    try:
+        sql_source(world, "feature_releases", SETTINGS)
+        world.land("feature_releases")
+    finally:
+        run(database, "alter role current_user reset all")
+    assert world.rows("feature_releases", "feature") == [("3000",), ("7000",)]
+
+
+@pytest.mark.parametrize(
+    ("address", "arguments"),
+    [
+        ("sqlite:///app.db", {"timeout": 5}),
+        ("sqlite:///app.db?timeout=9", {}),
+        ("postgresql://h/d?keepalives=0&connect_timeout=3", {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}),
+    ],
+)
+def test_the_driver_gets_limits_but_for_those_that_the_address_sets(address: str, arguments: dict[str, float]) -> None:
+    assert connections._connect_arguments(sa.make_url(address), 5) == arguments
+
+
+@pytest.mark.parametrize("driver", ["pymysql", "mysqldb"])
+def test_a_driver_of_mysql_waits_no_longer_for_an_answer(monkeypatch: pytest.MonkeyPatch, driver: str) -> None:
+    """No driver of MySQL is installed: what it is given, by the names that both of them document."""
+    monkeypatch.setattr(sa.URL, "get_driver_name", lambda _: driver)
+    limits = connections._connect_arguments(sa.make_url("mysql://h/d?write_timeout=7"), 4.5)
+    assert limits == {"connect_timeout": 30, "read_timeout": 5}
+
+
+def test_times_that_no_calendar_of_the_contract_has_cost_their_row_only(world: World, database: sa.Engine) -> None:
+    values = ("infinity", "-infinity", "0044-03-15 BC", "12026-01-01", "2026-01-01")
+    run(database, "create table f (feature text, released_on date)", *(f"insert into f values ('{one[:4]}', '{one}')" for one in values))
+    sql_source(world, "feature_releases", 'table = "f"\nmax_bad_share = 1.0')
+    landed = world.land("feature_releases")
+    assert (landed.delivered, landed.loaded, landed.quarantined) == (5, 1, {"released_on: no date": 4})
+    assert world.rows("feature_releases") == [("2026", date(2026, 1, 1))]
+
+
+@pytest.mark.parametrize("kind", ["timestamp", "timestamptz"])
+def test_moments_land_to_the_microsecond_in_utc_and_endless_ones_do_not(world: World, database: sa.Engine, kind: str) -> None:
+    """Also where database and session have another style and zone."""
+    run(
+        database,
+        "do $$ begin execute format('alter database %I set datestyle = ''German, DMY''', current_database()); end $$",
+        "do $$ begin execute format('alter database %I set timezone = ''Asia/Kolkata''', current_database()); end $$",
+        f"create table s (id text, at {kind})",
+        "insert into s values ('s1', '2026-01-05 23:59:59.123456Z'), ('s2', '-infinity'), ('s3', '12026-01-01'), ('s4', '0044-03-15 BC')",
+    )
+    try:
+        sql_source(
+            world, "touchpoints",
+            "query = \"select id as touchpoint_id, 'a1' as account_id, at as occurred_at, 'email' as channel, 'inbound' as direction from s\"\n"
+            "max_bad_share = 1.0",
+        )  # fmt: skip
+        landed = world.land("touchpoints")
+    finally:
+        run(database, "do $$ begin execute format('alter database %I reset all', current_database()); end $$")
+    assert landed.quarantined == {"occurred_at: no timestamp": 3}
+    assert world.rows("touchpoints", "touchpoint_id, cast(occurred_at as varchar)") == [("s1", "2026-01-05 23:59:59.123456")]
+
+
+def test_an_end_at_infinity_is_an_open_end(world: World, database: sa.Engine) -> None:
+    run(
+        database,
+        "create table s (id text, account text, started date, till date, term date)",
+        "insert into s values ('s1', 'a1', '2026-01-01', 'infinity', '2027-01-01'), ('s2', 'a1', '2026-01-01', '2026-03-01', 'infinity'),"
+        " ('s3', 'a1', '2026-01-01', '-infinity', null), ('s4', 'a1', 'infinity', null, null)",
+    )
+    sql_source(
+        world, "subscriptions",
+        'table = "s"\nmax_bad_share = 1.0\ncolumns = { subscription_id = "id", account_id = "account", started_on = "started",'
+        ' ended_on = "till", term_ends_on = "term" }',
+    )  # fmt: skip
+    landed = world.land("subscriptions")
+    assert landed.quarantined == {"ended_on: no date": 1, "started_on: no date": 1}
+    assert world.rows("subscriptions", "subscription_id, ended_on, term_ends_on") == [
+        ("s1", None, date(2027, 1, 1)),
+        ("s2", date(2026, 3, 1), None),
+    ]
+
+
+def test_a_column_that_is_also_a_start_keeps_its_infinity(world: World, database: sa.Engine) -> None:
+    run(database, "create table s (id text, account text, day date)", "insert into s values ('s1', 'a1', 'infinity')")
+    sql_source(
+        world, "subscriptions",
+        'table = "s"\nmax_bad_share = 1.0\ncolumns = { subscription_id = "id", account_id = "account", started_on = "day", ended_on = "day" }',
+    )  # fmt: skip
+    assert world.land("subscriptions").quarantined == {"started_on: no date": 1}

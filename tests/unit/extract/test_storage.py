@@ -57,11 +57,11 @@ def test_deliveries_of_the_wanted_days_are_fetched_and_land_as_local_ones_would(
 
 
 def test_what_did_not_change_is_not_fetched_again_and_what_did_is(world: World, bucket, endpoint: str, monkeypatch) -> None:
-    import orchestration.extract.files as files
+    import orchestration.extract.deliveries as deliveries
 
     fetched: list[str] = []
-    fetch = files.fetch
-    monkeypatch.setattr(files, "fetch", lambda name, source, key, path: (fetched.append(key), fetch(name, source, key, path)))
+    fetch = deliveries.fetch
+    monkeypatch.setattr(deliveries, "fetch", lambda name, source, key, path: (fetched.append(key), fetch(name, source, key, path)))
     put(bucket, "f.csv", "feature,released_on\na,2026-01-01\n")
     world.source("feature_releases", f'path = "s3://raw/f.csv"\n{storage(endpoint)}')
     world.land("feature_releases")
@@ -116,3 +116,21 @@ def test_a_literal_secret_in_storage_is_refused_without_showing_it(world: World)
     with pytest.raises(SettingsError, match="a secret must not stand in the file") as raised:
         _ = world.settings
     assert SECRET not in str(raised.value)
+
+
+def test_a_secret_that_a_store_repeats_in_a_long_message_is_not_shown_in_part(
+    world: World, endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import obstore
+    from obstore.exceptions import GenericError
+
+    def refuse(*_: object) -> None:
+        # Shown are three hundred characters, the last of them within the secret.
+        raise GenericError(f"{'x' * 295}{SECRET}")
+
+    monkeypatch.setenv("STORE_SECRET", SECRET)
+    monkeypatch.setattr(obstore, "list", refuse)
+    world.source("feature_releases", f'path = "s3://raw/f.csv"\n{storage(endpoint)}')
+    with pytest.raises(SourceUnavailable) as raised:
+        world.land("feature_releases")
+    assert f"{'x' * 295}<STOR. Check endpoint" in str(raised.value)

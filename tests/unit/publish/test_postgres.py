@@ -262,7 +262,8 @@ def test_a_database_that_is_down(target, monkeypatch):
     [
         ("", None, r"exports\.postgres\.url: the environment variable MART_URL is not set"),
         ("", "mysql://u:geheim@h/d", r"exports\.postgres\.url: what MART_URL holds is no address of Postgres"),
-        ("", "geheim", r"exports\.postgres\.url: what MART_URL holds is no address of Postgres"),
+        ("", "geheim", r"exports\.postgres\.url: what MART_URL holds is no address of a database"),
+        ("", "postgresql://u:p@geheim@h/d", r"exports\.postgres\.url: what MART_URL holds has an @ that could"),
         ('tables = ["account_helth"]\n', UNREACHABLE, r"exports\.postgres\.tables: account_helth is no published table"),
     ],
 )

@@ -1,0 +1,172 @@
+"""The deliveries of a `files` source: which files there are, of which day, and the files at hand."""
+
+import glob
+import hashlib
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Literal
+
+from orchestration.extract.errors import SourceError
+from orchestration.extract.storage import StoredObject, address_of, fetch, list_objects
+from orchestration.settings import Settings
+from orchestration.sources import DAY, EPOCH_DAY, DemoSource, FilesSource
+
+_DAY_GLOBS = {DAY: "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]", EPOCH_DAY: "[0-9]*"}
+_DAY_TEXTS = {DAY: re.compile(r"\d{4}-\d{2}-\d{2}"), EPOCH_DAY: re.compile(r"(?<!\d)(?:\d{10}|\d{13})(?!\d)")}
+
+Format = Literal["csv", "jsonl", "parquet"]
+_FORMATS: dict[str, Format] = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+    ".parquet": "parquet",
+}
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """One file of a source; `label` is its path as a person knows it, relative to the configuration where it can be.
+
+    A file in an object store (`stored`) is at `path` only while it is `at_hand`.
+    """
+
+    path: Path
+    label: str
+    format: Format
+    stored: StoredObject | None = None
+
+    @property
+    def size(self) -> int:
+        return self.path.stat().st_size if self.stored is None else self.stored.size
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """The files of one delivery day, by name; of the whole source (`day` is None) where the path has no `{day}`."""
+
+    day: date | None
+    files: tuple[SourceFile, ...]
+
+
+@dataclass(frozen=True)
+class NumberedFile:
+    """A file with its place in the order of extraction and the number of its delivery."""
+
+    file: SourceFile
+    number: int
+    delivery: int
+
+
+def find_deliveries(settings: Settings, name: str, source: FilesSource) -> list[Delivery]:
+    """The deliveries of a source with a path, oldest first. Lists folders; opens no file.
+
+    Raises:
+        SourceError: no file matches, a file is of no known format, or a `{day}` is no date.
+    """
+    where = f"sources.{name}.path"
+    token = source.day_token
+    pattern = source.path if source.is_remote else str(settings.resolve(source.path))
+    matching = pattern if token is None else pattern.replace(token, _DAY_GLOBS[token])
+    found = _stored_files if source.is_remote else _local_files
+    files = found(settings, name, source, matching)
+    if not files:
+        place = "in the object store" if source.is_remote else f"in {settings.config_file.parent}"
+        raise SourceError(f"{where}: no file matches {source.path} ({place}). Mend the path")
+    if token is None:
+        return [Delivery(None, tuple(files))]
+    by_day: dict[date, list[SourceFile]] = {}
+    for file in files:
+        by_day.setdefault(_delivery_day(where, pattern, token, file), []).append(file)
+    return [Delivery(day, tuple(by_day[day])) for day in sorted(by_day)]
+
+
+def _local_files(settings: Settings, name: str, source: FilesSource, pattern: str) -> list[SourceFile]:
+    found = sorted(path for path in _glob(pattern) if path.is_file())
+    return [SourceFile(path, _label(settings, path), _format(name, source, path)) for path in found]
+
+
+def _stored_files(settings: Settings, name: str, source: FilesSource, pattern: str) -> list[SourceFile]:
+    folder = settings.temp_dir / "fetched" / name
+    return [
+        SourceFile(folder / one.key, address_of(source, one.key), _format(name, source, Path(one.key)), one)
+        for one in list_objects(name, source, pattern)
+    ]
+
+
+@contextmanager
+def at_hand(name: str, source: FilesSource | DemoSource | None, files: Iterable[SourceFile]) -> Iterator[None]:
+    """Fetch those of the files that are in an object store, and remove the copies at the end.
+
+    Raises:
+        SourceUnavailable: the store does not give one.
+    """
+    fetched: list[Path] = []
+    try:
+        for file in files:
+            if file.stored is not None:
+                fetched.append(file.path)
+                fetch(name, source, file.stored.key, file.path)
+        yield
+    finally:
+        for path in fetched:
+            path.unlink(missing_ok=True)
+
+
+def _glob(pattern: str) -> list[Path]:
+    """Matching paths; a name that exists as it stands is no pattern, whatever brackets are in it."""
+    if Path(pattern).is_file():
+        return [Path(pattern)]
+    return [Path(path) for path in glob.glob(pattern, recursive=True)]
+
+
+def _label(settings: Settings, path: Path) -> str:
+    folder = settings.config_file.parent
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
+
+
+def _format(name: str, source: FilesSource, path: Path) -> Format:
+    if source.format is not None:
+        return source.format
+    suffix = Path(path.name.lower().removesuffix(".gz")).suffix
+    if suffix not in _FORMATS or (suffix == ".parquet" and path.name.lower().endswith(".gz")):
+        known = ", ".join(_FORMATS)
+        raise SourceError(
+            f"sources.{name}.path: {path.name} is of no known format; there is {known}, text also with .gz. "
+            f"Rename it, or say with sources.{name}.format what it is"
+        )
+    return _FORMATS[suffix]
+
+
+def _delivery_day(where: str, pattern: str, token: str, file: SourceFile) -> date:
+    place = str(file.path) if file.stored is None else file.label
+    for text in _DAY_TEXTS[token].findall(place):
+        if fnmatchcase(place, pattern.replace(token, text)):
+            try:
+                return date.fromisoformat(text) if token == DAY else _epoch_day(text)
+            except ValueError:
+                raise SourceError(f"{where}: {file.label}: {text} is no date. Rename or remove the file") from None
+    if token == EPOCH_DAY:
+        raise SourceError(f"{where}: {file.label} holds no unix timestamp of a day. Mend the path")
+    raise SourceError(f"{where}: {file.label} stands for more than one day. Use the same day throughout its path")
+
+
+def _epoch_day(text: str) -> date:
+    seconds = int(text) // (1000 if len(text) == 13 else 1)
+    return datetime.fromtimestamp(seconds, UTC).date()
+
+
+def content_hash(paths: Iterable[Path]) -> str:
+    """A hash of the names and the bytes of files."""
+    digest = hashlib.blake2b(digest_size=16)
+    for path in paths:
+        digest.update(path.name.encode("utf-8", "surrogateescape") + b"\0")
+        with path.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()

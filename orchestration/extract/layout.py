@@ -1,0 +1,161 @@
+"""What stands in a file, before its rows are read: is it whole, and which columns has it."""
+
+import gzip
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from orchestration.contract import RawTable
+from orchestration.extract.deliveries import NumberedFile, SourceFile
+from orchestration.extract.engine import path_literals
+from orchestration.extract.errors import SourceError
+from orchestration.extract.records import csv_records, open_binary
+
+_DELIMITERS = (",", ";", "\t", "|")
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What stands in the columns of a file: names, DuckDB types (Parquet) and the delimiter (CSV)."""
+
+    names: tuple[str, ...]
+    types: Mapping[str, str]
+    delimiter: str = ","
+
+
+def verify_gzip(file: SourceFile) -> None:
+    """Unpack the whole stream once: a truncated one would load in part.
+
+    Raises:
+        SourceError: the stream is truncated or damaged.
+    """
+    # What is called .parquet.gz is packed inside.
+    if file.format == "parquet" or not file.path.name.lower().endswith(".gz"):
+        return
+    try:
+        with open_binary(file.path) as stream:
+            while stream.read(_CHUNK):
+                pass
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise SourceError(f"{file.label}: truncated or damaged gzip stream ({error}). Deliver it again") from error
+
+
+def layout(
+    connection: duckdb.DuckDBPyConnection, file: SourceFile, table: RawTable, columns: Mapping[str, str]
+) -> Layout | None:
+    """The columns of a CSV or Parquet file; None for JSON lines and for a file without a single byte.
+
+    Args:
+        connection: any.
+        file: the file.
+        table: the contract.
+        columns: contract column -> column in the file, where the names differ.
+
+    Raises:
+        SourceError: a column is missing or stands twice, or the file cannot be read.
+    """
+    if file.format == "jsonl":
+        return None
+    found = read_layout(connection, file, table, columns)
+    if found is not None:
+        check_columns(file.label, found.names, table, columns)
+    return found
+
+
+def read_layout(
+    connection: duckdb.DuckDBPyConnection, file: SourceFile, table: RawTable, columns: Mapping[str, str]
+) -> Layout | None:
+    """The columns of a CSV or Parquet file, whatever they are; None for a file without a single byte.
+
+    Raises:
+        SourceError: the file cannot be read.
+    """
+    try:
+        return _csv_layout(file, table, columns) if file.format == "csv" else _parquet_layout(connection, file)
+    except (OSError, EOFError, zlib.error, pa.ArrowException, duckdb.Error) as error:
+        raise SourceError(f"{file.label}: cannot be read ({one_line(error)}). Deliver it again") from error
+
+
+def check_columns(label: str, names: Sequence[str], table: RawTable, columns: Mapping[str, str]) -> None:
+    """Refuse names that stand twice, and the lack of a required or of an explicitly mapped column."""
+    twice = sorted({name for name in names if name and names.count(name) > 1})
+    if twice:
+        raise SourceError(f"{label}: column {', '.join(twice)} stands twice. Rename or remove one of them")
+    missing = [
+        columns.get(column.name, column.name)
+        for column in table.columns
+        if (column.required or column.name in columns) and columns.get(column.name, column.name) not in names
+    ]
+    if missing:
+        raise SourceError(
+            f"{label}: column {', '.join(missing)} of {table.name} is missing; found are {', '.join(names) or 'none'}. "
+            f"Map renamed columns with sources.{table.name}.columns"
+        )
+
+
+def fits_as_is(found: Layout, table: RawTable, columns: Mapping[str, str]) -> bool:
+    """Whether a Parquet file has the contract's columns in its types under their own names, and nothing else."""
+    if any(name != in_file for name, in_file in columns.items()):
+        return False
+    return dict(found.types) == {column.name: column.duckdb_type.upper() for column in table.columns}
+
+
+def _csv_layout(file: SourceFile, table: RawTable, columns: Mapping[str, str]) -> Layout | None:
+    """The header, read with the delimiter that finds most of the contract's columns; of several, the one that finds most columns."""
+    wanted = {columns.get(column.name, column.name) for column in table.columns}
+    best: Layout | None = None
+    unreadable = None
+
+    def fit(names: Sequence[str]) -> tuple[int, int]:
+        return len(wanted & set(names)), len(names)
+
+    for delimiter in _DELIMITERS:
+        header = next(csv_records(file.path, delimiter), None)
+        if header is None:
+            return None
+        if header.fields is None:
+            # Quoted names look broken under every delimiter but their own.
+            unreadable = unreadable or header
+            continue
+        names = tuple(name.strip() for name in header.fields)
+        if best is None or fit(names) > fit(best.names):
+            best = Layout(names, {name: "VARCHAR" for name in names}, delimiter)
+    if best is None and unreadable is not None:
+        raise SourceError(f"{file.label} line {unreadable.line}: the header cannot be read: {unreadable.problem}")
+    return best
+
+
+def _parquet_layout(connection: duckdb.DuckDBPyConnection, file: SourceFile) -> Layout:
+    names = pq.read_schema(file.path).names
+    described = connection.execute(f"describe select * from {parquet_scan([file.path])}").fetchall()
+    return Layout(tuple(names), {row[0]: row[1] for row in described})
+
+
+def parquet_scan(paths: Sequence[Path]) -> str:
+    return (
+        f"read_parquet({path_literals(paths)},"
+        " binary_as_string = true, hive_partitioning = false)"
+    )
+
+
+@contextmanager
+def reading(files: Sequence[NumberedFile]) -> Iterator[None]:
+    """Name the files when DuckDB cannot read one of them."""
+    try:
+        yield
+    except (duckdb.OutOfMemoryException, duckdb.ProgrammingError):
+        raise
+    except duckdb.Error as error:
+        named = ", ".join(numbered.file.label for numbered in files[:3]) + (", ..." if len(files) > 3 else "")
+        raise SourceError(f"{named}: cannot be read ({one_line(error)}). Deliver again") from error
+
+
+def one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300]

@@ -1,0 +1,69 @@
+"""What is wrong with the configured sources, found before anything is written."""
+
+import duckdb
+
+from orchestration.contract import TABLES, RawTable
+from orchestration.extract import shaping
+from orchestration.extract.database import check_address
+from orchestration.extract.deliveries import find_deliveries
+from orchestration.extract.engine import connect
+from orchestration.extract.errors import SourceError
+from orchestration.extract.layout import layout
+from orchestration.extract.source_query import check_query
+from orchestration.extract.storage import check_store
+from orchestration.masking import without_secrets
+from orchestration.settings import Settings, SettingsError, secret_value
+from orchestration.sources import AnySource, FilesSource, SqlSource
+
+
+def preflight_sources(settings: Settings) -> None:
+    """Check all sources before anything is written: secrets are set, paths match, headers hold the columns, queries can be prepared,
+    addresses of databases and options of object stores can be used. Nothing is connected to.
+
+    An unset variable is a fault of the configuration, not an outage: no later run would mend it. Of a path with `{day}` no
+    file is opened; which of them are wanted depends on the run.
+
+    Raises:
+        SettingsError: one line for each fault.
+    """
+    with connect(settings) as connection:
+        faults = [fault for name, source in settings.sources.items() for fault in _faults(connection, settings, TABLES[name], source)]
+    if faults:
+        raise SettingsError("\n".join(f"{settings.config_file}: {without_secrets(settings, fault)}" for fault in faults))
+
+
+def _faults(connection: duckdb.DuckDBPyConnection, settings: Settings, table: RawTable, source: AnySource) -> list[str]:
+    faults: list[str] = []
+    for key, secret in source.secrets().items():
+        try:
+            secret_value(f"sources.{table.name}.{key}", secret)
+        except SettingsError as error:
+            faults.append(str(error))
+    if faults:
+        return faults
+    try:
+        if isinstance(source, FilesSource):
+            _check_files(connection, settings, table, source)
+        elif isinstance(source, SqlSource):
+            check_address(table.name, source)
+    except (SourceError, SettingsError) as error:
+        faults.append(" ".join(str(error).split()))
+    return faults
+
+
+def _check_files(
+    connection: duckdb.DuckDBPyConnection, settings: Settings, table: RawTable, source: FilesSource
+) -> None:
+    if source.path is None:
+        check_query(connection, table, source)
+        return
+    if source.is_remote:
+        # A store that is down must not keep the other sources from landing.
+        check_store(table.name, source)
+        return
+    deliveries = find_deliveries(settings, table.name, source)
+    if source.query is not None:
+        shaping.check_shaped(connection, table, source, deliveries)
+    elif source.day_token is None:
+        for file in deliveries[0].files:
+            layout(connection, file, table, source.columns)

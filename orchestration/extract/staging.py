@@ -1,0 +1,322 @@
+"""Rows of files, queries and Arrow batches, judged, into the temporary table `staged`."""
+
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import duckdb
+import pyarrow as pa
+
+from orchestration.contract import RawTable
+from orchestration.extract.deliveries import NumberedFile
+from orchestration.extract.engine import literals, load_batches
+from orchestration.extract.errors import SourceError
+from orchestration.extract.layout import Layout, check_columns, layout, one_line, parquet_scan, reading, verify_gzip
+from orchestration.extract.quarantine import RawRows
+from orchestration.extract.records import csv_records
+from orchestration.extract.source_query import single_select
+from orchestration.extract.text_files import csv_names, load_csv, load_csv_records, load_json_lines
+from orchestration.sources import FilesSource
+from orchestration.warehouse import identifier
+
+# Boolean column of batches: the source no longer has this key.
+DELETED = "_deleted"
+
+Judge = Callable[[RawRows], str]
+
+
+def create_staged(connection: duckdb.DuckDBPyConnection, table: RawTable) -> None:
+    """An empty temporary table `staged` for judged rows, in place of an earlier one."""
+    columns = ", ".join(f"{identifier(column.name)} {column.duckdb_type}" for column in table.columns)
+    connection.execute(
+        "create or replace temp table staged (_file integer, _delivery integer, _position bigint,"
+        f" {columns}, _reasons varchar[], _raw varchar)"
+    )
+
+
+def stage_files(
+    connection: duckdb.DuckDBPyConnection,
+    table: RawTable,
+    columns: Mapping[str, str],
+    files: Sequence[NumberedFile],
+    judge: Judge,
+) -> None:
+    """Append the rows of files to `staged`.
+
+    `_position` is the row number in Parquet files; in text files it grows with the rows, and for rows with reasons it
+    is the physical line.
+
+    Raises:
+        SourceError: a file cannot be read, or lacks a column.
+    """
+    parquet: dict[tuple, list[NumberedFile]] = {}
+    headless: list[NumberedFile] = []
+    has_header = False
+    for numbered in files:
+        file = numbered.file
+        verify_gzip(file)
+        found = layout(connection, file, table, columns)
+        if file.format == "jsonl":
+            _stage_json(connection, table, columns, numbered, judge)
+        elif found is None:
+            headless.append(numbered)
+        elif file.format == "csv":
+            has_header = True
+            _stage_csv(connection, table, columns, numbered, found, judge)
+        else:
+            parquet.setdefault(tuple(sorted(found.types.items())), []).append(numbered)
+    if headless and not has_header:
+        raise SourceError(f"{headless[0].file.label}: empty, not even a header. Deliver it again, or remove it")
+    for types, alike in parquet.items():
+        _stage_parquet(connection, table, columns, alike, dict(types), judge)
+
+
+def parquet_rows(
+    table: RawTable, columns: Mapping[str, str], files: Sequence[NumberedFile], types: Mapping[str, str]
+) -> RawRows:
+    """The rows of Parquet files that have the same columns."""
+    numbers = [numbered.number for numbered in files]
+    deliveries = [numbered.delivery for numbered in files]
+    values = {
+        column.name: (identifier(in_file), types[in_file])
+        for column in table.columns
+        if (in_file := columns.get(column.name, column.name)) in types
+    }
+    return _rows(
+        table,
+        f"{parquet_scan([numbered.file.path for numbered in files])}",
+        values,
+        file=f"list_extract({numbers}, cast(file_index as bigint) + 1)",
+        delivery=f"list_extract({deliveries}, cast(file_index as bigint) + 1)",
+        position="file_row_number + 1",
+    )
+
+
+def _stage_parquet(
+    connection: duckdb.DuckDBPyConnection,
+    table: RawTable,
+    columns: Mapping[str, str],
+    files: Sequence[NumberedFile],
+    types: Mapping[str, str],
+    judge: Judge,
+) -> None:
+    with reading(files):
+        connection.execute(f"insert into staged {_staged_rows(judge(parquet_rows(table, columns, files, types)))}")
+
+
+def _stage_csv(
+    connection: duckdb.DuckDBPyConnection,
+    table: RawTable,
+    columns: Mapping[str, str],
+    numbered: NumberedFile,
+    found: Layout,
+    judge: Judge,
+) -> None:
+    names = csv_names(found)
+    values = {
+        column.name: (names[found.names.index(in_file)], "VARCHAR")
+        for column in table.columns
+        if (in_file := columns.get(column.name, column.name)) in found.names
+    }
+
+    def stage(position: str, **broken: str) -> None:
+        rows = _rows(
+            table, "loaded", values, file=numbered.number, delivery=numbered.delivery, position=position, **broken
+        )
+        connection.execute(f"insert into staged {_staged_rows(judge(rows))}")
+
+    if load_csv(connection, numbered.file, found):
+        stage("loaded.rowid + 1")
+        if _locate_bad_rows(connection, numbered, found):
+            return
+        connection.execute("delete from staged where _file = ?", [numbered.number])
+    load_csv_records(connection, numbered.file, found)
+    stage("line", problem="problem", text="shown")
+
+
+def _locate_bad_rows(connection: duckdb.DuckDBPyConnection, numbered: NumberedFile, found: Layout) -> bool:
+    """Turn the row numbers of bad rows into physical lines; False if the two readers do not see the same records."""
+    bad = connection.execute(
+        "select _position from staged where _file = ? and _reasons is not null", [numbered.number]
+    ).fetchall()
+    if not bad:
+        return True
+    total = connection.execute("select count(*) from loaded").fetchall()[0][0]
+    wanted = {position for (position,) in bad}
+    lines: dict[int, int] = {}
+    ordinal = 0
+    for record in itertools.islice(csv_records(numbered.file.path, found.delimiter, len(found.names)), 1, None):
+        if record.problem is not None:
+            return False
+        ordinal += 1
+        if ordinal in wanted:
+            lines[ordinal] = record.line
+    if ordinal != total:
+        return False
+    connection.register("located", pa.table({"ordinal": list(lines.keys()), "line": list(lines.values())}))
+    connection.execute(
+        "update staged set _position = located.line from located"
+        " where staged._file = ? and staged._position = located.ordinal and staged._reasons is not null",
+        [numbered.number],
+    )
+    connection.unregister("located")
+    return True
+
+
+def _stage_json(
+    connection: duckdb.DuckDBPyConnection,
+    table: RawTable,
+    columns: Mapping[str, str],
+    numbered: NumberedFile,
+    judge: Judge,
+) -> None:
+    pointers = [
+        "/" + columns.get(column.name, column.name).replace("~", "~0").replace("/", "~1") for column in table.columns
+    ]
+    relation = f"""(
+        select *, case when fault is null then json_extract_string(text, {literals(pointers)}) end as found
+        from {load_json_lines(connection, numbered.file)})"""
+    values = {column.name: (f"found[{index}]", "VARCHAR") for index, column in enumerate(table.columns, start=1)}
+    rows = _rows(
+        table, relation, values, file=numbered.number, delivery=numbered.delivery, position="line",
+        problem="fault", text="left(text, 10000)",
+    )
+    connection.execute(f"insert into staged {_staged_rows(judge(rows))}")
+
+
+def stage_broken(
+    connection: duckdb.DuckDBPyConnection, table: RawTable, relation: str, numbered: NumberedFile, judge: Judge
+) -> None:
+    """Append records that could not be taken apart to `staged`: `line`, `text` and `fault` of a relation."""
+    rows = _rows(
+        table, relation, {}, file=numbered.number, delivery=numbered.delivery, position="line",
+        problem="fault", text="left(text, 10000)",
+    )
+    connection.execute(f"insert into staged {_staged_rows(judge(rows))}")
+
+
+def stage_select(
+    connection: duckdb.DuckDBPyConnection,
+    table: RawTable,
+    columns: Mapping[str, str],
+    selected: str,
+    numbered: NumberedFile,
+    judge: Judge,
+    label: str,
+) -> None:
+    """Append the rows of a select to `staged`; its columns count by name, `_position` counts its rows.
+
+    Raises:
+        SourceError: the result lacks a column.
+    """
+    types = {row[0]: row[1] for row in connection.execute(f"describe {selected}").fetchall()}
+    check_columns(label, list(types), table, columns)
+    values = {
+        column.name: (identifier(in_result), types[in_result])
+        for column in table.columns
+        if (in_result := columns.get(column.name, column.name)) in types
+    }
+    rows = _rows(
+        table, f"({selected}) as shaped", values,
+        file=numbered.number, delivery=numbered.delivery, position="row_number() over ()",
+    )
+    connection.execute(f"insert into staged {_staged_rows(judge(rows))}")
+
+
+def stage_query(connection: duckdb.DuckDBPyConnection, table: RawTable, source: FilesSource, judge: Judge) -> None:
+    """Append the result of a source's query to `staged`; its columns count by name.
+
+    Raises:
+        SourceError: the query is no single select, fails, or its result lacks a column.
+    """
+    label = f"sources.{table.name}.query"
+    selected = single_select(connection, label, source.query)
+    try:
+        connection.execute(f"create or replace temp table loaded as {selected}")
+    except duckdb.Error as error:
+        raise SourceError(f"{label}: {one_line(error)}") from error
+    described = connection.execute("describe loaded").fetchall()
+    _stage_loaded(connection, table, source.columns, {row[0]: row[1] for row in described}, judge, label, 0)
+
+
+def stage_batches(
+    connection: duckdb.DuckDBPyConnection,
+    table: RawTable,
+    columns: Mapping[str, str],
+    batches: Iterable[pa.RecordBatch],
+    judge: Judge,
+    label: str,
+) -> None:
+    """Append the rows of Arrow batches to `staged`; `_position` counts the rows.
+
+    Keys that a batch marks as `_deleted` come into `gone`, as text, and not into `staged`, and what `staged` has of them from before
+    the deletion goes. What comes after it is a row that was restored.
+
+    Raises:
+        SourceError: a batch lacks a column.
+    """
+    keys = ", ".join(f"{identifier(name)} varchar" for name in table.key)
+    connection.execute(f"create or replace temp table gone ({keys}, _position bigint)")
+    position = 0
+    for schema, alike in itertools.groupby(batches, key=lambda batch: batch.schema):
+        load_batches(connection, schema, alike)
+        types = {row[0]: row[1] for row in connection.execute("describe loaded").fetchall()}
+        [(last,)] = connection.execute("select count(*) from loaded").fetchall()
+        if types.pop(DELETED, None) is not None:
+            _set_deleted_apart(connection, table, columns, position)
+        _stage_loaded(connection, table, columns, types, judge, label, position)
+        position += last
+    same = " and ".join(f"gone.{identifier(name)} = cast(staged.{identifier(name)} as varchar)" for name in table.key)
+    connection.execute(f"delete from staged using gone where {same} and staged._position < gone._position")
+
+
+def _set_deleted_apart(
+    connection: duckdb.DuckDBPyConnection, table: RawTable, columns: Mapping[str, str], rows_before: int
+) -> None:
+    keys = ", ".join(f"cast({identifier(columns.get(name, name))} as varchar)" for name in table.key)
+    connection.execute(f"insert into gone select {keys}, loaded.rowid + {rows_before + 1} from loaded where {DELETED}")
+    connection.execute(f"delete from loaded where {DELETED}")
+
+
+def _stage_loaded(
+    connection: duckdb.DuckDBPyConnection,
+    table: RawTable,
+    columns: Mapping[str, str],
+    types: Mapping[str, str],
+    judge: Judge,
+    label: str,
+    rows_before: int,
+) -> None:
+    """Stage `loaded`, a table with the source's own columns."""
+    check_columns(label, list(types), table, columns)
+    values = {
+        column.name: (f"loaded.{identifier(in_file)}", types[in_file])
+        for column in table.columns
+        if (in_file := columns.get(column.name, column.name)) in types
+    }
+    rows = _rows(table, "loaded", values, file=0, delivery=0, position=f"loaded.rowid + {rows_before + 1}")
+    connection.execute(f"insert into staged {_staged_rows(judge(rows))}")
+
+
+def _staged_rows(judged: str) -> str:
+    return f"select * exclude (_blanked) from ({judged}) as judged"
+
+
+def _rows(
+    table: RawTable,
+    relation: str,
+    values: Mapping[str, tuple[str, str]],
+    *,
+    file: str | int,
+    delivery: str | int,
+    position: str,
+    problem: str = "cast(null as varchar)",
+    text: str = "cast(null as varchar)",
+) -> RawRows:
+    """`values`: contract column -> (SQL expression, DuckDB type); columns without one are null."""
+    null = ("cast(null as varchar)", "VARCHAR")
+    selected = ", ".join(f"{values.get(column.name, null)[0]} as r_{column.name}" for column in table.columns)
+    sql = (
+        f"select {file} as _file, {delivery} as _delivery, {position} as _position, {problem} as _problem,"
+        f" {text} as _text, {selected} from {relation}"
+    )
+    return RawRows(sql, {column.name: values.get(column.name, null)[1] for column in table.columns})

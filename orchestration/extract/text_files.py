@@ -1,0 +1,90 @@
+"""CSV and JSON lines into `loaded`, a table of texts.
+
+Clean files are read by DuckDB alone. Where a text file is broken somewhere, it is read again record by record
+(`records.py`), so that one broken line costs one row.
+"""
+
+import itertools
+from collections.abc import Iterator
+
+import duckdb
+import pyarrow as pa
+
+from orchestration.extract.deliveries import SourceFile
+from orchestration.extract.engine import load_batches, path_literals
+from orchestration.extract.layout import Layout
+from orchestration.extract.records import MAX_LINE_BYTES, csv_records, json_records
+from orchestration.warehouse import literal
+
+_BATCH_ROWS = 50_000
+
+
+def csv_names(found: Layout) -> list[str]:
+    """What the columns of a CSV file are called in `loaded`."""
+    return [f"f{index}" for index in range(len(found.names))]
+
+
+def load_csv(connection: duckdb.DuckDBPyConnection, file: SourceFile, found: Layout) -> bool:
+    """Load a CSV file into `loaded`, all columns as text; False where a record is broken."""
+    declared = ", ".join(f"'{name}': 'varchar'" for name in csv_names(found))
+    return _load_text(
+        connection, file, f"header = true, columns = {{{declared}}}, delim = {literal(found.delimiter)},"
+        " quote = '\"', escape = '\"', strict_mode = true"
+    )
+
+
+def load_csv_records(connection: duckdb.DuckDBPyConnection, file: SourceFile, found: Layout) -> None:
+    """Load a CSV file record by record: as `load_csv` with `line`, and for broken ones `problem` and `shown`."""
+    names = csv_names(found)
+    schema = pa.schema([("line", pa.int64()), ("problem", pa.string()), ("shown", pa.string())])
+    for name in names:
+        schema = schema.append(pa.field(name, pa.string()))
+    blank = [None] * len(names)
+    records = itertools.islice(csv_records(file.path, found.delimiter, len(names)), 1, None)
+    rows = ((r.line, r.problem, r.text if r.problem else None, *(r.fields or blank)) for r in records)
+    load_batches(connection, schema, _batches(schema, rows))
+
+
+def load_json_lines(connection: duckdb.DuckDBPyConnection, file: SourceFile) -> str:
+    """Load a JSON lines file into `loaded`.
+
+    Returns:
+        A relation of the lines that are not blank: `line` (number), `text`, and what is wrong (`fault`) with one that is no JSON object.
+    """
+    # The delimiter is a character that no valid JSON holds unescaped; blank lines come as nulls, so rows are lines.
+    options = "header = false, columns = {'text': 'varchar'}, delim = '\x01', quote = '', escape = ''"
+    if _load_text(connection, file, options):
+        loaded = "(select rowid + 1 as line, cast(null as varchar) as problem, text from loaded)"
+    else:
+        schema = pa.schema([("line", pa.int64()), ("problem", pa.string()), ("text", pa.string())])
+        rows = ((record.line, record.problem, record.text) for record in json_records(file.path))
+        load_batches(connection, schema, _batches(schema, rows))
+        loaded = "loaded"
+    return f"""(
+        select line, text,
+            case
+                when problem is not null then problem
+                when not json_valid(text) then 'no valid JSON'
+                when json_type(text) <> 'OBJECT' then 'no JSON object'
+                when len(list_distinct(json_keys(text))) < len(json_keys(text)) then 'key twice in one JSON object'
+            end as fault
+        from {loaded} as loaded
+        where problem is not null or trim(text, e' \\t\\r') <> '')"""
+
+
+def _load_text(connection: duckdb.DuckDBPyConnection, file: SourceFile, options: str) -> bool:
+    """Load a text file into `loaded`, all columns as text, in the file's order; False where a line is broken."""
+    try:
+        connection.execute(
+            f"create or replace temp table loaded as select * from read_csv({path_literals([file.path])},"
+            f" auto_detect = false, {options}, max_line_size = {MAX_LINE_BYTES}, buffer_size = {4 * MAX_LINE_BYTES})"
+        )
+    except (duckdb.InvalidInputException, duckdb.OutOfRangeException, duckdb.ConversionException):
+        return False
+    return True
+
+
+def _batches(schema: pa.Schema, rows: Iterator[tuple]) -> Iterator[pa.RecordBatch]:
+    while chunk := list(itertools.islice(rows, _BATCH_ROWS)):
+        columns = zip(zip(*chunk, strict=True), schema.types, strict=True)
+        yield pa.record_batch([pa.array(column, type=type_) for column, type_ in columns], schema=schema)
