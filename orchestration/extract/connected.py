@@ -116,7 +116,11 @@ def _keep_what_is_not_new(
     """Add to `staged` what the lake has, quarantined rows too, and the source did not deliver again."""
     keys = ", ".join(identifier(name) for name in table.key)
     texts = ", ".join(f"cast({identifier(name)} as varchar) as {identifier(name)}" for name in table.key)
-    connection.execute(f"create or replace temp table renewed as select distinct {texts} from staged union select {keys} from gone")
+    as_delivered = ", ".join(f"json_extract_string(_raw, '$.{name}')" for name in table.key)
+    connection.execute(
+        f"create or replace temp table renewed as select {texts} from staged union select {keys} from gone"
+        f" union select {as_delivered} from staged where _raw is not null"
+    )
     same = " and ".join(f"renewed.{identifier(name)} = cast(landed.{identifier(name)} as varchar)" for name in table.key)
     columns = columns_of(table)
     connection.execute(
@@ -128,9 +132,11 @@ def _keep_what_is_not_new(
         return
     paths = path_literals(lake.quarantine_folder(settings.lake, table.name) / name for name in quarantined)
     same = " and ".join(f"renewed.{identifier(name)} = json_extract_string(bad.row, '$.{name}')" for name in table.key)
+    # Without a key a row is known by all that it holds.
     connection.execute(
         "insert into staged (_file, _delivery, _position, _reasons, _raw) select 0, 0, line, string_split(reason, '; '), row"
         f" from read_parquet({paths}) as bad anti join renewed on {same}"
+        " where row not in (select _raw from staged where _raw is not null)"
     )
 
 
