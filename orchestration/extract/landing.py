@@ -87,8 +87,9 @@ def land_table(settings: Settings, table: RawTable, start: date, end: date) -> L
     except Exception as error:
         message = without_secrets(settings, str(error))
         source = settings.sources.get(table.name)
+        is_remote = isinstance(source, ConnectedSource) or (isinstance(source, FilesSource) and source.is_remote)
         remote = isinstance(error, SourceUnavailable) or (
-            isinstance(source, ConnectedSource) and isinstance(error, SourceError | QuarantineLimitExceeded)
+            is_remote and isinstance(error, SourceError | QuarantineLimitExceeded)
         )
         old = lake.read_manifest(settings.lake, table.name) if remote else None
         if remote and (old is not None or table.name not in _POPULATION):
