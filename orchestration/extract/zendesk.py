@@ -327,8 +327,10 @@ class _Reader:
             pages = self._api.pages(path, "audits", _by_cursor(), **{"page[size]": _PAGE})
             return escalation_in((audit for page in pages for audit in page), self._source)
         except Refused as refusal:
+            if not (refusal.is_about_credentials or refusal.is_missing):
+                raise
             # A missing right holds for all tickets, a missing ticket for itself.
-            self._audits_are_refused = "refuses the credentials" in str(refusal)
+            self._audits_are_refused = refusal.is_about_credentials
             return None
 
 

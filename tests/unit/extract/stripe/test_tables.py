@@ -195,6 +195,25 @@ def test_refused_credentials(replay: Replay, reader: Reader) -> None:
     assert reader.journal == {}
 
 
+@pytest.mark.parametrize(
+    ("status", "remedy"),
+    [
+        (400, "Check the settings of the source"),
+        (403, "Check the key and what it may read"),
+        (404, "Check the address"),
+        (408, "Try again later"),
+        (422, "Check the settings of the source"),
+        (500, "Try again later"),
+    ],
+)
+def test_a_remedy_that_fits_the_answer(replay: Replay, reader: Reader, status: int, remedy: str) -> None:
+    replay.faults = [(status, {}, "{}")] * 3
+    with pytest.raises(SourceUnavailable, match=remedy) as raised:
+        reader.read("accounts")
+    assert ("Try again later" in str(raised.value)) == (status in (408, 500))
+    assert getattr(raised.value, "status", status) == status
+
+
 def test_the_key_and_the_version_are_sent_and_shown_nowhere(
     replay: Replay, reader: Reader, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
