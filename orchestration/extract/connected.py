@@ -70,11 +70,15 @@ def land_connected(
         files.stage_batches(connection, table, columns, batches, judge_of(settings, table), source.connector)
         if by_day:
             batch = _split_by_day(connection, table, since, until, identity)
+            # Within the window also a day that has no rows any more is replaced.
+            first = str(since or date.min)
+            others = {day: one for day, one in kept.items() if not first <= day <= until.isoformat()}
         else:
+            others = {}
             batch = {0: Incoming(WHOLE, Delivery(None, ()), identity)}
             if since is not None:
                 _keep_what_is_not_new(connection, settings, table, old)
-        landed = kept | land(connection, settings, table, mode, batch, [source.connector], kept, examples)
+        landed = others | land(connection, settings, table, mode, batch, [source.connector], kept, examples)
         looked_at = [one.key for one in batch.values()]
         check_share(settings, table, [landed[key] for key in looked_at], examples)
         manifest = Manifest(table.name, mode, by_day, landed, None if first_landing else old.superseded_file)
@@ -86,7 +90,7 @@ def land_connected(
 def _split_by_day(
     connection: duckdb.DuckDBPyConnection, table: RawTable, since: date | None, until: date, identity: str
 ) -> dict[int, Incoming]:
-    """Number the rows of `staged` by their event day and quarantine those outside the window; one delivery for each of its days.
+    """Number the rows of `staged` by their event day and quarantine those outside the window; one delivery for each day with rows.
 
     Bad rows, whose day may be unreadable, count to the last day.
     """
@@ -102,12 +106,9 @@ def _split_by_day(
         f" case when _reasons is null then {fact} else ? end)",
         [until],
     )
-    first = since
-    if first is None:
-        [(oldest,)] = connection.execute(f"select min({fact}) from staged where _reasons is null").fetchall()
-        first = oldest or until
-    days = (first + timedelta(days=n) for n in range((until - first).days + 1))
-    return {(day - _FIRST_NUMBER).days: Incoming(day.isoformat(), Delivery(day, ()), identity) for day in days}
+    found = connection.execute("select distinct _delivery from staged").fetchall()
+    days = {number: _FIRST_NUMBER + timedelta(days=number) for (number,) in found}
+    return {number: Incoming(day.isoformat(), Delivery(day, ()), identity) for number, day in days.items()}
 
 
 def _keep_what_is_not_new(
