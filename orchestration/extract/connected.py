@@ -54,18 +54,19 @@ def land_connected(
         if any(one.source != identity for one in kept.values()):
             kept = {}
     first_landing = not kept
-    since, until = None, end
-    if incremental and old is not None and old.through is not None:
+    since, until, is_backfill = None, end, False
+    if old is not None and old.through is not None:
         through = date.fromisoformat(old.through)
-        if first_landing:
-            until = max(end, through)
-        else:
+        if incremental and not first_landing:
             since = min(first_day, through + timedelta(days=1))
+        else:
+            # What is read as a whole takes the place of all that stood: it must reach as far, also in a run of earlier days.
+            until, is_backfill = max(end, through), end < through
 
     examples: list[BadRow] = []
     with connect(settings) as connection:
         files.create_staged(connection, table)
-        batches = connector.read(settings, table, source, Window(since, until))
+        batches = connector.read(settings, table, source, Window(since, until, is_backfill))
         columns = source.columns if isinstance(source, SqlSource) else {}
         files.stage_batches(connection, table, columns, batches, judge_of(settings, table), source.connector)
         if by_day:

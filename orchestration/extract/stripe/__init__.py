@@ -65,7 +65,7 @@ def read(settings: Settings, table: RawTable, source: StripeSource, window: Wind
     found: list[journal.Record] = []
     invoices: list[Body] = []
     if table.name != "invoices":
-        rows, found = subscription_rows(api, records, window.until)
+        rows, found = subscription_rows(api, records, window.until, window.is_backfill)
     if table.name != "subscriptions":
         invoices = list(client.all_objects(api, "/v1/invoices"))
     # After what names them: a customer who is new in between is then there.

@@ -59,13 +59,16 @@ def midnight(day: date) -> int:
     return int(datetime.combine(day, time(), UTC).timestamp())
 
 
-def subscription_rows(api: Api, records: Sequence[Record], until: date) -> tuple[list[dict[str, Any]], list[Record]]:
+def subscription_rows(
+    api: Api, records: Sequence[Record], until: date, is_backfill: bool = False
+) -> tuple[list[dict[str, Any]], list[Record]]:
     """Read what is new and what is current.
 
     Args:
         api: Stripe.
         records: the journal as it stands, in its order.
         until: last day of the run, from which on a change holds that no event tells of.
+        is_backfill: leave such changes to a later run, since `until` is the day of an earlier one.
 
     Returns:
         Rows of the contract's `subscriptions`, with the Stripe customer under `customer` instead of the account; and
@@ -80,7 +83,7 @@ def subscription_rows(api: Api, records: Sequence[Record], until: date) -> tuple
     told = journal.merged(records, events)
     lookups = _lookups(api, told, current)
     known = _known([*told, *lookups], current)
-    observed = _observed(told, present, known, until)
+    observed = [] if is_backfill else _observed(told, present, known, until)
     if observed:
         # What changed between the two readings is told by an event: the next run reads it, with its true day.
         later = {record.subscription for record in _events(api, told)} - {record.subscription for record in events}
