@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from orchestration.extract import SourceUnavailable, lake
+from orchestration.extract import SourceError, SourceUnavailable, lake
+from orchestration.extract.stripe import journal
 from tests.unit.extract.stripe.conftest import Reader, at, event, item, price, subscription
 from tests.unit.extract.stripe.replay import Replay
 
@@ -270,3 +271,12 @@ def test_an_interrupted_reading_and_another_leave_the_journal_of_an_undisturbed_
             reader.read("subscriptions")
     assert reader.read("subscriptions") == expected
     assert reader.journal == undisturbed.journal
+
+
+@pytest.mark.parametrize("body", ["{", "[]", "{}", '{"object": {}, "previous": {}, "sequence": "first"}', '{"object": {}, "sequence": null}'])
+def test_a_damaged_record_of_the_journal_is_named_with_its_file(reader: Reader, body: str) -> None:
+    folder = journal.journal_folder(reader.settings, reader.source)
+    journal.append(folder, [], [journal.Record("evt_1", at("2026-03-01"), "customer.subscription.updated", "sub_1", body)])
+    [file] = folder.glob("*.parquet")
+    with pytest.raises(SourceError, match=f"{file.name} cannot be read"):
+        reader.read("subscriptions")

@@ -1,5 +1,6 @@
 """Accounts, invoices and outcomes; what fails, and what nobody may see."""
 
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,23 @@ def test_invoices(replay: Replay, reader: Reader) -> None:
         ("in_3", "cus_1", "2026-02-02", "2026-02-02", None, "0.0000", None),
         ("in_5", None, "2026-02-01", "2026-02-01", None, None, None),
     ]
+
+
+@pytest.mark.parametrize("table", ["invoices", "account_outcomes"])
+def test_memory_does_not_hold_whole_invoices(replay: Replay, reader: Reader, table: str) -> None:
+    line = {"period": {"start": at("2026-02-01"), "end": at("2026-03-01")}, "description": "x" * 1000}
+    fields = {"customer": "cus_1", "status": "paid", "created": at("2026-02-01"), "total": 100, "currency": "eur"}
+    replay.page_size = 10
+    replay.lists["/v1/invoices"] = [{"id": f"in_{n}", "lines": {"data": [line] * 50}, **fields} for n in range(200)]
+    reader.read("account_outcomes")
+    tracemalloc.start()
+    try:
+        reader.read(table)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    # All of them are more than ten million characters; a page of ten, in a few copies, is half a million each.
+    assert peak < 8_000_000
 
 
 def cycle(key: str, start: str, end: str, **fields: Any) -> dict[str, Any]:
