@@ -81,7 +81,7 @@ def subscription_rows(
     current = client.current_subscriptions(api)
     present = {key: body for body in current if (key := text_id(body)) is not None}
     told = journal.merged(records, events)
-    lookups = _lookups(api, told, current)
+    lookups = _lookups(api, told, current) + _customer_discounts(api, told, until, is_backfill)
     known = _known([*told, *lookups], current)
     observed = [] if is_backfill else _observed(told, present, known, until)
     if observed:
@@ -140,6 +140,32 @@ def _lookups(api: Api, records: Iterable[Record], current: Iterable[Body]) -> li
     return list(found.values())
 
 
+def _customer_discounts(api: Api, records: Sequence[Record], until: date, is_backfill: bool) -> list[Record]:
+    """Records of customers' discounts that are new or changed, and of those that were taken away before their end."""
+    journalled = _known(records, ()).of_customers
+    present = {key: {_discount_key(one): one} for key, one in client.customer_discounts(api).items()}
+    today = midnight(until)
+    changed = [(key, one) for key, held in present.items() for name, one in held.items() if journalled.get(key, {}).get(name) != one]
+    for key, held in journalled.items():
+        for name, one in held.items():
+            is_over = one.get("end") is not None and one["end"] <= today
+            if not (is_backfill or is_over or name in present.get(key, {})):
+                changed.append((key, {**one, "end": today}))
+    newest = max((record.created for record in records if record.type == journal.CUSTOMER_DISCOUNT), default=0)
+    found = []
+    for key, one in changed:
+        body = journal.as_text({"customer": key, "discount": one})
+        moment = max(today, newest + 1)
+        name = f"{journal.CUSTOMER_DISCOUNT}:{key}:{moment}:{journal.digest(body)}"
+        found.append(Record(name, moment, journal.CUSTOMER_DISCOUNT, None, body))
+    return found
+
+
+def _discount_key(discount: Body) -> str:
+    # Old versions give no id.
+    return text_id(discount) or str(discount.get("start"))
+
+
 def _known(records: Iterable[Record], current: Iterable[Body]) -> Known:
     known = Known()
     for record in records:
@@ -147,6 +173,9 @@ def _known(records: Iterable[Record], current: Iterable[Body]) -> Known:
             known.prices[record.content["id"]] = record.content
         elif record.type == journal.DISCOUNT:
             known.discounts[record.content["id"]] = record.content
+        elif record.type == journal.CUSTOMER_DISCOUNT:
+            discount = record.content["discount"]
+            known.of_customers.setdefault(record.content["customer"], {})[_discount_key(discount)] = discount
     known.discounts.update({discount["id"]: discount for discount in _whole_discounts(current)})
     return known
 

@@ -23,6 +23,7 @@ EVENTS = "customer.subscription."
 OBSERVED = "observed"
 PRICE = "price"
 DISCOUNT = "discount"
+CUSTOMER_DISCOUNT = "customer_discount"
 CUSTOMER = "customer"
 
 _SCHEMA = pa.schema(
@@ -46,7 +47,8 @@ class Record:
         type: of the event, or one of the other kinds of records.
         subscription: id, or None.
         body: JSON. Of events `{"object", "previous", "sequence"}`, `sequence` counting those of the same second; of
-            observed states `{"object"}`; of prices, discounts and customers the trimmed object.
+            observed states `{"object"}`; of customers' discounts `{"customer", "discount"}`, the last of each counts; of prices,
+            discounts and customers the trimmed object.
     """
 
     id: str
