@@ -148,7 +148,8 @@ def _customer_discounts(api: Api, records: Sequence[Record], until: date, is_bac
     changed = [(key, one) for key, held in present.items() for name, one in held.items() if journalled.get(key, {}).get(name) != one]
     for key, held in journalled.items():
         for name, one in held.items():
-            is_over = one.get("end") is not None and one["end"] <= today
+            end = day_of(one.get("end"))
+            is_over = end is not None and end <= until
             if not (is_backfill or is_over or name in present.get(key, {})):
                 changed.append((key, {**one, "end": today}))
     newest = max((record.created for record in records if record.type == journal.CUSTOMER_DISCOUNT), default=0)
