@@ -55,27 +55,32 @@ def land_connected(
         if any(one.source != identity for one in kept.values()):
             kept = {}
     first_landing = not kept
-    since, until = None, end
-    if incremental and old is not None and old.through is not None:
+    since, until, is_backfill = None, end, False
+    if old is not None and old.through is not None:
         through = date.fromisoformat(old.through)
-        if first_landing:
-            until = max(end, through)
-        else:
+        if incremental and not first_landing:
             since = min(first_day, through + timedelta(days=1))
+        else:
+            # What is read as a whole takes the place of all that stood: it must reach as far, also in a run of earlier days.
+            until, is_backfill = max(end, through), end < through
 
     examples: list[BadRow] = []
     with connect(settings) as connection:
         create_staged(connection, table)
-        batches = connector.read(settings, table, source, Window(since, until))
+        batches = connector.read(settings, table, source, Window(since, until, is_backfill))
         columns = source.columns if isinstance(source, SqlSource) else {}
         stage_batches(connection, table, columns, batches, judge_of(settings, table), source.connector)
         if by_day:
             batch = _split_by_day(connection, table, since, until, identity)
+            # Within the window also a day that has no rows any more is replaced.
+            first = str(since or date.min)
+            others = {day: one for day, one in kept.items() if not first <= day <= until.isoformat()}
         else:
+            others = {}
             batch = {0: Incoming(WHOLE, Delivery(None, ()), identity)}
             if since is not None:
                 _keep_what_is_not_new(connection, settings, table, old)
-        landed = kept | land(connection, settings, table, mode, batch, [source.connector], kept, examples)
+        landed = others | land(connection, settings, table, mode, batch, [source.connector], kept, examples)
         looked_at = [one.key for one in batch.values()]
         check_share(settings, table, [landed[key] for key in looked_at], examples)
         manifest = Manifest(table.name, mode, by_day, landed, None if first_landing else old.superseded_file)
@@ -87,7 +92,7 @@ def land_connected(
 def _split_by_day(
     connection: duckdb.DuckDBPyConnection, table: RawTable, since: date | None, until: date, identity: str
 ) -> dict[int, Incoming]:
-    """Number the rows of `staged` by their event day and quarantine those outside the window; one delivery for each of its days.
+    """Number the rows of `staged` by their event day and quarantine those outside the window; one delivery for each day with rows.
 
     Bad rows, whose day may be unreadable, count to the last day.
     """
@@ -103,12 +108,9 @@ def _split_by_day(
         f" case when _reasons is null then {fact} else ? end)",
         [until],
     )
-    first = since
-    if first is None:
-        [(oldest,)] = connection.execute(f"select min({fact}) from staged where _reasons is null").fetchall()
-        first = oldest or until
-    days = (first + timedelta(days=n) for n in range((until - first).days + 1))
-    return {(day - _FIRST_NUMBER).days: Incoming(day.isoformat(), Delivery(day, ()), identity) for day in days}
+    found = connection.execute("select distinct _delivery from staged").fetchall()
+    days = {number: _FIRST_NUMBER + timedelta(days=number) for (number,) in found}
+    return {number: Incoming(day.isoformat(), Delivery(day, ()), identity) for number, day in days.items()}
 
 
 def _keep_what_is_not_new(
@@ -117,7 +119,11 @@ def _keep_what_is_not_new(
     """Add to `staged` what the lake has, quarantined rows too, and the source did not deliver again."""
     keys = ", ".join(identifier(name) for name in table.key)
     texts = ", ".join(f"cast({identifier(name)} as varchar) as {identifier(name)}" for name in table.key)
-    connection.execute(f"create or replace temp table renewed as select distinct {texts} from staged union select {keys} from gone")
+    as_delivered = ", ".join(f"json_extract_string(_raw, '$.{name}')" for name in table.key)
+    connection.execute(
+        f"create or replace temp table renewed as select {texts} from staged union select {keys} from gone"
+        f" union select {as_delivered} from staged where _raw is not null"
+    )
     same = " and ".join(f"renewed.{identifier(name)} = cast(landed.{identifier(name)} as varchar)" for name in table.key)
     columns = columns_of(table)
     connection.execute(
@@ -129,9 +135,11 @@ def _keep_what_is_not_new(
         return
     paths = path_literals(lake.quarantine_folder(settings.lake, table.name) / name for name in quarantined)
     same = " and ".join(f"renewed.{identifier(name)} = json_extract_string(bad.row, '$.{name}')" for name in table.key)
+    # Without a key a row is known by all that it holds.
     connection.execute(
         "insert into staged (_file, _delivery, _position, _reasons, _raw) select 0, 0, line, string_split(reason, '; '), row"
         f" from read_parquet({paths}) as bad anti join renewed on {same}"
+        " where row not in (select _raw from staged where _raw is not null)"
     )
 
 

@@ -42,11 +42,14 @@ class Window:
 
     Attributes:
         since: first day; None: everything that the source has.
-        until: last day of the run. What a source knows beyond it may come along, since scores never look ahead.
+        until: last day of the run, or of an earlier one where all that it read is read again. What a source knows beyond it may
+            come along, since scores never look ahead.
+        is_backfill: whether the run is of days before `until`: what nobody dated and is seen now is left to the next run in order.
     """
 
     since: date | None
     until: date
+    is_backfill: bool = False
 
     @property
     def start(self) -> datetime | None:

@@ -16,10 +16,30 @@ from orchestration.extract.errors import SourceUnavailable
 from orchestration.sources import HttpSource
 
 _SHOWN = 200
+_CREDENTIALS = (401, 403)
+_MISSING = 404
+# Requests that the same client may repeat with success.
+_PASSING = (408, 429)
 
 
 class Refused(SourceUnavailable):
-    """The API answered, but does not give this object: 401, 403 or 404."""
+    """The API answered, and says that the request, not the moment, is wrong.
+
+    Attributes:
+        status: 400 to 499, without those that pass (408, 429).
+    """
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+    @property
+    def is_about_credentials(self) -> bool:
+        return self.status in _CREDENTIALS
+
+    @property
+    def is_missing(self) -> bool:
+        return self.status == _MISSING
 
 
 class _CheckedClient(RESTClient):
@@ -96,7 +116,7 @@ class Api:
         """
         with self._reading(path):
             response = self._client.get(path, params=_given(params))
-            if response.status_code == 404:
+            if response.status_code == _MISSING:
                 return None
             self._check(response)
             return response.json()
@@ -114,18 +134,20 @@ class Api:
     def _check(self, response: requests.Response) -> None:
         path = response.request.path_url.split("?")[0]
         status = response.status_code
-        if status in (401, 403):
-            raise Refused(
-                f"sources.{self._table}: {path} refuses the credentials ({status}). Check the key and what it may read"
-            )
+        where = f"sources.{self._table}: {path}"
+        if status in _CREDENTIALS:
+            raise Refused(f"{where} refuses the credentials ({status}). Check the key and what it may read", status)
+        answer = f"{status} {response.reason or ''}".rstrip()
+        if status >= 500 or status in _PASSING:
+            raise SourceUnavailable(f"{where} answers {answer}. Try again later")
+        if status == _MISSING:
+            raise Refused(f"{where} answers {answer}. Check the address: base_url or subdomain", status)
         if status >= 400:
-            answer = f"{status} {response.reason or ''}".rstrip()
-            fault = Refused if status == 404 else SourceUnavailable
-            raise fault(f"sources.{self._table}: {path} answers {answer}. Try again later")
+            raise Refused(f"{where} answers {answer}. Check the settings of the source: what it asks for is not accepted", status)
         if _is_no_json(response, None):
             kind = "HTML" if _looks_like_html(response) else "truncated or damaged JSON"
             raise SourceUnavailable(
-                f"sources.{self._table}: {path} answers {kind} where JSON is due. Check the address, or try again later"
+                f"{where} answers {kind} where JSON is due. Check the address, or try again later"
             )
 
     def _unavailable(self, path: str, error: Exception) -> SourceUnavailable:

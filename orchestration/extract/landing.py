@@ -87,8 +87,9 @@ def land_table(settings: Settings, table: RawTable, start: date, end: date) -> L
     except Exception as error:
         message = without_secrets(settings, str(error))
         source = settings.sources.get(table.name)
+        is_remote = isinstance(source, ConnectedSource) or (isinstance(source, FilesSource) and source.is_remote)
         remote = isinstance(error, SourceUnavailable) or (
-            isinstance(source, ConnectedSource) and isinstance(error, SourceError | QuarantineLimitExceeded)
+            is_remote and isinstance(error, SourceError | QuarantineLimitExceeded)
         )
         old = lake.read_manifest(settings.lake, table.name) if remote else None
         if remote and (old is not None or table.name not in _POPULATION):
@@ -134,10 +135,11 @@ def extract_table(settings: Settings, table: RawTable, start: date, end: date) -
     old = lake.read_manifest(settings.lake, table.name)
     lake.sweep(settings.lake, table.name)
     settings.temp_dir.mkdir(parents=True, exist_ok=True)
-    extract = land_connected if isinstance(source, ConnectedSource) else _land_deliveries
+    is_connected = isinstance(source, ConnectedSource)
+    extract = land_connected if is_connected else _land_deliveries
     try:
         manifest, looked_at, first_landing = extract(settings, table, source, old, first_day, end)
-        manifest = replace(manifest, through=_through(old, manifest, first_landing, end))
+        manifest = replace(manifest, through=_through(old, manifest, first_landing, is_connected, end))
         if manifest != old:
             lake.write_manifest(settings.lake, manifest)
     finally:
@@ -150,9 +152,9 @@ def extract_table(settings: Settings, table: RawTable, start: date, end: date) -
     return LandedTable(**{**asdict(stats), "newest_fact": newest, "changed_days": changed, "late_days": late})
 
 
-def _through(old: Manifest | None, new: Manifest, first_landing: bool, end: date) -> str:
-    # What lands as a whole holds all that its source has, whatever day the run was for.
-    if old is None or old.through is None or (first_landing and new.by_day):
+def _through(old: Manifest | None, new: Manifest, first_landing: bool, is_connected: bool, end: date) -> str:
+    # What lands as a whole holds all that its source has, whatever day the run was for; a connection is read that far.
+    if old is None or old.through is None or (first_landing and new.by_day and not is_connected):
         return end.isoformat()
     return max(old.through, end.isoformat())
 

@@ -16,6 +16,7 @@ from requests import Request, Response
 from requests.auth import AuthBase, HTTPBasicAuth
 
 from orchestration.contract import RawTable
+from orchestration.extract.account_note import DOMAIN, AccountNote
 from orchestration.extract.connector import Preview, Window, filled_columns, text_batches
 from orchestration.extract.errors import SourceUnavailable
 from orchestration.extract.http import Api, Refused
@@ -56,14 +57,17 @@ def is_incremental(table: RawTable, source: ZendeskSource) -> bool:
 
 
 def read(settings: Settings, table: RawTable, source: ZendeskSource, window: Window) -> Iterator[pa.RecordBatch]:
-    """What changed since the window's first day; deleted tickets as keys that are gone.
+    """What changed since the window's first day, or all where an organization leads to another account; deleted tickets as gone.
 
     Raises:
         SettingsError: the variable with the token is not set.
         SourceUnavailable: Zendesk does not answer, refuses, or answers something else.
     """
     reader = _Reader(table, source)
-    yield from text_batches(table, (row for page in reader.pages(window.start) for row in reader.rows(page)))
+    note = AccountNote(settings, table, source, reader.accounts())
+    start = None if note.has_moves else window.start
+    yield from text_batches(table, (row for page in reader.pages(start) for row in reader.rows(page)))
+    note.write()
 
 
 def preview(settings: Settings, table: RawTable, source: ZendeskSource) -> Preview:
@@ -216,6 +220,11 @@ class _Reader:
         since = None if start is None else int((start - _OFFERED_BEFORE).timestamp())
         return self._checked(_RATINGS, _by_cursor(), start_time=since, **{"page[size]": _PAGE})
 
+    def accounts(self) -> dict[str, str | None]:
+        """Account by number of the organization, and by domain where that leads to one."""
+        numbers = {str(number): account for number, account in self._organizations().items()}
+        return numbers | {f"{DOMAIN}{domain}": account for domain, account in self._account_of_domain.items()}
+
     def rows(self, page: Object) -> Iterator[Row]:
         return self._ticket_rows(page) if self._is_tickets else self._rating_rows(page)
 
@@ -327,8 +336,10 @@ class _Reader:
             pages = self._api.pages(path, "audits", _by_cursor(), **{"page[size]": _PAGE})
             return escalation_in((audit for page in pages for audit in page), self._source)
         except Refused as refusal:
+            if not (refusal.is_about_credentials or refusal.is_missing):
+                raise
             # A missing right holds for all tickets, a missing ticket for itself.
-            self._audits_are_refused = "refuses the credentials" in str(refusal)
+            self._audits_are_refused = refusal.is_about_credentials
             return None
 
 

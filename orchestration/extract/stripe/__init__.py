@@ -63,18 +63,21 @@ def read(settings: Settings, table: RawTable, source: StripeSource, window: Wind
     records = journal.read_journal(folder)
     rows: list[dict[str, Any]] = []
     found: list[journal.Record] = []
-    invoices: list[Body] = []
+    of_invoices: list[dict[str, Any]] = []
     if table.name != "invoices":
-        rows, found = subscription_rows(api, records, window.until)
+        rows, found = subscription_rows(api, records, window.until, window.is_backfill)
     if table.name != "subscriptions":
-        invoices = list(client.all_objects(api, "/v1/invoices"))
+        # Only the rows are kept: an invoice holds its lines, of which there may be hundreds.
+        row_of = invoice_row if table.name == "invoices" else renewal_row
+        invoices = client.all_objects(api, _PATHS["invoices"])
+        of_invoices = [row for one in invoices if (row := row_of(one)) is not None]
     # After what names them: a customer who is new in between is then there.
     keys = AccountKeys(api, source, records, window.until)
     rows = with_accounts(rows, keys)
     if table.name == "invoices":
-        rows = with_accounts((row for one in invoices if (row := invoice_row(one)) is not None), keys)
+        rows = with_accounts(of_invoices, keys)
     elif table.name == "account_outcomes":
-        renewals = {row["outcome_id"]: row for one in invoices if (row := renewal_row(one)) is not None}
+        renewals = {row["outcome_id"]: row for row in of_invoices}
         rows = outcome_rows(rows, settings.pipeline.reporting_currency) + with_accounts(renewals.values(), keys)
     journal.append(folder, records, [*found, *keys.new_records])
     yield from text_batches(table, rows)

@@ -9,7 +9,7 @@ from requests import Request, Response
 
 from orchestration.contract import RawTable
 from orchestration.extract.http import Api
-from orchestration.extract.stripe.shapes import Body, coupon_of, items_of, raw_discounts, text_id, trimmed_subscription
+from orchestration.extract.stripe.shapes import Body, coupon_of, items_of, raw_discounts, text_id, trimmed_discount, trimmed_subscription
 from orchestration.settings import secret_value
 from orchestration.sources import StripeSource
 
@@ -100,13 +100,31 @@ def _completed(api: Api, raw: Mapping[str, Any], coupons: dict[str, Body | None]
         body = trimmed_subscription({**body, "items": {"data": rest, "has_more": False}})
     for holder in (body, *items_of(body)):
         for discount in raw_discounts(holder):
-            coupon = coupon_of(discount) if isinstance(discount, dict) else None
-            if isinstance(coupon, str):
-                if coupon not in coupons:
-                    coupons[coupon] = api.get(f"/v1/coupons/{coupon}")
-                discount["coupon"] = coupons[coupon] or coupon
+            if isinstance(discount, dict):
+                _look_coupon_up(api, discount, coupons)
     # Once more, since a coupon that was looked up has more fields than the journal may hold.
     return trimmed_subscription(body)
+
+
+def _look_coupon_up(api: Api, discount: Body, coupons: dict[str, Body | None]) -> None:
+    coupon = coupon_of(discount)
+    if isinstance(coupon, str):
+        if coupon not in coupons:
+            coupons[coupon] = api.get(f"/v1/coupons/{coupon}")
+        discount["coupon"] = coupons[coupon] or coupon
+
+
+def customer_discounts(api: Api) -> dict[str, Body]:
+    """The discount that each customer has now, trimmed, with its coupon; by customer."""
+    coupons: dict[str, Body | None] = {}
+    found: dict[str, Body] = {}
+    for customer in all_objects(api, "/v1/customers"):
+        key, discount = text_id(customer), customer.get("discount")
+        if key is not None and isinstance(discount, dict):
+            trimmed = trimmed_discount(discount)
+            _look_coupon_up(api, trimmed, coupons)
+            found[key] = trimmed_discount(trimmed)
+    return found
 
 
 def price_with_tiers(api: Api, price: str) -> Body | None:

@@ -59,13 +59,16 @@ def midnight(day: date) -> int:
     return int(datetime.combine(day, time(), UTC).timestamp())
 
 
-def subscription_rows(api: Api, records: Sequence[Record], until: date) -> tuple[list[dict[str, Any]], list[Record]]:
+def subscription_rows(
+    api: Api, records: Sequence[Record], until: date, is_backfill: bool = False
+) -> tuple[list[dict[str, Any]], list[Record]]:
     """Read what is new and what is current.
 
     Args:
         api: Stripe.
         records: the journal as it stands, in its order.
         until: last day of the run, from which on a change holds that no event tells of.
+        is_backfill: leave such changes to a later run, since `until` is the day of an earlier one.
 
     Returns:
         Rows of the contract's `subscriptions`, with the Stripe customer under `customer` instead of the account; and
@@ -78,9 +81,9 @@ def subscription_rows(api: Api, records: Sequence[Record], until: date) -> tuple
     current = client.current_subscriptions(api)
     present = {key: body for body in current if (key := text_id(body)) is not None}
     told = journal.merged(records, events)
-    lookups = _lookups(api, told, current)
+    lookups = _lookups(api, told, current) + _customer_discounts(api, told, until, is_backfill)
     known = _known([*told, *lookups], current)
-    observed = _observed(told, present, known, until)
+    observed = [] if is_backfill else _observed(told, present, known, until)
     if observed:
         # What changed between the two readings is told by an event: the next run reads it, with its true day.
         later = {record.subscription for record in _events(api, told)} - {record.subscription for record in events}
@@ -137,6 +140,33 @@ def _lookups(api: Api, records: Iterable[Record], current: Iterable[Body]) -> li
     return list(found.values())
 
 
+def _customer_discounts(api: Api, records: Sequence[Record], until: date, is_backfill: bool) -> list[Record]:
+    """Records of customers' discounts that are new or changed, and of those that were taken away before their end."""
+    journalled = _known(records, ()).of_customers
+    present = {key: {_discount_key(one): one} for key, one in client.customer_discounts(api).items()}
+    today = midnight(until)
+    changed = [(key, one) for key, held in present.items() for name, one in held.items() if journalled.get(key, {}).get(name) != one]
+    for key, held in journalled.items():
+        for name, one in held.items():
+            end = day_of(one.get("end"))
+            is_over = end is not None and end <= until
+            if not (is_backfill or is_over or name in present.get(key, {})):
+                changed.append((key, {**one, "end": today}))
+    newest = max((record.created for record in records if record.type == journal.CUSTOMER_DISCOUNT), default=0)
+    found = []
+    for key, one in changed:
+        body = journal.as_text({"customer": key, "discount": one})
+        moment = max(today, newest + 1)
+        name = f"{journal.CUSTOMER_DISCOUNT}:{key}:{moment}:{journal.digest(body)}"
+        found.append(Record(name, moment, journal.CUSTOMER_DISCOUNT, None, body))
+    return found
+
+
+def _discount_key(discount: Body) -> str:
+    # Old versions give no id.
+    return text_id(discount) or str(discount.get("start"))
+
+
 def _known(records: Iterable[Record], current: Iterable[Body]) -> Known:
     known = Known()
     for record in records:
@@ -144,6 +174,9 @@ def _known(records: Iterable[Record], current: Iterable[Body]) -> Known:
             known.prices[record.content["id"]] = record.content
         elif record.type == journal.DISCOUNT:
             known.discounts[record.content["id"]] = record.content
+        elif record.type == journal.CUSTOMER_DISCOUNT:
+            discount = record.content["discount"]
+            known.of_customers.setdefault(record.content["customer"], {})[_discount_key(discount)] = discount
     known.discounts.update({discount["id"]: discount for discount in _whole_discounts(current)})
     return known
 

@@ -23,6 +23,7 @@ EVENTS = "customer.subscription."
 OBSERVED = "observed"
 PRICE = "price"
 DISCOUNT = "discount"
+CUSTOMER_DISCOUNT = "customer_discount"
 CUSTOMER = "customer"
 
 _SCHEMA = pa.schema(
@@ -46,7 +47,8 @@ class Record:
         type: of the event, or one of the other kinds of records.
         subscription: id, or None.
         body: JSON. Of events `{"object", "previous", "sequence"}`, `sequence` counting those of the same second; of
-            observed states `{"object"}`; of prices, discounts and customers the trimmed object.
+            observed states `{"object"}`; of customers' discounts `{"customer", "discount"}`, the last of each counts; of prices,
+            discounts and customers the trimmed object.
     """
 
     id: str
@@ -87,14 +89,16 @@ def read_journal(folder: Path) -> list[Record]:
     found: dict[str, Record] = {}
     for path in sorted(folder.glob("*.parquet")):
         try:
-            rows = pq.read_table(path, schema=_SCHEMA).to_pylist()
-        except (pa.ArrowException, OSError) as error:
+            records = [Record(**row) for row in pq.read_table(path, schema=_SCHEMA).to_pylist()]
+            # Parses what tells their order, so that a damaged record is found here.
+            records.sort(key=_place)
+        except (pa.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
             raise SourceError(
                 f"{path} cannot be read ({type(error).__name__}). Restore it from a backup; without it older prices "
                 "and seats of the subscriptions are lost"
             ) from None
-        for row in rows:
-            found.setdefault(row["id"], Record(**row))
+        for record in records:
+            found.setdefault(record.id, record)
     return sorted(found.values(), key=_place)
 
 
@@ -103,7 +107,7 @@ def _place(record: Record) -> tuple[int, int, int, str]:
     if not record.is_event:
         return record.created, 0, 0, record.id
     rank = {"created": 1, "deleted": 3}.get(record.type.removeprefix(EVENTS), 2)
-    return record.created, rank, record.content["sequence"], record.id
+    return record.created, rank, int(record.content["sequence"]), record.id
 
 
 def merged(known: Iterable[Record], more: Iterable[Record]) -> list[Record]:

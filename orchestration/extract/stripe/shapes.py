@@ -44,15 +44,26 @@ _SUBSCRIPTION: Shape = {
 
 @dataclass
 class Known:
-    """Objects that events name but do not hold: prices with their tiers, discounts with their coupons; by id."""
+    """What events name or imply but do not hold.
+
+    Attributes:
+        prices: with their tiers, by id.
+        discounts: with their coupons, by id.
+        of_customers: all discounts that a customer had, by customer and discount.
+    """
 
     prices: dict[str, Body] = field(default_factory=dict)
     discounts: dict[str, Body] = field(default_factory=dict)
+    of_customers: dict[str, dict[str, Body]] = field(default_factory=dict)
 
 
 def trimmed_subscription(raw: Mapping[str, Any]) -> Body:
     """The fields of a subscription, or of an event's `previous_attributes`, that the mapping needs."""
     return _trim(raw, _SUBSCRIPTION)
+
+
+def trimmed_discount(raw: Mapping[str, Any]) -> Body:
+    return _trim(raw, _DISCOUNT)
 
 
 def trimmed_price(raw: Mapping[str, Any]) -> Body:
@@ -124,12 +135,17 @@ def lacks_tiers(price: Body) -> bool:
 
 
 def discounts_of(holder: Body, known: Known) -> list[Body | None]:
-    """The discounts of a subscription or an item with their coupons, in the order they apply; None: unknown."""
+    """The discounts of a subscription or an item with their coupons, in the order they apply; None: unknown.
+
+    A subscription without any has those of its customer.
+    """
     single, *listed = raw_discounts(holder)
     by_id = known.discounts
     if isinstance(single, dict) and single.get("id"):
         by_id = {single["id"]: single} | by_id
-    return [_with_coupon(one, by_id) for one in (listed or ([single] if single else []))]
+    own = listed or ([single] if single else [])
+    found = own or known.of_customers.get(text_id(holder.get("customer")) or "", {}).values()
+    return [_with_coupon(one, by_id) for one in found]
 
 
 def raw_discounts(holder: Body) -> list[Any]:

@@ -298,12 +298,14 @@ insert into stripe.subscription_history (id, _fivetran_active, customer_id, stat
     ('before', true, 'cus_4', 'canceled', true, '2025-03-01Z', '2026-02-01 08:00Z', null, null, null),
     ('after', true, 'cus_4', 'canceled', true, '2026-02-01 07:00Z', '2026-05-01Z', null, null, null),
     ('paused', true, 'cus_4', 'paused', true, '2026-03-01Z', null, '2026-03-01Z', '2026-03-15Z', null),
+    ('brief', true, 'cus_3', 'canceled', true, '2026-02-03 08:00Z', '2026-02-03 20:00Z', '2026-02-03 08:00Z', '2026-02-10Z', null),
     ('test', true, 'cus_5', 'active', false, '2026-01-05Z', null, null, null, null);
 create table stripe.subscription_item (id text, subscription_id text, plan_id text, quantity integer, current_period_end timestamptz);
 insert into stripe.subscription_item values
     ('si_1', 'several', 'monthly', 3, '2026-02-11Z'), ('si_2', 'several', 'yearly', 2, '2027-01-11Z'), ('si_3', 'several', 'metered', null, '2026-02-11Z'),
     ('si_4', 'yen', 'yen', 2, null), ('si_5', 'weekly', 'weekly', 1, null), ('si_6', 'before', 'quarterly', 1, null),
-    ('si_7', 'after', 'packs', 25, null), ('si_8', 'paused', 'tiered', 4, null), ('si_9', 'test', 'monthly', 1, null);
+    ('si_7', 'after', 'packs', 25, null), ('si_8', 'paused', 'tiered', 4, null), ('si_9', 'test', 'monthly', 1, null),
+    ('si_10', 'brief', 'weekly', 1, null);
 create table stripe.coupon (id text, duration text, percent_off double precision, amount_off bigint, currency text);
 insert into stripe.coupon values
     ('fifth', 'repeating', 20, null, null), ('once', 'once', 50, null, null), ('five', 'forever', null, 500, 'eur'), ('tenth', 'forever', 10, null, null),
@@ -368,6 +370,8 @@ def test_fivetran_subscriptions_by_price_trial_and_discount(stripe: World) -> No
         (*after, 13.5068, "USD", "2026-04-11", "2026-05-01", None, False),
         # 90.000 dinars a quarter; three decimals.
         ("before", "cus_4", "Quarter", 1, 30.0, "KWD", "2025-03-01", "2026-02-01", None, False),
+        # Ended on the day of its start; 10.00 x 52 / 12.
+        ("brief", "cus_3", "Weekly", 1, 43.3333, "EUR", "2026-02-03", "2026-02-03", None, True),
         # Tiers are not in these tables; a trial that ended without a payment method is over.
         ("paused", "cus_4", "Tiers", 4, None, "USD", "2026-03-01", "2026-03-15", None, True),
         (*several, 289.97, "USD", "2026-01-11", "2026-02-01", "2027-01-11", False),

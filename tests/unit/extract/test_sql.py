@@ -104,6 +104,29 @@ def test_runs_day_by_day_leave_the_same_lake_as_one_run(world: World, database: 
     assert [one for one in world.files("usage_events") if one.endswith(".parquet")] == step_by_step
 
 
+def test_only_days_with_rows_have_a_delivery_however_far_apart_they_are(world: World, sqlite: sa.Engine) -> None:
+    days = ("1970-01-01", "2026-01-02", "2026-01-05", "2099-01-01")
+    run(sqlite, EVENTS, *(f"insert into events values ('e{n}', 'a1', 'u1', '{day} 10:00')" for n, day in enumerate(days)))
+    sql_source(world, "usage_events", 'table = "events"')
+    world.land("usage_events", date(2026, 1, 5))
+    assert list(read_manifest(world.settings.lake, "usage_events").deliveries) == ["1970-01-01", "2026-01-02", "2026-01-05"]
+    run(sqlite, "delete from events where event_id = 'e2'")
+    landed = world.land("usage_events", date(2026, 1, 5), date(2026, 1, 9))
+    assert landed.changed_days == (date(2026, 1, 5),)
+    assert list(read_manifest(world.settings.lake, "usage_events").deliveries) == ["1970-01-01", "2026-01-02"]
+    assert world.rows("usage_events", "event_id") == [("e0",), ("e1",)]
+
+
+def test_another_mapping_in_a_run_of_earlier_days_reads_as_far_as_was_read(world: World, sqlite: sa.Engine) -> None:
+    run(sqlite, EVENTS, *(f"insert into events values ('e{day}', 'a1', 'u1', '2026-01-0{day} 10:00')" for day in (1, 5, 6)))
+    sql_source(world, "usage_events", 'table = "events"')
+    world.land("usage_events", date(2026, 1, 5))
+    sql_source(world, "usage_events", 'table = "events"\ncolumns = { user_id = "account_id" }')
+    world.land("usage_events", date(2026, 1, 2))
+    assert world.rows("usage_events", "event_id, user_id") == [("e1", "a1"), ("e5", "a1")]
+    assert read_manifest(world.settings.lake, "usage_events").through == "2026-01-05"
+
+
 TICKETS = (
     'query = "select id as ticket_id, account as account_id, opened as opened_at, priority from t where changed >= :start and changed < :end"\n'
     "max_bad_share = 1.0"

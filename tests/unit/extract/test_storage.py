@@ -12,6 +12,7 @@ from orchestration.extract import SourceUnavailable, land_table
 from orchestration.extract.preview import first_page
 from orchestration.settings import SettingsError
 from tests.unit.extract.conftest import World
+from tests.unit.extract.stripe.replay import Replay, replay_server
 
 SECRET = "sesame-9921"
 HEADER = "event_id,account_id,user_id,occurred_at\n"
@@ -27,6 +28,12 @@ def bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator["boto3.re
     yield made
     made.objects.all().delete()
     made.delete()
+
+
+@pytest.fixture
+def replay() -> Iterator[Replay]:
+    with replay_server() as server:
+        yield server
 
 
 def storage(endpoint: str) -> str:
@@ -87,6 +94,38 @@ def test_a_missing_bucket_leaves_the_table_and_says_so(world: World, bucket, end
     day = date(2026, 1, 2)
     landed = land_table(world.settings, TABLES["feature_releases"], day, day)
     assert "sources.feature_releases: s3://gone cannot be read" in landed.unavailable
+    assert SECRET not in landed.unavailable
+    assert world.rows("feature_releases") == [("a", date(2026, 1, 1))]
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("gone", "no file matches s3://raw/f.csv"),
+        ("another table", "feature"),
+        ("bad rows", "break the contract"),
+        ("403", "403 Forbidden"),
+        ("500", "500 Internal Server Error"),
+    ],
+)
+def test_every_fault_of_a_store_leaves_the_table_and_says_so(
+    world: World, bucket, endpoint: str, fault: str, said: str, replay: Replay
+) -> None:
+    put(bucket, "f.csv", "feature,released_on\na,2026-01-01\n")
+    world.source("feature_releases", f'path = "s3://raw/f.csv"\n{storage(endpoint)}')
+    world.land("feature_releases")
+    if fault == "gone":
+        bucket.objects.all().delete()
+    elif fault == "another table":
+        put(bucket, "f.csv", "name,born\na,2026-01-01\n")
+    elif fault == "bad rows":
+        put(bucket, "f.csv", "feature,released_on\nb,never\n")
+    else:
+        replay.before_answer = lambda _: replay.faults.append((int(fault[:3]), {}, "<Error/>"))
+        world.sources = world.sources.replace(endpoint, replay.url)
+    day = date(2026, 1, 2)
+    landed = land_table(world.settings, TABLES["feature_releases"], day, day)
+    assert said in landed.unavailable
     assert SECRET not in landed.unavailable
     assert world.rows("feature_releases") == [("a", date(2026, 1, 1))]
 

@@ -72,6 +72,50 @@ def test_what_a_ticket_last_was_within_one_reading_counts(world: World, monkeypa
     assert world.rows("tickets", "ticket_id, priority") == [("1", "critical"), ("3", "normal")]
 
 
+@pytest.mark.parametrize("breaks_off", [False, True])
+def test_tickets_follow_an_organization_whose_key_changed(world: World, monkeypatch: pytest.MonkeyPatch, breaks_off: bool) -> None:
+    monkeypatch.setenv("DESK_TOKEN", TOKEN)
+    tickets = [ticket(1, "2026-01-01T09:00:00Z"), ticket(2, "2026-01-01T09:00:00Z", organization_id=8)]
+    organizations = [{"id": 7, "external_id": "a1"}, {"id": 8, "external_id": "a2"}]
+    with ZendeskServer(tickets=tickets, organizations=organizations) as server:
+        zendesk(world, server.url)
+        world.land("tickets", date(2026, 1, 1))
+        server.organizations = [{"id": 7, "external_id": "b1"}, {"id": 9, "external_id": "a9"}]
+        if breaks_off:
+            server.faults = [Fault("/api/v2/incremental/tickets/cursor.json", status=503, times=None)]
+            day = date(2026, 1, 9)
+            assert land_table(world.settings, TABLES["tickets"], day, day).unavailable is not None
+            server.faults = []
+        # The second organization is gone: its ticket has none any more, as Zendesk tells by changing it.
+        server.tickets = [tickets[0], {**tickets[1], "organization_id": 9, "updated_at": "2026-01-08T09:00:00Z"}]
+        world.land("tickets", date(2026, 1, 9))
+        assert world.rows("tickets", "ticket_id, account_id") == [("1", "b1"), ("2", "a9")]
+        # Then nothing leads elsewhere, and the export is asked for what is new only.
+        server.organizations.append({"id": 10, "external_id": "a10"})
+        server.requests.clear()
+        world.land("tickets", date(2026, 1, 19))
+        [start] = [one.query["start_time"] for one in server.requests if "start_time" in one.query]
+        assert int(start) > 1
+
+
+def test_a_bad_row_that_is_delivered_again_stands_in_the_quarantine_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DESK_TOKEN", TOKEN)
+    organizations = [{"id": 7, "external_id": "a1", "name": "Acme"}]
+    nameless = [ticket(None, "2026-01-01T09:00:00Z"), ticket(" 2", "2026-01-01T09:00:00Z")]
+    changed = {**nameless[0], "created_at": "2025-12-31T08:00:00Z"}
+    with ZendeskServer(tickets=[*nameless, ticket(1, "2026-01-01T09:00:00Z")], organizations=organizations) as server:
+        zendesk(world, server.url)
+        world.sources += "\nmax_bad_share = 1.0"
+        reasons = ["ticket_id: missing", "ticket_id: white space around it"]
+        for day in (1, 1, 2, 2):
+            landed = world.land("tickets", date(2026, 1, day))
+            assert sorted(row[2] for row in world.quarantine("tickets")) == reasons
+            assert (landed.delivered, landed.loaded) == (3, 1)
+        # Another row without a key is another row.
+        server.tickets = [*server.tickets, changed]
+        assert world.land("tickets", date(2026, 1, 2)).quarantined == {reasons[0]: 2, reasons[1]: 1}
+
+
 @pytest.mark.parametrize("table", ["tickets", "survey_responses"])
 def test_a_reading_that_breaks_off_and_another_leave_the_lake_of_an_undisturbed_one(
     world: World, monkeypatch: pytest.MonkeyPatch, table: str

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from orchestration.extract import SourceUnavailable, lake
+from orchestration.extract import SourceError, SourceUnavailable, lake
+from orchestration.extract.stripe import journal
 from tests.unit.extract.stripe.conftest import Reader, at, event, item, price, subscription
 from tests.unit.extract.stripe.replay import Replay
 
@@ -188,6 +189,38 @@ def test_a_discount_begins_and_ends_on_its_own_days(replay: Replay, reader: Read
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("shape", ["old", "new"])
+def test_a_customers_discount_counts_from_its_start_until_it_ends_or_is_gone(replay: Replay, reader: Reader, shape: str) -> None:
+    half = {"id": "half", "percent_off": 50, "duration": "forever"}
+    by_id = {"source": {"coupon": "half"}} if shape == "new" else {"coupon": half}
+    discount = {"id": "di_9", "start": at("2026-03-01"), "end": None, **by_id}
+    replay.objects["/v1/coupons/half"] = half
+    replay.lists["/v1/customers"] = [{"id": "cus_1", "discount": discount, "email": "eve@acme.example"}, {"id": "cus_2", "discount": None}]
+    # 3 seats of 10 EUR, 5 since April; the events know nothing of the discount.
+    stands(replay, seats(5), events=(event("2026-04-01", seats(5), items(3)),))
+    expected = [
+        ("3", "30.0000", "2026-01-10", "2026-03-01"),
+        ("3", "15.0000", "2026-03-01", "2026-04-01"),
+        ("5", "25.0000", "2026-04-01", None),
+    ]
+    for until in ("2026-04-10", "2026-04-11"):
+        assert reader.values("subscriptions", *COLUMNS, until=until) == expected
+    assert b"eve@" not in b"".join(reader.journal.values())
+    # Taken away: no event of a subscription tells of it, so it holds from the run that sees it. Then it comes back.
+    replay.lists["/v1/customers"] = [{"id": "cus_1", "discount": None}]
+    expected[-1:] = [("5", "25.0000", "2026-04-01", "2026-05-02"), ("5", "50.0000", "2026-05-02", None)]
+    for until in ("2026-05-02", "2026-05-03"):
+        assert reader.values("subscriptions", *COLUMNS, until=until) == expected
+    replay.lists["/v1/customers"] = [{"id": "cus_1", "discount": {**discount, "id": "di_10", "start": at("2026-06-01"), "end": at("2026-06-20")}}]
+    expected[-1:] = [
+        ("5", "50.0000", "2026-05-02", "2026-06-01"),
+        ("5", "25.0000", "2026-06-01", "2026-06-20"),
+        ("5", "50.0000", "2026-06-20", None),
+    ]
+    for until in ("2026-06-25", "2026-06-26"):
+        assert reader.values("subscriptions", *COLUMNS, until=until) == expected
+
+
 def test_tiers_are_looked_up_once(replay: Replay, reader: Reader) -> None:
     tiered = price(amount=None, billing_scheme="tiered", tiers_mode="volume")
     stands(replay, subscription(item(4, price=tiered)))
@@ -270,3 +303,12 @@ def test_an_interrupted_reading_and_another_leave_the_journal_of_an_undisturbed_
             reader.read("subscriptions")
     assert reader.read("subscriptions") == expected
     assert reader.journal == undisturbed.journal
+
+
+@pytest.mark.parametrize("body", ["{", "[]", "{}", '{"object": {}, "previous": {}, "sequence": "first"}', '{"object": {}, "sequence": null}'])
+def test_a_damaged_record_of_the_journal_is_named_with_its_file(reader: Reader, body: str) -> None:
+    folder = journal.journal_folder(reader.settings, reader.source)
+    journal.append(folder, [], [journal.Record("evt_1", at("2026-03-01"), "customer.subscription.updated", "sub_1", body)])
+    [file] = folder.glob("*.parquet")
+    with pytest.raises(SourceError, match=f"{file.name} cannot be read"):
+        reader.read("subscriptions")

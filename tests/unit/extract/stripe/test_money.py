@@ -111,6 +111,26 @@ def test_discounts_in_force(fields: dict[str, Any], expected: str | None) -> Non
     assert monthly(priced(10), **fields) == (None if expected is None else Decimal(expected))
 
 
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, "50"),
+        ({"discounts": []}, "50"),
+        ({"discount": None}, "50"),
+        # Its own discount counts instead, not beside it.
+        ({"discounts": [TEN_PERCENT]}, "89.5"),
+        ({"discount": TEN_PERCENT}, "89.5"),
+        ({"customer": {"id": "cus_1"}}, "50"),
+        ({"customer": "cus_2"}, "100"),
+    ],
+)
+def test_a_subscription_without_discounts_has_its_customers(fields: dict[str, Any], expected: str) -> None:
+    half = {**TEN_PERCENT, "coupon": coupon(percent_off=50)}
+    ended = {**half, "end": at("2026-03-01")}
+    known = Known(of_customers={"cus_1": {"di_1": half, "di_0": ended}})
+    assert monthly(priced(10), known=known, **fields) == Decimal(expected)
+
+
 def test_an_amount_off_is_spread_over_the_billing_interval() -> None:
     # 1,200 a year less 240 a year.
     yearly = {**TEN_PERCENT, "coupon": coupon(amount_off=24000, currency="eur")}

@@ -96,6 +96,34 @@ def test_a_currency_without_a_rate_costs_its_row_only(stripe_world: World, repla
     assert stripe_world.rows("subscriptions", "subscription_id") == [("sub_1",)]
 
 
+def test_a_run_of_earlier_days_leaves_the_later_ones_and_dates_nothing_back(stripe_world: World, replay: Replay) -> None:
+    until_the_3rd = {"id": "di_1", "start": at("2026-05-01"), "end": at("2026-06-03"),
+                     "coupon": {"id": "c", "percent_off": 50, "duration": "repeating"}}  # fmt: skip
+    replay.lists["/v1/subscriptions"] = [subscription(item(2), discounts=[until_the_3rd])]
+    third, fourth, fifth = (date(2026, 6, day) for day in (3, 4, 5))
+    land(stripe_world, fourth)
+    facts = "subscription_id, seats, cast(mrr as double), cast(started_on as varchar), cast(ended_on as varchar)"
+    stood = stripe_world.rows("subscriptions", facts, "started_on")
+    # 2 seats of 10 EUR: full until the discount begins, half until it ends, full again.
+    assert [row[2:] for row in stood] == [(20.0, "2026-01-10", "2026-05-01"), (10.0, "2026-05-01", "2026-06-03"), (20.0, "2026-06-03", None)]
+    # Since then, without an event: another number of seats, and one that is gone.
+    gone = subscription(key="sub_2")
+    replay.lists["/v1/subscriptions"].append(gone)
+    land(stripe_world, fourth)
+    stood = stripe_world.rows("subscriptions", facts, "subscription_id, started_on")
+    replay.lists["/v1/subscriptions"] = [subscription(item(3), discounts=[until_the_3rd])]
+    for day in (third, FIRST):
+        land(stripe_world, day)
+        assert stripe_world.rows("subscriptions", facts, "subscription_id, started_on") == stood
+    land(stripe_world, fifth)
+    assert stripe_world.rows("subscriptions", facts, "subscription_id, started_on") == [
+        *stood[:2],
+        ("sub_1", 2, 20.0, "2026-06-03", "2026-06-05"),
+        ("sub_1", 3, 30.0, "2026-06-05", None),
+        ("sub_2", 1, 10.0, "2026-01-10", "2026-06-05"),
+    ]
+
+
 def test_a_deleted_customer_keeps_the_account_that_was_known_and_else_has_none(stripe_world: World, replay: Replay) -> None:
     stripe_world.sources = stripe_world.sources.replace("max_attempts", 'account_key = "metadata.crm"\nmax_attempts')
     replay.lists["/v1/customers"] = [customer("cus_1", "A-1")]

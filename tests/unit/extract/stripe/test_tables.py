@@ -1,5 +1,6 @@
 """Accounts, invoices and outcomes; what fails, and what nobody may see."""
 
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,23 @@ def test_invoices(replay: Replay, reader: Reader) -> None:
         ("in_3", "cus_1", "2026-02-02", "2026-02-02", None, "0.0000", None),
         ("in_5", None, "2026-02-01", "2026-02-01", None, None, None),
     ]
+
+
+@pytest.mark.parametrize("table", ["invoices", "account_outcomes"])
+def test_memory_does_not_hold_whole_invoices(replay: Replay, reader: Reader, table: str) -> None:
+    line = {"period": {"start": at("2026-02-01"), "end": at("2026-03-01")}, "description": "x" * 1000}
+    fields = {"customer": "cus_1", "status": "paid", "created": at("2026-02-01"), "total": 100, "currency": "eur"}
+    replay.page_size = 10
+    replay.lists["/v1/invoices"] = [{"id": f"in_{n}", "lines": {"data": [line] * 50}, **fields} for n in range(200)]
+    reader.read("account_outcomes")
+    tracemalloc.start()
+    try:
+        reader.read(table)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    # All of them are more than ten million characters; a page of ten, in a few copies, is half a million each.
+    assert peak < 8_000_000
 
 
 def cycle(key: str, start: str, end: str, **fields: Any) -> dict[str, Any]:
@@ -193,6 +211,25 @@ def test_refused_credentials(replay: Replay, reader: Reader) -> None:
     with pytest.raises(SourceUnavailable, match="refuses the credentials"):
         reader.read("subscriptions")
     assert reader.journal == {}
+
+
+@pytest.mark.parametrize(
+    ("status", "remedy"),
+    [
+        (400, "Check the settings of the source"),
+        (403, "Check the key and what it may read"),
+        (404, "Check the address"),
+        (408, "Try again later"),
+        (422, "Check the settings of the source"),
+        (500, "Try again later"),
+    ],
+)
+def test_a_remedy_that_fits_the_answer(replay: Replay, reader: Reader, status: int, remedy: str) -> None:
+    replay.faults = [(status, {}, "{}")] * 3
+    with pytest.raises(SourceUnavailable, match=remedy) as raised:
+        reader.read("accounts")
+    assert ("Try again later" in str(raised.value)) == (status in (408, 500))
+    assert getattr(raised.value, "status", status) == status
 
 
 def test_the_key_and_the_version_are_sent_and_shown_nowhere(

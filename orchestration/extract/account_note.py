@@ -1,0 +1,61 @@
+"""Which account each Zendesk organization led to in the rows that landed, so that a run notices where one leads elsewhere now.
+
+A ticket does not change when its organization gets another key: what the export then brings would not show it.
+"""
+
+import json
+from collections.abc import Mapping
+from hashlib import blake2b
+
+from orchestration.contract import RawTable
+from orchestration.extract import lake
+from orchestration.settings import Settings
+from orchestration.sources import ZendeskSource
+
+Accounts = Mapping[str, str | None]
+# Before a mail domain, to tell it from the number of an organization.
+DOMAIN = "@"
+
+
+class AccountNote:
+    """The accounts at a reading, beside those of the last one that landed.
+
+    A note counts as landed as soon as the table's manifest has changed: what was read and did not land is noticed again.
+    """
+
+    def __init__(self, settings: Settings, table: RawTable, source: ZendeskSource, accounts: Accounts) -> None:
+        """`accounts`: by number of the organization, and by mail domain with `DOMAIN` before it."""
+        name = blake2b(f"{source.url} {table.name}".encode(), digest_size=8).hexdigest()
+        self._path = settings.lake / "journal" / "zendesk" / f"{name}.json"
+        self._accounts = accounts
+        manifest = lake.raw_folder(settings.lake, table.name) / lake.MANIFEST
+        self._state = blake2b(manifest.read_bytes(), digest_size=16).hexdigest() if manifest.is_file() else None
+        self._landed: Accounts | None = None
+        try:
+            noted = json.loads(self._path.read_text(encoding="utf-8"))
+            self._landed = noted["landed"] if noted["manifest"] == self._state else noted["read"]
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            pass
+
+    @property
+    def has_moves(self) -> bool:
+        """Whether rows in the lake may bear an account that their organization or domain does not lead to; so without a note."""
+        if self._landed is None:
+            return self._state is not None
+        # An organization that is new has no old rows, one that is gone no new ones; a domain that nobody claims stands for itself.
+        both = self._landed.keys() & self._accounts.keys()
+        domains = {key for key in self._landed.keys() | self._accounts.keys() if key.startswith(DOMAIN)}
+        return any(_account(self._landed, key) != _account(self._accounts, key) for key in both | domains)
+
+    def write(self) -> None:
+        """After the reading."""
+        gone = {key: account for key, account in (self._landed or {}).items() if not key.startswith(DOMAIN)}
+        content = {"landed": self._landed, "read": {**gone, **self._accounts}, "manifest": self._state}
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self._path.with_name(f".{self._path.name}.tmp")
+        temporary.write_text(json.dumps(content, sort_keys=True), encoding="utf-8")
+        lake.keep([(temporary, self._path)])
+
+
+def _account(accounts: Accounts, key: str) -> str | None:
+    return accounts.get(key, key.removeprefix(DOMAIN))
