@@ -17,6 +17,8 @@ from tests.postgres import postgres
 _FIRST = ("tests/integration", "tests/dbt", "tests/unit/publish", "tests/unit/board", "tests/property", "tests/unit/extract")
 
 
+# First: xdist's own hook reads the groups.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Test processes take whole files, for the sake of their fixtures, but tests that run the pipeline one by one."""
     for item in items:
@@ -32,10 +34,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @dataclass(frozen=True)
 class _Original:
-    """The company after its first run, over [FIRST_DAY, LAST_DAY]; it stands in its folder once it was put back."""
+    """The company after its first run, over [FIRST_DAY, LAST_DAY]; it stands in its folder once it was put back.
+    `artifacts`: what dbt wrote in that run."""
 
     company: Company
     backup: Path
+    artifacts: Path
     mart: dict[str, Rows]
 
     def put_back(self) -> Company:
@@ -63,7 +67,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> _Original:
             shutil.copytree(folder / "data" / "dbt", artifacts)
             copy = shutil.copytree(folder, folder.with_name("copy"), symlinks=True, ignore=shutil.ignore_patterns("dbt"))
             os.rename(copy, backup)
-    return _Original(Company(folder), backup, read_mart(backup / "data" / "published"))
+    return _Original(Company(folder), backup, artifacts, read_mart(backup / "data" / "published"))
 
 
 @pytest.fixture

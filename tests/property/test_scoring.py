@@ -84,8 +84,9 @@ def scoring_models(target: Path) -> dict[str, str]:
 class Models:
     """The compiled SQL of the scoring models, and the tables that it reads, empty."""
 
-    def __init__(self, company: Company) -> None:
-        self.sql = scoring_models(company.settings.dbt_target)
+    def __init__(self, company: Company, artifacts: Path) -> None:
+        # Of a first run: later ones compile models that look at what is there.
+        self.sql = scoring_models(artifacts)
         self.connection = duckdb.connect(config=SAFE_OPTIONS | {"threads": 2, "memory_limit": "512MB"})
         self.connection.execute("attach ':memory:' as warehouse")
         with connect(company.settings, company.settings.warehouse, read_only=True) as warehouse:
@@ -258,7 +259,7 @@ def changed(variant: Variant, place: tuple[str, str], state: str, value: float |
 
 @pytest.fixture(scope="module")
 def models(original: Any) -> Models:
-    return Models(original.put_back())
+    return Models(original.put_back(), original.artifacts)
 
 
 @EXAMPLES
