@@ -33,14 +33,14 @@ alerts: setup ## send the alerts that are due: ARGS=--dry-run to only show them
 	$(BIN)/python -m orchestration.alerts $(ARGS)
 
 test: setup ## the test suite, on the locked DuckDB
-	$(BIN)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder $(ARGS)
 
 test-next: setup ## the same tests on DuckDB 2
 	test -x $(NEXT)/bin/python || $(PYTHON) -m venv $(NEXT)
 	$(NEXT)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(NEXT)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-next.lock
 	$(NEXT)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	$(NEXT)/bin/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder $(ARGS)
+	$(NEXT)/bin/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder $(ARGS)
 
 bench: setup ## speed and memory against a plain DuckDB reference: ARGS="--accounts 500"
 	$(BIN)/python -m tests.benchmarks.bench $(ARGS)

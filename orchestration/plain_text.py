@@ -26,6 +26,11 @@ def one_line(text: str, limit: int, mark: str = "") -> str:
     return shown if len(shown) <= limit else f"{shown[: limit - 1]}\u2026"
 
 
+def as_said(said: object) -> str:
+    """What a program or a server said, in one line of at most 300 characters. Secrets are masked before: the cut may halve one."""
+    return " ".join(str(said).split())[:300]
+
+
 def for_duckdb(pattern: str) -> str:
     """A pattern in the form of RE2, as DuckDB has it."""
     return re.sub(r"\\u([0-9a-f]{4})", r"\\x{\1}", pattern)

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
@@ -13,23 +14,29 @@ from tests.company import FIRST_DAY, LAST_DAY, NEXT_DAY, Company, Rows, found_co
 from tests.postgres import postgres
 
 
-# Where long tests stand comes first, so that no process is left alone with one at the end.
-_FIRST = ("tests/integration", "tests/dbt", "tests/unit/publish", "tests/unit/board", "tests/property", "tests/unit/extract")
+# Each test of these files runs the pipeline itself. They come first, so that no process is left alone with a long one at the end.
+_PIPELINE = tuple(f"tests/integration/test_{name}.py" for name in ("dagster", "faults", "ledger", "oracle", "reruns"))
+# Then, for the same reason:
+_LONG = ("tests/integration", "tests/dbt", "tests/unit/publish", "tests/unit/board", "tests/property", "tests/unit/extract")
 
 
-# First: xdist's own hook reads the groups.
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    order = (*_PIPELINE, *_LONG, "")
+    items.sort(key=lambda item: next(place for place, start in enumerate(order) if item.nodeid.startswith(start)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Test processes take whole files, for the sake of their fixtures, but tests that run the pipeline one by one."""
-    for item in items:
-        if not item.get_closest_marker("pipeline"):
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+    # `--dist loadgroup` would do it, if xdist 3.8 could name groups in pytest 9.2.
+    from xdist.scheduler import LoadScopeScheduling
 
-    def rank(item: pytest.Item) -> tuple[bool, int]:
-        places = [place for place, folder in enumerate(_FIRST) if item.nodeid.startswith(folder)]
-        return not item.get_closest_marker("pipeline"), places[0] if places else len(_FIRST)
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return nodeid if file in _PIPELINE else file
 
-    items.sort(key=rank)
+    return ByFile(config, log)
 
 
 @dataclass(frozen=True)

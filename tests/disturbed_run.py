@@ -70,4 +70,4 @@ def arrange(step: str, config_file: Path) -> None:
 if __name__ == "__main__":
     config, day, at = Path(sys.argv[1]), date.fromisoformat(sys.argv[2]), sys.argv[3]
     arrange(at, config)
-    run_pipeline(config, day, day, "disturbed")
+    run_pipeline(config, day, day, "disturbed", dbt_log="debug")

@@ -17,11 +17,11 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 from orchestration.database_address import database_address
 from orchestration.extract.errors import SourceUnavailable
 from orchestration.masking import masked
+from orchestration.plain_text import as_said
 from orchestration.settings import SettingsError
 from orchestration.sources import SqlSource
 
 _ATTEMPTS = 3
-_SHOWN = 300
 # What psycopg takes besides libpq's options.
 _OF_PSYCOPG = ("autocommit", "context", "cursor_factory", "prepare_threshold", "row_factory")
 # What a new connection is told first; the time zone decides how Postgres and MySQL compare a moment with `:start`.
@@ -121,7 +121,7 @@ def _reason(error: Exception) -> str:
 
 def _said(error: Exception, source: SqlSource) -> str:
     # Before it is cut: half a secret would not be known.
-    return " ".join(masked(str(getattr(error, "orig", None) or error), [source.url]).split())[:_SHOWN]
+    return as_said(masked(str(getattr(error, "orig", None) or error), [source.url]))
 
 
 def _say(driver_connection: Any, words: Iterable[str]) -> None:

@@ -16,6 +16,7 @@ from orchestration.extract.deliveries import NumberedFile, SourceFile
 from orchestration.extract.engine import path_literals
 from orchestration.extract.errors import SourceError
 from orchestration.extract.records import csv_records, open_binary
+from orchestration.plain_text import as_said
 
 _DELIMITERS = (",", ";", "\t", "|")
 _CHUNK = 1 << 20
@@ -80,7 +81,7 @@ def read_layout(
     try:
         return _csv_layout(file, table, columns) if file.format == "csv" else _parquet_layout(connection, file)
     except (OSError, EOFError, zlib.error, pa.ArrowException, duckdb.Error) as error:
-        raise SourceError(f"{file.label}: cannot be read ({one_line(error)}). Deliver it again") from error
+        raise SourceError(f"{file.label}: cannot be read ({as_said(error)}). Deliver it again") from error
 
 
 def check_columns(label: str, names: Sequence[str], table: RawTable, columns: Mapping[str, str]) -> None:
@@ -154,8 +155,4 @@ def reading(files: Sequence[NumberedFile]) -> Iterator[None]:
         raise
     except duckdb.Error as error:
         named = ", ".join(numbered.file.label for numbered in files[:3]) + (", ..." if len(files) > 3 else "")
-        raise SourceError(f"{named}: cannot be read ({one_line(error)}). Deliver again") from error
-
-
-def one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300]
+        raise SourceError(f"{named}: cannot be read ({as_said(error)}). Deliver again") from error

@@ -21,6 +21,7 @@ from orchestration.extract.records import Record, csv_records, json_records
 from orchestration.extract.source_query import check_query, single_select
 from orchestration.extract.staging import create_staged, stage_batches
 from orchestration.extract.writing import judge_of
+from orchestration.plain_text import as_said
 from orchestration.settings import Settings
 from orchestration.sources import AnySource, ConnectedSource, DemoSource, FilesSource, HttpSource, SqlSource
 from orchestration.warehouse import identifier
@@ -117,7 +118,7 @@ def _page_of_query(
         found = connection.execute(f"{single_select(connection, label, source.query)} limit {_ROWS}")
         return _preview(table, source.columns, [column[0] for column in found.description], found.fetchall(), note, broken)
     except duckdb.Error as error:
-        raise SourceError(f"{label}: {' '.join(str(error).split())[:300]}") from error
+        raise SourceError(f"{label}: {as_said(error)}") from error
 
 
 def _last_file(settings: Settings, table: RawTable, source: FilesSource, scratch: Path) -> tuple[SourceFile, str]:

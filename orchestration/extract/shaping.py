@@ -12,10 +12,11 @@ import duckdb
 from orchestration.contract import RawTable
 from orchestration.extract.deliveries import Delivery, NumberedFile, SourceFile
 from orchestration.extract.errors import SourceError
-from orchestration.extract.layout import one_line, parquet_scan, read_layout, reading, verify_gzip
+from orchestration.extract.layout import parquet_scan, read_layout, reading, verify_gzip
 from orchestration.extract.source_query import check_query, single_select
 from orchestration.extract.staging import Judge, stage_broken, stage_select
 from orchestration.extract.text_files import csv_names, load_csv, load_csv_records, load_json_lines
+from orchestration.plain_text import as_said
 from orchestration.sources import FilesSource
 from orchestration.warehouse import identifier
 
@@ -48,7 +49,7 @@ def stage_shaped(
         try:
             stage_select(connection, table, source.columns, selected, numbered, judge, label)
         except duckdb.Error as error:
-            raise SourceError(f"{label}: {file.label}: {one_line(error)}") from error
+            raise SourceError(f"{label}: {file.label}: {as_said(error)}") from error
 
 
 def check_shaped(

@@ -4,7 +4,8 @@ import duckdb
 
 from orchestration.contract import RawTable
 from orchestration.extract.errors import SourceError
-from orchestration.extract.layout import check_columns, one_line
+from orchestration.extract.layout import check_columns
+from orchestration.plain_text import as_said
 from orchestration.sources import FilesSource
 
 
@@ -19,7 +20,7 @@ def check_query(connection: duckdb.DuckDBPyConnection, table: RawTable, source: 
     try:
         described = connection.execute(f"describe {selected}").fetchall()
     except duckdb.Error as error:
-        raise SourceError(f"{label}: {one_line(error)}") from error
+        raise SourceError(f"{label}: {as_said(error)}") from error
     check_columns(label, [row[0] for row in described], table, source.columns)
 
 
@@ -32,7 +33,7 @@ def single_select(connection: duckdb.DuckDBPyConnection, label: str, query: str)
     try:
         statements = connection.extract_statements(query)
     except duckdb.Error as error:
-        raise SourceError(f"{label}: {one_line(error)}") from error
+        raise SourceError(f"{label}: {as_said(error)}") from error
     if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
         raise SourceError(f"{label}: give one select statement")
     # The line break ends a comment at the end of the query.

@@ -10,11 +10,12 @@ from orchestration.contract import RawTable
 from orchestration.extract.deliveries import NumberedFile
 from orchestration.extract.engine import literals, load_batches
 from orchestration.extract.errors import SourceError
-from orchestration.extract.layout import Layout, check_columns, layout, one_line, parquet_scan, reading, verify_gzip
+from orchestration.extract.layout import Layout, check_columns, layout, parquet_scan, reading, verify_gzip
 from orchestration.extract.quarantine import RawRows
 from orchestration.extract.records import csv_records
 from orchestration.extract.source_query import single_select
 from orchestration.extract.text_files import csv_names, load_csv, load_csv_records, load_json_lines
+from orchestration.plain_text import as_said
 from orchestration.sources import FilesSource
 from orchestration.warehouse import identifier
 
@@ -233,7 +234,7 @@ def stage_query(connection: duckdb.DuckDBPyConnection, table: RawTable, source: 
     try:
         connection.execute(f"create or replace temp table loaded as {selected}")
     except duckdb.Error as error:
-        raise SourceError(f"{label}: {one_line(error)}") from error
+        raise SourceError(f"{label}: {as_said(error)}") from error
     described = connection.execute("describe loaded").fetchall()
     _stage_loaded(connection, table, source.columns, {row[0]: row[1] for row in described}, judge, label, 0)
 

@@ -16,6 +16,7 @@ from obstore.store import ObjectStore, from_url
 
 from orchestration.extract.errors import SourceUnavailable
 from orchestration.masking import masked
+from orchestration.plain_text import as_said
 from orchestration.settings import SettingsError, secret_value
 from orchestration.sources import FilesSource, Secret
 
@@ -122,5 +123,4 @@ def _unavailable(name: str, source: FilesSource, error: Exception) -> SourceUnav
 
 def _short(source: FilesSource, error: Exception) -> str:
     # Before it is cut: half a secret would not be known.
-    said = masked(str(error).split("Debug source")[0], source.secrets().values())
-    return " ".join(said.split())[:300]
+    return as_said(masked(str(error).split("Debug source")[0], source.secrets().values()))

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 from orchestration.database_address import database_address
 from orchestration.masking import masked
+from orchestration.plain_text import as_said
 from orchestration.publish.build import fingerprint_days
 from orchestration.publish.generations import Manifest, PublishError, current_generation, open_published, read_manifest
 from orchestration.publish.revisions import TABLE as REVISIONS
@@ -35,7 +36,6 @@ _BATCH = 50_000
 _CONNECT_SECONDS = "30"
 # A changed column needs a lock that a reader's open transaction may hold.
 _LOCK_TIMEOUT = "60s"
-_SHOWN = 300
 _NO_LONGER = "No longer copied: exports.postgres.tables does not name it. Whoever does not need it may drop it."
 # DuckDB's type -> Postgres's, by the name that its information schema has for it.
 _TYPES = {
@@ -286,7 +286,7 @@ def _explain(error: adbc.Error, secret: Secret, url: sa.URL) -> str:
     said = masked(str(error).replace(url.render_as_string(hide_password=False), "***"), [secret])
     for part in (url.username, url.host):
         said = re.sub(rf"(?<!\w){re.escape(part)}(?!\w)", "***", said) if part else said
-    said = " ".join(said.split())[:_SHOWN]
+    said = as_said(said)
     remedy = (
         "Check the address and the network"
         if isinstance(error, adbc.OperationalError)

@@ -19,8 +19,6 @@ from orchestration.settings import PROJECT_ROOT
 from orchestration.warehouse import connect
 from tests.company import FIRST_DAY, LAST_DAY, NEXT_DAY, NOT_DATA, Company, Rows, content, differences, read_mart
 
-pytestmark = pytest.mark.pipeline
-
 RANGE = f"{FIRST_DAY}...{LAST_DAY}"
 
 

@@ -18,8 +18,6 @@ from orchestration.publish import current_generation, verify
 from orchestration.settings import PROJECT_ROOT
 from tests.company import NEXT_DAY, NOT_DATA, Company, Rows, content, differences, read_mart, revision_faults
 
-pytestmark = pytest.mark.pipeline
-
 
 def disturbed_run(company: Company, step: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(

@@ -18,8 +18,6 @@ from orchestration.transform import prepare
 from tests.company import Rows, differences, read_mart
 from tests.pipeline import dbt_build, run_pipeline
 
-pytestmark = pytest.mark.pipeline
-
 FIRST_DAY = date(2026, 3, 1)
 CHANGE_DAY = date(2026, 4, 5)
 LAST_DAY = date(2026, 4, 12)

@@ -8,8 +8,6 @@ from tests.oracle.compare import compare
 from tests.oracle.worlds import build_world
 from tests.pipeline import run_pipeline
 
-pytestmark = pytest.mark.pipeline
-
 
 # 4: a gone scorecard key, tiers that come and go; 9: three versions in 43 days; 15: 94 days, two candidates, accounts that return.
 @pytest.mark.parametrize("seed", [4, 9, 15])

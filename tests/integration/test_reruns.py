@@ -25,8 +25,6 @@ from tests.company import (
     revision_faults,
 )
 
-pytestmark = pytest.mark.pipeline
-
 DAYS = (FIRST_DAY, MIDDLE_DAY, LAST_DAY)
 
 
