@@ -61,8 +61,8 @@ def arrange(step: str, config_file: Path) -> None:
         when_dbt_is_at_work(log, die_with_children)
     elif step == "orphan":
         when_dbt_is_at_work(log, die)
-    elif step in ("flip", "prune"):
-        setattr(publishing, step, die)
+    elif step == "flip":
+        publishing.flip = die
     elif step != "never":
         raise ValueError(f"{step}: no such step")
 
