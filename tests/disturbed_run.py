@@ -1,8 +1,7 @@
 """`python -m tests.disturbed_run CONFIG DAY STEP`: run the pipeline for a day, and kill -9 it at a step.
 
 Steps: `land` (a table's files are written, its manifest not yet), `dbt` (a model is being built), `orphan` (the same,
-but only the pipeline dies and its dbt lives on), `flip` (the generation stands, `current` does not point to it yet),
-`prune` (it does), `never`.
+but only the pipeline dies and its dbt lives on), `flip` (the generation stands, `current` does not point to it yet), `never`.
 """
 
 import os
