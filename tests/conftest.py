@@ -13,7 +13,6 @@ from filelock import FileLock
 from tests.company import FIRST_DAY, LAST_DAY, NEXT_DAY, Company, Rows, found_company, read_mart
 from tests.postgres import postgres
 
-
 # Each test of these files runs the pipeline itself. They come first, so that no process is left alone with a long one at the end.
 _PIPELINE = tuple(f"tests/integration/test_{name}.py" for name in ("dagster", "faults", "ledger", "oracle", "reruns"))
 # Then, for the same reason:

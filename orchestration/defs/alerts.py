@@ -16,7 +16,7 @@ def send_due_alerts(context: dg.OpExecutionContext) -> None:
         return
     except (AlertLogError, PublishError) as error:
         raise dg.Failure(str(error), allow_retries=False) from error
-    for channel, faults in sent.faults.items():
+    for faults in sent.faults.values():
         for fault in faults:
             context.log.warning(f"not delivered, tried again after the next publishing: {fault}")
     context.add_output_metadata(

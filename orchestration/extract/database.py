@@ -142,11 +142,12 @@ def _read_times_as_text(driver_connection: psycopg.Connection) -> None:
 
 def _connect_arguments(url: sa.URL, seconds: float) -> dict[str, Any]:
     """Time limits of the driver, but for those that the address sets itself."""
+    mysql = {"connect_timeout": _CONNECT_SECONDS, "read_timeout": math.ceil(seconds), "write_timeout": math.ceil(seconds)}
     arguments = {
         "psycopg": _LIBPQ,
         "psycopg2": _LIBPQ,
-        "pymysql": {"connect_timeout": _CONNECT_SECONDS, "read_timeout": math.ceil(seconds), "write_timeout": math.ceil(seconds)},
-        "mysqldb": {"connect_timeout": _CONNECT_SECONDS, "read_timeout": math.ceil(seconds), "write_timeout": math.ceil(seconds)},
+        "pymysql": mysql,
+        "mysqldb": mysql,
         # How long it waits for a writer's lock.
         "pysqlite": {"timeout": seconds},
     }.get(url.get_driver_name(), {})

@@ -28,7 +28,16 @@ from orchestration.workbook.rule_sheets import (
     new_version_sheet,
     tiers_sheet,
 )
-from orchestration.workbook.rules import Metric, Rules, catalogue, checked_version, next_name, rules_of, version_names, version_on
+from orchestration.workbook.rules import (
+    Metric,
+    Rules,
+    catalogue,
+    checked_version,
+    next_name,
+    rules_of,
+    version_names,
+    version_on,
+)
 from orchestration.workbook.sample_sheets import DETAILS, SAMPLES, cap_columns, details_sheet, samples_sheet
 from orchestration.workbook.samples import Samples, newest_day, open_mart, read_samples
 

@@ -9,7 +9,15 @@ from requests import Request, Response
 
 from orchestration.contract import RawTable
 from orchestration.extract.http import Api
-from orchestration.extract.stripe.shapes import Body, coupon_of, items_of, raw_discounts, text_id, trimmed_discount, trimmed_subscription
+from orchestration.extract.stripe.shapes import (
+    Body,
+    coupon_of,
+    items_of,
+    raw_discounts,
+    text_id,
+    trimmed_discount,
+    trimmed_subscription,
+)
 from orchestration.settings import secret_value
 from orchestration.sources import StripeSource
 

@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 import duckdb
 from filelock import FileLock, Timeout
 
-from orchestration.alert_rules import CHANNELS, AlertRule, Channel, read_alert_rules
+from orchestration.alert_rules import CHANNELS, Channel, read_alert_rules
 from orchestration.publish.alerts.delivery import NotDelivered, deliver, endpoints
 from orchestration.publish.alerts.evaluate import find_alerts
 from orchestration.publish.alerts.log import AlertLog, AlertLogError, copy_log, open_log
