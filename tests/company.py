@@ -1,7 +1,7 @@
 """A small company as raw files, and its published mart as rows: what the tests of the whole pipeline work on.
 
 Every run costs seconds, so one company is run once per test process and put back before each test. It stays at one
-path: dbt parses its project anew when the path of the warehouse changes.
+path: where Dagster runs it, dbt parses its project anew when the path of the warehouse changes.
 """
 
 import csv

@@ -20,17 +20,17 @@ from dbt.cli.main import dbtRunner
 from dbt.clients.jinja import MacroGenerator
 from dbt.contracts.graph.manifest import Manifest
 
-from orchestration.settings import DBT_PROJECT
+from orchestration.settings import DBT_PROJECT, PROJECT_ROOT, load_settings
+from orchestration.transform import dbt_environment
+from tests.pipeline import dbt_options
 
 
 def _parsed() -> Manifest:
-    # Nothing is opened for parsing. Of the warehouse the name counts, which stands in every relation.
-    variables = {"HEALTH_WAREHOUSE": "warehouse.duckdb", "HEALTH_TEMP_DIR": "tmp", "HEALTH_MEMORY_LIMIT": "1GB", "HEALTH_THREADS": "1"}
-    os.environ.update(variables | {"DBT_SEND_ANONYMOUS_USAGE_STATS": "false"})
+    # Nothing is opened for parsing. Of the warehouse the name counts, which stands in every relation, and all have one name.
+    os.environ.update(dbt_environment(load_settings(PROJECT_ROOT / "health.toml")))
     # The static parser leaves threads, whose locks a forked process would wait for in vain.
     with tempfile.TemporaryDirectory() as folder:
-        places = ["--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT), "--target-path", folder, "--log-path", folder]
-        result = dbtRunner().invoke(["parse", *places, "--no-static-parser", "--log-level", "none", "--log-level-file", "none"])
+        result = dbtRunner().invoke(["parse", "--no-static-parser", "--log-level-file", "none", *dbt_options(Path(folder))])
     if not result.success:
         sys.exit(f"dbt cannot parse the project: {result.exception}")
     for macro in result.result.macros.values():

@@ -52,14 +52,14 @@ def dbt_build(settings: Settings, *arguments: str, artifacts: bool = False) -> s
     Returns:
         What dbt says on its console.
     """
-    command = [
-        "build", "--exclude-resource-type", "unit_test", "--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT),
-        "--target-path", str(settings.dbt_target), "--log-path", str(settings.dbt_target), *arguments,
-    ]  # fmt: skip
+    arguments = ("--exclude-resource-type", "unit_test", *dbt_options(settings.dbt_target), *arguments)
+    if not artifacts:
+        arguments = ("--no-write-json", *arguments)
     said = settings.dbt_target / "said.txt"
     said.parent.mkdir(parents=True, exist_ok=True)
+    said.write_text("")
     seeds = None if artifacts else settings.seeds_dir
-    child = _FORKS.Process(target=_run_dbt, args=(command, dbt_environment(settings), seeds, said))
+    child = _FORKS.Process(target=_run_dbt, args=(["build", *arguments], dbt_environment(settings), seeds, said))
     child.start()
     child.join(timeout=300)
     output = said.read_text(encoding="utf-8")
@@ -71,10 +71,26 @@ def dbt_build(settings: Settings, *arguments: str, artifacts: bool = False) -> s
     return output
 
 
+def dbt_options(target: Path) -> list[str]:
+    """The project, and a folder for what dbt writes. Its console is off: it looks through the environment for secrets for every
+    event, also for those that it does not show."""
+    places = {"--project-dir": DBT_PROJECT, "--profiles-dir": DBT_PROJECT, "--target-path": target, "--log-path": target}
+    return ["--log-level", "none", *(str(part) for place in places.items() for part in place)]
+
+
 def _run_dbt(command: list[str], environment: dict[str, str], seeds: Path | None, said: Path) -> None:
+    """Run dbt, and write what it would say on its console.
+
+    Args:
+        seeds: the project as it was parsed before the fork, with these seeds; None lets dbt parse it.
+    """
     from dbt.cli.main import dbtRunner
 
     from tests.dbt_process import manifest
+
+    def say(event: Any) -> None:
+        if event.info.level not in ("debug", "test"):
+            print(event.info.msg, flush=True)
 
     gc.disable()
     os.chdir(DBT_PROJECT)
@@ -82,15 +98,8 @@ def _run_dbt(command: list[str], environment: dict[str, str], seeds: Path | None
     with open(said, "w", encoding="utf-8") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
-
-        # dbt's own console looks through the environment for secrets for every event, also for those that it does not show.
-        def say(event: Any) -> None:
-            if event.info.level not in ("debug", "test"):
-                print(event.info.msg, flush=True)
-
-        known = None if seeds is None else manifest(seeds)
-        quiet = ["--log-level", "none", *([] if known is None else ["--no-write-json"])]
-        result = dbtRunner(manifest=known, callbacks=[say]).invoke([*command, *quiet])
+        result = dbtRunner(manifest=None if seeds is None else manifest(seeds), callbacks=[say]).invoke(command)
+        # No event tells of an option that dbt does not know.
         if result.exception is not None:
             print(result.exception)
     sys.stdout.flush()
