@@ -194,6 +194,7 @@ SEEDS: Mapping[str, Seed] = {
             min_coverage=Cell("number", required=False, minimum=0, maximum=1, default=0.5),
             confirm_days=Cell("integer", required=False, minimum=1, default=3),
             tier_mode=Cell(required=False, choices=("threshold", "quantile"), default="threshold"),
+            tier_margin=Cell("number", required=False, minimum=0, maximum=100, default=3),
         ),
         key=_CARD,
         references=(_OF_VERSION,),

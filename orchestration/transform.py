@@ -22,32 +22,24 @@ from orchestration.warehouse import connect, discard, discard_if_broken, identif
 
 EPOCH = date(1970, 1, 1)
 # Of the tables that outlive a run. A warehouse of another format is rebuilt from the lake.
-WAREHOUSE_FORMAT = 4
+WAREHOUSE_FORMAT = 5
 # The change ledger looks back this many days.
 LEDGER_DAYS = (7, 28)
 _CONTROL_TABLES = f"""
 create schema if not exists raw;
 create schema if not exists control;
 create or replace view control.format as select {WAREHOUSE_FORMAT} as format;
-create table if not exists control.runs (
-    run_code integer, run_id varchar, configuration_hash varchar, first_day date, last_day date
-);
-create table if not exists control.codes (kind varchar, code integer, key varchar);
-create table if not exists control.scorecard_codes (
-    scorecard_code integer, config_version varchar, scorecard_key varchar, rules_hash varchar
-);
-create table if not exists control.configurations (configuration_hash varchar, scorecard_code integer);
+create table if not exists control.scorecards (scorecard_id varchar, config_version varchar, scorecard_key varchar, rules_hash varchar);
+create table if not exists control.configurations (configuration_hash varchar, scorecard_id varchar);
 create table if not exists control.rolled_up_event_days (activity_day date, fingerprint varchar);
 create table if not exists control.uncovered_days (table_name varchar, as_of_date date);
-create or replace table control.run (
-    run_code integer, run_id varchar, configuration_hash varchar, reporting_currency varchar
-);
+create or replace table control.run (run_id varchar, configuration_hash varchar, reporting_currency varchar);
 create or replace table control.run_state (
     run_id varchar, status varchar, first_day date, last_day date, configuration_hash varchar, finished_at timestamp
 );
 create or replace table control.as_of_days (as_of_date date, day integer);
 create or replace table control.restated_days (as_of_date date);
-create or replace table control.ledger_days (as_of_date date);
+create or replace table control.ledger_days (as_of_date date, k integer);
 create or replace table control.drift_days (as_of_date date);
 create or replace table control.playbooks (playbook_key varchar, label varchar, priority double);
 create or replace table control.playbook_conditions (
@@ -96,7 +88,7 @@ def prepare(settings: Settings, run_id: str, start: date, end: date) -> Plan:
     with connect(settings, settings.warehouse) as warehouse:
         # What an unfinished run computed along with its days is computed again.
         left: dict[str, set[date]] = {}
-        if not warehouse.execute("select 1 from duckdb_tables() where schema_name = 'control' and table_name = 'runs'").fetchall():
+        if not warehouse.execute("select 1 from duckdb_tables() where schema_name = 'control' and table_name = 'scorecards'").fetchall():
             again = scored_before
         else:
             again = {day for day in scored_before if start - timedelta(days=settings.pipeline.lookback_days) <= day < start}
@@ -109,11 +101,7 @@ def prepare(settings: Settings, run_id: str, start: date, end: date) -> Plan:
         warehouse.execute("begin")
         warehouse.execute(_CONTROL_TABLES)
         hash_ = configuration_hash(settings.seeds_dir)
-        [(run_code,)] = warehouse.execute("select coalesce(max(run_code), 0) + 1 from control.runs").fetchall()
-        warehouse.execute("insert into control.runs values (?, ?, ?, ?, ?)", [run_code, run_id, hash_, start, end])
-        warehouse.execute(
-            "insert into control.run values (?, ?, ?, ?)", [run_code, run_id, hash_, settings.pipeline.reporting_currency]
-        )
+        warehouse.execute("insert into control.run values (?, ?, ?)", [run_id, hash_, settings.pipeline.reporting_currency])
         warehouse.execute("insert into control.run_state values (?, 'running', ?, ?, ?, null)", [run_id, start, end, hash_])
         warehouse.executemany("insert into control.as_of_days values (?, ?)", [[day, (day - EPOCH).days] for day in days])
         warehouse.executemany(
@@ -123,8 +111,10 @@ def prepare(settings: Settings, run_id: str, start: date, end: date) -> Plan:
         _note_uncovered_days(warehouse)
         for table, touched in _touched_days(scored_before, days).items():
             also = left.get(table, set()) & (scored_before | set(days))
-            warehouse.executemany(f"insert into control.{table} values (?)", [[day] for day in sorted(touched | also)])
-        _register_codes(warehouse, settings.seeds_dir)
+            rows = [[day] for day in sorted(touched | also)]
+            if table == "ledger_days":
+                rows = [[*row, k] for row in rows for k in LEDGER_DAYS]
+            warehouse.executemany(f"insert into control.{table} values ({', '.join('?' * len(rows[0]))})", rows)
         _register_scorecards(warehouse, settings.seeds_dir, hash_)
         _load_playbooks(warehouse, settings.seeds_dir)
         changed = _lay_views(warehouse, settings)
@@ -180,36 +170,18 @@ def _rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def _register_codes(warehouse: duckdb.DuckDBPyConnection, seeds: Path) -> None:
-    """Give each metric, cap and dimension a small integer for good: history rows keep theirs when seeds change."""
-    metrics = _rows(seeds / "metrics.csv")
-    wanted = {
-        "metric": {row["metric_key"] for row in metrics} | {f"cap:{row['cap_key']}" for row in _rows(seeds / "score_caps.csv")},
-        "dimension": {row["dimension_key"] for row in metrics} | {"cap"},
-    }
-    known = set(warehouse.execute("select kind, key from control.codes").fetchall())
-    for kind, keys in wanted.items():
-        [(last,)] = warehouse.execute("select coalesce(max(code), 0) from control.codes where kind = ?", [kind]).fetchall()
-        new = [key for key in sorted(keys) if (kind, key) not in known]
-        if new:
-            warehouse.executemany(
-                "insert into control.codes values (?, ?, ?)", [[kind, last + n, key] for n, key in enumerate(new, 1)]
-            )
-
-
 def _register_scorecards(warehouse: duckdb.DuckDBPyConnection, seeds: Path, configuration: str) -> None:
-    """Give each scorecard and state of its rules a small integer for good, and note which of them make up the configuration.
+    """Name each scorecard in each state of its rules for good, and note which of them make up the configuration.
 
-    A scorecard whose rules were edited in place gets another code, so the change ledger can tell a new rule from new behaviour.
+    A scorecard whose rules were edited in place gets another name, so the change ledger can tell a new rule from new behaviour.
     """
-    known = {tuple(key): code for code, *key in warehouse.execute("from control.scorecard_codes").fetchall()}
+    known = {scorecard for (scorecard,) in warehouse.execute("select scorecard_id from control.scorecards").fetchall()}
     warehouse.execute("delete from control.configurations where configuration_hash = ?", [configuration])
     for (version, card), rules in sorted(scorecard_rules(seeds).items()):
-        key = (version, card, rules)
-        if key not in known:
-            known[key] = max(known.values(), default=0) + 1
-            warehouse.execute("insert into control.scorecard_codes values (?, ?, ?, ?)", [known[key], *key])
-        warehouse.execute("insert into control.configurations values (?, ?)", [configuration, known[key]])
+        scorecard_id = f"{version}/{card}/{rules[:12]}"
+        if scorecard_id not in known:
+            warehouse.execute("insert into control.scorecards values (?, ?, ?, ?)", [scorecard_id, version, card, rules])
+        warehouse.execute("insert into control.configurations values (?, ?)", [configuration, scorecard_id])
 
 
 def _load_playbooks(warehouse: duckdb.DuckDBPyConnection, seeds: Path) -> None:
@@ -297,7 +269,7 @@ def _discard_other_format(settings: Settings) -> str | None:
         tables = {name for (name,) in warehouse.execute("select table_name from duckdb_tables() where schema_name = 'control'").fetchall()}
         views = {name for (name,) in warehouse.execute("select view_name from duckdb_views() where schema_name = 'control'").fetchall()}
         found = warehouse.execute("select format from control.format").fetchall() if "format" in views else []
-    if "runs" not in tables or found == [(WAREHOUSE_FORMAT,)]:
+    if "scorecards" not in tables or found == [(WAREHOUSE_FORMAT,)]:
         return None
     reason = "another version of the product laid it out"
     discard(settings, reason)

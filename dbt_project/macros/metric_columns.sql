@@ -36,8 +36,8 @@
             {%- endfor %}
             when ({{ value }}) is null then {{ state('missing') }}
             else {{ state('measured') }}
-        end as tinyint
-    ) as {{ metric.key }}_state
+        end as varchar
+    ) as {{ metric.key }}__state
     {{- "," if not loop.last }}
     {%- endfor %}
 {% endmacro %}

@@ -1,56 +1,60 @@
-{{ config(meta={'dagster': {'ref': {'name': 'int_ledger__components'}}}) }}
+{{ config(meta={'dagster': {'ref': {'name': 'int_ledger__changes'}}}) }}
 
--- For every account and day with a score k = 7 or 28 days before, the ledger's rows sum to the exact change of the score: together with the
--- later score taken off and the earlier one added on they leave nothing. One group by, no join.
+-- For every account and day with a score k = 7 or 28 days before there is one row of the ledger, and its components sum to the exact change of the score.
 
-with ledger_days as (
+{% set metrics = scorecard_metrics() %}
 
-    select as_of_date from {{ source('control', 'ledger_days') }}
+with scores as (
 
-),
-
-all_rows as (
-
-    select account_id, as_of_date, k, points, 0 as later, 0 as earlier
-    from {{ ref('int_ledger__components') }}
-    where as_of_date in (select as_of_date from ledger_days)
-    union all
-    select account_id, as_of_date, k, points, 0, 0
-    from {{ ref('int_ledger__behaviour') }}
-    where as_of_date in (select as_of_date from ledger_days)
-    {% for k in ledger_lags() %}
-    union all
-    select account_id, as_of_date, {{ k }}, -exact_score, 1, 0
-    from {{ ref('int_scoring__account_scores') }}
-    where as_of_date in (select as_of_date from ledger_days)
-    union all
-    select account_id, cast({{ dbt.dateadd('day', k, 'as_of_date') }} as date), {{ k }}, exact_score, 0, 1
-    from {{ ref('int_scoring__account_scores') }}
-    where cast({{ dbt.dateadd('day', k, 'as_of_date') }} as date) in (select as_of_date from ledger_days)
-    {% endfor %}
+    select account_id, as_of_date, exact_score from {{ ref('int_scoring__account_scores') }}
 
 ),
 
-sums as (
+expected as (
+
+    select
+        later.account_id,
+        later.as_of_date,
+        ledger_days.k,
+        later.exact_score - earlier.exact_score as change
+    from {{ source('control', 'ledger_days') }} as ledger_days
+    inner join scores as later on ledger_days.as_of_date = later.as_of_date
+    inner join scores as earlier
+        on later.account_id = earlier.account_id
+        and later.as_of_date = {{ dbt.dateadd('day', 'ledger_days.k', 'earlier.as_of_date') }}
+
+),
+
+found as (
 
     select
         account_id,
         as_of_date,
         k,
-        sum(points) as rest,
-        sum(later) as later,
-        sum(earlier) as earlier,
-        count(*) - sum(later) - sum(earlier) as components
-    from all_rows
+        count(*) as found_rows,
+        sum(
+            coalesce(configuration, 0) + coalesce(scorecard, 0) + coalesce(availability, 0) + coalesce(cap, 0)
+            + {{ sum_over(metrics, 'coalesce(METRIC, 0)') }}
+        ) as components
+    from {{ ref('int_ledger__changes') }}
+    where as_of_date in (select as_of_date from {{ source('control', 'ledger_days') }})
     group by account_id, as_of_date, k
 
 )
 
-select *
-from sums
+select
+    coalesce(expected.account_id, found.account_id) as account_id,
+    coalesce(expected.as_of_date, found.as_of_date) as as_of_date,
+    coalesce(expected.k, found.k) as k,
+    expected.change,
+    found.components,
+    found.found_rows
+from expected
+full outer join found
+    on expected.account_id = found.account_id
+    and expected.as_of_date = found.as_of_date
+    and expected.k = found.k
 where
-    (later = 1 and earlier = 1 and abs(rest) > 1e-9)
-    or later > 1
-    or earlier > 1
-    -- Components of a change whose ends are not both scored.
-    or ((later = 0 or earlier = 0) and components > 0)
+    expected.account_id is null
+    or coalesce(found.found_rows, 0) <> 1
+    or abs(expected.change - found.components) > 1e-9

@@ -10,12 +10,10 @@ select
     actions.priority,
     actions.reason,
     actions.since,
-    scorecards.config_version,
-    runs.run_id,
-    runs.configuration_hash
+    scores.config_version,
+    scores.run_id,
+    scores.configuration_hash
 from {{ ref('int_actions__account_actions') }} as actions
 inner join {{ ref('int_scoring__account_scores') }} as scores
     on actions.account_id = scores.account_id
     and actions.as_of_date = scores.as_of_date
-inner join {{ ref('int_scoring__scorecard_names') }} as scorecards on scores.scorecard_code = scorecards.scorecard_code
-inner join {{ source('control', 'runs') }} as runs on scores.run_code = runs.run_code

@@ -9,13 +9,14 @@ with newest as (
 
 ),
 
-terms as (
+days as (
 
     select
         account_id,
         as_of_date,
+        scorecard_id,
         term_ends_day
-    from {{ ref('int_scoring__account_scores') }}
+    from {{ ref('int_scoring__account_days') }}
 
 ),
 
@@ -54,6 +55,7 @@ select
     end as colour,
     newest.model_tier,
     newest.raw_tier,
+    newest.is_tier_held,
     overrides.reason as override_reason,
     overrides.author as override_author,
     overrides.expires_on as override_expires_on,
@@ -72,7 +74,7 @@ select
     newest.seats,
     newest.mrr,
     newest.arr,
-    {{ date_of_day('terms.term_ends_day') }} as term_ends_on,
+    {{ date_of_day('days.term_ends_day') }} as term_ends_on,
     newest.uncapped_score,
     newest.cap_key,
     {%- for kind in ['positive', 'negative', 'change'] %}
@@ -85,15 +87,12 @@ select
     newest.run_id,
     newest.configuration_hash
 from newest
-inner join terms
-    on newest.account_id = terms.account_id
-    and newest.as_of_date = terms.as_of_date
+inner join days
+    on newest.account_id = days.account_id
+    and newest.as_of_date = days.as_of_date
 left join {{ ref('stg_crm__accounts') }} as accounts on newest.account_id = accounts.account_id
 left join {{ ref('stg_crm__score_overrides') }} as overrides on newest.override_id = overrides.override_id
-left join {{ ref('int_scoring__scorecards') }} as scorecards
-    on newest.config_version = scorecards.config_version
-    and newest.scorecard_key = scorecards.scorecard_key
 left join {{ ref('int_scoring__tiers') }} as tiers
-    on scorecards.scorecard_code = tiers.scorecard_code
+    on days.scorecard_id = tiers.scorecard_id
     and newest.tier = tiers.tier
 left join drivers on newest.account_id = drivers.account_id

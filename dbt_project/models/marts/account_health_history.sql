@@ -7,9 +7,10 @@ select
     scores.as_of_date,
     scores.health_score,
     scores.uncapped_score,
-    scores.raw_tier,
+    tiers.raw_tier,
     tiers.model_tier,
     tiers.tier,
+    tiers.is_tier_held,
     tiers.override_id,
     tiers.tier_since,
     cast({{ dbt.datediff('tiers.tier_since', 'scores.as_of_date', 'day') }} + 1 as integer) as days_in_tier,
@@ -20,28 +21,26 @@ select
     trends.slope_28d,
     trends.trend,
     scores.coverage,
-    scores.stage,
-    scores.segment,
-    scores.parent_account_id,
-    scorecards.scorecard_key,
-    scorecards.config_version,
-    scorecards.rules_hash,
-    scores.tenure as tenure_days,
-    scores.seats,
-    scores.mrr,
-    round(scores.mrr * 12, 2) as arr,
-    substr(caps.key, 5) as cap_key,
-    runs.run_id,
-    runs.configuration_hash
+    days.stage,
+    days.segment,
+    days.parent_account_id,
+    scores.scorecard_key,
+    scores.config_version,
+    scores.rules_hash,
+    days.tenure as tenure_days,
+    days.seats,
+    days.mrr,
+    round(days.mrr * 12, 2) as arr,
+    scores.cap_key,
+    scores.run_id,
+    scores.configuration_hash
 from {{ ref('int_scoring__account_scores') }} as scores
+inner join {{ ref('int_scoring__account_days') }} as days
+    on scores.account_id = days.account_id
+    and scores.as_of_date = days.as_of_date
 inner join {{ ref('int_trend__account_tiers') }} as tiers
     on scores.account_id = tiers.account_id
     and scores.as_of_date = tiers.as_of_date
 inner join {{ ref('int_trend__account_trends') }} as trends
     on scores.account_id = trends.account_id
     and scores.as_of_date = trends.as_of_date
-inner join {{ ref('int_scoring__scorecard_names') }} as scorecards on scores.scorecard_code = scorecards.scorecard_code
-inner join {{ source('control', 'runs') }} as runs on scores.run_code = runs.run_code
-left join {{ source('control', 'codes') }} as caps
-    on caps.kind = 'metric'
-    and scores.cap_code = caps.code

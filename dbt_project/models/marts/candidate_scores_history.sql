@@ -10,21 +10,24 @@ select
     candidates.health_score,
     candidates.uncapped_score,
     candidates.coverage,
-    candidates.raw_tier,
-    substr(caps.key, 5) as cap_key,
-    active_scorecards.config_version as active_config_version,
+    tiers.raw_tier,
+    candidates.cap_key,
+    scores.config_version as active_config_version,
     scores.health_score as active_health_score,
-    scores.raw_tier as active_raw_tier,
+    active_tiers.raw_tier as active_raw_tier,
     round(candidates.health_score - scores.health_score, 1) as difference,
-    runs.run_id,
-    runs.configuration_hash
-from {{ ref('int_whatif__candidate_scores') }} as candidates
+    candidates.run_id,
+    candidates.configuration_hash
+from {{ ref('int_scoring__candidate_scores') }} as candidates
+inner join {{ source('control', 'scorecards') }} as scorecards on candidates.scorecard_id = scorecards.scorecard_id
+inner join {{ ref('int_scoring__raw_tiers') }} as tiers
+    on tiers.is_candidate
+    and candidates.account_id = tiers.account_id
+    and candidates.as_of_date = tiers.as_of_date
+    and candidates.scorecard_id = tiers.scorecard_id
 inner join {{ ref('int_scoring__account_scores') }} as scores
     on candidates.account_id = scores.account_id
     and candidates.as_of_date = scores.as_of_date
-inner join {{ ref('int_scoring__scorecard_names') }} as scorecards on candidates.scorecard_code = scorecards.scorecard_code
-inner join {{ ref('int_scoring__scorecard_names') }} as active_scorecards on scores.scorecard_code = active_scorecards.scorecard_code
-inner join {{ source('control', 'runs') }} as runs on candidates.run_code = runs.run_code
-left join {{ source('control', 'codes') }} as caps
-    on caps.kind = 'metric'
-    and candidates.cap_code = caps.code
+inner join {{ ref('int_trend__account_tiers') }} as active_tiers
+    on candidates.account_id = active_tiers.account_id
+    and candidates.as_of_date = active_tiers.as_of_date

@@ -1,29 +1,43 @@
 {{ config(materialized='view') }}
 
--- Grain: account x as_of_date x metric of the account's scorecard, and one row `cap:<cap_key>` where a cap binds.
--- The points of an account and day sum to its exact score - 50: this table is the explanation of every score.
+-- Grain: account x as_of_date x metric of the account's scorecard, and one row `cap:<cap_key>` where a cap binds: the wide rows of
+-- int_scoring__account_scores, one metric below the other. The points of an account and day sum to its exact score - 50: this table is the
+-- explanation of every score. One select for each metric, so that a filter on metric_key reads the columns of that metric only.
 
+{% for metric in scorecard_metrics() %}
 select
-    points.account_id,
-    points.as_of_date,
-    metrics.key as metric_key,
-    dimensions.key as dimension_key,
-    points.value,
-    {{ state_name('points.state') }} as state,
-    points.normalized_score,
-    points.nominal_weight,
-    points.effective_weight,
-    points.points,
-    scorecards.scorecard_key,
-    scorecards.config_version,
-    runs.run_id,
-    runs.configuration_hash
-from {{ ref('int_scoring__metric_points') }} as points
-inner join {{ source('control', 'codes') }} as metrics
-    on metrics.kind = 'metric'
-    and points.metric_code = metrics.code
-inner join {{ source('control', 'codes') }} as dimensions
-    on dimensions.kind = 'dimension'
-    and points.dimension_code = dimensions.code
-inner join {{ ref('int_scoring__scorecard_names') }} as scorecards on points.scorecard_code = scorecards.scorecard_code
-inner join {{ source('control', 'runs') }} as runs on points.run_code = runs.run_code
+    account_id,
+    as_of_date,
+    '{{ metric.key }}' as metric_key,
+    '{{ metric.dimension }}' as dimension_key,
+    {{ metric.key }} as value,
+    {{ metric.key }}__state as state,
+    {{ metric.key }}__score as normalized_score,
+    {{ metric.key }}__nominal_weight as nominal_weight,
+    {{ metric.key }}__effective_weight as effective_weight,
+    coalesce({{ metric.key }}__effective_weight * ({{ metric.key }}__score - 50), 0) as points,
+    scorecard_key,
+    config_version,
+    run_id,
+    configuration_hash
+from {{ ref('int_scoring__account_scores') }}
+where {{ metric.key }}__nominal_weight is not null
+union all
+{% endfor %}
+select
+    account_id,
+    as_of_date,
+    'cap:' || cap_key,
+    'cap',
+    cap_value,
+    'measured',
+    cast(null as double),
+    cast(0 as double),
+    cast(0 as double),
+    cap_points,
+    scorecard_key,
+    config_version,
+    run_id,
+    configuration_hash
+from {{ ref('int_scoring__account_scores') }}
+where cap_key is not null

@@ -1,51 +1,50 @@
 {{ config(materialized='view') }}
 
--- Grain: account x as_of_date x k x component, behaviour by metric. The rows of a change sum to it: exact score - exact score k days before.
+-- Grain: account x as_of_date x k x component, behaviour by metric: the wide rows of int_ledger__changes, one component below the other. The rows of a
+-- change sum to it: exact score - exact score k days before.
 
-with changes as (
+with components as (
 
+    {% for component, label in [
+        ('configuration', "'The rules of the score changed'"),
+        ('scorecard', "'Another scorecard (stage or segment)'"),
+        ('availability', "'Data came or went'"),
+        ('cap', "coalesce(cap_label, 'A cap began, ended or moved')"),
+    ] %}
     select
-        account_id,
-        as_of_date,
-        k,
-        component,
-        cast(null as smallint) as metric_code,
-        points,
-        cap_code,
-        earlier_cap_code,
-        scorecard_code,
-        earlier_scorecard_code,
-        run_code
-    from {{ ref('int_ledger__components') }}
+        account_id, as_of_date, k, '{{ component }}' as component, cast(null as varchar) as metric_key, {{ label }} as label, {{ component }} as points,
+        scorecard_key, config_version, run_id, configuration_hash
+    from {{ ref('int_ledger__changes') }}
+    where {{ component }} is not null
     union all
+    {% endfor %}
+    {% for metric in scorecard_metrics() %}
     select
-        account_id,
-        as_of_date,
-        k,
-        {{ component('behaviour') }},
-        metric_code,
-        points,
-        null,
-        null,
-        scorecard_code,
-        null,
-        run_code
-    from {{ ref('int_ledger__behaviour') }}
+        account_id, as_of_date, k, 'behaviour' as component, '{{ metric.key }}' as metric_key, cast(null as varchar) as label, {{ metric.key }} as points,
+        scorecard_key, config_version, run_id, configuration_hash
+    from {{ ref('int_ledger__changes') }}
+    where {{ metric.key }} is not null
+    union all
+    {% endfor %}
+    select
+        account_id, as_of_date, k, 'none', cast(null as varchar), cast(null as varchar), cast(null as double),
+        scorecard_key, config_version, run_id, configuration_hash
+    from {{ ref('int_ledger__changes') }}
+    where false
 
 )
 
 select
-    changes.account_id,
-    changes.as_of_date,
-    cast(changes.k as integer) as k,
-    {{ component_name('changes.component') }} as component,
-    metrics.metric_key,
-    {{ change_label('changes', 'metrics', 'caps', 'earlier_caps') }} as label,
-    changes.points,
-    scorecards.scorecard_key,
-    scorecards.config_version,
-    runs.run_id,
-    runs.configuration_hash
-from changes
-inner join {{ ref('int_scoring__scorecard_names') }} as scorecards on changes.scorecard_code = scorecards.scorecard_code
-inner join {{ source('control', 'runs') }} as runs on changes.run_code = runs.run_code{{ join_change_names('changes') }}
+    components.account_id,
+    components.as_of_date,
+    components.k,
+    components.component,
+    components.metric_key,
+    coalesce(components.label, metrics.label, components.metric_key) as label,
+    components.points,
+    components.scorecard_key,
+    components.config_version,
+    components.run_id,
+    components.configuration_hash
+from components
+left join {{ ref('metric_catalogue') }} as metrics on components.metric_key = metrics.metric_key

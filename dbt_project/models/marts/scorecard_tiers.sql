@@ -3,23 +3,29 @@
 with scored as (
 
     select distinct
+        scorecard_id,
         config_version,
         scorecard_key
-    from {{ ref('account_health_history') }}
+    from {{ ref('int_scoring__account_scores') }}
+
+),
+
+-- Rules that were edited in place: as they are now.
+in_hand as (
+
+    select scorecard_id from {{ ref('int_scoring__scorecards') }}
 
 )
 
 select
-    scorecards.config_version,
-    scorecards.scorecard_key,
-    scorecards.tier_mode,
-    scorecards.min_coverage,
+    scored.config_version,
+    scored.scorecard_key,
+    tiers.tier_mode,
+    tiers.min_coverage,
     tiers.tier,
     tiers.colour,
     tiers.min_score,
     tiers.min_percentile
-from {{ ref('int_scoring__tiers') }} as tiers
-inner join {{ ref('int_scoring__scorecards') }} as scorecards on tiers.scorecard_code = scorecards.scorecard_code
-inner join scored
-    on scorecards.config_version = scored.config_version
-    and scorecards.scorecard_key = scored.scorecard_key
+from scored
+inner join {{ ref('int_scoring__tiers') }} as tiers on scored.scorecard_id = tiers.scorecard_id
+inner join in_hand on scored.scorecard_id = in_hand.scorecard_id

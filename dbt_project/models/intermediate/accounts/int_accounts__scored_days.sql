@@ -46,7 +46,12 @@ select
     subscription_days.seats,
     subscription_days.mrr,
     subscription_days.started_day as subscription_started_day,
-    subscription_days.term_ends_day
+    subscription_days.term_ends_day,
+    case
+        when as_of_days.day - accounts.created_day < 90 then 'onboarding'
+        when subscription_days.term_ends_day - as_of_days.day between 0 and 90 then 'renewing'
+        else 'mature'
+    end as stage
 from accounts
 inner join as_of_days on accounts.created_day <= as_of_days.day
 cross join has_subscriptions

@@ -1,37 +1,16 @@
-{{ config(materialized='incremental', incremental_strategy='append', pre_hook='{{ replace_as_of_days() }}') }}
+{{ config(materialized='incremental', incremental_strategy='append', on_schema_change='append_new_columns', pre_hook='{{ replace_as_of_days() }}') }}
 
--- Grain: account x as_of_date. The score before and after caps, how sure it is, and the raw tier.
-
-with dimension_scores as (
-
-    select *
-    from {{ ref('int_scoring__dimension_scores') }}
-    where as_of_date in (select as_of_date from {{ source('control', 'as_of_days') }})
-
-),
-
-{{ account_scores(ref('int_scoring__account_scorecards'), 'dimension_scores', ref('int_scoring__metric_values'), own_keys()) }}
+-- Grain: account x as_of_date: the account's own score with everything that explains it, one wide row (columns: see int_scoring__scores). Published as
+-- it is; metric_scores_history and dimension_scores_history are views over it.
 
 select
-    tiered.account_id,
-    tiered.as_of_date,
-    tiered.scorecard_code,
-    tiered.stage,
-    tiered.segment,
-    tiered.parent_account_id,
-    tiered.tenure,
-    tiered.seats,
-    tiered.mrr,
-    tiered.term_ends_day,
-    tiered.uncapped_score,
-    tiered.exact_score,
-    tiered.health_score,
-    tiered.coverage,
-    tiered.cap_code,
-    tiered.cap_value,
-    tiered.cap_points,
-    tiered.raw_tier,
-    tiered.confirm_days,
-    run.run_code
-from tiered
+    scores.*,
+    scorecards.scorecard_key,
+    scorecards.config_version,
+    scorecards.rules_hash,
+    run.run_id,
+    run.configuration_hash
+from {{ ref('int_scoring__scores') }} as scores
+inner join {{ source('control', 'scorecards') }} as scorecards on scores.scorecard_id = scorecards.scorecard_id
 cross join {{ source('control', 'run') }} as run
+where scores.track = 'own'

@@ -4,11 +4,11 @@
 -- int_scoring__scorecard_metrics does.
 
 select
-    scorecards.scorecard_code,
-    cast(codes.code as smallint) as metric_code,
+    scorecards.scorecard_id,
+    bands.metric_key,
     bands.lower_bound,
     coalesce(
-        lead(bands.lower_bound) over (partition by scorecards.scorecard_code, bands.metric_key order by bands.lower_bound),
+        lead(bands.lower_bound) over (partition by scorecards.scorecard_id, bands.metric_key order by bands.lower_bound),
         cast('infinity' as double)
     ) as upper_bound,
     bands.score
@@ -16,7 +16,4 @@ from {{ ref('metric_bands') }} as bands
 inner join {{ ref('int_scoring__scorecards') }} as scorecards
     on bands.config_version = scorecards.config_version
     and bands.scorecard_key = scorecards.scorecard_key
-inner join {{ source('control', 'codes') }} as codes
-    on codes.kind = 'metric'
-    and codes.key = bands.metric_key
-{% if is_incremental() %}where scorecards.scorecard_code not in (select scorecard_code from {{ this }}){% endif %}
+{% if is_incremental() %}where scorecards.scorecard_id not in (select scorecard_id from {{ this }}){% endif %}

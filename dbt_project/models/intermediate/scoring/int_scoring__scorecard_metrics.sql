@@ -13,12 +13,12 @@ with scorecards as (
 dimensions as (
 
     select
-        scorecards.scorecard_code,
+        scorecards.scorecard_id,
         weights.config_version,
         weights.scorecard_key,
         weights.dimension_key,
         weights.weight,
-        cast(sum({{ exact_weight('weights.weight') }}) over (partition by scorecards.scorecard_code) as double) as weight_of_scorecard
+        cast(sum({{ exact_weight('weights.weight') }}) over (partition by scorecards.scorecard_id) as double) as weight_of_scorecard
     from {{ ref('scorecard_dimensions') }} as weights
     inner join scorecards
         on weights.config_version = scorecards.config_version
@@ -27,24 +27,20 @@ dimensions as (
 )
 
 select
-    dimensions.scorecard_code,
-    cast(metric_codes.code as smallint) as metric_code,
-    cast(dimension_codes.code as smallint) as dimension_code,
+    dimensions.scorecard_id,
+    weights.metric_key,
+    metrics.dimension_key,
     coalesce(weights.method, 'linear') as method,
     weights.worst,
     weights.best,
-    coalesce(weights.missing_policy, 'exclude') as missing_policy,
+    cast(case weights.missing_policy when 'neutral' then 50 when 'worst' then 0 end as double) as score_without_value,
     metrics.higher_is_better,
-    -- Names the metric within its dimension in a set of metrics.
-    cast(
-        power(2, row_number() over (partition by dimensions.scorecard_code, dimensions.dimension_key order by metric_codes.code) - 1) as bigint
-    ) as metric_bit,
     weights.weight,
     dimensions.weight as dimension_weight,
     coalesce(
         dimensions.weight / nullif(dimensions.weight_of_scorecard, 0)
         * weights.weight
-        / nullif(cast(sum({{ exact_weight('weights.weight') }}) over (partition by dimensions.scorecard_code, dimensions.dimension_key) as double), 0),
+        / nullif(cast(sum({{ exact_weight('weights.weight') }}) over (partition by dimensions.scorecard_id, dimensions.dimension_key) as double), 0),
         0
     ) as nominal_weight
 from {{ ref('scorecard_metrics') }} as weights
@@ -53,10 +49,4 @@ inner join dimensions
     on weights.config_version = dimensions.config_version
     and weights.scorecard_key = dimensions.scorecard_key
     and metrics.dimension_key = dimensions.dimension_key
-inner join {{ source('control', 'codes') }} as metric_codes
-    on metric_codes.kind = 'metric'
-    and metric_codes.key = weights.metric_key
-inner join {{ source('control', 'codes') }} as dimension_codes
-    on dimension_codes.kind = 'dimension'
-    and dimension_codes.key = metrics.dimension_key
-{% if is_incremental() %}where dimensions.scorecard_code not in (select scorecard_code from {{ this }}){% endif %}
+{% if is_incremental() %}where dimensions.scorecard_id not in (select scorecard_id from {{ this }}){% endif %}

@@ -1,5 +1,6 @@
 -- Grain: config_version x scorecard of the configuration in hand. An active version holds on [valid_from, valid_to); a candidate is scored
 -- beside it from its valid_from on and ends nothing.
+-- scorecard_id names a scorecard in one state of its rules: rules that are edited in place get another one.
 
 with versions as (
 
@@ -12,20 +13,20 @@ with versions as (
 
 ),
 
-codes as (
+in_hand as (
 
     select
-        scorecards.scorecard_code,
+        scorecards.scorecard_id,
         scorecards.config_version,
         scorecards.scorecard_key
-    from {{ source('control', 'scorecard_codes') }} as scorecards
-    inner join {{ source('control', 'configurations') }} as configurations on scorecards.scorecard_code = configurations.scorecard_code
+    from {{ source('control', 'scorecards') }} as scorecards
+    inner join {{ source('control', 'configurations') }} as configurations on scorecards.scorecard_id = configurations.scorecard_id
     inner join {{ source('control', 'run') }} as run on configurations.configuration_hash = run.configuration_hash
 
 )
 
 select
-    cast(codes.scorecard_code as smallint) as scorecard_code,
+    in_hand.scorecard_id,
     versions.config_version,
     versions.status,
     versions.valid_from,
@@ -37,9 +38,10 @@ select
     scorecards.stage,
     coalesce(scorecards.min_coverage, 0.5) as min_coverage,
     coalesce(scorecards.confirm_days, 3) as confirm_days,
-    coalesce(scorecards.tier_mode, 'threshold') as tier_mode
+    coalesce(scorecards.tier_mode, 'threshold') as tier_mode,
+    case when scorecards.tier_mode = 'quantile' then 0 else coalesce(scorecards.tier_margin, 3) end as tier_margin
 from versions
 inner join {{ ref('scorecards') }} as scorecards on versions.config_version = scorecards.config_version
-inner join codes
-    on scorecards.config_version = codes.config_version
-    and scorecards.scorecard_key = codes.scorecard_key
+inner join in_hand
+    on scorecards.config_version = in_hand.config_version
+    and scorecards.scorecard_key = in_hand.scorecard_key

@@ -1,4 +1,7 @@
--- Grain: active scorecard x tier. What seeds/tiers.csv leaves open takes the specification's defaults.
+{{ config(materialized='incremental', incremental_strategy='append') }}
+
+-- Grain: scorecard x tier: where the tier begins, and what a change to it takes. What the seeds leave open takes the specification's defaults.
+-- Keeps what the seeds no longer hold, as int_scoring__scorecard_metrics does.
 
 with defaults as (
 
@@ -12,14 +15,14 @@ with defaults as (
 
 scorecards as (
 
-    select scorecard_code, config_version, scorecard_key from {{ ref('int_scoring__scorecards') }}
+    select * from {{ ref('int_scoring__scorecards') }}
 
 ),
 
 given as (
 
     select
-        scorecards.scorecard_code,
+        scorecards.scorecard_id,
         tiers.tier,
         tiers.colour,
         tiers.min_score,
@@ -29,23 +32,41 @@ given as (
         on tiers.config_version = scorecards.config_version
         and tiers.scorecard_key = scorecards.scorecard_key
 
+),
+
+tiers as (
+
+    select
+        given.scorecard_id,
+        given.tier,
+        coalesce(given.colour, defaults.colour) as colour,
+        coalesce(given.min_score, defaults.min_score) as min_score,
+        coalesce(given.min_percentile, defaults.min_percentile) as min_percentile
+    from given
+    left join defaults on given.tier = defaults.tier
+    union all
+    select
+        scorecards.scorecard_id,
+        defaults.tier,
+        defaults.colour,
+        defaults.min_score,
+        defaults.min_percentile
+    from scorecards
+    cross join defaults
+    where scorecards.scorecard_id not in (select scorecard_id from given)
+
 )
 
 select
-    given.scorecard_code,
-    given.tier,
-    coalesce(given.colour, defaults.colour) as colour,
-    cast(coalesce(given.min_score, defaults.min_score) as double) as min_score,
-    cast(coalesce(given.min_percentile, defaults.min_percentile) as double) as min_percentile
-from given
-left join defaults on given.tier = defaults.tier
-union all
-select
-    scorecards.scorecard_code,
-    defaults.tier,
-    defaults.colour,
-    cast(defaults.min_score as double),
-    cast(defaults.min_percentile as double)
-from scorecards
-cross join defaults
-where scorecards.scorecard_code not in (select scorecard_code from given)
+    tiers.scorecard_id,
+    tiers.tier,
+    tiers.colour,
+    cast(tiers.min_score as double) as min_score,
+    cast(tiers.min_percentile as double) as min_percentile,
+    scorecards.tier_mode,
+    cast(scorecards.tier_margin as double) as tier_margin,
+    scorecards.confirm_days,
+    scorecards.min_coverage
+from tiers
+inner join scorecards on tiers.scorecard_id = scorecards.scorecard_id
+{% if is_incremental() %}where tiers.scorecard_id not in (select scorecard_id from {{ this }}){% endif %}

@@ -1,8 +1,8 @@
 {{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ replace_as_of_days('restated_days') }}") }}
 
 -- Grain: account x as_of_date, for the run's days and all scored days after them. The confirmed tier, the tier after overrides, and since when.
--- Every day carries what the next one needs (streak, confirmed_tier, tier_since), so a run reads one earlier row of each account,
--- however long its history. `unknown` never confirms and never stays: it holds on exactly the days that have it.
+-- Every day carries what the next one needs (streaks, limits crossed, last known day, tier_since), so a run reads one earlier row of each account,
+-- however long its history.
 
 with restated as (
 
@@ -12,14 +12,10 @@ with restated as (
 
 scored as (
 
-    select
-        scores.account_id,
-        scores.as_of_date,
-        scores.raw_tier,
-        scores.confirm_days,
-        false as is_carried
-    from {{ ref('int_scoring__account_scores') }} as scores
-    inner join restated on scores.as_of_date = restated.as_of_date
+    select tiers.*
+    from {{ ref('int_scoring__raw_tiers') }} as tiers
+    inner join restated on tiers.as_of_date = restated.as_of_date
+    where not tiers.is_candidate
 
 ),
 
@@ -77,100 +73,69 @@ carried as (
 days as (
 
     select
-        scored.account_id,
+        scored.account_id as history,
         scored.as_of_date,
+        {{ day_number('scored.as_of_date') }} as day,
         scored.raw_tier,
-        scored.confirm_days,
-        scored.is_carried,
+        scored.health_score,
+        scored.coverage_if_not_late,
+        limits.*,
         overrides.override_id,
         overrides.tier as override_tier,
-        cast(null as integer) as carried_streak,
-        cast(null as varchar) as carried_confirmed_tier,
+        false as is_carried,
+        cast(null as integer) as carried_healthy_streak,
+        cast(null as integer) as carried_at_risk_streak,
+        cast(null as date) as carried_healthy_before_run,
+        cast(null as date) as carried_at_risk_before_run,
+        cast(null as boolean) as carried_is_healthy,
+        cast(null as boolean) as carried_is_at_risk,
+        cast(null as integer) as carried_known_day,
         cast(null as varchar) as carried_tier,
         cast(null as date) as carried_tier_since,
         cast(null as varchar) as carried_previous_tier
     from scored
+    inner join {{ ref('int_scoring__tier_limits') }} as limits on scored.scorecard_id = limits.scorecard_id
     left join overrides
         on scored.account_id = overrides.account_id
         and scored.as_of_date = overrides.as_of_date
     {% if is_incremental() %}
     union all
     select
-        account_id,
-        as_of_date,
-        raw_tier,
-        cast(null as integer),
+        carried.account_id,
+        carried.as_of_date,
+        {{ day_number('carried.as_of_date') }},
+        carried.raw_tier,
+        carried.health_score,
+        cast(null as double),
+        limits.*,
+        carried.override_id,
+        cast(null as varchar),
         true,
-        cast(null as varchar),
-        cast(null as varchar),
-        streak,
-        confirmed_tier,
-        tier,
-        tier_since,
-        previous_tier
+        carried.healthy_streak,
+        carried.at_risk_streak,
+        carried.healthy_before_run,
+        carried.at_risk_before_run,
+        carried.is_healthy,
+        carried.is_at_risk,
+        carried.known_day,
+        carried.tier,
+        carried.tier_since,
+        carried.previous_tier
     from carried
+    inner join {{ ref('int_scoring__tier_limits') }} as limits on carried.scorecard_id = limits.scorecard_id
     {% endif %}
 
 ),
 
--- Consecutive scored days of one raw tier.
-steps as (
-
-    select
-        *,
-        lag(as_of_date) over (partition by account_id order by as_of_date) as previous_as_of_date,
-        case when lag(raw_tier) over (partition by account_id order by as_of_date) = raw_tier then 0 else 1 end as is_new_streak
-    from days
-
-),
-
-streaks as (
-
-    select
-        *,
-        sum(is_new_streak) over (partition by account_id order by as_of_date rows unbounded preceding) as streak_number
-    from steps
-
-),
-
-counted as (
-
-    select
-        *,
-        cast(
-            -- The carried day brings the days before it along.
-            row_number() over (partition by account_id, streak_number order by as_of_date)
-            + coalesce(max(carried_streak) over (partition by account_id, streak_number) - 1, 0) as integer
-        ) as streak
-    from streaks
-
-),
-
-confirmed as (
-
-    select
-        *,
-        coalesce(
-            -- A carried day brings the tier confirmed up to then.
-            {{ last_known("case when is_carried then carried_confirmed_tier when streak >= confirm_days and raw_tier <> 'unknown' then raw_tier end") }}
-                over (partition by account_id order by as_of_date rows between unbounded preceding and current row),
-            {{ first_known("case when raw_tier <> 'unknown' then raw_tier end") }}
-                over (partition by account_id order by as_of_date rows between unbounded preceding and current row)
-        ) as confirmed_tier
-    from counted
-
-),
+{{ confirmed_tiers() }},
 
 tiers as (
 
     select
         *,
-        case when raw_tier = 'unknown' then 'unknown' else confirmed_tier end as model_tier,
         case
             when is_carried then carried_tier
-            when override_tier is not null then override_tier
-            when raw_tier = 'unknown' then 'unknown'
-            else confirmed_tier
+            else coalesce(override_tier, model_tier)
         end as tier
     from confirmed
 
@@ -180,12 +145,12 @@ changes as (
 
     select
         *,
-        lag(tier) over (partition by account_id order by as_of_date) as tier_before
+        lag(tier) over (partition by history order by as_of_date) as tier_before
     from tiers
 
 ),
 
-runs as (
+tier_runs as (
 
     select
         *,
@@ -200,8 +165,8 @@ numbered as (
 
     select
         *,
-        count(run_begins_on) over (partition by account_id order by as_of_date rows unbounded preceding) as run_number
-    from runs
+        count(run_begins_on) over (partition by history order by as_of_date rows unbounded preceding) as run_number
+    from tier_runs
 
 ),
 
@@ -209,20 +174,28 @@ since as (
 
     select
         *,
-        max(run_begins_on) over (partition by account_id, run_number) as tier_since,
-        max(tier_before_run) over (partition by account_id, run_number) as previous_tier
+        max(run_begins_on) over (partition by history, run_number) as tier_since,
+        max(tier_before_run) over (partition by history, run_number) as previous_tier
     from numbered
 
 )
 
 select
-    account_id,
+    history as account_id,
     as_of_date,
-    previous_as_of_date,
+    previous_date as previous_as_of_date,
+    scorecard_id,
+    health_score,
     raw_tier,
-    streak,
-    confirmed_tier,
+    healthy_side * healthy_streak as healthy_streak,
+    at_risk_side * at_risk_streak as at_risk_streak,
+    healthy_before_run,
+    at_risk_before_run,
+    is_healthy,
+    is_at_risk,
+    known_day,
     model_tier,
+    is_tier_held,
     override_id,
     tier,
     tier_since,

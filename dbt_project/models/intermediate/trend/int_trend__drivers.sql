@@ -7,11 +7,27 @@ with newest as (
 
 ),
 
+caps as (
+
+    select
+        scores.account_id,
+        scores.cap_label,
+        metrics.unit
+    from {{ ref('int_scoring__account_scores') }} as scores
+    left join {{ ref('metrics') }} as metrics on scores.cap_metric_key = metrics.metric_key
+    where scores.as_of_date in (select as_of_date from newest)
+
+),
+
 points as (
 
-    select *
-    from {{ ref('int_scoring__metric_points') }}
-    where as_of_date in (select as_of_date from newest)
+    select
+        points.*,
+        coalesce(metrics.label, points.metric_key) as label,
+        metrics.unit
+    from {{ ref('metric_scores_history') }} as points
+    left join {{ ref('metrics') }} as metrics on points.metric_key = metrics.metric_key
+    where points.as_of_date in (select as_of_date from newest)
 
 ),
 
@@ -19,9 +35,9 @@ points_before as (
 
     select
         account_id,
-        metric_code,
+        metric_key,
         value
-    from {{ ref('int_scoring__metric_points') }}
+    from {{ ref('metric_scores_history') }}
     where as_of_date in (select {{ dbt.dateadd('day', -28, 'as_of_date') }} from newest)
 
 ),
@@ -31,45 +47,14 @@ named_points as (
     select
         points.account_id,
         case when points.points > 0 then 'positive' else 'negative' end as kind,
-        coalesce(metrics.metric_key, 'cap:' || caps.cap_key) as driver_key,
-        coalesce(metrics.label, caps.label) as label,
+        points.metric_key as driver_key,
+        case when points.dimension_key = 'cap' then caps.cap_label else points.label end as label,
         points.points,
-        {{ value_with_unit('points.value', 'coalesce(metrics.unit, caps.unit)') }} as value_text,
-        {{ state_name('points.state') }} as state
+        {{ value_with_unit('points.value', "case when points.dimension_key = 'cap' then caps.unit else points.unit end") }} as value_text,
+        points.state
     from points
-    left join {{ ref('int_scoring__metric_names') }} as metrics on points.metric_code = metrics.metric_code
-    left join {{ ref('int_scoring__cap_names') }} as caps
-        on points.metric_code = caps.cap_code
-        and points.scorecard_code = caps.scorecard_code
+    inner join caps on points.account_id = caps.account_id
     where abs(points.points) >= 0.005
-
-),
-
-changes as (
-
-    select
-        account_id,
-        component,
-        cast(null as smallint) as metric_code,
-        points,
-        cap_code,
-        earlier_cap_code,
-        scorecard_code,
-        earlier_scorecard_code
-    from {{ ref('int_ledger__components') }}
-    where k = 28 and as_of_date in (select as_of_date from newest)
-    union all
-    select
-        account_id,
-        {{ component('behaviour') }},
-        metric_code,
-        points,
-        null,
-        null,
-        scorecard_code,
-        null
-    from {{ ref('int_ledger__behaviour') }}
-    where k = 28 and as_of_date in (select as_of_date from newest)
 
 ),
 
@@ -78,22 +63,25 @@ named_changes as (
     select
         changes.account_id,
         'change' as kind,
-        coalesce(metrics.metric_key, {{ component_name('changes.component') }}) as driver_key,
-        {{ change_label('changes', 'metrics', 'caps', 'earlier_caps') }} as label,
+        coalesce(changes.metric_key, changes.component) as driver_key,
+        changes.label,
         changes.points,
-        case when changes.metric_code is not null then
-            coalesce({{ value_with_unit('points.value', 'metrics.unit') }}, 'no value (' || {{ state_name('points.state') }} || ')')
-            || coalesce(' (was ' || {{ value_text('points_before.value', 'metrics.unit') }} || ')', '')
+        case when changes.metric_key is not null then
+            coalesce({{ value_with_unit('points.value', 'points.unit') }}, 'no value (' || points.state || ')')
+            || coalesce(' (was ' || {{ value_text('points_before.value', 'points.unit') }} || ')', '')
         end as value_text,
         'measured' as state
-    from changes{{ join_change_names('changes') | indent }}
+    from {{ ref('score_changes') }} as changes
     left join points
         on changes.account_id = points.account_id
-        and changes.metric_code = points.metric_code
+        and changes.metric_key = points.metric_key
     left join points_before
         on changes.account_id = points_before.account_id
-        and changes.metric_code = points_before.metric_code
-    where abs(changes.points) >= 0.005
+        and changes.metric_key = points_before.metric_key
+    where
+        changes.k = 28
+        and changes.as_of_date in (select as_of_date from newest)
+        and abs(changes.points) >= 0.005
 
 ),
 
@@ -108,17 +96,14 @@ all_drivers as (
 ranked as (
 
     select
-        all_drivers.account_id,
-        all_drivers.kind,
-        all_drivers.driver_key,
-        all_drivers.label,
-        round(all_drivers.points, 2) as points,
+        account_id,
+        kind,
+        driver_key,
+        label,
+        round(points, 2) as points,
         -- A metric that counts without a value does so by its missing_policy.
-        coalesce(all_drivers.value_text, case when all_drivers.state <> 'measured' then 'no value (' || all_drivers.state || ')' end) as value_text,
-        row_number() over (
-            partition by all_drivers.account_id, all_drivers.kind
-            order by abs(all_drivers.points) desc, all_drivers.driver_key
-        ) as position
+        coalesce(value_text, case when state <> 'measured' then 'no value (' || state || ')' end) as value_text,
+        row_number() over (partition by account_id, kind order by abs(points) desc, driver_key) as position
     from all_drivers
 
 )

@@ -1,11 +1,18 @@
 {{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ replace_as_of_days('restated_days') }}") }}
 
--- Grain: account x as_of_date on which `tier` became another one, with what moved the score most in that direction: of the ledger of 7 days, or
--- of 28 where there is none.
+-- Grain: account x as_of_date on which `tier` became another one, with the cause, and what moved the score most in that direction: of the ledger of
+-- 7 days, or of 28 where there is none.
+-- The cause is `rules` where the tier would still be the old one under the rules of the scored day before the run of days that confirmed the change.
 
 with tiers as (
 
     select * from {{ ref('int_trend__account_tiers') }}
+
+),
+
+limits as (
+
+    select * from {{ ref('int_scoring__tier_limits') }}
 
 ),
 
@@ -20,9 +27,17 @@ changed as (
         case
             when now.override_id is not null then 'override'
             when before.override_id is not null then 'override_ended'
-            when now.model_tier = 'unknown' or before.model_tier = 'unknown' then 'coverage'
-            else 'score'
-        end as cause
+            when now.tier = 'unknown' or now.previous_tier = 'unknown' then 'coverage'
+        end as cause,
+        {% set rank = "case {} when 'poor' then 1 when 'at_risk' then 2 when 'healthy' then 3 end" %}
+        sign({{ rank.format('now.tier') }} - {{ rank.format('now.previous_tier') }}) as direction,
+        -- The limit between the new tier and the next one towards the old.
+        case
+            when now.tier = 'healthy' then now.healthy_before_run
+            when now.tier = 'poor' then now.at_risk_before_run
+            when now.previous_tier = 'healthy' then now.healthy_before_run
+            else now.at_risk_before_run
+        end as before_run
     from tiers as now
     inner join tiers as before
         on now.account_id = before.account_id
@@ -34,80 +49,141 @@ changed as (
 
 ),
 
-ordered as (
+-- Changes in whose run any day has other rules than the day before it.
+under_other_rules as (
 
-    select
-        *,
-        {% set rank = "case {} when 'poor' then 1 when 'at_risk' then 2 when 'healthy' then 3 end" %}
-        sign({{ rank.format('to_tier') }} - {{ rank.format('from_tier') }}) as direction
+    select distinct
+        changed.account_id,
+        changed.as_of_date,
+        changed.before_run,
+        earlier.scorecard_id
     from changed
+    inner join tiers as earlier
+        on changed.account_id = earlier.account_id
+        and changed.before_run = earlier.as_of_date
+    inner join tiers as run_days
+        on changed.account_id = run_days.account_id
+        and run_days.as_of_date > changed.before_run
+        and run_days.as_of_date <= changed.as_of_date
+    inner join limits as limits_before on earlier.scorecard_id = limits_before.scorecard_id
+    inner join limits as limits_then on run_days.scorecard_id = limits_then.scorecard_id
+    where
+        changed.cause is null
+        and (
+            limits_before.tier_mode <> limits_then.tier_mode
+            {%- for rule in ['tier_margin', 'confirm_days', 'min_coverage', 'healthy_score', 'at_risk_score', 'healthy_percentile', 'at_risk_percentile'] %}
+            or limits_before.{{ rule }} <> limits_then.{{ rule }}
+            {%- endfor %}
+        )
 
 ),
 
-ledger as (
+days as (
 
     select
-        account_id,
-        as_of_date,
-        k,
-        component,
-        cast(null as smallint) as metric_code,
-        points,
-        cap_code,
-        earlier_cap_code,
-        earlier_scorecard_code
-    from {{ ref('int_ledger__components') }}
-    where as_of_date in (select as_of_date from changed)
+        scores.account_id || ' ' || cast(under_other_rules.as_of_date as varchar) as history,
+        scores.account_id,
+        under_other_rules.as_of_date as changed_on,
+        scores.as_of_date,
+        {{ day_number('scores.as_of_date') }} as day,
+        {{ raw_tier('scores', 'limits', 'scores') }} as raw_tier,
+        scores.health_score,
+        scores.coverage_if_not_late,
+        limits.*,
+        false as is_carried,
+        cast(null as integer) as carried_healthy_streak,
+        cast(null as integer) as carried_at_risk_streak,
+        cast(null as date) as carried_healthy_before_run,
+        cast(null as date) as carried_at_risk_before_run,
+        cast(null as boolean) as carried_is_healthy,
+        cast(null as boolean) as carried_is_at_risk,
+        cast(null as integer) as carried_known_day
+    from under_other_rules
+    inner join {{ ref('int_scoring__raw_tiers') }} as scores
+        on not scores.is_candidate
+        and under_other_rules.account_id = scores.account_id
+        and scores.as_of_date > under_other_rules.before_run
+        and scores.as_of_date <= under_other_rules.as_of_date
+    inner join limits on under_other_rules.scorecard_id = limits.scorecard_id
     union all
     select
-        account_id,
-        as_of_date,
-        k,
-        {{ component('behaviour') }},
-        metric_code,
-        points,
-        null,
-        null,
-        null
-    from {{ ref('int_ledger__behaviour') }}
-    where as_of_date in (select as_of_date from changed)
+        tiers.account_id || ' ' || cast(under_other_rules.as_of_date as varchar),
+        tiers.account_id,
+        under_other_rules.as_of_date,
+        tiers.as_of_date,
+        {{ day_number('tiers.as_of_date') }},
+        tiers.raw_tier,
+        tiers.health_score,
+        cast(null as double),
+        limits.*,
+        true,
+        tiers.healthy_streak,
+        tiers.at_risk_streak,
+        tiers.healthy_before_run,
+        tiers.at_risk_before_run,
+        tiers.is_healthy,
+        tiers.is_at_risk,
+        tiers.known_day
+    from under_other_rules
+    inner join tiers
+        on under_other_rules.account_id = tiers.account_id
+        and under_other_rules.before_run = tiers.as_of_date
+    inner join limits on under_other_rules.scorecard_id = limits.scorecard_id
+
+),
+
+{{ confirmed_tiers() }},
+
+with_cause as (
+
+    select
+        changed.*,
+        coalesce(changed.cause, case when confirmed.model_tier = changed.from_tier then 'rules' else 'score' end) as known_cause
+    from changed
+    left join confirmed
+        on changed.account_id = confirmed.account_id
+        and changed.as_of_date = confirmed.changed_on
+        and changed.as_of_date = confirmed.as_of_date
 
 ),
 
 ranked as (
 
     select
-        ledger.*,
+        changes.*,
         row_number() over (
-            partition by ledger.account_id, ledger.as_of_date
-            order by ledger.k, abs(ledger.points) desc, ledger.component, ledger.metric_code
+            partition by changes.account_id, changes.as_of_date
+            order by changes.k, abs(changes.points) desc, changes.component, changes.metric_key
         ) as position
-    from ledger
-    inner join ordered
-        on ledger.account_id = ordered.account_id
-        and ledger.as_of_date = ordered.as_of_date
+    from {{ ref('score_changes') }} as changes
+    inner join with_cause
+        on changes.account_id = with_cause.account_id
+        and changes.as_of_date = with_cause.as_of_date
     where
-        ordered.cause not in ('override', 'override_ended')
-        and (ordered.direction is null or ledger.points * ordered.direction > 0)
+        with_cause.known_cause not in ('override', 'override_ended')
+        and (with_cause.direction is null or changes.points * with_cause.direction > 0)
 
 )
 
 select
-    ordered.account_id,
-    ordered.as_of_date,
-    ordered.from_tier,
-    ordered.to_tier,
-    ordered.cause,
-    ordered.override_id,
+    with_cause.account_id,
+    with_cause.as_of_date,
+    with_cause.from_tier,
+    with_cause.to_tier,
+    with_cause.known_cause as cause,
+    with_cause.override_id,
     strongest.k,
     strongest.component,
-    strongest.metric_code,
-    strongest.points,
-    strongest.cap_code,
-    strongest.earlier_cap_code,
-    strongest.earlier_scorecard_code
-from ordered
+    strongest.metric_key,
+    case when strongest.component = 'cap' then ledger.cap_key end as cap_key,
+    strongest.label,
+    strongest.points
+from with_cause
 left join ranked as strongest
-    on ordered.account_id = strongest.account_id
-    and ordered.as_of_date = strongest.as_of_date
+    on with_cause.account_id = strongest.account_id
+    and with_cause.as_of_date = strongest.as_of_date
     and strongest.position = 1
+left join {{ ref('int_ledger__changes') }} as ledger
+    on strongest.account_id = ledger.account_id
+    and strongest.as_of_date = ledger.as_of_date
+    and strongest.k = ledger.k

@@ -1,0 +1,84 @@
+-- Grain: scoring (own or candidate) for which the condition of any cap holds: the lowest of its caps. It binds where the score is above it.
+
+{% set metrics = scorecard_metrics('scorecard_metrics.metric_key in (select metric_key from ' ~ ref('score_caps') ~ ')') %}
+
+-- depends_on: {{ ref('int_metrics__adoption') }}, {{ ref('int_metrics__commercial') }}, {{ ref('int_metrics__support') }}, {{ ref('int_metrics__voice') }}, {{ ref('int_metrics__outcomes') }}
+with caps as (
+
+    select
+        scorecards.scorecard_id,
+        caps.metric_key,
+        caps.cap_key,
+        coalesce(caps.reason, 'Cap ' || caps.cap_key) as cap_label,
+        caps.operator,
+        caps.threshold,
+        caps.max_score
+    from {{ ref('score_caps') }} as caps
+    inner join {{ ref('int_scoring__scorecards') }} as scorecards
+        on caps.config_version = scorecards.config_version
+        and caps.scorecard_key = scorecards.scorecard_key
+
+),
+
+holding as (
+
+    {% for metric in metrics %}
+    select
+        scorings.account_id,
+        scorings.as_of_date,
+        scorings.scorecard_id,
+        scorings.track,
+        caps.metric_key,
+        caps.cap_key,
+        caps.cap_label,
+        caps.max_score,
+        wide.{{ metric.key }} as cap_value
+    from {{ ref('int_scoring__scorings') }} as scorings
+    inner join caps
+        on scorings.scorecard_id = caps.scorecard_id
+        and caps.metric_key = '{{ metric.key }}'
+    inner join {{ ref('int_metrics__' ~ metric.dimension) }} as wide
+        on scorings.account_id = wide.account_id
+        and scorings.as_of_date = wide.as_of_date
+    where
+        scorings.track <> 'earlier'
+        and wide.{{ metric.key }}__state = 'measured'
+        and {{ compare('round(wide.' ~ metric.key ~ ', 9)', 'caps.operator', 'caps.threshold') }}
+    union all
+    {% endfor %}
+    select
+        scorings.account_id,
+        scorings.as_of_date,
+        scorings.scorecard_id,
+        scorings.track,
+        cast(null as varchar),
+        cast(null as varchar),
+        cast(null as varchar),
+        cast(null as double),
+        cast(null as double)
+    from {{ ref('int_scoring__scorings') }} as scorings
+    where false
+
+),
+
+ranked as (
+
+    select
+        *,
+        row_number() over (partition by account_id, as_of_date, scorecard_id, track order by max_score, cap_key) as position
+    from holding
+
+)
+
+select
+    account_id,
+    as_of_date,
+    scorecard_id,
+    track,
+    cap_key,
+    cap_label,
+    metric_key as cap_metric_key,
+    cap_value,
+    max_score
+from ranked
+where position = 1

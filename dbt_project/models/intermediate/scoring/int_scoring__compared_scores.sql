@@ -1,0 +1,136 @@
+-- Grain: scoring x metric that is not linear on its scorecard and has a measured value: the score by bands, or by the peers, which are the accounts
+-- with a measured value on the same scorecard, day and track. Apart from the linear metrics, so that only these pay for sorting.
+
+{% set metrics = scorecard_metrics("scorecard_metrics.method <> 'linear'") %}
+
+-- depends_on: {{ ref('int_metrics__adoption') }}, {{ ref('int_metrics__commercial') }}, {{ ref('int_metrics__support') }}, {{ ref('int_metrics__voice') }}, {{ ref('int_metrics__outcomes') }}
+with measured as (
+
+    {% for metric in metrics %}
+    select
+        scorings.*,
+        '{{ metric.key }}' as metric_key,
+        wide.{{ metric.key }} as value
+    from {{ ref('int_scoring__scorings') }} as scorings
+    inner join {{ ref('int_metrics__' ~ metric.dimension) }} as wide
+        on scorings.account_id = wide.account_id
+        and scorings.as_of_date = wide.as_of_date
+    where wide.{{ metric.key }}__state = 'measured'
+    union all
+    {% endfor %}
+    select
+        scorings.*,
+        cast(null as varchar),
+        cast(null as double)
+    from {{ ref('int_scoring__scorings') }} as scorings
+    where false
+
+),
+
+scored as (
+
+    select
+        measured.*,
+        rules.method,
+        rules.higher_is_better
+    from measured
+    inner join {{ ref('int_scoring__scorecard_metrics') }} as rules
+        on measured.scorecard_id = rules.scorecard_id
+        and measured.metric_key = rules.metric_key
+    where rules.method <> 'linear'
+
+),
+
+banded as (
+
+    select
+        scored.account_id,
+        scored.as_of_date,
+        scored.scorecard_id,
+        scored.track,
+        scored.metric_key,
+        cast(coalesce(bands.score, 0) as double) as score
+    from scored
+    left join {{ ref('int_scoring__metric_bands') }} as bands
+        on scored.scorecard_id = bands.scorecard_id
+        and scored.metric_key = bands.metric_key
+        and round(scored.value, 9) >= bands.lower_bound
+        and round(scored.value, 9) < bands.upper_bound
+    where scored.method = 'bands'
+
+),
+
+-- Ordered by value, so that mean and deviation are added up in the same order in every run.
+ranked as (
+
+    select
+        *,
+        case when is_member then 1 else 0 end as member,
+        sum(case when is_member then 1 else 0 end) over (peers order by value) - sum(case when is_member then 1 else 0 end) over (equals) as n_less,
+        sum(case when is_member then 1 else 0 end) over (equals) + case when is_member then 0 else 1 end as n_equal,
+        sum(case when is_member then 1 else 0 end) over (peers order by value rows between unbounded preceding and unbounded following) as n_members,
+        avg(case when is_member then value end)
+            over (peers order by value rows between unbounded preceding and unbounded following) as mean_of_members,
+        stddev_pop(case when is_member then value end)
+            over (peers order by value rows between unbounded preceding and unbounded following) as deviation_of_members
+    from scored
+    where method in ('percentile', 'zscore')
+    window
+        peers as (partition by as_of_date, scorecard_id, track, metric_key),
+        equals as (partition by as_of_date, scorecard_id, track, metric_key, value)
+
+),
+
+with_visitor as (
+
+    select
+        *,
+        n_members + 1 - member as n,
+        case
+            when is_member then mean_of_members
+            when n_members = 0 then value
+            else mean_of_members + (value - mean_of_members) / (n_members + 1)
+        end as mean
+    from ranked
+
+),
+
+compared as (
+
+    select
+        *,
+        -- Welford's update of the population variance by one more value.
+        case
+            when is_member then deviation_of_members
+            when n_members = 0 then 0
+            else sqrt((deviation_of_members * deviation_of_members * n_members + (value - mean_of_members) * (value - mean)) / n)
+        end as deviation
+    from with_visitor
+
+),
+
+by_rank as (
+
+    select
+        *,
+        case
+            when method = 'percentile' and n = 1 then 50
+            when method = 'percentile' then 100.0 * (n_less + (n_equal - 1) / 2.0) / (n - 1)
+            when deviation = 0 then 50
+            else 100 / (1 + exp(-1.702 * (value - mean) / deviation))
+        end as score_if_higher_is_better
+    from compared
+
+)
+
+select * from banded
+union all
+-- Negating z mirrors the logistic curve, so lower-is-better is 100 - s in both methods.
+select
+    account_id,
+    as_of_date,
+    scorecard_id,
+    track,
+    metric_key,
+    cast(case when higher_is_better then score_if_higher_is_better else 100 - score_if_higher_is_better end as double)
+from by_rank
