@@ -71,7 +71,11 @@ def _check_history(connection: duckdb.DuckDBPyConnection, mart: Mart) -> None:
 
 
 def _check_points(connection: duckdb.DuckDBPyConnection, days: list[date]) -> None:
-    """On each of the days the points of an account sum to its score."""
+    """On each of the days the points of an account sum to its score, in the wide rows that metric_scores_history shows."""
+    wide = BY_NAME[METRIC_HISTORY].stored_as
+    columns = [row[0] for row in connection.execute(f"describe {wide}").fetchall()]
+    metrics = [name.removesuffix("__state") for name in columns if name.endswith("__state")]
+    points = " + ".join(["coalesce(cap_points, 0)", *(f"coalesce({name}__effective_weight * ({name}__score - 50), 0)" for name in metrics)])
     wrong = connection.execute(
         f"""
         with totals as (
@@ -79,10 +83,9 @@ def _check_points(connection: duckdb.DuckDBPyConnection, days: list[date]) -> No
             select
                 account_id,
                 {DATE_COLUMN},
-                sum(points) as points
-            from {METRIC_HISTORY}
+                {points} as points
+            from {wide}
             where {DATE_COLUMN} in (select unnest(cast($days as date[])))
-            group by account_id, {DATE_COLUMN}
 
         )
 

@@ -5,6 +5,7 @@ copying its `health.duckdb`. That keeps a day's publishing as cheap after two ye
 """
 
 import logging
+import re
 import shutil
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -26,7 +27,7 @@ from orchestration.publish.generations import (
 )
 from orchestration.publish.revisions import TABLE as REVISIONS
 from orchestration.publish.revisions import add_revisions
-from orchestration.publish.tables import DATE_COLUMN, HISTORY, SCHEMA, TABLES, PublishedTable
+from orchestration.publish.tables import BY_NAME, DATE_COLUMN, HISTORY, SCHEMA, TABLES, WIDE_SCHEMA, PublishedTable, month_folder
 from orchestration.settings import Settings
 from orchestration.warehouse import identifier, literal
 
@@ -55,12 +56,14 @@ class Mart:
     """What the warehouse holds to be published.
 
     Attributes:
-        columns: per table, (name, type as published).
+        columns: per table, (name, type) of what `health.duckdb` stores for it.
+        views: SQL of the tables that are views in `health.duckdb` too, as it stands there.
         days: as-of day -> fingerprint of its rows in account_health_history.
         touched: the days of which the run may have changed any row, in any table.
     """
 
     columns: dict[str, list[list[str]]]
+    views: dict[str, str]
     days: dict[date, str]
     touched: frozenset[date]
 
@@ -113,22 +116,40 @@ def read_mart(connection: duckdb.DuckDBPyConnection) -> Mart:
     Raises:
         PublishRefused: a table is missing, or history has a row without its day.
     """
-    columns: dict[str, list[list[str]]] = {table.name: [] for table in TABLES}
-    for table, column, kind in connection.execute(
-        "select table_name, column_name, data_type from duckdb_columns() "
-        "where database_name = 'warehouse' and schema_name = ? order by column_index",
-        [SCHEMA],
+    stored = {table.source: table.name for table in TABLES}
+    columns: dict[str, list[list[str]]] = {name: [] for name in stored.values()}
+    for source, column, kind in connection.execute(
+        "select concat_ws('.', database_name, schema_name, table_name), column_name, data_type from duckdb_columns() "
+        "where database_name = 'warehouse' order by column_index"
     ).fetchall():
-        if table in columns:
+        if source in stored:
             # Clients hand an enum out as a category instead of a text.
-            columns[table].append([column, "VARCHAR" if kind.startswith("ENUM") else kind])
+            columns[stored[source]].append([column, "VARCHAR" if kind.startswith("ENUM") else kind])
     if missing := [name for name, found in columns.items() if not found]:
-        raise PublishRefused(f"{SCHEMA}.{missing[0]} is not in the warehouse: run the transform again")
+        raise PublishRefused(f"{BY_NAME[missing[0]].source.partition('.')[2]} is not in the warehouse: run the transform again")
     touched = connection.execute(f"select {DATE_COLUMN} from warehouse.control.restated_days").fetchall()
     days = fingerprint_days(connection, f"select {_select_list(columns[HISTORY])} from warehouse.{SCHEMA}.{HISTORY}")
     if None in days:
         raise PublishRefused(f"{SCHEMA}.{HISTORY} has rows without {DATE_COLUMN}: run the transform again")
-    return Mart(columns, days, frozenset(day for (day,) in touched))
+    return Mart(columns, _read_views(connection), days, frozenset(day for (day,) in touched))
+
+
+def _read_views(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """The warehouse's own views, with the names that their tables have in `health.duckdb`."""
+    found = dict(
+        connection.execute(
+            "select view_name, sql from duckdb_views() where database_name = 'warehouse' and schema_name = ?", [SCHEMA]
+        ).fetchall()
+    )
+    names = {table.source: table.stored_as for table in TABLES} | {f"warehouse.{SCHEMA}.{table.name}": f"main.{table.name}" for table in TABLES}
+    views: dict[str, str] = {}
+    for table in TABLES:
+        if table.wide is not None:
+            _, _, query = found[table.name].partition(" AS ")
+            for source, target in names.items():
+                query = re.sub(rf"\b{re.escape(source)}\b", target, query)
+            views[table.name] = query.rstrip("; \n")
+    return views
 
 
 def fingerprint_days(connection: duckdb.DuckDBPyConnection, query: str) -> dict[date, str]:
@@ -168,7 +189,9 @@ def build_generation(
     connection.execute("set disabled_compression_methods = 'fsst'")
     connection.execute(f"attach {literal(building / DATABASE)} as health (storage_version {literal(STORAGE_VERSION)})")
     history_days, fresh = settings.pipeline.metric_history_days, base_database is None
-    rows = {table.name: _write_table(connection, table, mart, kept, history_days, fresh) for table in TABLES}
+    connection.execute(f"create schema if not exists health.{WIDE_SCHEMA}")
+    rows = {table.stored_as: _write_table(connection, table, mart, kept, history_days, fresh) for table in TABLES}
+    _lay_views(connection, mart)
     _copy_comments(connection)
     changed = mart.days.keys() - kept
     at = published_at.astimezone(UTC).replace(tzinfo=None)
@@ -201,7 +224,7 @@ def _reusable(
     """The Parquet files to link and the `health.duckdb` to start from: unchanged, of the same columns, undamaged."""
     if base is None or not kept:
         return {}, None
-    same = [table for table in TABLES if table.part and base.columns.get(table.name) == mart.columns[table.name]]
+    same = [table for table in TABLES if table.is_history and base.columns.get(table.name) == mart.columns[table.name]]
     base_days = [date.fromisoformat(day) for day in base.days]
     names = []
     for table in same:
@@ -210,7 +233,7 @@ def _reusable(
             if kept.issuperset(days) and days == base_parts.get(name) and name in base.files:
                 names.append(name)
     # Beyond half of the days it is faster to write the file anew, and the result is better packed.
-    histories = [table for table in TABLES if table.part]
+    histories = [table for table in TABLES if table.is_history]
     if same == histories and 2 * len(kept) >= len(mart.days) and DATABASE in base.files:
         names.append(DATABASE)
     entries = {name: base.files[name] for name in names}
@@ -226,7 +249,7 @@ def _parts(table: PublishedTable, days: Iterable[date]) -> dict[str, list[date]]
     """File name in the generation -> the days it holds, ascending."""
     parts: dict[str, list[date]] = {}
     for day in sorted(days):
-        parts.setdefault(f"{PARQUET}/{table.name}/{table.part_key(day)}/part.parquet", []).append(day)
+        parts.setdefault(f"{PARQUET}/{table.name}/{month_folder(day)}/part.parquet", []).append(day)
     return parts
 
 
@@ -239,10 +262,9 @@ def _write_table(
     fresh: bool,
 ) -> int:
     """Bring one table of `health.duckdb` to what the warehouse holds; return the warehouse's number of rows for it."""
-    source = f"warehouse.{SCHEMA}.{table.name}"
-    target = f"health.main.{table.name}"
+    source, target = table.source, f"health.{table.stored_as}"
     columns = _select_list(mart.columns[table.name])
-    if table.part is None:
+    if not table.is_history:
         order = f" order by {', '.join(table.order_by)}" if table.order_by else ""
         connection.execute(f"create or replace table {target} as select {columns} from {source}{order}")
         return _scalar(connection, f"select count(*) from {source}")
@@ -267,6 +289,13 @@ def _write_table(
     return _scalar(connection, f"select count(*) {in_range}", [first, last])
 
 
+def _lay_views(connection: duckdb.DuckDBPyConnection, mart: Mart) -> None:
+    connection.execute("use health")
+    for name, query in mart.views.items():
+        connection.execute(f"create or replace view main.{name} as {query}")
+    connection.execute("use memory")
+
+
 def _choose(connection: duckdb.DuckDBPyConnection, days: list[date]) -> None:
     connection.execute(
         f"create or replace temp table chosen_days as select unnest(cast(? as date[])) as {DATE_COLUMN}", [days]
@@ -283,7 +312,8 @@ def _copy_comments(connection: duckdb.DuckDBPyConnection) -> None:
         [SCHEMA],
     ).fetchall():
         if name in names and comment is not None:
-            connection.execute(f"comment on table health.main.{name} is {literal(comment)}")
+            kind = "table" if BY_NAME[name].wide is None else "view"
+            connection.execute(f"comment on {kind} health.main.{name} is {literal(comment)}")
     for name, column, comment in connection.execute(
         "select table_name, column_name, comment from duckdb_columns() "
         "where database_name = 'warehouse' and schema_name = ? and comment is not null",
@@ -299,11 +329,10 @@ def _write_parquet(
     """Write every Parquet file that is not linked; return their names."""
     copies: dict[str, tuple[str, list[date] | None]] = {}
     for table in TABLES:
-        if table.part is None:
+        if not table.is_history:
             copies[f"{PARQUET}/{table.name}.parquet"] = (f"select * from health.main.{table.name}", None)
             continue
-        columns = _select_list(mart.columns[table.name], without=DATE_COLUMN if table.part == "day" else None)
-        # A statement for each day: its storage is found by the date, and it takes half the time of `partition_by`.
+        columns = "*" if table.wide else _select_list(mart.columns[table.name])
         query = f"select {columns} from warehouse.{SCHEMA}.{table.name} where {DATE_COLUMN} between ? and ?"
         for name, days in _parts(table, mart.days).items():
             if name not in linked:
@@ -316,14 +345,14 @@ def _write_parquet(
         with connection.cursor() as cursor:
             cursor.execute(f"copy ({query}) to {literal(path)} (format parquet, compression zstd)", bounds)
 
-    # A day is too small for DuckDB to share it among its threads; several at a time are not.
+    # A month is too small for DuckDB to share it among its threads; several at a time are not.
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(copy, copies))
     return list(copies)
 
 
-def _select_list(columns: list[list[str]], without: str | None = None) -> str:
-    return ", ".join(f"cast({identifier(name)} as {kind}) as {identifier(name)}" for name, kind in columns if name != without)
+def _select_list(columns: list[list[str]]) -> str:
+    return ", ".join(f"cast({identifier(name)} as {kind}) as {identifier(name)}" for name, kind in columns)
 
 
 def _scalar(connection: duckdb.DuckDBPyConnection, query: str, parameters: list[date] | None = None) -> int:

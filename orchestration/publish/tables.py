@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import date
-from typing import Literal
 
 SCHEMA = "marts"
+# Of `health.duckdb`: the wide tables that views in the default schema show one metric below the other.
+WIDE_SCHEMA = "wide"
 DATE_COLUMN = "as_of_date"
 
 
@@ -14,20 +15,34 @@ class PublishedTable:
 
     Attributes:
         name: in the warehouse's schema `marts`, in `health.duckdb` and as Parquet.
-        order_by: columns in whose order a table without parts is written.
-        part: histories have one Parquet file per day or month of `as_of_date`; the files of days that a run did not
-            touch are shared with the generation before. None: one file, written anew.
+        order_by: columns in whose order a table that is no history is written.
+        is_history: it has one Parquet file per month of `as_of_date`; the files of months that a run did not touch are shared with the
+            generation before. Else one file, written anew.
         is_limited: `health.duckdb` holds the last `pipeline.metric_history_days` days only; Parquet holds all.
+        wide: model of the warehouse's schema `intermediate` that the table is a view over. `health.duckdb` holds that model, with one column
+            for each metric, and the same view over it: a seventh of the time and a fifth of the space.
     """
 
     name: str
     order_by: tuple[str, ...] = ()
-    part: Literal["day", "month"] | None = None
+    is_history: bool = False
     is_limited: bool = False
+    wide: str | None = None
 
-    def part_key(self, day: date) -> str:
-        """The folder of a day's rows: `as_of_date=2026-01-31` or `as_of_month=2026-01`."""
-        return f"{DATE_COLUMN}={day.isoformat()}" if self.part == "day" else f"as_of_month={day:%Y-%m}"
+    @property
+    def source(self) -> str:
+        """The rows that `health.duckdb` stores for it, in the warehouse."""
+        return f"warehouse.{SCHEMA}.{self.name}" if self.wide is None else f"warehouse.intermediate.{self.wide}"
+
+    @property
+    def stored_as(self) -> str:
+        """The table of `health.duckdb` that holds them."""
+        return self.name if self.wide is None else f"{WIDE_SCHEMA}.{self.wide.partition('__')[2]}"
+
+
+def month_folder(day: date) -> str:
+    """The folder of a day's rows: `as_of_month=2026-01`."""
+    return f"as_of_month={day:%Y-%m}"
 
 
 HISTORY = "account_health_history"
@@ -35,15 +50,15 @@ METRIC_HISTORY = "metric_scores_history"
 
 TABLES: tuple[PublishedTable, ...] = (
     PublishedTable("account_health", ("account_id",)),
-    PublishedTable(HISTORY, part="month"),
-    PublishedTable("dimension_scores_history", part="month"),
-    PublishedTable(METRIC_HISTORY, part="day", is_limited=True),
-    PublishedTable("score_changes", part="day", is_limited=True),
-    PublishedTable("tier_changes", part="month"),
-    PublishedTable("account_actions", part="month"),
-    PublishedTable("segment_health", part="month"),
-    PublishedTable("parent_health", part="month"),
-    PublishedTable("candidate_scores_history", part="month"),
+    PublishedTable(HISTORY, is_history=True),
+    PublishedTable("dimension_scores_history", is_history=True, wide="int_scoring__account_dimensions"),
+    PublishedTable(METRIC_HISTORY, is_history=True, is_limited=True, wide="int_scoring__account_scores"),
+    PublishedTable("score_changes", is_history=True, is_limited=True, wide="int_ledger__changes"),
+    PublishedTable("tier_changes", is_history=True),
+    PublishedTable("account_actions", is_history=True),
+    PublishedTable("segment_health", is_history=True),
+    PublishedTable("parent_health", is_history=True),
+    PublishedTable("candidate_scores_history", is_history=True),
     PublishedTable("metric_drift", ("as_of_date", "metric_key")),
     PublishedTable("scorecard"),
     PublishedTable("scorecard_tiers", ("config_version", "scorecard_key", "min_score")),
