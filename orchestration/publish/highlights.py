@@ -35,24 +35,24 @@ with reasons as (
         points,
         row_number() over (partition by account_id, points > 0 order by abs(points) desc, component, metric_key) as position
     from score_changes
-    where k = 7 and {DATE_COLUMN} = (select max({DATE_COLUMN}) from account_health)
+    where k = 7 and component <> 'availability' and {DATE_COLUMN} = (select max({DATE_COLUMN}) from account_health)
 
 )
 
 select
     coalesce(health.account_name, health.account_id) as account,
     health.health_score,
-    health.delta_7d,
+    round(health.delta_7d - health.availability_7d, 1) as change,
     health.tier,
     health.raw_tier,
     reasons.label
 from account_health as health
 left join reasons
     on health.account_id = reasons.account_id
-    and (reasons.points > 0) = (health.delta_7d > 0)
+    and (reasons.points > 0) = (health.delta_7d > health.availability_7d)
     and reasons.position = 1
-where sign(health.delta_7d) = ?
-order by abs(health.delta_7d) desc, health.arr desc nulls last, health.account_id
+where sign(round(health.delta_7d - health.availability_7d, 1)) = ?
+order by abs(health.delta_7d - health.availability_7d) desc, health.arr desc nulls last, health.account_id
 limit ?
 """
 
@@ -63,7 +63,7 @@ class Movement:
 
     Attributes:
         account: its name, as in the data.
-        score, change: health_score on the newest day, and less that of 7 days before.
+        score, change: health_score on the newest day, and less that of 7 days before, without what data that came or went did to it.
         tier: in force on the newest day, and that of the day's own score where it is another one, in words.
         reason: the strongest part of the change in its direction, in words.
     """

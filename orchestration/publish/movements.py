@@ -6,7 +6,8 @@ WEEK = 7
 
 # Grain: account that moved in the week up to $as_of, net: the tier before its first change against the tier after its last
 # one. An account that is back where it was did not move. Direction: -1 down, 1 up, null to or from unknown. The reason,
-# its points and its day are of the last change that went the same way.
+# its points and its day are of the last change that went the same way. A change that rests on data that came or went, such as a late
+# feed, is no movement of an account.
 MOVEMENTS = f"""
 with tiers (tier, severity) as (
 
@@ -52,6 +53,7 @@ select
     changes.{DATE_COLUMN} as changed_on
 from moved
 inner join changes on moved.account_id = changes.account_id
+where coalesce(changes.component, '') <> 'availability'
 -- Where unknown lies between, no single change need have gone the whole way.
 qualify row_number() over (
     partition by moved.account_id

@@ -63,6 +63,8 @@ select
     newest.delta_7d,
     newest.delta_28d,
     newest.delta_90d,
+    newest.availability_7d,
+    newest.availability_28d,
     newest.slope_28d,
     newest.trend,
     newest.tier_since,

@@ -18,6 +18,8 @@ select
     trends.delta_7d,
     trends.delta_28d,
     trends.delta_90d,
+    trends.availability_7d,
+    trends.availability_28d,
     trends.slope_28d,
     trends.trend,
     scores.coverage,

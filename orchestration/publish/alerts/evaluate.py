@@ -85,7 +85,8 @@ class _Search:
             before = account.previous_tier if account.tier == "unknown" else known_tiers.get(account.account_id)
             if account.tier_since >= first and before is not None and rule.worsened(before, account.tier):
                 found.append((account, before))
-        reasons = self._mart.tier_reasons((account.account_id, account.tier_since) for account, _ in found)
+        changes = [(account.account_id, account.tier_since) for account, _ in found]
+        by_data, reasons = self._mart.moved_by_data(changes), self._mart.tier_reasons(changes)
         return [
             Alert(
                 rule=rule,
@@ -99,6 +100,7 @@ class _Search:
                 account=account,
             )
             for account, before in found
+            if account.account_id not in by_data
         ]
 
     def _score_fell(self, rule: AlertRule, first: date) -> list[Alert]:

@@ -92,22 +92,23 @@ class PublishedMart:
     def falls(self, points: float, days: int) -> dict[str, date]:
         """Since when the score is at least `points` lower than `days` before, of the accounts where it is on the newest day.
 
-        That is the first of the scored days in a row on which it was so.
+        That is the first of the scored days in a row on which it was so. What data that came or went did to the score, such as a late
+        feed, does not count: the source is reported, not the account.
         """
         # From a constant of alert_rules.py, never from text.
-        delta = {7: "delta_7d", 28: "delta_28d"}[days]
+        delta = {7: "delta_7d - availability_7d", 28: "delta_28d - availability_28d"}[days]
         return dict(
             self._rows(
                 f"""
                 with fallen as (
 
-                    select account_id from account_health where {delta} <= -$points
+                    select account_id from account_health where round({delta}, 1) <= -$points
 
                 ),
 
                 history as (
 
-                    select account_id, {DATE_COLUMN} as day, coalesce({delta} <= -$points, false) as has_fallen
+                    select account_id, {DATE_COLUMN} as day, coalesce(round({delta}, 1) <= -$points, false) as has_fallen
                     from {HISTORY}
                     where account_id in (select account_id from fallen)
 
@@ -156,6 +157,7 @@ class PublishedMart:
                 where
                     changes.{DATE_COLUMN} = $day
                     and changes.k = $k
+                    and changes.component <> 'availability'
                     and changes.account_id in (select unnest(cast($accounts as varchar[])))
             ) as ranked
             where position = 1 and points < 0
@@ -165,6 +167,22 @@ class PublishedMart:
             accounts=list(accounts),
         )
         return {account: _moved_by(label, points, k) for account, label, points in rows}
+
+    def moved_by_data(self, changes: Iterable[tuple[str, date]]) -> set[str]:
+        """The accounts whose change of tier on the day given rests on data that came or went: no account is to blame for a late feed."""
+        changes = list(changes)
+        rows = self._rows(
+            f"""
+            select account_id
+            from tier_changes
+            where component = 'availability' and (account_id, {DATE_COLUMN}) in (
+                select unnest(cast($accounts as varchar[])), unnest(cast($days as date[]))
+            )
+            """,
+            accounts=[account for account, _ in changes],
+            days=[day for _, day in changes],
+        )
+        return {account for (account,) in rows}
 
     def tier_reasons(self, changes: Iterable[tuple[str, date]]) -> dict[str, str]:
         """What made each account's tier another one on the day given with it."""

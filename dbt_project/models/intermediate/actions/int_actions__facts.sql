@@ -1,4 +1,5 @@
 -- Grain: account x as_of_date, for the run's days and all scored days after them: the fields that the playbooks name, a column each.
+-- delta_7d and delta_28d without what data that came or went did to the score: a late feed asks nobody to act.
 
 {% set fields = playbook_fields() %}
 {% set metrics = scorecard_metrics() | map(attribute='key') | list %}
@@ -6,8 +7,8 @@
     'health_score': 'scores.health_score',
     'uncapped_score': 'scores.uncapped_score',
     'coverage': 'scores.coverage',
-    'delta_7d': 'trends.delta_7d',
-    'delta_28d': 'trends.delta_28d',
+    'delta_7d': 'round(trends.delta_7d - trends.availability_7d, 1)',
+    'delta_28d': 'round(trends.delta_28d - trends.availability_28d, 1)',
     'delta_90d': 'trends.delta_90d',
     'slope_28d': 'trends.slope_28d',
     'days_in_tier': dbt.datediff('tiers.tier_since', 'scores.as_of_date', 'day') ~ ' + 1',

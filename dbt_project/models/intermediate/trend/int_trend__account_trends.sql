@@ -47,8 +47,17 @@ deltas as (
         round(sums.health_score - before_{{ lag }}.health_score, 1) as delta_{{ lag }}d
         {{- "," if not loop.last }}
         {%- endfor %}
+        {%- for lag in [7, 28] %},
+        ledger_{{ lag }}.availability as availability_{{ lag }}d
+        {%- endfor %}
     from sums
     inner join restated on sums.as_of_date = restated.as_of_date
+    {%- for lag in [7, 28] %}
+    left join {{ ref('int_ledger__changes') }} as ledger_{{ lag }}
+        on ledger_{{ lag }}.k = {{ lag }}
+        and sums.account_id = ledger_{{ lag }}.account_id
+        and sums.as_of_date = ledger_{{ lag }}.as_of_date
+    {%- endfor %}
     {%- for lag in lags %}
     left join scores as before_{{ lag }}
         on sums.account_id = before_{{ lag }}.account_id
@@ -63,6 +72,9 @@ select
     {%- for lag in lags %}
     delta_{{ lag }}d,
     {%- endfor %}
+    -- Of the difference, what comes from data that came or went, such as a feed that is late: nothing is known to have changed but that.
+    case when delta_7d is not null then coalesce(availability_7d, 0) end as availability_7d,
+    case when delta_28d is not null then coalesce(availability_28d, 0) end as availability_28d,
     case
         when n >= 7 then 0.7 * cast(n * sum_xy - sum_x * sum_y as double) / cast(n * sum_xx - sum_x * sum_x as double)
     end as slope_28d,
