@@ -39,7 +39,7 @@ create or replace table control.run_state (
 );
 create or replace table control.as_of_days (as_of_date date, day integer);
 create or replace table control.restated_days (as_of_date date);
-create or replace table control.ledger_days (as_of_date date, k integer);
+create or replace table control.ledger_days (as_of_date date, k integer, earlier_date date);
 create or replace table control.drift_days (as_of_date date);
 create or replace table control.playbooks (playbook_key varchar, label varchar, priority double);
 create or replace table control.playbook_conditions (
@@ -113,7 +113,7 @@ def prepare(settings: Settings, run_id: str, start: date, end: date) -> Plan:
             also = left.get(table, set()) & (scored_before | set(days))
             rows = [[day] for day in sorted(touched | also)]
             if table == "ledger_days":
-                rows = [[*row, k] for row in rows for k in LEDGER_DAYS]
+                rows = [[day, k, day - timedelta(days=k)] for [day] in rows for k in LEDGER_DAYS]
             warehouse.executemany(f"insert into control.{table} values ({', '.join('?' * len(rows[0]))})", rows)
         _register_scorecards(warehouse, settings.seeds_dir, hash_)
         _load_playbooks(warehouse, settings.seeds_dir)

@@ -21,7 +21,7 @@ expected as (
     inner join scores as later on ledger_days.as_of_date = later.as_of_date
     inner join scores as earlier
         on later.account_id = earlier.account_id
-        and later.as_of_date = {{ dbt.dateadd('day', 'ledger_days.k', 'earlier.as_of_date') }}
+        and ledger_days.earlier_date = earlier.as_of_date
 
 ),
 

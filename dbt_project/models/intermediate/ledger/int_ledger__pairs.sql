@@ -43,7 +43,7 @@ from {{ source('control', 'ledger_days') }} as ledger_days
 inner join account_days as later on ledger_days.as_of_date = later.as_of_date
 inner join account_days as earlier
     on later.account_id = earlier.account_id
-    and later.as_of_date = {{ dbt.dateadd('day', 'ledger_days.k', 'earlier.as_of_date') }}
+    and ledger_days.earlier_date = earlier.as_of_date
 left join configured
     on later.configuration_hash = configured.configuration_hash
     and later.config_version = configured.config_version
