@@ -5,6 +5,11 @@
 
 {% macro state(name) %}{{ return(states()[name]) }}{% endmacro %}
 
+{# The integer of a state in words; without a state it is missing. #}
+{% macro state_code(expression) -%}
+    cast(case {{ expression }} {% for name, code in states().items() if name != 'missing' %}when '{{ name }}' then {{ code }} {% endfor %}else {{ state('missing') }} end as tinyint)
+{%- endmacro %}
+
 {% macro state_name(expression) %}{{ return(name_of(states(), expression)) }}{% endmacro %}
 
 {# The name that a small integer stands for; `codes` is a dictionary of name to integer. #}

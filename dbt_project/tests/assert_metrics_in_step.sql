@@ -7,7 +7,7 @@
 {% for dimension in dimensions() %}
     {% set model = ref('int_metrics__' ~ dimension) %}
     {% for column in (adapter.get_columns_in_relation(model) if execute else []) %}
-        {% if column.name not in ('account_id', 'as_of_date') and not column.name.endswith('_state') %}
+        {% if column.name not in ('account_id', 'as_of_date') and not column.name.endswith('__state') %}
             {% do columns.append((dimension, column.name)) %}
         {% endif %}
     {% endfor %}

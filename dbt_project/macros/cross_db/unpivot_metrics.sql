@@ -2,7 +2,7 @@
    each with the scorecard of its account and day: joined before the rows multiply.
 
    The columns are read from the warehouse, so a new metric needs no change here; a column whose metric_key has no row in
-   seeds/metrics.csv is left out. Days before a metric was added have no state for it: there it is missing. #}
+   seeds/metrics.csv is left out. Days before a metric was added have no state for it: there it is missing. The states, words in the wide models, become the small integers of macros/state.sql. #}
 {% macro unpivot_metrics(relation, account_scorecards) %}
     {%- if not execute %}{{ return('select null') }}{% endif %}
     {%- set metrics = metrics_of(relation) %}
@@ -17,7 +17,7 @@
         account_scorecards.scorecard_code,
         cast({{ code }} as smallint) as metric_code,
         wide.{{ metric_key }} as value,
-        coalesce(wide.{{ metric_key }}_state, {{ state('missing') }}) as state
+        {{ state_code('wide.' ~ metric_key ~ '__state') }} as state
     from {{ relation }} as wide
     inner join {{ account_scorecards }} as account_scorecards
         on wide.account_id = account_scorecards.account_id
@@ -33,7 +33,7 @@
         account_scorecards.scorecard_code,
         unnest([{% for metric_key, code in metrics %}cast({{ code }} as smallint){{ ', ' if not loop.last }}{% endfor %}]) as metric_code,
         unnest([{% for metric_key, code in metrics %}wide.{{ metric_key }}{{ ', ' if not loop.last }}{% endfor %}]) as value,
-        unnest([{% for metric_key, code in metrics %}coalesce(wide.{{ metric_key }}_state, {{ state('missing') }}){{ ', ' if not loop.last }}{% endfor %}]) as state
+        unnest([{% for metric_key, code in metrics %}{{ state_code('wide.' ~ metric_key ~ '__state') }}{{ ', ' if not loop.last }}{% endfor %}]) as state
     from {{ relation }} as wide
     inner join {{ account_scorecards }} as account_scorecards
         on wide.account_id = account_scorecards.account_id
