@@ -1,8 +1,8 @@
 """Raw tables of the specification, section 2: read as text by name, typed, deduplicated, no bad rows, no orphans.
 
-Where the specification is open: a JSON or Parquet number that is not a whole one, a list and an object are no ids; a text
-is one, whatever it looks like, but for a spreadsheet's `1.23E+15` (`12e3` may be a hexadecimal id). An orphan ends no other
-row of its subscription. A row of a subscription that is over before it begins ends the earlier one nevertheless.
+Where the specification is open: a JSON or Parquet number that is not a whole one, a list and an object are no ids; a
+text is one, whatever it looks like, but for a spreadsheet's `1.23E+15` (`12e3` may be a hexadecimal id). An orphan
+ends no other row of its subscription. A row that ends on the day it begins ends the earlier one nevertheless.
 """
 
 import csv
@@ -44,8 +44,8 @@ SCHEMA: dict[str, str] = {
     "feature_releases": "feature:id released_on:date",
     "subscriptions": """subscription_id:id account_id:id plan:text? seats:integer[0,]? mrr:number? currency:text?
         started_on:date ended_on:date? term_ends_on:date? is_trial:boolean?""",
-    "invoices": """invoice_id:id account_id:id issued_on:date due_on:date paid_on:date? amount:number open_amount:number?
-        currency:text? voided_on:date? written_off_on:date?""",
+    "invoices": """invoice_id:id account_id:id issued_on:date due_on:date paid_on:date? amount:number
+        open_amount:number? currency:text? voided_on:date? written_off_on:date?""",
     "tickets": """ticket_id:id account_id:id opened_at:timestamp first_replied_at:timestamp? resolved_at:timestamp?
         priority:low|normal|high|critical? topic:question|bug|billing|feature_request|complaint|other?
         escalated_at:timestamp?""",
@@ -199,7 +199,7 @@ def type_row(
     reporting_currency: str,
     survey_scales: dict[str, Scale],
 ) -> Row:
-    """A raw row from its texts: money converted, a trial worth nothing, mail addresses in lower case, scores on our scales.
+    """A raw row from its texts: money converted, trials worth nothing, mail addresses in lower case, our survey scales.
 
     Raises:
         Bad: it belongs in quarantine.

@@ -14,7 +14,7 @@ import pytest
 
 from tests.oracle.cards import DEFAULT_TIERS, Cap, CardMetric, Scorecard, Tier, Version, version_on
 from tests.oracle.metrics import METRICS, AccountDay, Measure, measure, measured
-from tests.oracle.raw import Bad, Raw, _one_file, clean, load, parse
+from tests.oracle.raw import SCHEMA, Bad, Raw, _one_file, clean, load, parse
 from tests.oracle.score import (
     History,
     binding_cap,
@@ -84,7 +84,7 @@ OF_B = "b,u9,2024-03-31"
 
 
 def subscriptions(*lines: str) -> list[dict[str, str | None]]:
-    """Lines of `account,seats,mrr,currency,started_on,ended_on,term_ends_on[,is_trial]`, each a subscription of its own."""
+    """Lines of `account,seats,mrr,currency,started_on,ended_on,term_ends_on[,is_trial]`, of different ids."""
     header = "subscription_id account_id seats mrr currency started_on ended_on term_ends_on is_trial"
     return filled(header, *(f"s{i},{line}" for i, line in enumerate(lines)))
 
@@ -158,7 +158,8 @@ def test_money_takes_the_rate_of_its_own_date() -> None:
 def test_ids(tmp_path: Path) -> None:
     (tmp_path / "accounts.jsonl").write_text(
         '{"account_id": 1001}\n{"account_id": "12.5"}\n{"account_id": "12e3"}\n'
-        '{"account_id": 1001.5}\n{"account_id": 1E5}\n{"account_id": [7]}\n{"account_id": {"id": 7}}\n{"account_id": "1.5E+15"}'
+        '{"account_id": 1001.5}\n{"account_id": 1E5}\n{"account_id": [7]}\n{"account_id": {"id": 7}}\n'
+        '{"account_id": "1.5E+15"}'
     )
     found = []
     for row in _one_file(tmp_path / "accounts.jsonl"):
@@ -184,12 +185,15 @@ def test_mail_addresses_are_one_user_in_any_case() -> None:
 
 
 def test_scales_of_surveys() -> None:
-    answers = surveys("u,csat,1,2024-03-01", "u,csat,0,2024-03-01", "u,csat,10,2024-03-01", "u,ces,7,2024-03-01", "u,nps,0,2024-03-01")
+    answers = surveys(
+        "u,csat,1,2024-03-01", "u,csat,0,2024-03-01", "u,csat,10,2024-03-01", "u,ces,7,2024-03-01", "u,nps,0,2024-03-01"
+    )
     raw = world(survey_responses=answers)
     assert [row["score"] for row in raw.all("survey_responses")] == [1, 7, 0]
     assert [why for _, why in raw.quarantined["survey_responses"]] == ["score: csat outside 1 to 5"] * 2
-    raw = clean({"accounts": texts("account_id account_name created_at", "a,A,2022-01-01"), "survey_responses": answers},
-                survey_scales={"csat": (Fraction(0), Fraction(10))})  # fmt: skip
+    accounts = texts("account_id account_name created_at", "a,A,2022-01-01")
+    to_ten = {"csat": (Fraction(0), Fraction(10))}
+    raw = clean({"accounts": accounts, "survey_responses": answers}, survey_scales=to_ten)
     # 0 to 10 onto 1 to 5: 1 + 4 x score / 10.
     assert [row["score"] for row in raw.all("survey_responses")] == [Fraction("1.4"), 1, 5, 7, 0]
 
@@ -215,7 +219,9 @@ def test_rows_of_one_subscription() -> None:
 
 def test_a_trial_is_scored_and_worth_nothing() -> None:
     raw = world(
-        subscriptions=subscriptions("a,1,500,-,2024-01-01,-,-,true", "b,1,-,-,2023-01-01,-,-,true", "b,1,5,-,2023-01-01,-,-"),
+        subscriptions=subscriptions(
+            "a,1,500,-,2024-01-01,-,-,true", "b,1,-,-,2023-01-01,-,-,true", "b,1,5,-,2023-01-01,-,-"
+        ),
         invoices=invoices("a,2024-01-01,2024-02-01,-,60,-,-"),
     )
     assert [row["account_id"] for row in population(raw, D)] == ["a", "b"]
@@ -516,7 +522,8 @@ def test_ticket_counts() -> None:
     # At least ten users: 10 x 1 / 10 with nobody, with nine and with ten.
     for users in (0, 9, 10):
         raw = world(
-            usage_events=events(*(f"a,u{n},2024-03-31" for n in range(users))), tickets=tickets("a,2024-03-31,-,-,-,-,-")
+            usage_events=events(*(f"a,u{n},2024-03-31" for n in range(users))),
+            tickets=tickets("a,2024-03-31,-,-,-,-,-"),
         )
         assert get("tickets_per_10_users_28d", raw) == number("1")
 
@@ -533,7 +540,7 @@ def test_ticket_medians() -> None:
     )
     assert get("median_first_reply_hours_90d", raw) == number("1/2")  # of 0, 0, 0.5, 1.5, 48
     assert get("median_resolution_hours_90d", raw) == number("25")  # of 0, 25 and 36 less a microsecond
-    # A day later the ticket of 01-02 has left the 90 days and one of 36 h is resolved: 25 h, 36 h less a microsecond, 36 h.
+    # A day later the ticket of 01-02 has left the window and one of 36 h is resolved: 25, 36 less a microsecond, 36.
     hours = get("median_resolution_hours_90d", raw, d=date(2024, 4, 1))
     assert hours == measured(Fraction(36) - Fraction(1, 3_600_000_000))
     assert get("median_resolution_hours_90d", raw, "b") == state("not_applicable")
@@ -926,3 +933,29 @@ def test_a_seed_gives_one_world(tmp_path: Path) -> None:
     assert all((first / name).read_bytes() == (second / name).read_bytes() for name in names)
     one, two = (load(folder / "health.toml", made.last_day) for folder in (first, second))
     assert one.tables == two.tables
+
+
+def test_worlds_hold_what_the_raw_tables_need(tmp_path: Path) -> None:
+    """Of a few worlds: each special case of section 2 and of claims."""
+    raws = []
+    for seed in (2, 3, 9):
+        (tmp_path / str(seed)).mkdir()
+        made = build_world(tmp_path / str(seed), seed)
+        raws.append(load(made.config_file, made.last_day))
+    rows = {table: [row for raw in raws for row in raw.all(table)] for table in SCHEMA}
+    reasons = " ".join(why for raw in raws for bad in raw.quarantined.values() for _, why in bad)
+    assert "no text and no whole number" in reasons
+    assert "ended_on: before started_on" in reasons
+    mails = {row["user_id"] for row in rows["usage_events"] if "@" in row["user_id"]}
+    assert mails and all(mail == mail.lower() for mail in mails)
+    assert {"u1", "U1"} <= {row["user_id"] for row in rows["usage_events"]}
+    claims = [row for row in rows["invoices"] if row["amount"] > 0]
+    assert any(0 < (row["open_amount"] or 0) < row["amount"] for row in claims)
+    assert any(row["open_amount"] == 0 and not row["paid_on"] and not row["written_off_on"] for row in claims)
+    assert any(row["written_off_on"] for row in claims)
+    assert any(row["amount"] < 0 for row in rows["invoices"])
+    assert any(row["is_trial"] for row in rows["subscriptions"])
+    agreed = [row for row in rows["subscriptions"] if row["mrr"] != row["own_mrr"]]
+    assert {(row["currency"] or "").upper() for row in agreed} >= {"EUR", "GBP"}
+    for column in ("first_replied_at", "resolved_at", "escalated_at"):
+        assert any(row[column] and row[column] < row["opened_at"] for row in rows["tickets"])

@@ -3,10 +3,13 @@
 from dataclasses import replace
 from datetime import date, timedelta
 from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
 from tests.oracle.cards import Scorecard, Tier, Version
+from tests.oracle.compare import oracle_history
 from tests.oracle.raw import Row, clean
 from tests.oracle.score import History, threshold_tier
 from tests.oracle.test_score import card, events, metric, texts
@@ -17,11 +20,13 @@ from tests.oracle.trend import (
     history_trends,
     model_tiers,
     override_on,
+    scored_days,
     slope_per_week,
     tier_changes,
     trend_of,
     trends,
 )
+from tests.oracle.worlds import build_world
 
 FIRST = date(2024, 3, 1)
 TIERS = {"h": "healthy", "a": "at_risk", "p": "poor", "u": "unknown", "l": "unknown"}
@@ -35,14 +40,16 @@ def rules(healthy: str = "70", at_risk: str = "40", confirm: int = 3, margin: st
     """A card that only tells tiers: min_coverage a half, by threshold."""
     limits = {"healthy": (healthy, "0.75"), "at_risk": (at_risk, "0.25"), "poor": ("0", "0")}
     tiers = tuple(Tier(tier, Fraction(score), Fraction(share)) for tier, (score, share) in limits.items())
-    return card(metric(), dimensions={"adoption": "1"}, tiers=tiers, confirm_days=confirm, tier_margin=Fraction(margin), **more)
+    return card(
+        metric(), dimensions={"adoption": "1"}, tiers=tiers, confirm_days=confirm, tier_margin=Fraction(margin), **more
+    )
 
 
 USUAL = rules()
 
 
 def raw_tiers(letters: str, confirm: str = "") -> list[ScoredDay]:
-    """Days from the first on, by raw tiers alone (a quantile has no margin). `confirm` has one digit for each, 3 without.
+    """Days from the first on, by raw tiers alone (a quantile has no margin). `confirm`: one digit for each, 3 without.
 
     `u` is a day of too little coverage, `l` one that only a late feed makes so.
     """
@@ -167,7 +174,9 @@ def test_a_held_tier_from_raw_rows() -> None:
         {
             "accounts": texts("account_id account_name created_at", "a,A,2022-01-01"),
             "usage_events": events(*(f"a,u,{day}" for day in [*days[:8], *days[27:]])),
-            "csm_pulses": texts("pulse_id account_id rated_at rating", *(f"p{n},a,{day},5" for n, day in enumerate(days))),
+            "csm_pulses": texts(
+                "pulse_id account_id rated_at rating", *(f"p{n},a,{day},5" for n, day in enumerate(days))
+            ),
         }
     )
     given = card(
@@ -220,23 +229,29 @@ def test_rules_that_move_a_limit_are_the_cause(
 
 def test_rules_of_margin_and_days_are_the_cause() -> None:
     # On the upper side for five days, but short of 70 + 3, until the margin is 1.
-    assert causes([*scores("60", *["72"] * 5), *scores("72", first=6, under=rules(margin="1"))]) == [(6, "a", "h", "rules")]
+    assert causes([*scores("60", *["72"] * 5), *scores("72", first=6, under=rules(margin="1"))]) == [
+        (6, "a", "h", "rules")
+    ]
     # On the second day of three, until two are enough.
     assert causes([*scores("60", "80"), *scores("80", first=2, under=rules(confirm=2))]) == [(2, "a", "h", "rules")]
     # A day too late: the score has crossed by the old rules, too.
-    assert causes([*scores("60", "80", "80"), *scores("80", first=3, under=rules(confirm=2))]) == [(3, "a", "h", "score")]
+    assert causes([*scores("60", "80", "80"), *scores("80", first=3, under=rules(confirm=2))]) == [
+        (3, "a", "h", "score")
+    ]
 
 
 def test_a_change_that_the_old_rules_had_made_too_is_by_score() -> None:
     # The limit moves to 75 and the score from 80 to 50: both rules say at_risk.
-    assert causes([*scores("80", "80"), *scores("50", "50", "50", first=2, under=rules("75"))]) == [(4, "h", "a", "score")]
+    assert causes([*scores("80", "80"), *scores("50", "50", "50", first=2, under=rules("75"))]) == [
+        (4, "h", "a", "score")
+    ]
     # To 20 while the limit of at_risk moves to 10: by the old rules poor, not healthy still.
     days = [*scores("80", "80"), *scores("20", "20", "20", first=2, under=rules("70", "10"))]
     assert causes(days) == [(4, "h", "a", "score")]
 
 
 def test_the_run_reaches_back_to_the_day_before_the_new_side() -> None:
-    """The limit moves from 60 to 70: 68 is below it, but not by 3; 25 days later 66 is. By the old rules nothing had moved."""
+    """The limit moves from 60 to 70: 68 is not below it by 3, 25 days later 66 is. The old rules had moved nothing."""
     days = [*scores(*["68"] * 3, under=rules("60")), *scores(*["68"] * 25, "66", first=3)]
     assert causes(days) == [(28, "h", "a", "rules")]
     # Once above the new limit, the next fall is under no other rules.
@@ -248,7 +263,8 @@ def test_too_little_by_the_old_minimum_is_not_the_old_tier() -> None:
     """Half is known from day 2 on, which is enough from then on only; by the old rules the account would be unknown."""
     half = Fraction(1, 2)
     low = [
-        replace(day, coverage=half, coverage_but_for_late=half) for day in scores(*["66"] * 3, first=2, under=rules("60"))
+        replace(day, coverage=half, coverage_but_for_late=half)
+        for day in scores(*["66"] * 3, first=2, under=rules("60"))
     ]
     before = scores("66", "66", under=rules(min_coverage=Fraction(1)))
     assert causes([*before, *low]) == [(4, "a", "h", "score")]
@@ -268,7 +284,7 @@ def test_coverage_and_overrides_are_causes() -> None:
 
 
 def test_a_version_that_moves_a_limit_is_the_cause_of_all_that_follows() -> None:
-    """Pulses make scores of 50, 66 and 90 every day; from 03-10 on healthy begins at 60, not at 70, and at_risk at 55."""
+    """Scores of 50, 66 and 90 every day; from 03-10 on healthy begins at 60, not 70, at_risk at 55, not 40."""
     raw = clean(
         {
             "accounts": texts("account_id account_name created_at", *(f"{name},{name},2022-01-01" for name in "abcd")),
@@ -286,7 +302,10 @@ def test_a_version_that_moves_a_limit_is_the_cause_of_all_that_follows() -> None
     first = replace(USUAL, metrics=(pulse,), dimensions={"voice": Fraction(1)})
     second = replace(first, config_version="v2", tiers=rules("60", "55").tiers)
     starts = (date(2000, 1, 1), date(2024, 3, 10))
-    versions = [Version(card.config_version, start, "active", (card,)) for card, start in zip((first, second), starts, strict=True)]
+    versions = [
+        Version(card.config_version, start, "active", (card,))
+        for card, start in zip((first, second), starts, strict=True)
+    ]
     history = History(raw, versions, date(2024, 3, 1), date(2024, 3, 20))
     assert [
         (account_id, d.day, change.from_tier, change.to_tier, change.cause)
@@ -373,3 +392,24 @@ def test_slope_counts_28_days() -> None:
     # = -21 x -27 = 567, Sxx = 441 + 1 + 4 + 9 + 16 + 25 + 36 = 532; a week has 7 days.
     assert slope_per_week([*first, *six], after(27)) == Fraction(7 * 567, 532)
     assert slope_per_week([*first, *six], after(28)) is None
+
+
+# -- the generator
+
+
+def test_worlds_hold_what_tiers_need(tmp_path: Path) -> None:
+    """Of two worlds: every cause, tiers held and then let go, many days whose raw tier changes nothing."""
+    causes_found, held_then, near = set(), set(), 0
+    for seed in (2, 9):
+        (tmp_path / str(seed)).mkdir()
+        made = build_world(tmp_path / str(seed), seed)
+        history = oracle_history(made.config_file, made.first_day, made.last_day)
+        causes_found |= {change.cause for change in history_tier_changes(history).values()}
+        for account_id in {account_id for account_id, _ in history.scores}:
+            days = scored_days(history, account_id)
+            confirmed = model_tiers(days)
+            held_then |= {(*before, *now) for before, now in pairwise(confirmed) if before[1]}
+            near += sum(day.raw_tier not in ("unknown", tier) for day, (tier, _) in zip(days, confirmed, strict=True))
+    assert causes_found == {"override", "override_ended", "coverage", "rules", "score"}
+    assert {now for *_, now, _ in held_then} > {"unknown"}
+    assert near > 50
