@@ -9,8 +9,9 @@ from tests.oracle.worlds import build_world
 from tests.pipeline import run_pipeline
 
 
-# 4: a gone scorecard key, tiers that come and go; 9: three versions in 43 days; 15: 94 days, two candidates, accounts that return.
-@pytest.mark.parametrize("seed", [4, 9, 15])
+# 3: four versions in 41 days, every cause of a tier's change; 9: four accounts that return, another scorecard key gone;
+# 15: 94 days, two candidates, a feed late for long.
+@pytest.mark.parametrize("seed", [3, 9, 15])
 def test_the_mart_is_what_the_specification_says(tmp_path: Path, seed: int) -> None:
     world = build_world(tmp_path, seed)
     run_pipeline(world.config_file, world.first_day, world.last_day)

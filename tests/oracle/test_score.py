@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.oracle.cards import DEFAULT_TIERS, Cap, CardMetric, Scorecard, Tier, Version, version_on
+from tests.oracle.cards import DEFAULT_TIERS, Cap, CardMetric, Scorecard, Tier, Version, read_versions, version_on
 from tests.oracle.metrics import METRICS, AccountDay, Measure, measure, measured
 from tests.oracle.raw import SCHEMA, Bad, Raw, _one_file, clean, load, parse
 from tests.oracle.score import (
@@ -643,6 +643,8 @@ def test_roi() -> None:
     )
     assert get("customer_roi_365d", world(account_goals=value, invoices=bills)) == number("15/4")  # 300 / (50 + 30)
     assert get("customer_roi_365d", world(account_goals=value)) == state("not_applicable")
+    returned = invoices("a,2024-03-01,2024-03-31,-,50,-,-", "a,2024-03-02,2024-03-31,-,-60,-,-")
+    assert get("customer_roi_365d", world(account_goals=value, invoices=returned)) == state("not_applicable")
     assert get("customer_roi_365d", world(account_goals=goals("g,2024-03-31,1,1,-"), invoices=bills)) == state(
         "missing"
     )
@@ -866,6 +868,30 @@ def test_versions_and_scorecards() -> None:
     assert versions[0].card_for("enterprise", "mature").scorecard_key == "big"
     for segment, stage in (("enterprise", "renewing"), ("smb", "mature"), (None, "mature")):
         assert versions[0].card_for(segment, stage).scorecard_key == "standard"
+
+
+def test_the_margin_of_a_scorecard(tmp_path: Path) -> None:
+    """3 where the column or the cell is empty, 0 in quantile mode whatever is written."""
+    header = "config_version,scorecard_key,label,priority,segment,stage,min_coverage,confirm_days,tier_mode"
+    for name in ("metrics", "metric_bands", "scorecard_dimensions", "scorecard_metrics", "score_caps", "tiers"):
+        (tmp_path / f"{name}.csv").write_text("config_version,scorecard_key\n")
+    (tmp_path / "config_versions.csv").write_text(
+        "config_version,valid_from,status,author,note\nv,2000-01-01,active,,\n"
+    )
+
+    def margins(*rows: str) -> list[Fraction]:
+        (tmp_path / "scorecards.csv").write_text("\n".join(rows))
+        (version,) = read_versions(tmp_path)
+        return [card.tier_margin for card in version.cards]
+
+    assert margins(header, "v,a,a,1,*,*,,,") == [3]
+    assert margins(
+        f"{header},tier_margin", "v,a,a,1,*,*,,,,", "v,b,b,2,*,*,,,threshold,0", "v,c,c,3,*,*,,,quantile,5"
+    ) == [
+        3,
+        0,
+        0,
+    ]
 
 
 def test_a_day_from_raw_rows_to_tier() -> None:
