@@ -13,7 +13,7 @@ import pytest
 from orchestration.contract import TABLES
 from tests.benchmarks.reference import EVENT_TABLE, run_reference
 from tests.oracle.cards import read_versions
-from tests.oracle.raw import NoId, _read, clean, read_fx_rates
+from tests.oracle.raw import _read, clean, read_fx_rates
 from tests.oracle.score import score_range
 from tests.oracle.worlds import World, build_world
 
@@ -31,13 +31,7 @@ def plain_world(world: World, folder: Path) -> dict[str, list[dict[str, str | No
     (folder / "events").mkdir(parents=True)
     for name, table in TABLES.items():
         columns = [column.name for column in table.columns]
-        # A fraction or a list cannot be told from a text there; white space sends an id to quarantine, too.
-        texts = [[row.get(column) for column in columns] for row in tables.get(name, [])]
-        ids = {column.name for column in table.columns if column.kind == "id"}
-        rows = [
-            [f" {x}" if isinstance(x, NoId) and column in ids else x for column, x in zip(columns, row, strict=True)]
-            for row in texts
-        ]
+        rows = [[row.get(column) for column in columns] for row in tables.get(name, [])]
         if name == EVENT_TABLE:
             values = [pa.array([row[i] for row in rows], pa.string()) for i in range(len(columns))]
             pyarrow.parquet.write_table(pa.table(values, columns), folder / "events" / f"{world.first_day}.parquet")

@@ -1,8 +1,8 @@
 """Raw tables of the specification, section 2: read as text by name, typed, deduplicated, no bad rows, no orphans.
 
-Where the specification is open: a JSON or Parquet number that is not a whole one, a list and an object are no ids; a
-text is one, whatever it looks like, but for a spreadsheet's `1.23E+15` (`12e3` may be a hexadecimal id). An orphan
-ends no other row of its subscription. A row that ends on the day it begins ends the earlier one nevertheless.
+Where the specification is open: what is no id as a number, a list or an object is none as text either, since a CSV file
+has nothing but text; only `12e3`, without point and sign, may be a hexadecimal id. A typed `7.0` is the whole number 7.
+An orphan ends no other row of its subscription. A row that ends on the day it begins ends the earlier one nevertheless.
 """
 
 import csv
@@ -74,11 +74,11 @@ SURVEY_SCALES: dict[str, Scale] = {
 
 _TIMESTAMP = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?)\s?(Z|[+-]\d\d(?::?\d\d)?)?)?")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-_SCIENTIFIC = re.compile(r"[+-]?\d+(\.\d+)?[eE][+-]\d+")
+_NO_ID = re.compile(r"[+-]?(\d+\.\d*|\.\d+)([eE][+-]?\d+)?|[+-]?\d+[eE][+-]\d+")
 
 
-class NoId(str):
-    """The text of a value that was neither text nor a whole number: a fraction, a list, an object."""
+class NoWholeNumber(str):
+    """A number that JSON writes with a point or an exponent."""
 
 
 class Bad(ValueError):
@@ -139,7 +139,7 @@ def parse(kind: str, text: str | None) -> Any:
     if kind == "id":
         if text != text.strip():
             raise Bad("white space around it")
-        if isinstance(text, NoId) or _SCIENTIFIC.fullmatch(text):
+        if isinstance(text, NoWholeNumber) or _NO_ID.fullmatch(text) or _is_list_or_object(text):
             raise Bad("no text and no whole number")
         return text
     if kind == "text":
@@ -157,6 +157,13 @@ def parse(kind: str, text: str | None) -> Any:
     if text not in kind.split("|"):
         raise Bad("none of " + kind)
     return text
+
+
+def _is_list_or_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), (list, dict))
+    except ValueError:
+        return False
 
 
 def _timestamp(text: str) -> datetime:
@@ -348,7 +355,7 @@ def _one_file(path: Path) -> Iterator[dict[str, str | None]]:
     else:
         for line in stream:
             if line.strip():
-                row = json.loads(line, parse_float=NoId, parse_int=str, parse_constant=NoId)
+                row = json.loads(line, parse_float=NoWholeNumber, parse_int=str, parse_constant=str)
                 yield {name: _text(value) for name, value in row.items()}
 
 
@@ -371,6 +378,8 @@ def _text(value: Any) -> str | None:
         return value.isoformat()
     if isinstance(value, int):
         return str(value)
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
     if isinstance(value, Decimal):
-        return f"{value:f}" if value == value.to_integral_value() else NoId(f"{value:f}")
-    return NoId(repr(value) if isinstance(value, float) else json.dumps(value, default=str))
+        return f"{value:f}" if value % 1 else str(int(value))
+    return repr(value) if isinstance(value, float) else json.dumps(value, default=str)

@@ -10,6 +10,8 @@ from datetime import date
 from fractions import Fraction
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.oracle.cards import DEFAULT_TIERS, Cap, CardMetric, Scorecard, Tier, Version, read_versions, version_on
@@ -156,18 +158,29 @@ def test_money_takes_the_rate_of_its_own_date() -> None:
 
 
 def test_ids(tmp_path: Path) -> None:
-    (tmp_path / "accounts.jsonl").write_text(
-        '{"account_id": 1001}\n{"account_id": "12.5"}\n{"account_id": "12e3"}\n'
-        '{"account_id": 1001.5}\n{"account_id": 1E5}\n{"account_id": [7]}\n{"account_id": {"id": 7}}\n'
-        '{"account_id": "1.5E+15"}'
-    )
-    found = []
-    for row in _one_file(tmp_path / "accounts.jsonl"):
-        try:
-            found.append(parse("id", row["account_id"]))
-        except Bad:
-            found.append("bad")
-    assert found == ["1001", "12.5", "12e3", *["bad"] * 5]
+    def found(values: str, file: str = "accounts.jsonl") -> list[str]:
+        ids = []
+        (tmp_path / "accounts.jsonl").write_text("\n".join(f'{{"account_id": {value}}}' for value in values.split()))
+        for row in _one_file(tmp_path / file):
+            try:
+                ids.append(parse("id", row["account_id"]))
+            except Bad:
+                ids.append("bad")
+        return ids
+
+    assert found('1001 "1001" "12e3" "v1.5" "1.2.3" "1-5" "[7"') == [
+        "1001",
+        "1001",
+        "12e3",
+        "v1.5",
+        "1.2.3",
+        "1-5",
+        "[7",
+    ]
+    assert found('1001.5 1001.0 1E5 [7] [] {"id":7}') == ["bad"] * 6
+    assert found('"1001.5" "1001.0" "1.5E+15" "1E+15" "[7]" "{}"') == ["bad"] * 6
+    pq.write_table(pa.table({"account_id": [7.0, 7.5]}), tmp_path / "accounts.parquet")
+    assert found("", "accounts.parquet") == ["7", "bad"]
 
 
 def test_mail_addresses_are_one_user_in_any_case() -> None:
