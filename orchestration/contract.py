@@ -42,8 +42,9 @@ SEATS_LIMIT = 1e9
 class Column:
     """One column of a raw table.
 
-    A null or blank value in a required column quarantines the row. `id` values are identifiers: blank ones are null, and
-    ones with white space around them are quarantined, since ` a1` and `a1` would be two accounts.
+    A null or blank value in a required column quarantines the row. `id` values are identifiers, text or whole numbers: blank ones are
+    null. Those with white space around them are quarantined, since ` a1` and `a1` would be two accounts. So are those that are a
+    fraction, a number in scientific notation, a list or an object: an id that lost its digits or its shape.
     """
 
     name: str
@@ -63,6 +64,26 @@ class Column:
 
 
 @dataclass(frozen=True)
+class NotBefore:
+    """`column` does not lie before `earlier`; a row that lacks either breaks nothing."""
+
+    column: str
+    earlier: str
+
+
+@dataclass(frozen=True)
+class RangeBy:
+    """The range of `column` depends on what `by` says: (choice, least value, greatest value)."""
+
+    column: str
+    by: str
+    ranges: tuple[tuple[str, float, float], ...]
+
+
+Rule = NotBefore | RangeBy
+
+
+@dataclass(frozen=True)
 class RawTable:
     """One raw table.
 
@@ -74,6 +95,7 @@ class RawTable:
         late_after_days: the table's metrics are `late` when its newest fact is older than that; None: never.
         max_bad_share: share of quarantined rows above which an extraction fails and the old data stays.
         currency_date: for tables with a `currency` column, the date whose exchange rate holds.
+        rules: what must hold between two values of a row; a row that breaks one goes to quarantine.
     """
 
     name: str
@@ -84,6 +106,7 @@ class RawTable:
     late_after_days: int | None = None
     max_bad_share: float = 0.05
     currency_date: str | None = None
+    rules: tuple[Rule, ...] = ()
     by_name: dict[str, Column] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -253,8 +276,9 @@ _ALL = (
             _optional("term_ends_on", "date"),
             _optional("is_trial", "boolean"),
         ),
-        "What the account pays for. A change of seats or price ends one row and begins the next.",
+        "What the account pays for. A change of seats, price or term ends one row and begins the next.",
         currency_date="started_on",
+        rules=(NotBefore("ended_on", "started_on"),),
     ),
     RawTable(
         "invoices",
@@ -267,10 +291,12 @@ _ALL = (
             Column("due_on", "date"),
             _optional("paid_on", "date"),
             _money("amount", required=True),
+            _money("open_amount"),
             _optional("currency", "text"),
             _optional("voided_on", "date"),
+            _optional("written_off_on", "date"),
         ),
-        "What the account was billed.",
+        "What the account was billed, and what it still owes.",
         currency_date="issued_on",
     ),
     RawTable(
@@ -301,7 +327,8 @@ _ALL = (
             Column("score", "number", True, -MONEY_LIMIT, MONEY_LIMIT),
             Column("responded_at", "timestamp"),
         ),
-        "Answers to surveys. An nps score outside 0 to 10 is quarantined.",
+        "Answers to surveys.",
+        rules=(RangeBy("score", "survey", (("nps", 0, 10), ("csat", 1, 5), ("ces", 1, 7), ("product_rating", 1, 5))),),
     ),
 )
 

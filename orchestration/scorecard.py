@@ -65,6 +65,7 @@ class Cell:
     Attributes:
         default: what a blank cell means; only for columns that are not required.
         above: like `minimum`, but the bound itself is refused.
+        may_lack: the whole column may be missing, which is as if every cell of it were blank.
     """
 
     kind: Kind = "text"
@@ -74,6 +75,7 @@ class Cell:
     maximum: float | None = None
     above: float | None = None
     default: Any = None
+    may_lack: bool = False
 
 
 @dataclass(frozen=True)
@@ -194,7 +196,7 @@ SEEDS: Mapping[str, Seed] = {
             min_coverage=Cell("number", required=False, minimum=0, maximum=1, default=0.5),
             confirm_days=Cell("integer", required=False, minimum=1, default=3),
             tier_mode=Cell(required=False, choices=("threshold", "quantile"), default="threshold"),
-            tier_margin=Cell("number", required=False, minimum=0, maximum=100, default=3),
+            tier_margin=Cell("number", required=False, minimum=0, maximum=100, default=3.0, may_lack=True),
         ),
         key=_CARD,
         references=(_OF_VERSION,),
@@ -508,11 +510,11 @@ class _Reader:
         if len(header) == 1 and (";" in header[0] or "\t" in header[0]):
             self._tear(name, 1, "columns are not separated by commas. Save the file as comma-separated CSV")
             return False
-        missing = [column for column in seed.columns if column not in header]
+        missing = [column for column, cell in seed.columns.items() if column not in header and not cell.may_lack]
         unknown = [column for column in header if column not in seed.columns]
         doubled = sorted({column for column in header if header.count(column) > 1} - set(unknown))
         for column in unknown:
-            hint = _suggest(column, missing) or f"Remove it; the columns are {', '.join(seed.columns)}"
+            hint = _suggest(column, [name for name in seed.columns if name not in header]) or f"Remove it; the columns are {', '.join(seed.columns)}"
             self._tear(name, 1, f"unknown column {_show(column)}. {hint}")
         for column in missing:
             self._tear(name, 1, f"column {column} is missing. Add it; the header has {_show(', '.join(header))}")
@@ -524,7 +526,7 @@ class _Reader:
         values = {}
         for column, cell in seed.columns.items():
             try:
-                values[column] = _parse(cell, cells[column])
+                values[column] = _parse(cell, cells.get(column, ""))
             except ValueError as error:
                 values[column] = None
                 self._fault(name, line, f"{column} {error}", column)

@@ -1,13 +1,37 @@
 {# Rolling windows without a join to every day of the window.
 
-   `intervals` is a CTE of (account_id, measure, from_day, to_day, amount): the amount counts on the days [from_day, to_day); a
-   null to_day counts for ever. A fact of day t in a window of W days is the interval [t, t + W). +amount at the beginning, -amount at the end and a
-   running sum give every measure on every scored day in one pass, however many days are scored. Amounts are exact decimals, so
-   what ends leaves no rest.
+   `measures` names what is summed, each a dictionary:
+     of        CTE with the facts, with the column account_id
+     from_day  SQL: first day on which the fact counts
+     to_day    SQL: first day on which it no longer counts; left out or null: it counts for ever
+     amount    SQL: what it adds; 1 if left out
+     where     SQL: which facts count; all if left out
 
-   Renders the CTE `window_totals`: account_id, as_of_date, day, tenure and one column per measure.
-   Needs the CTEs `scored_days` (account_id, as_of_date, day, tenure) and `intervals`. #}
+   A fact of day t in a window of W days counts on [t, t + W). +amount at the beginning, -amount at the end and a running sum give every
+   measure on every scored day in one pass, however many days are scored. Amounts are exact decimals, so adding a fact and later
+   removing it gives exactly zero.
+
+   Renders the CTE `window_totals`: account_id, as_of_date, day and one column per measure.
+   Needs the CTEs `scored_days` (account_id, as_of_date, day) and those that the measures name. #}
 {% macro window_totals(measures) %}
+intervals as (
+
+    {%- for name, measure in measures.items() %}
+    select
+        account_id,
+        '{{ name }}' as measure,
+        {{ measure.from_day }} as from_day,
+        cast({{ measure.to_day or 'null' }} as integer) as to_day,
+        {{ measure.amount or 1 }} as amount
+    from {{ measure.of }}
+    {%- if measure.where %}
+    where {{ measure.where }}
+    {%- endif %}
+    {{ 'union all' if not loop.last }}
+    {%- endfor %}
+
+),
+
 current_intervals as (
 
     select * from intervals
@@ -26,17 +50,16 @@ window_changes as (
         sum(case when measure = '{{ measure }}' then amount end) as {{ measure }},
         {%- endfor %}
         max(is_scored) as is_scored,
-        max(as_of_date) as as_of_date,
-        max(tenure) as tenure
+        max(as_of_date) as as_of_date
     from (
-        select account_id, from_day as day, measure, {{ exact('amount') }} as amount, 0 as is_scored, cast(null as date) as as_of_date, cast(null as integer) as tenure
+        select account_id, from_day as day, measure, {{ exact('amount') }} as amount, 0 as is_scored, cast(null as date) as as_of_date
         from current_intervals
         union all
-        select account_id, to_day, measure, -{{ exact('amount') }}, 0, cast(null as date), cast(null as integer)
+        select account_id, to_day, measure, -{{ exact('amount') }}, 0, cast(null as date)
         from current_intervals
         where to_day is not null
         union all
-        select account_id, day, cast(null as varchar), null, 1, as_of_date, tenure
+        select account_id, day, cast(null as varchar), null, 1, as_of_date
         from scored_days
     ) as changes
     group by account_id, day
@@ -51,7 +74,6 @@ window_totals as (
             account_id,
             as_of_date,
             day,
-            tenure,
             is_scored,
             {%- for measure in measures %}
             coalesce(sum({{ measure }}) over (partition by account_id order by day rows unbounded preceding), 0) as {{ measure }}

@@ -10,13 +10,19 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from orchestration.contract import Column, RawTable
+from orchestration.contract import Column, NotBefore, RawTable, Rule
 from orchestration.warehouse import identifier, literal
 
 # White space at an end, and nothing but white space; Unicode's, not only ASCII's.
 _SPACE = r"[\s\x0b\x1c-\x1f\x{85}\p{Z}]"
 _EDGE = f"^{_SPACE}|{_SPACE}$"
 _BLANK = f"{_SPACE}*"
+# Single characters of `_SPACE` at the end of ASCII text: far cheaper to look for than a regular expression.
+_ASCII_SPACES = "\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f "
+# Numbers that are not whole, as text. Without a point an exponent needs its sign: `12e45` may be the id of something.
+_FRACTION = r"[+-]?(\d+\.\d*|\.\d+)([eE][+-]?\d+)?|[+-]?\d+[eE][+-]\d+"
+# A list or an object as JSON or as DuckDB writes it; not `{3f2504e0-4f89}`.
+_NESTED = r"(?s)\[.*\]|\{(\s*[\"'].*)?\}"
 _NUMBER = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
 _WHOLE = r"[+-]?\d+"
 _DAY = r"\d{4}-\d\d-\d\d"
@@ -38,6 +44,8 @@ _INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT"
 _FLOATS = ("FLOAT", "DOUBLE")
 _MOMENTS = ("TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "DATE")
 _ZONED = "TIMESTAMP WITH TIME ZONE"
+_NOT_FRACTION = "a fraction or in scientific notation, not an id"
+_NOT_NESTED = "a list or an object, not an id"
 _UNREADABLE = {
     "timestamp": "no timestamp",
     "date": "no date",
@@ -94,9 +102,7 @@ def judged(table: RawTable, rows: RawRows, rates: Mapping[str, date], reporting_
         (whether a blank text became null).
     """
     edges = "".join(
-        f",\n        coalesce(regexp_matches({_text(column, rows)}, {literal(_EDGE)}), false) as e_{column.name}"
-        for column in table.columns
-        if column.kind in _TEXTUAL
+        f",\n        {_has_edge(_text(column, rows))} as e_{column.name}" for column in table.columns if column.kind in _TEXTUAL
     )
     cleaned = ",\n        ".join(f"{_cleaned(column, rows)} as c_{column.name}" for column in table.columns)
     faults = [fault for column in table.columns for fault in _faults(column, rows)]
@@ -134,9 +140,46 @@ from (
 
 
 def _text(column: Column, rows: RawRows) -> str:
-    """The raw value as text, without a cast where it is one."""
-    name = f"r_{column.name}"
-    return name if rows.types[column.name] == "VARCHAR" else f"cast({name} as varchar)"
+    """The raw value as text, without a cast where it is one. A whole number is written without a point where it is an id."""
+    name, source_type = f"r_{column.name}", rows.types[column.name]
+    if source_type == "VARCHAR":
+        return name
+    if column.kind == "id" and _may_be_fraction(source_type):
+        return f"case when {_is_whole(name, source_type)} then cast(cast({name} as hugeint) as varchar) else cast({name} as varchar) end"
+    return f"cast({name} as varchar)"
+
+
+def _may_be_fraction(source_type: str) -> bool:
+    return source_type in _FLOATS or source_type.startswith("DECIMAL")
+
+
+def _is_whole(name: str, source_type: str) -> str:
+    whole = f"{name} = trunc({name})"
+    return f"{whole} and abs({name}) <= {_EXACT_DOUBLE}" if source_type in _FLOATS else whole
+
+
+def _has_edge(text: str) -> str:
+    """Whether white space stands at an end; only text that is not plain ASCII, or ends in white space, pays for the regular expression."""
+    spaces = " or ".join(f"suffix({text}, chr({ord(space)}))" for space in _ASCII_SPACES)
+    plain = f"{text} >= '!' and {text} < chr(127) and strlen({text}) = length({text}) and not ({spaces})"
+    return f"case when {plain} then false else coalesce(regexp_matches({text}, {literal(_EDGE)}), false) end"
+
+
+def _not_an_id(name: str, text: str, source_type: str) -> list[tuple[str, str]]:
+    """(condition, reason) for a value that is neither text nor a whole number."""
+    if source_type.endswith("]") or source_type.startswith(("STRUCT", "MAP", "UNION")):
+        return [(f"r_{name} is not null", _NOT_NESTED)]
+    if _may_be_fraction(source_type):
+        return [(f"r_{name} is not null and not ({_is_whole(f'r_{name}', source_type)})", _NOT_FRACTION)]
+    if source_type not in ("VARCHAR", "JSON"):
+        return []
+    # Text that begins with no digit, sign or point, and holds no point or sign, is passed over at the price of a comparison.
+    may_be = f"{text} < ':' and (contains({text}, '.') or contains({text}, '+') or contains({text}, '-'))"
+    opens = f"prefix({text}, '[') or prefix({text}, '{{')"
+    return [
+        (f"case when {may_be} then regexp_full_match({text}, {literal(_FRACTION)}) else false end", _NOT_FRACTION),
+        (f"case when {opens} then regexp_full_match({text}, {literal(_NESTED)}) else false end", _NOT_NESTED),
+    ]
 
 
 def _cleaned(column: Column, rows: RawRows) -> str:
@@ -200,6 +243,8 @@ def _faults(column: Column, rows: RawRows) -> list[tuple[str, str]]:
         add(blank, "missing")
     if column.kind == "id":
         add(f"{clean} is not null and e_{name}", "white space around it")
+        for condition, reason in _not_an_id(name, text, rows.types[name]):
+            add(condition, reason)
     if column.kind == "choice":
         listed = ", ".join(literal(choice) for choice in column.choices)
         add(f"{clean} is not null and {clean} not in ({listed})", f"none of {', '.join(column.choices)}")
@@ -218,18 +263,30 @@ def _plain(number: float) -> str:
 
 def _table_faults(table: RawTable, rates: Mapping[str, date], reporting_currency: str) -> list[tuple[str, str]]:
     """Faults that more than one column decides."""
-    if table.name == "survey_responses":
-        outside = "coalesce(c_survey = 'nps' and not c_score between 0 and 10, false)"
-        return [(outside, literal("score: outside 0 to 10 for nps"))]
+    faults = [fault for rule in table.rules for fault in _broken(rule)]
     if table.currency_date is None:
-        return []
+        return faults
     known = {**rates, reporting_currency.upper(): date.min}
     cases = " ".join(f"when {literal(name)} then date '{valid_from.isoformat()}'" for name, valid_from in known.items())
     in_force = f"coalesce((case upper(c_currency) {cases} end) <= c_{table.currency_date}, false)"
     condition = f"c_currency is not null and c_{table.currency_date} is not null and not {in_force}"
     shown = f"left(upper(c_currency), {_SHOWN_CURRENCY})"
     reason = f"concat('currency: no rate for ', {shown}, ' on {table.currency_date}')"
-    return [(condition, reason)]
+    return [*faults, (condition, reason)]
+
+
+def _broken(rule: Rule) -> list[tuple[str, str]]:
+    """(condition, reason) of a rule over two values of a row."""
+    if isinstance(rule, NotBefore):
+        condition = f"coalesce(c_{rule.column} < c_{rule.earlier}, false)"
+        return [(condition, literal(f"{rule.column}: before {rule.earlier}"))]
+    return [
+        (
+            f"coalesce(c_{rule.by} = {literal(choice)} and not c_{rule.column} between {least!r} and {greatest!r}, false)",
+            literal(f"{rule.column}: outside {_plain(least)} to {_plain(greatest)} for {choice}"),
+        )
+        for choice, least, greatest in rule.ranges
+    ]
 
 
 def _landed(column: Column) -> str:

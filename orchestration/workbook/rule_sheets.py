@@ -90,20 +90,23 @@ def card_sheet(book: Book, title: str, card: Values, rules: Rules, metrics: Mapp
         "scorecards",
         {
             "scorecard_key": CARD, "label": LABEL, "priority": WEIGHT, "segment": SHARE, "stage": METHOD, "min_coverage": WORST,
-            "confirm_days": BEST, "tier_mode": POLICY,
+            "confirm_days": BEST, "tier_mode": POLICY, "tier_margin": UNIT,
         },
     )  # fmt: skip
     sheet.heads(
         {
             LABEL: "Name", WEIGHT: "Priority", SHARE: "For segment", METHOD: "For stage", WORST: "Least data for a tier",
-            BEST: "Days to confirm a tier", POLICY: "Tiers by",
+            BEST: "Days to confirm a tier", POLICY: "Tiers by", UNIT: "Margin",
         }
     )  # fmt: skip
-    styles: dict[str, Style] = {"label": "input_text", "min_coverage": "input_share", "confirm_days": "input", "tier_mode": "input_text"}
+    styles: dict[str, Style] = {
+        "label": "input_text", "min_coverage": "input_share", "confirm_days": "input", "tier_mode": "input_text", "tier_margin": "input",
+    }  # fmt: skip
     row = sheet.seed_row("scorecards", card, styles)
     sheet.number((row, row), WORST, 0, 1)
     sheet.number((row, row), BEST, 1, 10_000)
     sheet.choose((row, row), POLICY, ["threshold", "quantile"])
+    sheet.number((row, row), UNIT, 0, 100)
     sheet.next_row += 1
     sheet.columns("scorecard_dimensions", {"scorecard_key": CARD, "dimension_key": KEY, "weight": WEIGHT})
     sheet.columns(

@@ -46,6 +46,7 @@ class Scorecard:
     min_coverage: Fraction
     confirm_days: int
     tier_mode: str
+    tier_margin: Fraction  # points beyond a limit that a score needs to cross it; 0 in quantile mode
     dimensions: dict[str, Fraction]
     metrics: tuple[CardMetric, ...]
     caps: tuple[Cap, ...]
@@ -105,6 +106,7 @@ def read_versions(seeds: Path) -> list[Version]:
             Fraction(row["min_coverage"] or "0.5"),
             int(row["confirm_days"] or 3),
             row["tier_mode"] or "threshold",
+            Fraction(0) if row["tier_mode"] == "quantile" else Fraction(row.get("tier_margin") or 3),
             {r["dimension_key"]: Fraction(r["weight"]) for r in mine(dimensions)},
             tuple(
                 CardMetric(

@@ -20,7 +20,7 @@ from tests.oracle.ledger import score_changes
 from tests.oracle.raw import load
 from tests.oracle.rollups import members, parent_health, segment_health
 from tests.oracle.score import AccountScore, History, candidate_scores
-from tests.oracle.trend import history_trends
+from tests.oracle.trend import history_tier_changes, history_trends
 
 SCORE_TOLERANCE = 1e-9
 VALUE_TOLERANCE = 1e-7
@@ -33,6 +33,7 @@ KEYS = {
     "metric_scores_history": ("account_id", "as_of_date", "metric_key"),
     "dimension_scores_history": ("account_id", "as_of_date", "dimension_key"),
     "score_changes": ("account_id", "as_of_date", "k", "component", "metric_key"),
+    "tier_changes": ("account_id", "as_of_date"),
     "candidate_scores_history": ("account_id", "as_of_date", "config_version"),
     "segment_health": ("as_of_date", "segment", "stage", "tier"),
     "parent_health": ("as_of_date", "parent_account_id"),
@@ -83,6 +84,12 @@ def expected_tables(history: History) -> dict[str, Table]:
     for change in score_changes(history):
         key = (change.account_id, change.as_of_date, change.k, change.component, change.metric_key)
         tables["score_changes"][key] = {"points": change.points}
+    for key, tier_change in history_tier_changes(history).items():
+        tables["tier_changes"][key] = {
+            "from_tier": tier_change.from_tier,
+            "to_tier": tier_change.to_tier,
+            "cause": tier_change.cause,
+        }
     for score in candidate_scores(history):
         key = (score.account_id, score.as_of_date, score.config_version)
         tables["candidate_scores_history"][key] = _score_columns(score)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from fractions import Fraction
 from functools import cached_property
 from statistics import median
@@ -99,8 +99,38 @@ class AccountDay:
     def mrr(self) -> Fraction | None:
         return self.sum_in_force("mrr", self.d)
 
+    def mrr_at_rates_of_today(self, day: date) -> Fraction | None:
+        """The mrr in force on a day, at the rates in force on d."""
+        values = [
+            row["own_mrr"] * self.raw.rate(row["currency"], self.d)
+            for row in self.in_force(day)
+            if row["own_mrr"] is not None
+        ]
+        return sum(values, Fraction(0)) if values else None
+
+    # -- invoices
+
     def invoices(self) -> list[Row]:
         return [row for row in self.rows("invoices") if row["voided_on"] is None or row["voided_on"] > self.d]
+
+    def claims(self) -> list[Row]:
+        return [row for row in self.invoices() if row["amount"] > 0]
+
+    def owed(self) -> list[Row]:
+        """The claims that are past due and not settled."""
+        return [
+            row
+            for row in self.claims()
+            if row["due_on"] < self.d and (settled_on(row) is None or settled_on(row) > self.d)
+        ]
+
+
+def settled_on(claim: Row) -> date | None:
+    """The day on which nothing is owed any more, None if that has not come."""
+    days = [day for day in (claim["paid_on"], claim["written_off_on"]) if day is not None]
+    if days:
+        return min(days)
+    return claim["due_on"] if claim["open_amount"] == 0 else None
 
 
 # -- adoption
@@ -214,29 +244,30 @@ def onboarding_rate_30d(a: AccountDay) -> Measure:
 
 
 def days_late_180d(a: AccountDay) -> Measure:
-    due = [row for row in a.invoices() if a.in_last(180, row["due_on"])]
-    late = [max(0, (min(row["paid_on"] or a.d, a.d) - row["due_on"]).days) for row in due]
+    due = [row for row in a.claims() if a.in_last(180, row["due_on"])]
+    late = [max(0, (min(settled_on(row) or a.d, a.d) - row["due_on"]).days) for row in due]
     return measured(Fraction(sum(late), len(late))) if late else NOT_APPLICABLE
+
+
+def days_overdue_oldest(a: AccountDay) -> Measure:
+    owed = a.owed()
+    return measured((a.d - min(row["due_on"] for row in owed)).days if owed else 0)
 
 
 def overdue_ratio(a: AccountDay) -> Measure:
     mrr = a.mrr
     if not mrr:
         return NOT_APPLICABLE
-    unpaid = [
-        row["amount"]
-        for row in a.invoices()
-        if row["due_on"] < a.d and (row["paid_on"] is None or row["paid_on"] > a.d)
-    ]
-    return measured(sum(unpaid, Fraction(0)) / mrr)
+    owed = [row["amount"] if row["open_amount"] is None else row["open_amount"] for row in a.owed()]
+    return measured(sum(owed, Fraction(0)) / mrr)
 
 
 def mrr_trend_90d(a: AccountDay) -> Measure:
-    before = a.sum_in_force("mrr", a.d - timedelta(days=90))
+    before, now = a.mrr_at_rates_of_today(a.d - timedelta(days=90)), a.mrr_at_rates_of_today(a.d)
     if not before:
         return NOT_APPLICABLE
     # Null on d although no state applies: nothing is known, hence missing.
-    return MISSING if a.mrr is None else measured((a.mrr - before) / before)
+    return MISSING if now is None else measured((now - before) / before)
 
 
 def days_to_renewal(a: AccountDay) -> Measure:
@@ -269,11 +300,11 @@ def critical_open_tickets(a: AccountDay) -> Measure:
 
 
 def escalations_90d(a: AccountDay) -> Measure:
-    return measured(sum(a.in_last(90, row["escalated_at"]) for row in a.rows("tickets")))
+    return measured(sum(a.in_last(90, _not_before_opening(row, "escalated_at")) for row in a.rows("tickets")))
 
 
 def tickets_per_10_users_28d(a: AccountDay) -> Measure:
-    return measured(Fraction(10 * len(a.recent("tickets", 28)), max(a.au28, 1)))
+    return measured(Fraction(10 * len(a.recent("tickets", 28)), max(a.au28, 10)))
 
 
 def negative_ticket_share_90d(a: AccountDay) -> Measure:
@@ -283,11 +314,16 @@ def negative_ticket_share_90d(a: AccountDay) -> Measure:
     return measured(Fraction(sum(row["topic"] in ("bug", "billing", "complaint") for row in opened), len(opened)))
 
 
+def _not_before_opening(ticket: Row, column: str) -> datetime | None:
+    """A moment of a ticket; one before its opening counts as at the opening."""
+    return None if ticket[column] is None else max(ticket[column], ticket["opened_at"])
+
+
 def _median_hours(a: AccountDay, column: str) -> Measure:
     hours = [
-        Fraction((row[column] - row["opened_at"]) // timedelta(microseconds=1), 3_600_000_000)
+        Fraction((moment - row["opened_at"]) // timedelta(microseconds=1), 3_600_000_000)
         for row in a.rows("tickets")
-        if a.in_last(90, row[column])
+        if a.in_last(90, moment := _not_before_opening(row, column))
     ]
     return measured(median(hours)) if hours else NOT_APPLICABLE
 
@@ -390,7 +426,7 @@ def customer_roi_365d(a: AccountDay) -> Measure:
     if not values:
         return MISSING
     invoiced = sum((row["amount"] for row in a.invoices() if a.in_last(365, row["issued_on"])), Fraction(0))
-    return measured(sum(values, Fraction(0)) / invoiced) if invoiced else NOT_APPLICABLE
+    return measured(sum(values, Fraction(0)) / invoiced) if invoiced > 0 else NOT_APPLICABLE
 
 
 # metric -> (dimension, the metric's table, function)
@@ -416,7 +452,7 @@ METRICS: dict[str, tuple[str, str, Callable[[AccountDay], Measure]]] = {
                 onboarding_rate_30d,
             ),
         ),
-        ("commercial", "invoices", (days_late_180d, overdue_ratio)),
+        ("commercial", "invoices", (days_late_180d, days_overdue_oldest, overdue_ratio)),
         ("commercial", "subscriptions", (mrr_trend_90d, days_to_renewal, days_since_renewal)),
         ("commercial", "account_outcomes", (expansions_365d,)),
         (

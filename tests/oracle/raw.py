@@ -1,4 +1,9 @@
-"""Raw tables of the specification, section 2: read as text by name, typed, deduplicated, no bad rows, no orphans."""
+"""Raw tables of the specification, section 2: read as text by name, typed, deduplicated, no bad rows, no orphans.
+
+Where the specification is open: what is no id as a number, a list or an object is none as text either, since a CSV file
+has nothing but text; only `12e3`, without point and sign, may be a hexadecimal id. A typed `7.0` is the whole number 7.
+An orphan ends no other row of its subscription. A row that ends on the day it begins ends the earlier one nevertheless.
+"""
 
 import csv
 import gzip
@@ -39,8 +44,8 @@ SCHEMA: dict[str, str] = {
     "feature_releases": "feature:id released_on:date",
     "subscriptions": """subscription_id:id account_id:id plan:text? seats:integer[0,]? mrr:number? currency:text?
         started_on:date ended_on:date? term_ends_on:date? is_trial:boolean?""",
-    "invoices": """invoice_id:id account_id:id issued_on:date due_on:date paid_on:date? amount:number currency:text?
-        voided_on:date?""",
+    "invoices": """invoice_id:id account_id:id issued_on:date due_on:date paid_on:date? amount:number
+        open_amount:number? currency:text? voided_on:date? written_off_on:date?""",
     "tickets": """ticket_id:id account_id:id opened_at:timestamp first_replied_at:timestamp? resolved_at:timestamp?
         priority:low|normal|high|critical? topic:question|bug|billing|feature_request|complaint|other?
         escalated_at:timestamp?""",
@@ -59,11 +64,21 @@ FACT: dict[str, str] = {
     )
     for table, columns in SCHEMA.items()
 }
-CURRENCY_DATE = {"subscriptions": ("started_on", "mrr"), "invoices": ("issued_on", "amount")}
+CURRENCY_DATE = {"subscriptions": ("started_on", ("mrr",)), "invoices": ("issued_on", ("amount", "open_amount"))}
 LATE_AFTER_DAYS = {"usage_events": 2}
+Scale = tuple[Fraction, Fraction]
+SURVEY_SCALES: dict[str, Scale] = {
+    survey: (Fraction(low), Fraction(high))
+    for survey, low, high in (("nps", 0, 10), ("csat", 1, 5), ("product_rating", 1, 5), ("ces", 1, 7))
+}
 
 _TIMESTAMP = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?)\s?(Z|[+-]\d\d(?::?\d\d)?)?)?")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_NO_ID = re.compile(r"[+-]?(\d+\.\d*|\.\d+)([eE][+-]?\d+)?|[+-]?\d+[eE][+-]\d+")
+
+
+class NoWholeNumber(str):
+    """A number that JSON writes with a point or an exponent."""
 
 
 class Bad(ValueError):
@@ -76,13 +91,17 @@ class Raw:
 
     Attributes:
         tables: clean rows by table: dates as `date`, timestamps as naive UTC `datetime`, numbers as `Fraction`. `day`
-            is the UTC day of the row's fact column. Money stands in the reporting currency.
+            is the UTC day of the row's fact column. Money stands in the reporting currency, at the rate of the row's
+            own date; `own_mrr` is a subscription's mrr in its own currency.
         late_after_days: by table, for those that can be late.
+        fx_rates, reporting_currency: for what is converted at the rate of another day.
         quarantined, orphans: rows by table.
     """
 
     tables: dict[str, list[Row]]
     late_after_days: dict[str, int] = field(default_factory=lambda: dict(LATE_AFTER_DAYS))
+    fx_rates: list[Row] = field(default_factory=list)
+    reporting_currency: str = "USD"
     quarantined: dict[str, list[tuple[Row, str]]] = field(default_factory=dict)
     orphans: dict[str, int] = field(default_factory=dict)
 
@@ -100,6 +119,10 @@ class Raw:
     def of(self, table: str, account_id: str) -> list[Row]:
         return self._by_account.get(table, {}).get(account_id, [])
 
+    def rate(self, currency: str | None, day: date) -> Fraction | None:
+        """Reporting currency per unit, in force on a day; None without one."""
+        return rate_on(self.fx_rates, currency, day, self.reporting_currency)
+
 
 def day_of(moment: date | datetime) -> date:
     return moment.date() if isinstance(moment, datetime) else moment
@@ -116,6 +139,8 @@ def parse(kind: str, text: str | None) -> Any:
     if kind == "id":
         if text != text.strip():
             raise Bad("white space around it")
+        if isinstance(text, NoWholeNumber) or _NO_ID.fullmatch(text) or _is_list_or_object(text):
+            raise Bad("no text and no whole number")
         return text
     if kind == "text":
         return text
@@ -132,6 +157,13 @@ def parse(kind: str, text: str | None) -> Any:
     if text not in kind.split("|"):
         raise Bad("none of " + kind)
     return text
+
+
+def _is_list_or_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), (list, dict))
+    except ValueError:
+        return False
 
 
 def _timestamp(text: str) -> datetime:
@@ -159,14 +191,22 @@ def _number(kind: str, text: str) -> Fraction:
     return value
 
 
-def rate_on(fx_rates: list[Row], currency: str, day: date) -> Fraction | None:
-    """Reporting currency per unit, in force on a day; None without one."""
+def rate_on(fx_rates: list[Row], currency: str | None, day: date, reporting_currency: str) -> Fraction | None:
+    """Reporting currency per unit, in force on a day; None without one. No currency is the reporting currency."""
+    if currency is None or currency.upper() == reporting_currency.upper():
+        return Fraction(1)
     known = [row for row in fx_rates if row["currency"].upper() == currency.upper() and row["valid_from"] <= day]
     return max(known, key=lambda row: row["valid_from"])["rate"] if known else None
 
 
-def type_row(table: str, text_row: dict[str, str | None], fx_rates: list[Row], reporting_currency: str) -> Row:
-    """A raw row from its texts, money converted.
+def type_row(
+    table: str,
+    text_row: dict[str, str | None],
+    fx_rates: list[Row],
+    reporting_currency: str,
+    survey_scales: dict[str, Scale],
+) -> Row:
+    """A raw row from its texts: money converted, trials worth nothing, mail addresses in lower case, our survey scales.
 
     Raises:
         Bad: it belongs in quarantine.
@@ -180,17 +220,43 @@ def type_row(table: str, text_row: dict[str, str | None], fx_rates: list[Row], r
             raise Bad(f"{name}: {bad}") from bad
         if row[name] is None and not kind.endswith("?"):
             raise Bad(f"{name}: missing")
-    if table == "survey_responses" and row["survey"] == "nps" and not 0 <= row["score"] <= 10:
-        raise Bad("score: nps outside 0 to 10")
+    if "@" in (row.get("user_id") or ""):
+        row["user_id"] = row["user_id"].lower()
+    if table == "survey_responses":
+        row["score"] = _on_our_scale(row["survey"], row["score"], survey_scales)
+    if table == "subscriptions":
+        if row["ended_on"] is not None and row["ended_on"] < row["started_on"]:
+            raise Bad("ended_on: before started_on")
+        row["mrr"] = Fraction(0) if row["is_trial"] else row["mrr"]
+        row["own_mrr"] = row["mrr"]
     if table in CURRENCY_DATE:
-        date_column, money = CURRENCY_DATE[table]
-        currency = row["currency"]
-        if currency is not None and currency.upper() != reporting_currency.upper():
-            rate = rate_on(fx_rates, currency, row[date_column])
-            if rate is None:
-                raise Bad(f"currency: no rate for {currency} on {date_column}")
-            row[money] = None if row[money] is None else row[money] * rate
+        date_column, amounts = CURRENCY_DATE[table]
+        rate = rate_on(fx_rates, row["currency"], row[date_column], reporting_currency)
+        if rate is None:
+            raise Bad(f"currency: no rate for {row['currency']} on {date_column}")
+        for amount in amounts:
+            row[amount] = None if row[amount] is None else row[amount] * rate
     return row
+
+
+def _on_our_scale(survey: str, score: Fraction, scales: dict[str, Scale]) -> Fraction:
+    low, high = SURVEY_SCALES[survey]
+    from_low, from_high = scales.get(survey, (low, high))
+    if not from_low <= score <= from_high:
+        raise Bad(f"score: {survey} outside {from_low} to {from_high}")
+    return low + (score - from_low) * (high - low) / (from_high - from_low)
+
+
+def end_overlaps(subscriptions: list[Row]) -> None:
+    """Of one subscription the earlier row ends when the later begins."""
+    for row in subscriptions:
+        later = [
+            other["started_on"]
+            for other in subscriptions
+            if other["subscription_id"] == row["subscription_id"] and other["started_on"] > row["started_on"]
+        ]
+        if later:
+            row["ended_on"] = min([*later] if row["ended_on"] is None else [row["ended_on"], *later])
 
 
 def clean(
@@ -198,13 +264,15 @@ def clean(
     fx_rates: list[Row] = (),
     reporting_currency: str = "USD",
     late_after_days: dict[str, int] | None = None,
+    survey_scales: dict[str, Scale] | None = None,
 ) -> Raw:
-    """Quarantine, then "the row extracted last wins", then orphans.
+    """Quarantine, then "the row extracted last wins", then orphans, then overlapping rows of a subscription.
 
     Args:
         texts: by table, rows of texts in the order of extraction.
         fx_rates: rows of currency, valid_from (date), rate (Fraction).
         late_after_days: by table, besides the default of `usage_events`.
+        survey_scales: by survey, lowest and highest score where the source has another scale than the specification.
     """
     tables: dict[str, list[Row]] = {}
     quarantined: dict[str, list[tuple[Row, str]]] = {}
@@ -213,7 +281,7 @@ def clean(
         last: dict[tuple[Any, ...], Row] = {}
         for text_row in texts.get(table, []):
             try:
-                row = type_row(table, text_row, fx_rates, reporting_currency)
+                row = type_row(table, text_row, fx_rates, reporting_currency, survey_scales or {})
             except Bad as bad:
                 quarantined.setdefault(table, []).append((text_row, str(bad)))
             else:
@@ -224,7 +292,9 @@ def clean(
             orphans[table] = sum(row["account_id"] not in known for row in rows)
             rows = [row for row in rows if row["account_id"] in known]
         tables[table] = rows
-    return Raw(tables, {**LATE_AFTER_DAYS, **(late_after_days or {})}, quarantined, orphans)
+    end_overlaps(tables["subscriptions"])
+    late = {**LATE_AFTER_DAYS, **(late_after_days or {})}
+    return Raw(tables, late, list(fx_rates), reporting_currency, quarantined, orphans)
 
 
 def load(config_file: Path, last_day: date) -> Raw:
@@ -285,7 +355,7 @@ def _one_file(path: Path) -> Iterator[dict[str, str | None]]:
     else:
         for line in stream:
             if line.strip():
-                row = json.loads(line, parse_float=str, parse_int=str, parse_constant=str)
+                row = json.loads(line, parse_float=NoWholeNumber, parse_int=str, parse_constant=str)
                 yield {name: _text(value) for name, value in row.items()}
 
 
@@ -306,6 +376,10 @@ def _text(value: Any) -> str | None:
         return "true" if value else "false"
     if isinstance(value, (date, datetime)):
         return value.isoformat()
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
     if isinstance(value, Decimal):
-        return f"{value:f}"
-    return repr(value)
+        return f"{value:f}" if value % 1 else str(int(value))
+    return repr(value) if isinstance(value, float) else json.dumps(value, default=str)

@@ -2,7 +2,7 @@
 
 import math
 import operator
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from fractions import Fraction
@@ -24,18 +24,27 @@ NEUTRAL = Fraction(50)
 
 @dataclass(frozen=True)
 class MetricScore:
+    """A metric of an account's day on its card.
+
+    Attributes:
+        weight: the card's, within the dimension.
+        base_weight: share of the dimension's weight, once what is not applicable has left it.
+    """
+
     metric_key: str
     dimension_key: str
     measure: Measure
     normalized_score: Fraction | None
+    weight: Fraction
     nominal_weight: Fraction
+    base_weight: Fraction
     effective_weight: Fraction
     points: Fraction
 
 
 @dataclass(frozen=True)
 class DimensionScore:
-    """Sums over the metrics of a dimension; `score` is None where none of them has an effective weight."""
+    """Sums over the metrics of a dimension; `score` is None where none of them has a score and a weight."""
 
     dimension_key: str
     score: Fraction | None
@@ -46,7 +55,13 @@ class DimensionScore:
 
 @dataclass(frozen=True)
 class AccountScore:
-    """One row of account_health_history with the rows beneath it. `cap` is (cap_key, points) where a cap binds."""
+    """One row of account_health_history with the rows beneath it.
+
+    Attributes:
+        cap: (cap_key, points) where a cap binds.
+        percentile: share of the day's accounts on the scorecard, those with enough coverage, that score at most this;
+            None where this one has not enough.
+    """
 
     account_id: str
     as_of_date: date
@@ -59,6 +74,12 @@ class AccountScore:
     uncapped_score: Fraction
     health_score: Fraction
     raw_tier: str
+    percentile: Fraction | None
+
+    @property
+    def coverage_but_for_late(self) -> Fraction:
+        """The coverage if the late metrics counted as measured."""
+        return covered(self.metrics, ("measured", "late"))
 
     @property
     def dimensions(self) -> list[DimensionScore]:
@@ -68,9 +89,19 @@ class AccountScore:
             effective = sum((metric.effective_weight for metric in mine), Fraction(0))
             points = sum((metric.points for metric in mine), Fraction(0))
             nominal = sum((metric.nominal_weight for metric in mine), Fraction(0))
-            score = NEUTRAL + points / effective if effective else None
-            found.append(DimensionScore(key, score, nominal, effective, points))
+            scored = [metric for metric in mine if metric.normalized_score is not None]
+            weight = sum((metric.weight for metric in scored), Fraction(0))
+            weighted = sum((metric.weight * metric.normalized_score for metric in scored), Fraction(0))
+            found.append(DimensionScore(key, weighted / weight if weight else None, nominal, effective, points))
         return found
+
+
+def covered(metrics: Iterable[MetricScore], states: Collection[str]) -> Fraction:
+    """The share of the base weights whose metrics have one of the states; 0 without any."""
+    metrics = list(metrics)
+    total = sum((metric.base_weight for metric in metrics), Fraction(0))
+    known = sum((metric.base_weight for metric in metrics if metric.measure.state in states), Fraction(0))
+    return known / total if total else Fraction(0)
 
 
 def population(raw: Raw, d: date) -> list[Row]:
@@ -151,33 +182,38 @@ def weigh(
             elif metric.missing_policy == "worst":
                 scores[metric.metric_key] = Fraction(0)
 
-    counting: dict[str, Fraction] = {}  # dimension -> sum of w over A
-    listed: dict[str, Fraction] = {}  # dimension -> sum of w over all its metrics
-    for metric in card.metrics:
-        listed[metric.dimension_key] = listed.get(metric.dimension_key, Fraction(0)) + metric.weight
-        if metric.metric_key in scores and metric.weight > 0:
-            counting[metric.dimension_key] = counting.get(metric.dimension_key, Fraction(0)) + metric.weight
-    dimension_total = sum(
-        (weight for key, weight in card.dimensions.items() if key in counting and weight > 0), Fraction(0)
-    )
     all_dimensions = sum(card.dimensions.values(), Fraction(0))
+    listed: dict[str, Fraction] = {}  # dimension -> sum of w over its metrics
+    applicable: dict[str, Fraction] = {}  # dimension -> sum of w over its applicable metrics
+    for metric in card.metrics:
+        dimension = metric.dimension_key
+        listed[dimension] = listed.get(dimension, Fraction(0)) + metric.weight
+        if measures[metric.metric_key].state != "not_applicable":
+            applicable[dimension] = applicable.get(dimension, Fraction(0)) + metric.weight
+
+    base: dict[str, Fraction] = {
+        metric.metric_key: card.dimensions[metric.dimension_key] * metric.weight / applicable[metric.dimension_key]
+        for metric in card.metrics
+        if metric.weight > 0 and measures[metric.metric_key].state != "not_applicable"
+    }
+    scored = sum((weight for key, weight in base.items() if key in scores), Fraction(0))
 
     rows = []
     for metric in card.metrics:
         key, dimension = metric.metric_key, metric.dimension_key
-        dimension_weight = card.dimensions[dimension]
         nominal = effective = points = Fraction(0)
-        if metric.weight > 0 and dimension_weight > 0:
-            nominal = dimension_weight / all_dimensions * metric.weight / listed[dimension]
-            if key in scores:
-                effective = dimension_weight / dimension_total * metric.weight / counting[dimension]
-                points = effective * (scores[key] - NEUTRAL)
-        rows.append(MetricScore(key, dimension, measures[key], scores.get(key), nominal, effective, points))
-
-    known = sum((row.nominal_weight for row in rows if row.measure.state == "measured"), Fraction(0))
-    applicable = sum((row.nominal_weight for row in rows if row.measure.state != "not_applicable"), Fraction(0))
-    coverage = known / applicable if applicable else Fraction(0)
-    return tuple(rows), coverage, NEUTRAL + sum((row.points for row in rows), Fraction(0))
+        if metric.weight > 0 and all_dimensions > 0:
+            nominal = card.dimensions[dimension] / all_dimensions * metric.weight / listed[dimension]
+        if key in base and key in scores and scored > 0:
+            effective = base[key] / scored
+            points = effective * (scores[key] - NEUTRAL)
+        base_weight = base.get(key, Fraction(0))
+        rows.append(
+            MetricScore(
+                key, dimension, measures[key], scores.get(key), metric.weight, nominal, base_weight, effective, points
+            )
+        )
+    return tuple(rows), covered(rows, ("measured",)), NEUTRAL + sum((row.points for row in rows), Fraction(0))
 
 
 def binding_cap(card: Scorecard, measures: dict[str, Measure], uncapped: Fraction) -> tuple[str, Fraction] | None:
@@ -199,9 +235,21 @@ def threshold_tier(card: Scorecard, health_score: Fraction) -> str:
     return max((tier for tier in card.tiers if tier.min_score <= health_score), key=lambda tier: tier.min_score).tier
 
 
-def quantile_tier(card: Scorecard, health_score: Fraction, peers: list[Fraction]) -> str:
-    p = Fraction(sum(peer <= health_score for peer in peers), len(peers))
-    return max((tier for tier in card.tiers if tier.min_percentile < p), key=lambda tier: tier.min_percentile).tier
+def percentile_of(health_score: Fraction, peers: list[Fraction]) -> Fraction:
+    """Share of the peers, this one included, that score at most this."""
+    return Fraction(sum(peer <= health_score for peer in peers), len(peers))
+
+
+def quantile_tier(card: Scorecard, percentile: Fraction) -> str:
+    below = (tier for tier in card.tiers if tier.min_percentile < percentile)
+    return max(below, key=lambda tier: tier.min_percentile).tier
+
+
+def raw_tier(card: Scorecard, health_score: Fraction, coverage: Fraction, percentile: Fraction | None) -> str:
+    """The tier of a day under a card's rules; `percentile` is needed in quantile mode only."""
+    if coverage < card.min_coverage:
+        return "unknown"
+    return threshold_tier(card, health_score) if card.tier_mode == "threshold" else quantile_tier(card, percentile)
 
 
 @dataclass(frozen=True)
@@ -254,13 +302,8 @@ def score_facts(facts: DayFacts, version: Version) -> list[AccountScore]:
 
     found = []
     for account_id, stage, card, rows, cap, coverage, uncapped, health_score in drafts:
-        if coverage < card.min_coverage:
-            tier = "unknown"
-        elif card.tier_mode == "threshold":
-            tier = threshold_tier(card, health_score)
-        else:
-            day = [draft[7] for draft in drafts if draft[2] is card and draft[5] >= card.min_coverage]
-            tier = quantile_tier(card, health_score, day)
+        peers = [draft[7] for draft in drafts if draft[2] is card and draft[5] >= card.min_coverage]
+        percentile = percentile_of(health_score, peers) if coverage >= card.min_coverage else None
         found.append(
             AccountScore(
                 account_id,
@@ -273,7 +316,8 @@ def score_facts(facts: DayFacts, version: Version) -> list[AccountScore]:
                 coverage,
                 uncapped,
                 health_score,
-                tier,
+                raw_tier(card, health_score, coverage, percentile),
+                percentile,
             )
         )
     return found

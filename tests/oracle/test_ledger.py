@@ -10,7 +10,7 @@ from tests.oracle.compare import oracle_history
 from tests.oracle.ledger import NOTHING, Change, changes_of, exact_score, peers_on, score_changes
 from tests.oracle.raw import Raw, clean
 from tests.oracle.score import History
-from tests.oracle.test_score import card, goals, metric, surveys, texts, world
+from tests.oracle.test_score import card, events, goals, metric, surveys, texts, world
 from tests.oracle.worlds import build_world
 
 BEFORE, D = date(2024, 3, 24), date(2024, 3, 31)
@@ -155,6 +155,29 @@ def test_nothing_in_common() -> None:
     raw = world(csm_pulses=pulses("a,2023-12-28,5"), account_goals=goals("g,2024-03-29,10,0,-"))
     given = card(PULSE, GOALS, dimensions={"voice": "1", "outcomes": "1"})
     assert change(raw, versions((given,))) == {"availability": -100}
+
+
+def test_what_becomes_known_takes_weight_from_everything() -> None:
+    """Pulse 100, csat 0 and, in the end, nps 100; voice weighs 2, support 1: base weights of 1 each."""
+    nps = metric("nps_180d", "voice", worst=Fraction(-100), best=Fraction(100))
+    given = versions((card(PULSE, nps, CSAT, dimensions={"voice": "2", "support": "1"}),))
+    raw = world(
+        csm_pulses=pulses("a,2024-03-01,5"),
+        survey_responses=surveys("-,csat,1,2024-03-01", "-,nps,10,2024-03-30"),
+    )
+    # From 50 + 1/2 x 50 - 1/2 x 50 to 50 + 1/3 x 50 + 1/3 x 50 - 1/3 x 50.
+    assert change(raw, given) == {"availability": Fraction(50, 3)}
+
+
+def test_a_late_feed_is_availability_alone() -> None:
+    """Used on 03-24 and, by b, up to 03-28, three days before d: 100 by use, 50 by the pulse; then it alone."""
+    usage = metric(worst=Fraction(0), best=Fraction(1))
+    given = versions((card(usage, PULSE, dimensions={"adoption": "3", "voice": "1"}),))
+    raw = world(
+        csm_pulses=pulses("a,2024-03-01,3", "a,2024-03-30,4"), usage_events=events("a,u,2024-03-24", "b,u,2024-03-28")
+    )
+    # S2 = 50 + 3/4 x 50; S3 = 75, of which 25 are the pulse's, alone on both days.
+    assert change(raw, given) == {"csm_pulse": 25, "availability": Fraction("-37.5")}
 
 
 def test_a_change_needs_the_very_day() -> None:

@@ -10,16 +10,20 @@ from datetime import date
 from fractions import Fraction
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from tests.oracle.cards import DEFAULT_TIERS, Cap, CardMetric, Scorecard, Tier, Version, version_on
-from tests.oracle.metrics import METRICS, Measure, measure, measured
-from tests.oracle.raw import Raw, clean, load
+from tests.oracle.cards import DEFAULT_TIERS, Cap, CardMetric, Scorecard, Tier, Version, read_versions, version_on
+from tests.oracle.metrics import METRICS, AccountDay, Measure, measure, measured
+from tests.oracle.raw import SCHEMA, Bad, Raw, _one_file, clean, load, parse
 from tests.oracle.score import (
     History,
     binding_cap,
     candidate_scores,
+    covered,
     normalize,
+    percentile_of,
     population,
     published,
     quantile_tier,
@@ -66,12 +70,15 @@ def state(name: str) -> Measure:
     return Measure(name)
 
 
+def filled(header: str, *lines: str) -> list[dict[str, str | None]]:
+    """Rows of lines that may leave out their last cells."""
+    return texts(header, *(line + ",-" * (len(header.split()) - 1 - line.count(",")) for line in lines))
+
+
 def events(*lines: str) -> list[dict[str, str | None]]:
     """Lines of `account,user,time[,feature[,seconds]]`."""
-    full = [line + ",-" * (4 - line.count(",")) for line in lines]
-    return texts(
-        "event_id account_id user_id occurred_at feature duration_seconds", *(f"e{i},{x}" for i, x in enumerate(full))
-    )
+    header = "event_id account_id user_id occurred_at feature duration_seconds"
+    return filled(header, *(f"e{i},{x}" for i, x in enumerate(lines)))
 
 
 # Keeps the feed from being late without being a's.
@@ -79,15 +86,15 @@ OF_B = "b,u9,2024-03-31"
 
 
 def subscriptions(*lines: str) -> list[dict[str, str | None]]:
-    """Lines of `account,seats,mrr,currency,started_on,ended_on,term_ends_on`."""
-    header = "subscription_id account_id seats mrr currency started_on ended_on term_ends_on"
-    return texts(header, *(f"s{i},{line}" for i, line in enumerate(lines)))
+    """Lines of `account,seats,mrr,currency,started_on,ended_on,term_ends_on[,is_trial]`, of different ids."""
+    header = "subscription_id account_id seats mrr currency started_on ended_on term_ends_on is_trial"
+    return filled(header, *(f"s{i},{line}" for i, line in enumerate(lines)))
 
 
 def invoices(*lines: str) -> list[dict[str, str | None]]:
-    """Lines of `account,issued_on,due_on,paid_on,amount,currency,voided_on`."""
-    header = "invoice_id account_id issued_on due_on paid_on amount currency voided_on"
-    return texts(header, *(f"i{i},{line}" for i, line in enumerate(lines)))
+    """Lines of `account,issued_on,due_on,paid_on,amount,currency,voided_on[,open_amount[,written_off_on]]`."""
+    header = "invoice_id account_id issued_on due_on paid_on amount currency voided_on open_amount written_off_on"
+    return filled(header, *(f"i{i},{line}" for i, line in enumerate(lines)))
 
 
 def tickets(*lines: str) -> list[dict[str, str | None]]:
@@ -148,6 +155,91 @@ def test_money_takes_the_rate_of_its_own_date() -> None:
     )
     assert [row["amount"] for row in raw.all("invoices")] == [110, 120]
     assert [reason for _, reason in raw.quarantined["invoices"]] == ["currency: no rate for EUR on issued_on"]
+
+
+def test_ids(tmp_path: Path) -> None:
+    def found(values: str, file: str = "accounts.jsonl") -> list[str]:
+        ids = []
+        (tmp_path / "accounts.jsonl").write_text("\n".join(f'{{"account_id": {value}}}' for value in values.split()))
+        for row in _one_file(tmp_path / file):
+            try:
+                ids.append(parse("id", row["account_id"]))
+            except Bad:
+                ids.append("bad")
+        return ids
+
+    assert found('1001 "1001" "12e3" "v1.5" "1.2.3" "1-5" "[7"') == [
+        "1001",
+        "1001",
+        "12e3",
+        "v1.5",
+        "1.2.3",
+        "1-5",
+        "[7",
+    ]
+    assert found('1001.5 1001.0 1E5 [7] [] {"id":7}') == ["bad"] * 6
+    assert found('"1001.5" "1001.0" "1.5E+15" "1E+15" "[7]" "{}"') == ["bad"] * 6
+    pq.write_table(pa.table({"account_id": [7.0, 7.5]}), tmp_path / "accounts.parquet")
+    assert found("", "accounts.parquet") == ["7", "bad"]
+
+
+def test_mail_addresses_are_one_user_in_any_case() -> None:
+    raw = world(
+        usage_events=events(
+            "a,Ann@X.io,2024-03-31",
+            "a,ann@x.io,2024-03-30",
+            "a,U1,2024-03-30",
+            "a,u1,2024-03-30",  # not a mail address: two users
+        ),
+        survey_responses=surveys("ANN@x.io,nps,0,2024-03-01", "ann@x.io,nps,10,2024-03-02"),
+    )
+    assert get("active_users_28d", raw) == number("3")
+    assert get("nps_180d", raw) == number("100")
+
+
+def test_scales_of_surveys() -> None:
+    answers = surveys(
+        "u,csat,1,2024-03-01", "u,csat,0,2024-03-01", "u,csat,10,2024-03-01", "u,ces,7,2024-03-01", "u,nps,0,2024-03-01"
+    )
+    raw = world(survey_responses=answers)
+    assert [row["score"] for row in raw.all("survey_responses")] == [1, 7, 0]
+    assert [why for _, why in raw.quarantined["survey_responses"]] == ["score: csat outside 1 to 5"] * 2
+    accounts = texts("account_id account_name created_at", "a,A,2022-01-01")
+    to_ten = {"csat": (Fraction(0), Fraction(10))}
+    raw = clean({"accounts": accounts, "survey_responses": answers}, survey_scales=to_ten)
+    # 0 to 10 onto 1 to 5: 1 + 4 x score / 10.
+    assert [row["score"] for row in raw.all("survey_responses")] == [Fraction("1.4"), 1, 5, 7, 0]
+
+
+def test_rows_of_one_subscription() -> None:
+    raw = world(
+        subscriptions=texts(
+            "subscription_id account_id mrr started_on ended_on term_ends_on",
+            "s,a,200,2023-01-01,-,2024-12-31",
+            "s,a,150,2024-03-01,-,2025-03-01",
+            "s,a,999,2024-04-01,-,2026-04-01",  # later than d: d knows nothing of it
+            "other,a,7,2023-01-01,2024-03-02,-",
+            "s,a,1,2024-03-02,2024-03-01,-",  # ends before it starts: not there, and ends nothing
+            "s,ghost,1,2024-03-20,-,-",  # an orphan neither
+        )
+    )
+    a = AccountDay(raw, raw.all("accounts")[0], D)
+    assert [a.sum_in_force("mrr", date(2024, *day)) for day in ((2, 29), (3, 1), (3, 31))] == [207, 157, 150]
+    assert [why for _, why in raw.quarantined["subscriptions"]] == ["ended_on: before started_on"]
+    assert get("days_to_renewal", raw) == number("335")  # to 2025-03-01
+    assert get("days_to_renewal", raw, d=date(2024, 2, 29)) == number("306")  # to 2024-12-31
+
+
+def test_a_trial_is_scored_and_worth_nothing() -> None:
+    raw = world(
+        subscriptions=subscriptions(
+            "a,1,500,-,2024-01-01,-,-,true", "b,1,-,-,2023-01-01,-,-,true", "b,1,5,-,2023-01-01,-,-"
+        ),
+        invoices=invoices("a,2024-01-01,2024-02-01,-,60,-,-"),
+    )
+    assert [row["account_id"] for row in population(raw, D)] == ["a", "b"]
+    assert [AccountDay(raw, account, D).mrr for account in raw.all("accounts")] == [0, 5]
+    assert get("overdue_ratio", raw) == get("mrr_trend_90d", raw) == state("not_applicable")
 
 
 def test_population() -> None:
@@ -309,6 +401,49 @@ def test_days_late() -> None:
     assert get("days_late_180d", world(invoices=invoices("a,2024-04-01,2024-03-01,-,1,-,-"))) == state("missing")
 
 
+def test_settled() -> None:
+    """Due on 03-11, 20 days ago, unless said otherwise; a monthly fee of 100."""
+
+    def on_d(bill: str) -> tuple[Measure, Measure, Measure]:
+        raw = world(invoices=invoices(f"a,2024-01-01,{bill}"), subscriptions=subscriptions("a,1,100,-,2023-01-01,-,-"))
+        return get("days_late_180d", raw), get("days_overdue_oldest", raw), get("overdue_ratio", raw)
+
+    zero = number("0")
+    assert on_d("2024-03-11,-,80,-,-") == (number("20"), number("20"), number("4/5"))
+    # Partly paid: 30 of 80 are left; in EUR at 1.2, as on the day of issue.
+    assert on_d("2024-03-11,-,80,-,-,30") == (number("20"), number("20"), number("3/10"))
+    assert on_d("2024-03-11,-,80,EUR,-,30") == (number("20"), number("20"), number("9/25"))
+    # Paid, nobody knows when: on the day it was due.
+    assert on_d("2024-03-11,-,80,-,-,0") == (zero, zero, zero)
+    # Written off after 9 days, or not until tomorrow; or after it was paid, or before.
+    assert on_d("2024-03-11,-,80,-,-,80,2024-03-20") == (number("9"), zero, zero)
+    assert on_d("2024-03-11,-,80,-,-,-,2024-04-01") == (number("20"), number("20"), number("4/5"))
+    assert on_d("2024-03-11,2024-03-15,80,-,-,-,2024-03-20") == (number("4"), zero, zero)
+    assert on_d("2024-03-11,2024-03-25,80,-,-,-,2024-03-20") == (number("9"), zero, zero)
+    # A date of payment holds, whatever is open.
+    assert on_d("2024-03-11,2024-03-31,80,-,-,30") == (number("20"), zero, zero)
+    # Credit notes and invoices of nothing are no claims.
+    assert on_d("2024-03-11,-,-80,-,-,-80") == on_d("2024-03-11,-,0,-,-") == (state("not_applicable"), zero, zero)
+    assert on_d("2024-03-11,-,80,-,2024-03-31") == (state("not_applicable"), zero, zero)
+    # Due today is not overdue; due 180 days ago is late no more, but owed.
+    assert on_d("2024-03-31,-,80,-,-") == (zero, zero, zero)
+    assert on_d("2023-10-03,-,80,-,-") == (state("not_applicable"), number("180"), number("4/5"))
+
+
+def test_the_oldest_claim_counts() -> None:
+    raw = world(
+        invoices=invoices(
+            "a,2024-01-01,2024-03-20,-,10,-,-",
+            "a,2024-01-01,2024-03-01,-,10,-,-",
+            "a,2024-01-01,2024-02-01,2024-02-09,10,-,-",
+            "a,2024-01-01,2024-02-01,-,-10,-,-",
+        )
+    )
+    assert get("days_overdue_oldest", raw) == number("30")
+    assert get("days_overdue_oldest", raw, "b") == number("0")
+    assert get("days_overdue_oldest", world()) == state("missing")
+
+
 def test_overdue() -> None:
     bills = invoices(
         "a,2024-01-01,2024-03-30,-,60,-,-",
@@ -335,8 +470,15 @@ def test_mrr_trend() -> None:
     assert trend("a,1,200,-,2023-01-01,2024-01-02,-", "a,1,150,-,2024-01-02,-,-") == number("-1/4")
     assert trend("a,1,200,-,2023-01-01,2024-01-01,-", "a,1,150,-,2024-01-02,-,-") == state("not_applicable")
     assert trend("a,1,200,-,2023-01-01,2024-01-02,-", "a,1,-,-,2024-01-02,-,-") == state("missing")
-    # The rate is that of started_on: 100 EUR are 110 before 2024, 120 from then on.
-    assert trend("a,1,100,EUR,2023-01-01,2024-02-01,-", "a,1,100,EUR,2024-02-01,-,-") == number("1/11")
+    # 100 EUR were 110 when they were agreed and are 120 from 2024 on: the price stays.
+    assert trend("a,1,100,EUR,2023-01-01,2024-02-01,-", "a,1,100,EUR,2024-02-01,-,-") == number("0")
+    # From 120 + 120 to 180 + 120, in rates of d.
+    assert trend(
+        "a,1,100,EUR,2023-01-01,2024-02-01,-", "a,1,150,EUR,2024-02-01,-,-", "a,1,120,-,2023-01-01,-,-"
+    ) == number("1/4")
+    # A trial becomes a customer, or the other way round.
+    assert trend("a,1,200,-,2023-01-01,2024-02-01,-,true", "a,1,200,-,2024-02-01,-,-") == state("not_applicable")
+    assert trend("a,1,200,-,2023-01-01,2024-02-01,-", "a,1,200,-,2024-02-01,-,-,true") == number("-1")
 
 
 def test_renewal() -> None:
@@ -373,23 +515,30 @@ def test_expansions() -> None:
 
 def test_ticket_counts() -> None:
     raw = world(
-        usage_events=events(*(f"a,u{n},2024-03-31" for n in range(4))),
+        usage_events=events(*(f"a,u{n},2024-03-31" for n in range(40))),
         tickets=tickets(
             "a,2024-03-31 23:59:59.999999,-,-,critical,bug,2024-04-01",
             "a,2024-03-04,-,2024-04-01,critical,question,2024-03-31",
             "a,2024-03-03,-,2024-03-31 23:59:59,critical,-,2024-01-02",
             "a,2024-01-01,-,-,high,bug,2024-01-01",
+            "a,2024-01-03,-,-,low,other,2023-12-01",  # escalated before it was opened: when it was opened
             "a,2024-04-01,-,-,critical,bug,2024-03-31",
         ),
     )
     assert get("critical_open_tickets", raw) == number("2")
-    assert get("escalations_90d", raw) == number("2")
-    assert get("tickets_per_10_users_28d", raw) == number("5")  # 10 x 2 / 4
-    assert get("negative_ticket_share_90d", raw) == number("1/3")
+    assert get("escalations_90d", raw) == number("3")
+    assert get("tickets_per_10_users_28d", raw) == number("1/2")  # 10 x 2 / 40
+    assert get("negative_ticket_share_90d", raw) == number("1/4")
     assert get("tickets_per_10_users_28d", raw, "b") == number("0")
     assert get("critical_open_tickets", raw, "b") == number("0")
     assert get("negative_ticket_share_90d", raw, "b") == state("not_applicable")
-    assert get("tickets_per_10_users_28d", world(tickets=tickets("a,2024-03-31,-,-,-,-,-"))) == number("10")
+    # At least ten users: 10 x 1 / 10 with nobody, with nine and with ten.
+    for users in (0, 9, 10):
+        raw = world(
+            usage_events=events(*(f"a,u{n},2024-03-31" for n in range(users))),
+            tickets=tickets("a,2024-03-31,-,-,-,-,-"),
+        )
+        assert get("tickets_per_10_users_28d", raw) == number("1")
 
 
 def test_ticket_medians() -> None:
@@ -397,13 +546,16 @@ def test_ticket_medians() -> None:
         tickets=tickets(
             "a,2023-12-31,2024-01-02 00:00,2024-01-01,-,-,-",  # replied after 48 h, resolved before the window
             "a,2024-03-30 12:00,2024-03-30 13:30,2024-03-31 23:59:59.999999,-,-,-",  # 1.5 h
-            "a,2024-03-30 12:00,2024-03-30 10:00,2024-04-01,-,-,-",  # -2 h
+            "a,2024-03-30 12:00,2024-03-30 10:00,2024-04-01,-,-,-",  # replied to before it was opened: 0 h
+            "a,2024-01-02,2024-01-01,2023-12-01,-,-,-",  # likewise, before the window even: 0 h, twice
             "a,2024-03-30 12:00,2024-03-30 12:30,2024-03-31 13:00,-,-,-",  # 0.5 h; 25 h
         )
     )
-    assert get("median_first_reply_hours_90d", raw) == number("1")  # of -2, 0.5, 1.5, 48
-    # 35 h 59 min 59.999999 s and 25 h: (36 - 1 / 3.6e9 + 25) / 2
-    assert get("median_resolution_hours_90d", raw) == measured((Fraction(61) - Fraction(1, 3_600_000_000)) / 2)
+    assert get("median_first_reply_hours_90d", raw) == number("1/2")  # of 0, 0, 0.5, 1.5, 48
+    assert get("median_resolution_hours_90d", raw) == number("25")  # of 0, 25 and 36 less a microsecond
+    # A day later the ticket of 01-02 has left the window and one of 36 h is resolved: 25, 36 less a microsecond, 36.
+    hours = get("median_resolution_hours_90d", raw, d=date(2024, 4, 1))
+    assert hours == measured(Fraction(36) - Fraction(1, 3_600_000_000))
     assert get("median_resolution_hours_90d", raw, "b") == state("not_applicable")
 
 
@@ -504,13 +656,14 @@ def test_roi() -> None:
     )
     assert get("customer_roi_365d", world(account_goals=value, invoices=bills)) == number("15/4")  # 300 / (50 + 30)
     assert get("customer_roi_365d", world(account_goals=value)) == state("not_applicable")
+    returned = invoices("a,2024-03-01,2024-03-31,-,50,-,-", "a,2024-03-02,2024-03-31,-,-60,-,-")
+    assert get("customer_roi_365d", world(account_goals=value, invoices=returned)) == state("not_applicable")
     assert get("customer_roi_365d", world(account_goals=goals("g,2024-03-31,1,1,-"), invoices=bills)) == state(
         "missing"
     )
 
 
 def test_every_metric_of_the_catalogue_is_known() -> None:
-    assert len(METRICS) == 36
     assert METRICS.keys() == ANCHORS.keys()
 
 
@@ -539,6 +692,7 @@ def card(*metrics: CardMetric, dimensions: dict[str, str], **more) -> Scorecard:
         "min_coverage": Fraction(1, 2),
         "confirm_days": 3,
         "tier_mode": "threshold",
+        "tier_margin": Fraction(3),
         "caps": (),
         "tiers": tuple(Tier(tier, *limits) for tier, limits in DEFAULT_TIERS.items()),
         **more,
@@ -602,7 +756,7 @@ def test_weights_coverage_and_policies() -> None:
     }
     rows, coverage, uncapped = weigh(given, measures, {"active_days_28d": Fraction(100), "stickiness_28d": Fraction(5)})
     by_key = {row.metric_key: row for row in rows}
-    # D = adoption, support, voice with 2 + 1 + 1; outcomes has nothing to say and drops out.
+    # Base: 2 of adoption all for active_days, 1, 1 and 4; scored are 2 + 1 + 1 of them.
     assert [by_key[key].effective_weight for key in measures] == [
         Fraction(1, 2),
         0,
@@ -616,8 +770,58 @@ def test_weights_coverage_and_policies() -> None:
     # Nominal: adoption 2/8 split 3:1:0, support and voice 1/8 each, outcomes 4/8.
     nominal = [Fraction(3, 16), Fraction(1, 16), 0, Fraction(1, 8), Fraction(1, 8), Fraction(1, 2)]
     assert [by_key[key].nominal_weight for key in measures] == nominal
-    assert coverage == Fraction(3, 16) / Fraction(15, 16)
+    assert [by_key[key].base_weight for key in measures] == [2, 0, 0, 1, 1, 4]
+    assert coverage == Fraction(2, 8)
+    assert covered(rows, ("measured", "late")) == Fraction(6, 8)
     assert uncapped == Fraction("62.5")
+
+
+def test_base_weights() -> None:
+    """Two metrics of adoption, 2 to 1, and one of support; adoption weighs 3, support 1. They score 100, 40 and 0."""
+    given = card(
+        metric("active_days_28d", weight="2"),
+        metric("active_users_28d", weight="1"),
+        metric("csat_180d", "support", weight="7"),
+        dimensions={"adoption": "3", "support": "1"},
+    )
+    scores = {"active_days_28d": Fraction(100), "active_users_28d": Fraction(40), "csat_180d": Fraction(0)}
+
+    def weighed(**states: str) -> tuple[list[Fraction], Fraction, Fraction]:
+        measures = {key: state(states[key]) if key in states else number("1") for key in scores}
+        known = {key: value for key, value in scores.items() if key not in states}
+        rows, coverage, score = weigh(given, measures, known)
+        assert score == 50 + sum(row.points for row in rows)
+        assert [row.nominal_weight for row in rows] == [Fraction(1, 2), Fraction(1, 4), Fraction(1, 4)]
+        return [row.effective_weight for row in rows], coverage, score
+
+    third = Fraction(1, 3)
+    # Base 2, 1, 1.
+    assert weighed() == ([Fraction(1, 2), Fraction(1, 4), Fraction(1, 4)], 1, 60)
+    # Missing: its 1 of 4 goes to all that is known, 2 to 1.
+    assert weighed(active_users_28d="missing") == ([2 * third, 0, third], Fraction(3, 4), 200 * third)
+    # Not applicable: its weight stays in adoption, base 3, 0, 1.
+    assert weighed(active_users_28d="not_applicable") == ([Fraction(3, 4), 0, Fraction(1, 4)], 1, 75)
+    # A dimension that is missing, or has no meaning: adoption has all the weight.
+    assert weighed(csat_180d="missing") == ([2 * third, third, 0], Fraction(3, 4), 80)
+    assert weighed(csat_180d="not_applicable") == ([2 * third, third, 0], 1, 80)
+    # All of adoption: one answer speaks for all, and coverage says so.
+    assert weighed(active_days_28d="late", active_users_28d="stale") == ([0, 0, 1], Fraction(1, 4), 0)
+
+
+def test_weights_of_zero_count_for_nothing() -> None:
+    given = card(
+        metric("active_days_28d"),
+        metric("active_users_28d", weight="0"),
+        metric("csat_180d", "support"),
+        metric("csm_pulse", "voice", weight="0"),
+        dimensions={"adoption": "1", "support": "0", "voice": "0"},
+    )
+    keys = [row.metric_key for row in given.metrics]
+    rows, coverage, score = weigh(given, dict.fromkeys(keys, number("1")), dict.fromkeys(keys, Fraction(20)))
+    assert ([row.effective_weight for row in rows], coverage, score) == ([1, 0, 0, 0], 1, 20)
+    unknown = {**dict.fromkeys(keys, number("1")), "active_days_28d": state("missing")}
+    rows, coverage, score = weigh(given, unknown, dict.fromkeys(keys[1:], Fraction(20)))
+    assert ([row.points for row in rows], coverage, score) == ([0, 0, 0, 0], 0, 50)
 
 
 def test_nothing_scored() -> None:
@@ -656,10 +860,13 @@ def test_tiers() -> None:
     assert [threshold_tier(given, Fraction(v)) for v in ("70", "69.9", "40", "39.9", "0")] == [
         "healthy", "at_risk", "at_risk", "poor", "poor"
     ]  # fmt: skip
-    day = [Fraction(v) for v in (10, 20, 30, 40)]
-    assert [quantile_tier(given, score, day) for score in day] == ["poor", "at_risk", "at_risk", "healthy"]
-    ties = [Fraction(v) for v in (10, 40, 40, 40)]
-    assert [quantile_tier(given, score, ties) for score in ties] == ["poor", "healthy", "healthy", "healthy"]
+
+    def by_quantile(*scores: int) -> list[str]:
+        day = [Fraction(score) for score in scores]
+        return [quantile_tier(given, percentile_of(score, day)) for score in day]
+
+    assert by_quantile(10, 20, 30, 40) == ["poor", "at_risk", "at_risk", "healthy"]
+    assert by_quantile(10, 40, 40, 40) == ["poor", "healthy", "healthy", "healthy"]
 
 
 def test_versions_and_scorecards() -> None:
@@ -674,6 +881,30 @@ def test_versions_and_scorecards() -> None:
     assert versions[0].card_for("enterprise", "mature").scorecard_key == "big"
     for segment, stage in (("enterprise", "renewing"), ("smb", "mature"), (None, "mature")):
         assert versions[0].card_for(segment, stage).scorecard_key == "standard"
+
+
+def test_the_margin_of_a_scorecard(tmp_path: Path) -> None:
+    """3 where the column or the cell is empty, 0 in quantile mode whatever is written."""
+    header = "config_version,scorecard_key,label,priority,segment,stage,min_coverage,confirm_days,tier_mode"
+    for name in ("metrics", "metric_bands", "scorecard_dimensions", "scorecard_metrics", "score_caps", "tiers"):
+        (tmp_path / f"{name}.csv").write_text("config_version,scorecard_key\n")
+    (tmp_path / "config_versions.csv").write_text(
+        "config_version,valid_from,status,author,note\nv,2000-01-01,active,,\n"
+    )
+
+    def margins(*rows: str) -> list[Fraction]:
+        (tmp_path / "scorecards.csv").write_text("\n".join(rows))
+        (version,) = read_versions(tmp_path)
+        return [card.tier_margin for card in version.cards]
+
+    assert margins(header, "v,a,a,1,*,*,,,") == [3]
+    assert margins(
+        f"{header},tier_margin", "v,a,a,1,*,*,,,,", "v,b,b,2,*,*,,,threshold,0", "v,c,c,3,*,*,,,quantile,5"
+    ) == [
+        3,
+        0,
+        0,
+    ]
 
 
 def test_a_day_from_raw_rows_to_tier() -> None:
@@ -741,3 +972,29 @@ def test_a_seed_gives_one_world(tmp_path: Path) -> None:
     assert all((first / name).read_bytes() == (second / name).read_bytes() for name in names)
     one, two = (load(folder / "health.toml", made.last_day) for folder in (first, second))
     assert one.tables == two.tables
+
+
+def test_worlds_hold_what_the_raw_tables_need(tmp_path: Path) -> None:
+    """Of a few worlds: each special case of section 2 and of claims."""
+    raws = []
+    for seed in (2, 3, 9):
+        (tmp_path / str(seed)).mkdir()
+        made = build_world(tmp_path / str(seed), seed)
+        raws.append(load(made.config_file, made.last_day))
+    rows = {table: [row for raw in raws for row in raw.all(table)] for table in SCHEMA}
+    reasons = " ".join(why for raw in raws for bad in raw.quarantined.values() for _, why in bad)
+    assert "no text and no whole number" in reasons
+    assert "ended_on: before started_on" in reasons
+    mails = {row["user_id"] for row in rows["usage_events"] if "@" in row["user_id"]}
+    assert mails and all(mail == mail.lower() for mail in mails)
+    assert {"u1", "U1"} <= {row["user_id"] for row in rows["usage_events"]}
+    claims = [row for row in rows["invoices"] if row["amount"] > 0]
+    assert any(0 < (row["open_amount"] or 0) < row["amount"] for row in claims)
+    assert any(row["open_amount"] == 0 and not row["paid_on"] and not row["written_off_on"] for row in claims)
+    assert any(row["written_off_on"] for row in claims)
+    assert any(row["amount"] < 0 for row in rows["invoices"])
+    assert any(row["is_trial"] for row in rows["subscriptions"])
+    agreed = [row for row in rows["subscriptions"] if row["mrr"] != row["own_mrr"]]
+    assert {(row["currency"] or "").upper() for row in agreed} >= {"EUR", "GBP"}
+    for column in ("first_replied_at", "resolved_at", "escalated_at"):
+        assert any(row[column] and row[column] < row["opened_at"] for row in rows["tickets"])

@@ -1,10 +1,12 @@
 """Random small companies full of edge cases, as raw files, seeds and a `health.toml`.
 
-Everything comes from one seed: the same seed gives the same world. Facts prefer the first and last days of the metrics'
-windows, midnight and the last microsecond of a day; rows come twice, dirty, orphaned and late; every method, policy,
-operator and tier mode occurs. The scored days are enough for changes over 28 days (of one world in six for those over
-90); among them config versions change, feeds stop and come back, accounts leave and return, and overrides overlap. Run
-as a program it writes one world: `python -m tests.oracle.worlds SEED FOLDER`.
+Everything comes from one seed: the same seed gives the same world. Facts prefer the first and last days of the
+metrics' windows, midnight and the last microsecond of a day; rows come twice, dirty, orphaned and late; every method,
+policy, operator and tier mode occurs. The scored days are enough for changes over 28 days (of one world in six for
+those over 90); among them config versions change, feeds stop and come back, accounts leave and return, and overrides
+overlap. Two or three accounts have a score that is written down day by day: it swings around a limit, falls through
+two of them, stops just short of one; of one of them a late feed takes too much of the coverage. Run as a program it
+writes one world: `python -m tests.oracle.worlds SEED FOLDER`.
 """
 
 import contextlib
@@ -17,6 +19,7 @@ import re
 import sys
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
@@ -32,6 +35,19 @@ WINDOWS = (1, 28, 30, 56, 84, 90, 112, 180, 364, 365)
 TENURES = (0, 0, 3, 29, 30, 31, 55, 56, 57, 89, 90, 91, 111, 112, 113, 119, 120, 121, 300, 420, 420, 420)
 CURRENCIES = (None, None, "USD", "usd", "EUR", "gbp")
 FEATURES = ("export", "alerts", "api", "board", "new_editor")
+# Mail addresses come in any case; u1 and U1 are two users.
+USERS = (*(f"u{n}" for n in range(8)), "U1", "Ann@mail.io", "Bo.Li@mail.io", "cy@mail.io")
+# No text and no whole number: as JSON's own, and as the text of it.
+NO_IDS = ("12.5", "7.0", "1.23457E+15", "[7]", '{"id": 7}')
+SCRIPTED = ("swing", "held")  # segments
+# Healthy from, at_risk from, and the percentiles; none: the defaults.
+TIER_SETS: tuple[tuple[tuple[str, str, str, str], ...], ...] = (
+    (),
+    (("healthy", "green", "", ""), ("at_risk", "yellow", "", ""), ("poor", "red", "", "")),
+    (("healthy", "green", "55.5", "0.9"), ("at_risk", "yellow", "50", "0.5"), ("poor", "red", "0", "0")),
+    (("healthy", "green", "60", "0.5"), ("at_risk", "yellow", "45", "0.2"), ("poor", "red", "0", "0")),
+    (("healthy", "green", "50", "0.6"), ("at_risk", "yellow", "46.5", "0.4"), ("poor", "red", "0", "0")),
+)
 
 # metric -> (worst, best, values worth a band or a cap). The order of worst and best says which side is better.
 ANCHORS: dict[str, tuple[str, str, tuple[str, ...]]] = {
@@ -49,6 +65,7 @@ ANCHORS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "active_periods_streak": ("0", "13", ("0", "1", "4", "13")),
     "onboarding_rate_30d": ("0", "0.6", ("0", "0.1", "0.25")),
     "days_late_180d": ("30", "0", ("0", "0.5", "5", "20")),
+    "days_overdue_oldest": ("60", "0", ("0", "1", "30", "31")),
     "overdue_ratio": ("2", "0", ("0", "0.5", "1", "1.5")),
     "mrr_trend_90d": ("-0.3", "0.3", ("-1", "-0.25", "0", "0.5")),
     "days_to_renewal": ("0", "120", ("0", "30", "90")),
@@ -184,17 +201,21 @@ class _Builder:
         return World(config_file, self.first_day, self.last_day)
 
     def accounts(self) -> None:
-        for number in range(self.rng.randrange(5, 8) if self.long else self.rng.randrange(9, 14)):
+        scripted = self.rng.choice((SCRIPTED, (*SCRIPTED, "swing"), (*SCRIPTED, "held")))
+        for number in range(self.rng.randrange(6, 9) if self.long else self.rng.randrange(9, 14)):
             tenure = self.rng.choice(TENURES)
             created = self.rng.choice(self.days) - timedelta(days=tenure)
-            if self.chance(0.04):
+            segment = self.rng.choice((None, "enterprise", "enterprise", "smb", "smb", "edu"))
+            if number < len(scripted):
+                segment, created = scripted[number], self.first_day - timedelta(days=self.rng.choice((0, 80, 420)))
+            elif self.chance(0.04):
                 created = self.last_day + timedelta(days=3)
             self.tables["accounts"].append(
                 {
                     "account_id": f"a{number:02d}",
                     "account_name": f"Account {number}, Ltd",
                     "parent_account_id": self.rng.choice((None, None, "a00", "a00", "a01", "nobody")),
-                    "segment": self.rng.choice((None, "enterprise", "enterprise", "smb", "smb", "edu")),
+                    "segment": segment,
                     "industry": self.maybe(0.5, "software"),
                     "region": self.maybe(0.5, "north"),
                     "csm": self.maybe(0.5, "Kim"),
@@ -206,7 +227,10 @@ class _Builder:
     def account_facts(self, account: TextRow) -> None:
         account_id = account["account_id"]
         created = date.fromisoformat(account.pop("_created"))
-        if self.chance(0.25):
+        if account["segment"] in SCRIPTED:
+            self.subscription(self.key("s"), account_id, created, None)
+            self.scripted_pulses(account_id)
+        elif self.chance(0.25):
             self.leaver(account_id, created)
         else:
             self.subscriptions(account_id, created)
@@ -233,17 +257,19 @@ class _Builder:
             subscription_id = self.key("s")
             for renewals_left in range(self.rng.choice((0, 0, 1, 2)), -1, -1):
                 ended: date | None = None
-                if renewals_left:
+                if renewals_left:  # a row that begins before this one ends, or that this one knows nothing of
                     ended = max(started, self.edge_day())
                 elif self.chance(0.2):
                     ended = self.rng.choice((started, self.rng.choice(self.days), self.last_day + timedelta(days=9)))
                 elif self.chance(0.1):
                     ended = date(9999, 12, 31)
-                self.subscription(subscription_id, account_id, started, ended)
+                self.subscription(
+                    subscription_id, account_id, started, None if renewals_left and self.chance(0.2) else ended
+                )
                 if not renewals_left or ended == started:
                     break
                 # Same-day renewal, or a gap during which nothing is in force.
-                started = ended + timedelta(days=self.rng.choice((0, 0, 0, 1, 4)))
+                started = ended + timedelta(days=self.rng.choice((0, 0, 0, 1, 4, -3, -20)))
 
     def subscription(self, subscription_id: str, account_id: str, started: date, ended: date | None) -> None:
         terms = (None, *(self.rng.choice(self.days) + timedelta(days=n) for n in (0, 0, 1, 89, 90, 91, 200, -10)))
@@ -261,6 +287,10 @@ class _Builder:
                 "is_trial": self.rng.choice((None, "true", "false")),
             }
         )
+        if self.chance(0.15):  # over before it begins: quarantined, and it does not end the row before it
+            later, row = started + timedelta(days=self.rng.choice((1, 30))), self.tables["subscriptions"][-1]
+            reversed_days = {"started_on": later.isoformat(), "ended_on": started.isoformat()}
+            self.tables["subscriptions"].append({**row, **reversed_days})
 
     def leaver(self, account_id: str, created: date) -> None:
         """One subscription that ends within the scored days; mostly the account comes back, once or twice."""
@@ -271,6 +301,34 @@ class _Builder:
             started = ended + timedelta(days=self.rng.choice((1, 1, 2, 6, 7, 8, 28)))
         if self.chance(0.8):
             self.subscription(self.key("s"), account_id, started, None)
+
+    def scripted_pulses(self, account_id: str) -> None:
+        """A pulse on each day, whose rating makes the score that is wanted: 100 x (rating - 1) / 4."""
+        scores: list[str] = []
+        while len(scores) < len(self.days) + 3:
+            limit = self.rng.choice((70, 70, 40, 60, 45, 50))
+            length = self.rng.choice((1, 2, 3, 3, 4, 7, 10))
+            kind = self.rng.choice(("swing", "swing", "edge", "far", "near"))
+            if kind == "swing":
+                scores += [str(limit + self.rng.choice((-2, 2))) for _ in range(length)]
+            elif kind == "edge":  # three days on one side, the last of them at limit and margin or just short of it
+                by = self.rng.choice(("3", "2.9", "-3", "-3.1", "1", "0", "-0.1"))
+                scores += [str(limit + (1 if Decimal(by) >= 0 else -1))] * 2 + [str(limit + Decimal(by))]
+            elif kind == "far":
+                scores += [self.rng.choice(("5", "10", "95"))] * length
+            else:
+                scores += [str(limit + self.rng.choice((-4, -2, 1, 2, 4)))] * length
+        for n, score in enumerate(scores):
+            self.tables["csm_pulses"].append(
+                {
+                    "pulse_id": self.key("p"),
+                    "account_id": account_id,
+                    "rated_at": self.moment(self.first_day + timedelta(days=n - 3)),
+                    "rating": str(1 + Decimal(score) / 25),
+                    "author": None,
+                    "note": None,
+                }
+            )
 
     def overrides(self, account_id: str) -> None:
         """None, or some that overlap, begin on one day, are over before they begin, or never matter."""
@@ -293,7 +351,7 @@ class _Builder:
             )
 
     def usage(self, account_id: str) -> None:
-        users = [f"u{n}" for n in self.rng.sample(range(12), self.rng.randrange(1, 6))]
+        users = self.rng.sample(USERS, self.rng.randrange(1, 6))
         back = self.rng.choice((20, 60, 150, 400))
         days = [self.some_day(back) for _ in range(self.rng.choice((2, 10, 40, 70)))]
         if self.chance(0.4):  # a streak of 28-day periods, on the periods' last days
@@ -303,13 +361,18 @@ class _Builder:
                 {
                     "event_id": self.key("e"),
                     "account_id": account_id,
-                    "user_id": self.rng.choice(users),
+                    "user_id": self.in_some_case(self.rng.choice(users)),
                     "feature": self.rng.choice((None, *FEATURES)),
                     "occurred_at": self.moment(day),
                     "duration_seconds": self.rng.choice((None, None, "0", "60", "90.5", "600", "1")),
                     "_day": day.isoformat(),
                 }
             )
+
+    def in_some_case(self, user_id: str | None) -> str | None:
+        if user_id is None or "@" not in user_id:
+            return user_id
+        return self.rng.choice((user_id, user_id.lower(), user_id.upper()))
 
     def invoices(self, account_id: str) -> None:
         for _ in range(self.rng.randrange(0, 8)):
@@ -320,6 +383,9 @@ class _Builder:
             paid = self.rng.choice(
                 (None, None, due - timedelta(days=4), due, due + timedelta(days=11), self.edge_day((1,)))
             )
+            amount = self.rng.choice(("100", "100", "-100", "99.90", "0", "1250.01", "-30", "0.1", "3000"))
+            # Of a claim a part, nothing, or all; of a credit note nothing or all.
+            left = (None, None, None, amount, "0", *(("0.05", "0.1") if float(amount) > 0 else ()))
             self.tables["invoices"].append(
                 {
                     "invoice_id": self.key("i"),
@@ -327,9 +393,13 @@ class _Builder:
                     "issued_on": self.text_day(issued),
                     "due_on": self.text_day(due),
                     "paid_on": self.text_day(paid),
-                    "amount": self.rng.choice(("100", "-100", "99.90", "0", "1250.01", "-30", "0.1", "3000")),
+                    "amount": amount,
+                    "open_amount": self.rng.choice(left),
                     "currency": self.rng.choice(CURRENCIES),
                     "voided_on": self.text_day(self.rng.choice((None, None, None, None, issued, self.edge_day((1,))))),
+                    "written_off_on": self.text_day(
+                        self.rng.choice((None, None, None, None, due + timedelta(days=9), self.edge_day((1,))))
+                    ),
                 }
             )
 
@@ -362,12 +432,14 @@ class _Builder:
         tie = self.moment(self.some_day(150))
         for _ in range(self.rng.randrange(0, 12)):
             survey = self.rng.choice(("nps", "nps", "nps", "csat", "ces", "product_rating"))
-            scores = ("0", "6", "6.5", "7", "8", "9", "10", "10") if survey == "nps" else ("1", "2", "3.5", "4", "5")
+            scores = {"nps": ("0", "6", "6.5", "7", "8", "9", "10", "10"), "ces": ("1", "4", "7")}.get(
+                survey, ("1", "2", "3.5", "4", "5")
+            )
             self.tables["survey_responses"].append(
                 {
                     "response_id": self.key("r"),
                     "account_id": account_id,
-                    "user_id": self.rng.choice((None, "u1", "u1", "u2", "u3")),
+                    "user_id": self.in_some_case(self.rng.choice((None, "u1", "u1", "U1", "u2", *USERS[-3:]))),
                     "survey": survey,
                     "score": self.rng.choice(scores),
                     "responded_at": tie if self.chance(0.25) else self.moment(self.some_day(500)),
@@ -465,7 +537,7 @@ class _Builder:
             events[:] = [event for event in events if event["_day"] <= stop.isoformat()]
         if self.chance(0.6):  # the feed is late for some days, then comes back
             for start in self.rng.sample(self.days, self.rng.choice((1, 2, 3))):
-                gap = {(start + timedelta(days=n)).isoformat() for n in range(self.rng.choice((3, 4, 6, 9)))}
+                gap = {(start + timedelta(days=n)).isoformat() for n in range(self.rng.choice((3, 4, 6, 9, 10, 13)))}
                 events[:] = [event for event in events if event["_day"] not in gap]
         if self.chance(0.15):
             for event in events:
@@ -507,6 +579,8 @@ class _Builder:
             (KEYS[table][0], f" {self.key('y')}"),
         ]
         for name, kind in kinds.items():
+            if kind.startswith("id"):
+                spoilt += [(name, self.rng.choice(NO_IDS))] * 2
             if kind.startswith("timestamp") or kind.startswith("date"):
                 spoilt += [(name, "2026-02-30"), (name, "01/02/2024"), (name, "soon")]
             elif kind.startswith("integer"):
@@ -523,8 +597,13 @@ class _Builder:
                 spoilt += [(name, "surely_not"), (name, kind.split("|")[0].upper())]
             elif name == "account_id":
                 spoilt += [(name, None), (name, f"{row[name]} ")]
-        if table == "survey_responses" and row["survey"] == "nps":
+        if table == "survey_responses":
             spoilt += [("score", "11"), ("score", "-1")]
+            if row["survey"] != "nps":
+                spoilt += [("score", "0.9"), ("score", "7.1")]
+        if table == "subscriptions":
+            before = parse("date", row["started_on"]) - timedelta(days=self.rng.choice((1, 40)))
+            spoilt += [("ended_on", before.isoformat())]
         if "currency" in row:
             spoilt += [("currency", "XXX"), ("currency", "JPY")]
         name, value = self.rng.choice(spoilt)
@@ -604,6 +683,8 @@ class _Builder:
 
     def json_value(self, kind: str, value: str | None, typed: bool) -> str:
         """A number or boolean as JSON's own where it is one and the file is typed, else a string."""
+        if kind.startswith("id") and typed and value in NO_IDS:
+            return value
         bare = kind.startswith(("number", "integer")) and value and re.fullmatch(r"-?\d+(\.\d+)?(E\d+)?", value)
         if typed and (bare or kind.startswith("boolean")) and value is not None:
             return value
@@ -671,11 +752,11 @@ class Seeds:
                 for key, (worst, best, _) in ANCHORS.items()
             ],
         )
-        self.save(
-            "scorecards",
-            "config_version,scorecard_key,label,priority,segment,stage,min_coverage,confirm_days,tier_mode",
-            self.files["scorecards"],
-        )
+        header = "config_version,scorecard_key,label,priority,segment,stage,min_coverage,confirm_days,tier_mode"
+        if self.chance(0.8):
+            self.save("scorecards", f"{header},tier_margin", self.files["scorecards"])
+        else:  # the column is optional
+            self.save("scorecards", header, [row[:-1] for row in self.files["scorecards"]])
         self.save(
             "scorecard_dimensions",
             "config_version,scorecard_key,dimension_key,weight",
@@ -704,7 +785,9 @@ class Seeds:
                 ("EUR", "2015-01-01", "1.1"),
                 ("EUR", self.days[0] - timedelta(days=100), "1.085"),
                 ("EUR", self.days[1], "1.25"),
+                ("EUR", self.days[len(self.days) // 2], "1.15"),
                 ("GBP", "2015-01-01", "1.3"),
+                ("GBP", self.days[0] - timedelta(days=40), "1.22"),
                 ("JPY", "2031-01-01", "0.007"),
             ],
         )
@@ -732,16 +815,32 @@ class Seeds:
             return
         cards = [str(row[1]) for row in self.files["scorecards"] if row[0] == base and row[1] != "standard"]
         gone = self.rng.sample(cards, min(len(cards), self.rng.choice((0, 1, 1, 2))))
-        changed = {name: self.chance(0.5) for name in ("weights", "methods", "dimensions", "caps", "tiers", "rules")}
+        changed = {
+            name: self.chance(0.5)
+            for name in ("weights", "methods", "dimensions", "caps", "tiers", "rules", "one_rule")
+        }
+        if self.chance(0.4):  # nothing but the limits, or one of the rules
+            gone, only = [], self.rng.choice(("tiers", "tiers", "one_rule"))
+            changed = {name: name == only for name in changed}
         for name, rows in self.files.items():
             mine = [(version, *row[1:]) for row in rows if row[0] == base and row[1] not in gone]
             if name == "scorecards" and changed["rules"]:
                 mine = [(*row[:6], *self.rules()) for row in mine]
+            elif name == "scorecards" and changed["one_rule"]:
+                which = self.rng.choice((7, 9, 9))
+                mine = [(*row[:which], self.rules()[which - 6], *row[which + 1 :]) for row in mine]
             elif name == "scorecard_dimensions" and changed["dimensions"]:
                 mine = [(*row[:3], self.rng.choice((row[3], "0.5", "2"))) for row in mine]
             elif name == "scorecard_metrics" and changed["weights"]:
                 mine = [(*row[:3], self.rng.choice((row[3], row[3], "0.5", "2")), *row[4:]) for row in mine]
-            elif (name == "score_caps" and changed["caps"]) or (name == "tiers" and changed["tiers"]):
+            elif name == "tiers" and changed["tiers"]:
+                mine = [
+                    (version, row[1], *tier)
+                    for row in self.files["scorecards"]
+                    if row[0] == version
+                    for tier in self.rng.choice(TIER_SETS)
+                ]
+            elif name == "score_caps" and changed["caps"]:
                 mine = []
             rows += mine
         if changed["methods"]:
@@ -771,14 +870,28 @@ class Seeds:
         for key, priority, segment, stage in cards:
             self.files["scorecards"].append((version, key, key, priority, segment, stage, *self.rules()))
             self.card(version, key, everything=key == "standard")
+        for priority, key in enumerate(SCRIPTED, 50):
+            _, confirm_days, _, margin = self.rules()
+            mode = self.rng.choice(("", "threshold", "threshold", "quantile"))
+            self.files["scorecards"].append((version, key, key, priority, key, "*", "0.6", confirm_days, mode, margin))
+            self.scripted_card(version, key)
 
     def rules(self) -> tuple[object, ...]:
-        """min_coverage, confirm_days and tier_mode."""
+        """min_coverage, confirm_days, tier_mode and tier_margin."""
         return (
             self.rng.choice(("", "0", "0.2", "0.2", "0.3", "0.4", "0.5", "0.6", "1")),
             self.rng.choice(("", 1, 1, 2, 3, 5)),
             self.rng.choice(("", "threshold", "quantile", "quantile")),
+            self.rng.choice(("", "", "0", "1", "3", "2.5", "5")),
         )
+
+    def scripted_card(self, version: str, card: str) -> None:
+        """The score is that of the pulse; `held` adds usage, whose feed can be late, and is too little without."""
+        metrics = {"csm_pulse": ("1", "5")} | ({"active_days_28d": ("0", "4")} if card == "held" else {})
+        for key, (worst, best) in metrics.items():
+            self.files["scorecard_dimensions"].append((version, card, METRICS[key][0], "1"))
+            self.files["scorecard_metrics"].append((version, card, key, "1", "", worst, best, ""))
+        self.files["tiers"] += [(version, card, *tier) for tier in self.rng.choice(TIER_SETS)]
 
     def card(self, version: str, card: str, everything: bool) -> None:
         share = 1 if everything else self.rng.choice((0.15, 0.5, 0.9))
@@ -805,16 +918,7 @@ class Seeds:
                     "because",
                 )
             )
-        tiers = self.rng.choice(
-            (
-                (),
-                (("healthy", "green", "", ""), ("at_risk", "yellow", "", ""), ("poor", "red", "", "")),
-                (("healthy", "green", "55.5", "0.9"), ("at_risk", "yellow", "50", "0.5"), ("poor", "red", "0", "0")),
-                (("healthy", "green", "60", "0.5"), ("at_risk", "yellow", "45", "0.2"), ("poor", "red", "0", "0")),
-                (("healthy", "green", "50", "0.6"), ("at_risk", "yellow", "46.5", "0.4"), ("poor", "red", "0", "0")),
-            )
-        )
-        self.files["tiers"] += [(version, card, *tier) for tier in tiers]
+        self.files["tiers"] += [(version, card, *tier) for tier in self.rng.choice(TIER_SETS)]
 
     def weights(self, keys: list[str], choices: tuple[str, ...]) -> dict[str, str]:
         """A weight for each key, at least one of them positive."""

@@ -73,7 +73,7 @@ def test_a_changed_workbook_becomes_a_candidate_below_the_untouched_rows(setting
     assert differences == [
         "metric_bands standard advocacy_365d 5: added with score 99.5",
         "score_caps standard dormant: removed",
-        "scorecard_dimensions onboarding voice: weight 12 -> 0",
+        "scorecard_dimensions onboarding voice: weight 11 -> 0",
         "scorecard_metrics standard nps_180d: missing_policy exclude -> neutral",
         "scorecard_metrics standard nps_180d: weight 1.25 -> 3",
         "scorecard_metrics standard nps_180d: worst -50 -> -20.5",
@@ -123,7 +123,7 @@ def test_files_keep_their_line_ends_their_columns_and_a_missing_last_line_end(se
     assert added.startswith(b"2026.2,onboarding,healthy,green,70,0.75\r\n2026.2,onboarding,at_risk,yellow,40,0.25\r\n")
     assert b"2026.2,standard,healthy,green,75,0.75\r\n" in added and added.count(b"\n") == added.count(b"\r\n") == 6
     added = reordered.read_bytes().removeprefix(before[reordered])
-    assert added.startswith(b"\n50,adoption,onboarding,2026.2\n15,commercial,onboarding,2026.2\n") and added.count(b"\n") == 11
+    assert added.startswith(b"\n55,adoption,onboarding,2026.2\n13,commercial,onboarding,2026.2\n") and added.count(b"\n") == 11
 
 
 def _sheet_row(seed: str, **keys: str) -> Callable[[Edited], None]:
@@ -160,14 +160,14 @@ VERSION = {"status": "candidate"}
 # What a person does, and the one line that tells it. What stands in one group is told together.
 FAULTS: dict[str, list[tuple[Callable[[Edited], object], str]]] = {
     "cells": [
-        (_typed("scorecard_metrics", NPS, weight=-1), "sheet 'standard' cell D38: weight '-1' is below 0. Give a number from 0 to 1e+06"),
+        (_typed("scorecard_metrics", NPS, weight=-1), "sheet 'standard' cell D43: weight '-1' is below 0. Give a number from 0 to 1e+06"),
         (
             _typed("scorecard_metrics", _metric("active_days_28d"), best="16 days"),
             "sheet 'standard' cell H14: best '16 days' is no finite number. Write digits with a decimal point, such as 1.25",
         ),
         (
             _typed("scorecard_dimensions", {"scorecard_key": "standard", "dimension_key": "voice"}, weight="#DIV/0!"),
-            "sheet 'standard' cell D37: weight '#DIV/0!' is no finite number. Write digits with a decimal point, such as 1.25",
+            "sheet 'standard' cell D42: weight '#DIV/0!' is no finite number. Write digits with a decimal point, such as 1.25",
         ),
         (_typed("scorecard_metrics", _metric("stickiness_28d"), weight=None), "sheet 'standard' cell D16: weight is blank. Fill it in"),
         (
@@ -176,21 +176,20 @@ FAULTS: dict[str, list[tuple[Callable[[Edited], object], str]]] = {
         ),
         (
             _typed("score_caps", {"scorecard_key": "standard", "cap_key": "silent"}, metric_key="days_since_last_activty"),
-            "sheet 'Caps' cell D16: metric 'days_since_last_activty' is not in seeds/metrics.csv. Did you mean 'days_since_last_activity'?",
+            "sheet 'Caps' cell D18: metric 'days_since_last_activty' is not in seeds/metrics.csv. Did you mean 'days_since_last_activity'?",
         ),
         (
             _added("score_caps", scorecard_key="standard", cap_key="new", metric_key="csm_pulse", operator="=", max_score=10),
-            "sheet 'Caps' cell F22: threshold is blank. Fill it in",
+            "sheet 'Caps' cell F24: threshold is blank. Fill it in",
         ),
         (
-            _added("metric_bands", scorecard_key="standard", metric_key="active_users_28d", lower_bound=0, score=1),
-            "sheet 'Bands' cell C25: metric 'active_users_28d' of scorecard 'standard' of version '2026.2' is not in "
-            "seeds/scorecard_metrics.csv. Did you mean 'active_user_trend_28d'?",
+            _added("metric_bands", scorecard_key="standard", metric_key="active_user_28d", lower_bound=0, score=1),
+            "sheet 'Bands' cell C37: metric 'active_user_28d' is not in seeds/metrics.csv. Did you mean 'active_users_28d'?",
         ),
         (
             _added("metric_bands", scorecard_key="standard", metric_key="advocacy_365d", lower_bound=1, score=1),
-            "sheet 'Bands' row 26: config_version '2026.2', scorecard_key 'standard', metric_key 'advocacy_365d', lower_bound '1' stands "
-            "there twice, first on sheet 'Bands' row 23. Remove one",
+            "sheet 'Bands' row 38: config_version '2026.2', scorecard_key 'standard', metric_key 'advocacy_365d', lower_bound '1' stands "
+            "there twice, first on sheet 'Bands' row 35. Remove one",
         ),
         (
             _typed("config_versions", VERSION, valid_from="next week"),
@@ -200,7 +199,7 @@ FAULTS: dict[str, list[tuple[Callable[[Edited], object], str]]] = {
     "rules": [
         (
             _typed("scorecard_metrics", NPS, worst=60),
-            "sheet 'standard' cell H38: metric 'nps_180d' has the method linear, but worst and best are both '60'. Make them differ",
+            "sheet 'standard' cell H43: metric 'nps_180d' has the method linear, but worst and best are both '60'. Make them differ",
         ),
         (
             _typed("scorecard_metrics", _metric("active_days_28d"), method="bands"),
@@ -229,7 +228,7 @@ FAULTS: dict[str, list[tuple[Callable[[Edited], object], str]]] = {
     "unknown metric": [
         (
             _typed("scorecard_metrics", NPS, metric_key="nps_180"),
-            "sheet 'standard' cell N38: 'standard nps_180' is no row of scorecard_metrics in version 2026.1. Did you mean 'standard nps_180d'?",
+            "sheet 'standard' cell N43: 'standard nps_180' is no row of scorecard_metrics in version 2026.1. Did you mean 'standard nps_180d'?",
         )
     ],
     "deleted rows": [

@@ -132,7 +132,8 @@ def test_unconfigured_tables_land_as_typed_empty_ones(world):
     described = world.query(f"describe {lake_select(world.settings.lake, TABLES['invoices'])}")
     assert [row[0:2] for row in described] == [
         ("invoice_id", "VARCHAR"), ("account_id", "VARCHAR"), ("issued_on", "DATE"), ("due_on", "DATE"),
-        ("paid_on", "DATE"), ("amount", "DOUBLE"), ("currency", "VARCHAR"), ("voided_on", "DATE"),
+        ("paid_on", "DATE"), ("amount", "DOUBLE"), ("open_amount", "DOUBLE"), ("currency", "VARCHAR"),
+        ("voided_on", "DATE"), ("written_off_on", "DATE"),
     ]
     assert world.files("invoices") == ["raw/invoices/_manifest.json", "raw/invoices/empty.parquet"]
 

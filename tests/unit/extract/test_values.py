@@ -117,16 +117,84 @@ def test_choices_match_exactly_and_blank_optional_ones_are_null(world):
     assert landed.quarantined == {"priority: none of low, normal, high, critical": 2}
 
 
-def test_nps_scores_lie_between_0_and_10_and_others_need_not(world):
-    world.write(
-        "t.csv",
-        "response_id,account_id,survey,score,responded_at\n"
-        "r1,a1,nps,10,2026-01-01\nr2,a1,nps,11,2026-01-01\nr3,a1,nps,-1,2026-01-01\nr4,a1,csat,95,2026-01-01\n",
-    )
+@pytest.mark.parametrize(
+    ("survey", "least", "greatest"), [("nps", 0, 10), ("csat", 1, 5), ("ces", 1, 7), ("product_rating", 1, 5)]
+)
+def test_scores_lie_on_the_scale_of_their_survey(world, survey, least, greatest):
+    scores = (least - 1, least - 0.01, least, greatest, greatest + 0.01, 95)
+    rows = [f"r{number},a1,{survey},{score},2026-01-01" for number, score in enumerate(scores)]
+    world.write("t.csv", "\n".join(["response_id,account_id,survey,score,responded_at", *rows]) + "\n")
     world.source("survey_responses", 'path = "t.csv"\nmax_bad_share = 1.0')
     landed = world.land("survey_responses")
-    assert [row[0] for row in world.rows("survey_responses", "response_id")] == ["r1", "r4"]
-    assert landed.quarantined == {"score: outside 0 to 10 for nps": 2}
+    assert world.rows("survey_responses", "score") == [(least,), (greatest,)]
+    assert landed.quarantined == {f"score: outside {least} to {greatest} for {survey}": 4}
+
+
+def test_a_subscription_ends_no_earlier_than_it_begins(world):
+    world.write(
+        "t.csv",
+        "subscription_id,account_id,started_on,ended_on\n"
+        "same_day,a1,2026-01-05,2026-01-05\nbefore,a1,2026-01-05,2026-01-04\nopen,a1,2026-01-05,\n",
+    )
+    world.source("subscriptions", 'path = "t.csv"\nmax_bad_share = 1.0')
+    landed = world.land("subscriptions")
+    assert world.rows("subscriptions", "subscription_id") == [("open",), ("same_day",)]
+    assert landed.quarantined == {"ended_on: before started_on": 1}
+
+
+FRACTION = "account_id: a fraction or in scientific notation, not an id"
+NESTED = "account_id: a list or an object, not an id"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        *((text, FRACTION) for text in ("1.5", "1234.0", "7.", ".5", "-1.0", "1.23457E+11", "1e+16", "5E-3", "+2.5e3")),
+        *((text, NESTED) for text in ("[1]", "[]", '"[""a1"", ""a2""]"', "{}", '"{""id"": 7}"', "\"{'id': 7}\"")),
+    ],
+)
+def test_what_is_no_id_is_quarantined(world, text, reason):
+    landed = land_one(world, "advocacy_events", "advocacy_id,account_id,kind,occurred_at", f"x,{text},review,2026-01-01")
+    assert landed.quarantined == {reason: 1}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["7", "007", "-7", "12345678901234567890123", "a1.5", "v1.5", "1.5.2", "12e45", "1e5-7", "user@example.com", "1.acme",
+     "3f2504e0-4f89-41d3-9a0c-0305e82c3301", "{3f2504e0-4f89-41d3-9a0c-0305e82c3301}", "[a", "1+1", "5-3", "10.0.0.1"],
+)
+def test_text_and_whole_numbers_are_ids(world, text):
+    land_one(world, "advocacy_events", "advocacy_id,account_id,kind,occurred_at", f"x,{text},review,2026-01-01")
+    assert world.rows("advocacy_events", "account_id") == [(text,)]
+
+
+def test_ids_in_json_lines(world):
+    ids = ['7', '"7.x"', "1.5", "1e5", "7.0", "[1]", '{"a": 1}', "12345678901234567890123"]
+    lines = [f'{{"advocacy_id": "x{n}", "account_id": {id_}, "kind": "review", "occurred_at": "2026-01-01"}}' for n, id_ in enumerate(ids)]
+    world.write("t.jsonl", "\n".join(lines) + "\n")
+    world.source("advocacy_events", 'path = "t.jsonl"\nmax_bad_share = 1.0')
+    landed = world.land("advocacy_events")
+    assert world.rows("advocacy_events", "account_id") == [("12345678901234567890123",), ("7",), ("7.x",)]
+    assert landed.quarantined == {FRACTION: 3, NESTED: 2}
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        ("7", "7"), ("7.0::double", "7"), ("-7.0::float", "-7"), ("7.00::decimal(9, 2)", "7"), ("9007199254740992::double", "9007199254740992"),
+        ("uuid '3f2504e0-4f89-41d3-9a0c-0305e82c3301'", "3f2504e0-4f89-41d3-9a0c-0305e82c3301"),
+        ("7.5::double", FRACTION), ("7.25::decimal(9, 2)", FRACTION), ("1e17::double", FRACTION), ("'nan'::double", FRACTION),
+        ("[7]", NESTED), ("[7]::integer[1]", NESTED), ("{'a': 7}", NESTED), ("map {'a': 7}", NESTED),
+    ],
+)
+def test_ids_in_typed_columns(world, value, found):
+    world.write_parquet("t.parquet", f"select 'x' as advocacy_id, {value} as account_id, 'review' as kind, date '2026-01-01' as occurred_at")
+    world.source("advocacy_events", 'path = "t.parquet"\nmax_bad_share = 1.0')
+    landed = world.land("advocacy_events")
+    if found in (FRACTION, NESTED):
+        assert landed.quarantined == {found: 1}
+    else:
+        assert world.rows("advocacy_events", "account_id") == [(found,)]
 
 
 def test_currencies_need_a_rate_in_force_on_the_rows_own_date(world):

@@ -45,6 +45,8 @@ select
     as_of_days.day - accounts.created_day as tenure,
     subscription_days.seats,
     subscription_days.mrr,
+    subscription_days.mrr_at_rates_of_day,
+    subscription_days.mrr_90d_before,
     subscription_days.started_day as subscription_started_day,
     subscription_days.term_ends_day,
     case

@@ -53,8 +53,8 @@ states as (
         as_of_date,
         table_name,
         case
-            when newest_day is null then {{ state('missing') }}
-            when day - newest_day > late_after_days or as_of_date > covered_through then {{ state('late') }}
+            when newest_day is null then 'missing'
+            when day - newest_day > late_after_days or as_of_date > covered_through then 'late'
         end as state
     from newest
 

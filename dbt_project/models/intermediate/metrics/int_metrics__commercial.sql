@@ -1,33 +1,52 @@
 {{ config(materialized='incremental', incremental_strategy='append', on_schema_change='append_new_columns', pre_hook='{{ replace_as_of_days() }}') }}
 
 -- Grain: account x as_of_date. The commercial metrics of specification section 4, each with its state.
+-- A new metric: a measure (where it is a sum over days), a metric, and a row in seeds/metrics.csv.
+
+{% set measures = {
+    'claims_due': {'of': 'claims', 'from_day': 'due_from_day', 'to_day': 'due_to_day'},
+    'claims_running': {'of': 'claims', 'from_day': 'due_from_day', 'to_day': 'least(due_to_day, settled_day)'},
+    'due_days_running': {'of': 'claims', 'from_day': 'due_from_day', 'to_day': 'least(due_to_day, settled_day)', 'amount': 'due_day'},
+    'late_days_settled': {
+        'of': 'claims', 'where': 'settled_day > due_day',
+        'from_day': 'greatest(due_from_day, settled_day)', 'to_day': 'due_to_day', 'amount': 'settled_day - due_day',
+    },
+    'owed_amount': {'of': 'claims', 'from_day': 'owed_from_day', 'to_day': 'owed_to_day', 'amount': 'owed_amount'},
+    'expansions': {'of': 'expansions', 'from_day': 'occurred_day', 'to_day': 'occurred_day + 365'},
+} %}
 
 {% set metrics = [
     {
         'key': 'days_late_180d', 'source': 'invoices',
-        'states': [('invoices_due = 0', 'not_applicable')],
-        'value': '(late_days_settled + day * invoices_running - due_days_running) / cast(invoices_due as double)',
+        'states': [('window_totals.claims_due = 0', 'not_applicable')],
+        'value': '(window_totals.late_days_settled + scored_days.day * window_totals.claims_running - window_totals.due_days_running)'
+            ~ ' / cast(window_totals.claims_due as double)',
+    },
+    {
+        'key': 'days_overdue_oldest', 'source': 'invoices',
+        'value': 'case when oldest_claims.due_day is null then 0 else scored_days.day - oldest_claims.due_day end',
     },
     {
         'key': 'overdue_ratio', 'source': 'invoices',
-        'states': [('coalesce(mrr, 0) = 0', 'not_applicable')],
-        'value': 'cast(overdue_amount as double) / mrr',
+        'states': [('coalesce(scored_days.mrr, 0) = 0', 'not_applicable')],
+        'value': 'cast(window_totals.owed_amount as double) / scored_days.mrr',
     },
     {
         'key': 'mrr_trend_90d', 'source': 'subscriptions',
-        'states': [('coalesce(previous_mrr, 0) = 0', 'not_applicable')],
-        'value': '(mrr - previous_mrr) / previous_mrr',
+        'states': [('coalesce(scored_days.mrr_90d_before, 0) = 0', 'not_applicable')],
+        'value': '(scored_days.mrr_at_rates_of_day - scored_days.mrr_90d_before) / scored_days.mrr_90d_before',
     },
     {
         'key': 'days_to_renewal', 'source': 'subscriptions',
-        'states': [('term_ends_day is null', 'missing')],
-        'value': 'term_ends_day - day',
+        'states': [('scored_days.term_ends_day is null', 'missing')],
+        'value': 'scored_days.term_ends_day - scored_days.day',
     },
     {
         'key': 'days_since_renewal', 'source': 'subscriptions',
-        'value': 'day - case when renewed_day > subscription_started_day then renewed_day else subscription_started_day end',
+        'value': 'scored_days.day - case when renewals.renewed_day > scored_days.subscription_started_day then renewals.renewed_day'
+            ~ ' else scored_days.subscription_started_day end',
     },
-    {'key': 'expansions_365d', 'source': 'account_outcomes', 'value': 'expansions'},
+    {'key': 'expansions_365d', 'source': 'account_outcomes', 'value': 'window_totals.expansions'},
 ] %}
 
 with scored_days as (
@@ -42,55 +61,50 @@ table_states as (
 
 ),
 
--- An invoice exists from the day it is issued to the day it is voided.
-invoices as (
+-- What was claimed: an invoice exists from the day it is issued to the day it is voided, and is owed from the day after it is due to the day
+-- it is settled.
+claims as (
 
     select
         account_id,
-        amount,
-        issued_day,
+        owed_amount,
         due_day,
-        paid_day,
-        voided_day,
-        case when due_day > issued_day then due_day else issued_day end as due_from_day,
-        case when voided_day < due_day + 180 then voided_day else due_day + 180 end as due_to_day,
-        case when voided_day < paid_day or paid_day is null then voided_day else paid_day end as unpaid_to_day
+        settled_day,
+        greatest(due_day, issued_day) as due_from_day,
+        least(due_day + 180, voided_day) as due_to_day,
+        greatest(due_day + 1, issued_day) as owed_from_day,
+        least(settled_day, voided_day) as owed_to_day
     from {{ ref('stg_billing__invoices') }}
+    where amount > 0
 
 ),
 
-outcomes as (
+expansions as (
 
-    select account_id, kind, occurred_day from {{ ref('stg_crm__account_outcomes') }}
-
-),
-
--- Lateness grows by a day each day while the invoice is unpaid: day x 1 - due_day. Once paid it stays at paid_day - due_day.
-intervals as (
-
-    select account_id, 'invoices_due' as measure, due_from_day as from_day, due_to_day as to_day, 1 as amount
-    from invoices
-    union all
-    select account_id, 'invoices_running', due_from_day, least(due_to_day, coalesce(paid_day, due_to_day)), 1
-    from invoices
-    union all
-    select account_id, 'due_days_running', due_from_day, least(due_to_day, coalesce(paid_day, due_to_day)), due_day
-    from invoices
-    union all
-    select account_id, 'late_days_settled', greatest(due_from_day, paid_day), due_to_day, paid_day - due_day
-    from invoices
-    where paid_day > due_day
-    union all
-    select account_id, 'overdue_amount', greatest(due_day + 1, issued_day), unpaid_to_day, amount
-    from invoices
-    union all
-    select account_id, 'expansions', occurred_day, occurred_day + 365, 1
-    from outcomes
+    select account_id, occurred_day
+    from {{ ref('stg_crm__account_outcomes') }}
     where kind = 'expanded'
 
 ),
 
-{{ window_totals(['invoices_due', 'invoices_running', 'due_days_running', 'late_days_settled', 'overdue_amount', 'expansions']) }},
+-- Lateness grows by a day each day while a claim is owed: day x 1 - due_day. Once settled it stays at settled_day - due_day.
+{{ window_totals(measures) }},
+
+-- The earliest due_on is no sum: this joins each claim to the days on which it is owed.
+oldest_claims as (
+
+    select
+        scored_days.account_id,
+        scored_days.day,
+        min(claims.due_day) as due_day
+    from scored_days
+    inner join claims
+        on scored_days.account_id = claims.account_id
+        and scored_days.day >= claims.owed_from_day
+        and (claims.owed_to_day is null or scored_days.day < claims.owed_to_day)
+    group by scored_days.account_id, scored_days.day
+
+),
 
 renewals as (
 
@@ -99,52 +113,28 @@ renewals as (
         scored_days.day,
         max(outcomes.occurred_day) as renewed_day
     from scored_days
-    inner join outcomes
+    inner join {{ ref('stg_crm__account_outcomes') }} as outcomes
         on scored_days.account_id = outcomes.account_id
         and outcomes.kind = 'renewed'
         and outcomes.occurred_day <= scored_days.day
     group by scored_days.account_id, scored_days.day
 
-),
-
-inputs as (
-
-    select
-        scored_days.account_id,
-        scored_days.as_of_date,
-        scored_days.day,
-        scored_days.mrr,
-        scored_days.term_ends_day,
-        scored_days.subscription_started_day,
-        previous.mrr as previous_mrr,
-        renewals.renewed_day,
-        window_totals.invoices_due,
-        window_totals.invoices_running,
-        window_totals.due_days_running,
-        window_totals.late_days_settled,
-        window_totals.overdue_amount,
-        window_totals.expansions,
-        table_states.invoices_state,
-        table_states.subscriptions_state,
-        table_states.account_outcomes_state
-    from scored_days
-    inner join table_states on scored_days.as_of_date = table_states.as_of_date
-    inner join window_totals
-        on scored_days.account_id = window_totals.account_id
-        and scored_days.day = window_totals.day
-    left join {{ ref('int_billing__subscription_days') }} as previous
-        on scored_days.account_id = previous.account_id
-        and scored_days.day - 90 = previous.day
-    left join renewals
-        on scored_days.account_id = renewals.account_id
-        and scored_days.day = renewals.day
-
 )
 
 select
-    account_id,
-    as_of_date,
+    scored_days.account_id,
+    scored_days.as_of_date,
     {{ metric_columns(metrics) }}
-from inputs
+from scored_days
+inner join table_states on scored_days.as_of_date = table_states.as_of_date
+inner join window_totals
+    on scored_days.account_id = window_totals.account_id
+    and scored_days.day = window_totals.day
+left join oldest_claims
+    on scored_days.account_id = oldest_claims.account_id
+    and scored_days.day = oldest_claims.day
+left join renewals
+    on scored_days.account_id = renewals.account_id
+    and scored_days.day = renewals.day
 -- The order of the days lets later steps, and publishing a day, skip what they do not read.
-order by as_of_date, account_id
+order by scored_days.as_of_date, scored_days.account_id

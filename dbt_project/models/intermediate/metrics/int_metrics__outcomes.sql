@@ -1,17 +1,34 @@
 {{ config(materialized='incremental', incremental_strategy='append', on_schema_change='append_new_columns', pre_hook='{{ replace_as_of_days() }}') }}
 
 -- Grain: account x as_of_date. The outcome metrics of specification section 4, each with its state.
+-- A new metric: a measure, a metric, and a row in seeds/metrics.csv.
+
+{% set measures = {
+    'goals_measured': {'of': 'measurements', 'where': 'attainment is not null', 'from_day': 'measured_day', 'to_day': 'to_day'},
+    'attainment': {'of': 'measurements', 'from_day': 'measured_day', 'to_day': 'to_day', 'amount': 'attainment'},
+    'goals_measured_ever': {'of': 'measurements', 'where': 'attainment is not null', 'from_day': 'measured_day'},
+    'values_recorded': {
+        'of': 'measurements', 'where': 'value_delivered is not null', 'from_day': 'measured_day', 'to_day': 'measured_day + 365',
+    },
+    'value_delivered': {'of': 'measurements', 'from_day': 'measured_day', 'to_day': 'measured_day + 365', 'amount': 'value_delivered'},
+    'amount_invoiced': {
+        'of': 'invoices', 'from_day': 'issued_day', 'to_day': 'least(issued_day + 365, voided_day)', 'amount': 'amount',
+    },
+} %}
 
 {% set metrics = [
     {
         'key': 'goal_attainment', 'source': 'account_goals',
-        'states': [('goals_measured = 0 and goals_measured_ever > 0', 'stale'), ('goals_measured_ever = 0', 'missing')],
-        'value': 'cast(attainment_sum as double) / cast(goals_measured as double)',
+        'states': [
+            ('window_totals.goals_measured = 0 and window_totals.goals_measured_ever > 0', 'stale'),
+            ('window_totals.goals_measured_ever = 0', 'missing'),
+        ],
+        'value': 'cast(window_totals.attainment as double) / cast(window_totals.goals_measured as double)',
     },
     {
         'key': 'customer_roi_365d', 'source': 'account_goals',
-        'states': [('values_recorded = 0', 'missing'), ('amount_invoiced = 0', 'not_applicable')],
-        'value': 'cast(value_delivered as double) / cast(amount_invoiced as double)',
+        'states': [('window_totals.values_recorded = 0', 'missing'), ('window_totals.amount_invoiced <= 0', 'not_applicable')],
+        'value': 'cast(window_totals.value_delivered as double) / cast(window_totals.amount_invoiced as double)',
     },
 ] %}
 
@@ -41,56 +58,20 @@ measurements as (
 
 invoices as (
 
-    select
-        account_id,
-        amount,
-        issued_day,
-        case when voided_day < issued_day + 365 then voided_day else issued_day + 365 end as to_day
-    from {{ ref('stg_billing__invoices') }}
+    select * from {{ ref('stg_billing__invoices') }}
 
 ),
 
-intervals as (
-
-    select account_id, 'goals_measured' as measure, measured_day as from_day, to_day, 1 as amount
-    from measurements
-    where attainment is not null
-    union all
-    select account_id, 'attainment_sum', measured_day, to_day, attainment
-    from measurements
-    union all
-    select account_id, 'goals_measured_ever', measured_day, cast(null as integer), 1
-    from measurements
-    where attainment is not null
-    union all
-    select account_id, 'values_recorded', measured_day, measured_day + 365, 1
-    from measurements
-    where value_delivered is not null
-    union all
-    select account_id, 'value_delivered', measured_day, measured_day + 365, value_delivered
-    from measurements
-    union all
-    select account_id, 'amount_invoiced', issued_day, to_day, amount
-    from invoices
-
-),
-
-{{ window_totals(['goals_measured', 'attainment_sum', 'goals_measured_ever', 'values_recorded', 'value_delivered', 'amount_invoiced']) }},
-
-inputs as (
-
-    select
-        window_totals.*,
-        table_states.account_goals_state
-    from window_totals
-    inner join table_states on window_totals.as_of_date = table_states.as_of_date
-
-)
+{{ window_totals(measures) }}
 
 select
-    account_id,
-    as_of_date,
+    scored_days.account_id,
+    scored_days.as_of_date,
     {{ metric_columns(metrics) }}
-from inputs
+from scored_days
+inner join table_states on scored_days.as_of_date = table_states.as_of_date
+inner join window_totals
+    on scored_days.account_id = window_totals.account_id
+    and scored_days.day = window_totals.day
 -- The order of the days lets later steps, and publishing a day, skip what they do not read.
-order by as_of_date, account_id
+order by scored_days.as_of_date, scored_days.account_id

@@ -1,35 +1,70 @@
 {{ config(materialized='incremental', incremental_strategy='append', on_schema_change='append_new_columns', pre_hook='{{ replace_as_of_days() }}') }}
 
 -- Grain: account x as_of_date. The voice metrics of specification section 4, each with its state.
+-- A new metric: a measure, a metric, and a row in seeds/metrics.csv.
+
+{% set measures = {
+    'nps_respondents': {'of': 'nps_answers', 'from_day': 'responded_day', 'to_day': 'to_day'},
+    'nps_promoters': {'of': 'nps_answers', 'where': 'score >= 9', 'from_day': 'responded_day', 'to_day': 'to_day'},
+    'nps_detractors': {'of': 'nps_answers', 'where': 'score <= 6', 'from_day': 'responded_day', 'to_day': 'to_day'},
+    'nps_answers_ever': {'of': 'nps_answers', 'from_day': 'responded_day'},
+    'ratings': {'of': 'ratings', 'from_day': 'responded_day', 'to_day': 'responded_day + 365'},
+    'rating_scores': {'of': 'ratings', 'from_day': 'responded_day', 'to_day': 'responded_day + 365', 'amount': 'score'},
+    'ratings_ever': {'of': 'ratings', 'from_day': 'responded_day'},
+    'two_way': {
+        'of': 'touchpoints', 'where': "direction = 'inbound' or is_responded", 'from_day': 'occurred_day', 'to_day': 'occurred_day + 90',
+    },
+    'contact_minutes': {'of': 'touchpoints', 'from_day': 'occurred_day', 'to_day': 'occurred_day + 90', 'amount': 'duration_minutes'},
+    'sentiments': {'of': 'touchpoints', 'where': 'sentiment is not null', 'from_day': 'occurred_day', 'to_day': 'occurred_day + 90'},
+    'sentiment_scores': {'of': 'touchpoints', 'from_day': 'occurred_day', 'to_day': 'occurred_day + 90', 'amount': 'sentiment'},
+    'outbound': {'of': 'touchpoints', 'where': "direction = 'outbound'", 'from_day': 'occurred_day', 'to_day': 'occurred_day + 90'},
+    'outbound_responded': {
+        'of': 'touchpoints', 'where': "direction = 'outbound' and is_responded", 'from_day': 'occurred_day', 'to_day': 'occurred_day + 90',
+    },
+    'advocacy': {'of': 'advocacy_events', 'from_day': 'occurred_day', 'to_day': 'occurred_day + 365'},
+    'pulses': {'of': 'pulses', 'from_day': 'rated_day', 'to_day': 'to_day'},
+    'pulse_rating': {'of': 'pulses', 'from_day': 'rated_day', 'to_day': 'to_day', 'amount': 'rating'},
+    'pulses_ever': {'of': 'pulses', 'from_day': 'rated_day'},
+} %}
 
 {% set metrics = [
     {
         'key': 'nps_180d', 'source': 'survey_responses',
-        'states': [('nps_respondents = 0 and nps_answers_ever > 0', 'stale'), ('nps_answers_ever = 0', 'missing')],
-        'value': '100.0 * cast(nps_promoters - nps_detractors as double) / cast(nps_respondents as double)',
+        'states': [
+            ('window_totals.nps_respondents = 0 and window_totals.nps_answers_ever > 0', 'stale'),
+            ('window_totals.nps_answers_ever = 0', 'missing'),
+        ],
+        'value': '100.0 * cast(window_totals.nps_promoters - window_totals.nps_detractors as double)'
+            ~ ' / cast(window_totals.nps_respondents as double)',
     },
     {
         'key': 'product_rating_365d', 'source': 'survey_responses',
-        'states': [('ratings = 0 and ratings_ever > 0', 'stale'), ('ratings_ever = 0', 'missing')],
-        'value': 'cast(rating_sum as double) / cast(ratings as double)',
+        'states': [
+            ('window_totals.ratings = 0 and window_totals.ratings_ever > 0', 'stale'),
+            ('window_totals.ratings_ever = 0', 'missing'),
+        ],
+        'value': 'cast(window_totals.rating_scores as double) / cast(window_totals.ratings as double)',
     },
-    {'key': 'two_way_touchpoints_90d', 'source': 'touchpoints', 'value': 'two_way'},
-    {'key': 'contact_minutes_90d', 'source': 'touchpoints', 'value': 'contact_minutes'},
+    {'key': 'two_way_touchpoints_90d', 'source': 'touchpoints', 'value': 'window_totals.two_way'},
+    {'key': 'contact_minutes_90d', 'source': 'touchpoints', 'value': 'window_totals.contact_minutes'},
     {
         'key': 'contact_sentiment_90d', 'source': 'touchpoints',
-        'states': [('sentiments = 0', 'missing')],
-        'value': 'cast(sentiment_sum as double) / cast(sentiments as double)',
+        'states': [('window_totals.sentiments = 0', 'missing')],
+        'value': 'cast(window_totals.sentiment_scores as double) / cast(window_totals.sentiments as double)',
     },
     {
         'key': 'response_rate_90d', 'source': 'touchpoints',
-        'states': [('outbound = 0', 'not_applicable')],
-        'value': 'cast(outbound_responded as double) / cast(outbound as double)',
+        'states': [('window_totals.outbound = 0', 'not_applicable')],
+        'value': 'cast(window_totals.outbound_responded as double) / cast(window_totals.outbound as double)',
     },
-    {'key': 'advocacy_365d', 'source': 'advocacy_events', 'value': 'advocacy'},
+    {'key': 'advocacy_365d', 'source': 'advocacy_events', 'value': 'window_totals.advocacy'},
     {
         'key': 'csm_pulse', 'source': 'csm_pulses',
-        'states': [('pulses = 0 and pulses_ever > 0', 'stale'), ('pulses_ever = 0', 'missing')],
-        'value': 'pulse_rating',
+        'states': [
+            ('window_totals.pulses = 0 and window_totals.pulses_ever > 0', 'stale'),
+            ('window_totals.pulses_ever = 0', 'missing'),
+        ],
+        'value': 'window_totals.pulse_rating',
     },
 ] %}
 
@@ -78,6 +113,12 @@ ratings as (
 
 ),
 
+advocacy_events as (
+
+    select * from {{ ref('stg_crm__advocacy_events') }}
+
+),
+
 pulses as (
 
     select
@@ -89,90 +130,16 @@ pulses as (
 
 ),
 
-intervals as (
-
-    select account_id, 'nps_respondents' as measure, responded_day as from_day, to_day, 1 as amount
-    from nps_answers
-    union all
-    select account_id, 'nps_promoters', responded_day, to_day, 1
-    from nps_answers
-    where score >= 9
-    union all
-    select account_id, 'nps_detractors', responded_day, to_day, 1
-    from nps_answers
-    where score <= 6
-    union all
-    select account_id, 'nps_answers_ever', responded_day, cast(null as integer), 1
-    from nps_answers
-    union all
-    select account_id, 'ratings', responded_day, responded_day + 365, 1
-    from ratings
-    union all
-    select account_id, 'rating_sum', responded_day, responded_day + 365, score
-    from ratings
-    union all
-    select account_id, 'ratings_ever', responded_day, cast(null as integer), 1
-    from ratings
-    union all
-    select account_id, 'two_way', occurred_day, occurred_day + 90, 1
-    from touchpoints
-    where direction = 'inbound' or is_responded
-    union all
-    select account_id, 'contact_minutes', occurred_day, occurred_day + 90, duration_minutes
-    from touchpoints
-    union all
-    select account_id, 'sentiments', occurred_day, occurred_day + 90, 1
-    from touchpoints
-    where sentiment is not null
-    union all
-    select account_id, 'sentiment_sum', occurred_day, occurred_day + 90, sentiment
-    from touchpoints
-    union all
-    select account_id, 'outbound', occurred_day, occurred_day + 90, 1
-    from touchpoints
-    where direction = 'outbound'
-    union all
-    select account_id, 'outbound_responded', occurred_day, occurred_day + 90, 1
-    from touchpoints
-    where direction = 'outbound' and is_responded
-    union all
-    select account_id, 'advocacy', occurred_day, occurred_day + 365, 1
-    from {{ ref('stg_crm__advocacy_events') }}
-    union all
-    select account_id, 'pulses', rated_day, to_day, 1
-    from pulses
-    union all
-    select account_id, 'pulse_rating', rated_day, to_day, rating
-    from pulses
-    union all
-    select account_id, 'pulses_ever', rated_day, cast(null as integer), 1
-    from pulses
-
-),
-
-{{ window_totals([
-    'nps_respondents', 'nps_promoters', 'nps_detractors', 'nps_answers_ever', 'ratings', 'rating_sum', 'ratings_ever',
-    'two_way', 'contact_minutes', 'sentiments', 'sentiment_sum', 'outbound', 'outbound_responded', 'advocacy',
-    'pulses', 'pulse_rating', 'pulses_ever',
-]) }},
-
-inputs as (
-
-    select
-        window_totals.*,
-        table_states.survey_responses_state,
-        table_states.touchpoints_state,
-        table_states.advocacy_events_state,
-        table_states.csm_pulses_state
-    from window_totals
-    inner join table_states on window_totals.as_of_date = table_states.as_of_date
-
-)
+{{ window_totals(measures) }}
 
 select
-    account_id,
-    as_of_date,
+    scored_days.account_id,
+    scored_days.as_of_date,
     {{ metric_columns(metrics) }}
-from inputs
+from scored_days
+inner join table_states on scored_days.as_of_date = table_states.as_of_date
+inner join window_totals
+    on scored_days.account_id = window_totals.account_id
+    and scored_days.day = window_totals.day
 -- The order of the days lets later steps, and publishing a day, skip what they do not read.
-order by as_of_date, account_id
+order by scored_days.as_of_date, scored_days.account_id

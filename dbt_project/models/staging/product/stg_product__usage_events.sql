@@ -4,7 +4,7 @@
 select
     event_id,
     account_id,
-    user_id,
+    {{ same_user('user_id') }} as user_id,
     feature,
     occurred_at,
     cast(occurred_at as date) as activity_day,

@@ -3,7 +3,7 @@
 select
     survey_responses.response_id,
     survey_responses.account_id,
-    survey_responses.user_id,
+    {{ same_user('survey_responses.user_id') }} as user_id,
     survey_responses.survey,
     survey_responses.score,
     survey_responses.responded_at,

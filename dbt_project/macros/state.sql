@@ -1,1 +1,0 @@
-{% macro state(name) %}{{ return("'" ~ name ~ "'") }}{% endmacro %}
