@@ -619,9 +619,9 @@ def add_commercial(company: Company) -> None:
             ],
             (Fraction(-2, 3), Fraction(-2, 3), Fraction(-2, 3)),
         ),
-        "a row that ends on the day it begins ends no other": (
-            ["1, 200, 2022-01-01, -, -, -, -, empty", "1, 50, 02-01, 02-01, -, -, -, empty"],
-            (0, 0, 0),
+        "a row that ends on the day it begins ends the one before": (
+            [*("1, 200, 2022-01-01, -, -, -, -, empty", "1, 50, 02-01, 02-01, -, -, -, empty"), "1, 50, 2022-01-01"],
+            (Fraction(-4, 5), Fraction(-4, 5), Fraction(-4, 5)),
         ),
     }
     for case, (subscriptions, expected) in trends.items():
