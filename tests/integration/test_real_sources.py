@@ -106,14 +106,12 @@ def ticket(number: int, day: date) -> dict[str, Any]:
 
 
 def write_seeds(folder: Path) -> None:
-    """The shipped scorecards, with the standard one for every account, and the renewals on it."""
+    """The shipped scorecards, with the standard one for every account."""
     shutil.copytree(PROJECT_ROOT / "seeds", folder)
-    cards, metrics = folder / "scorecards.csv", folder / "scorecard_metrics.csv"
+    cards = folder / "scorecards.csv"
     first_days = "2026.1,onboarding,First 90 days,20,"
     assert first_days in cards.read_text()
     cards.write_text(cards.read_text().replace(first_days, "2026.1,onboarding,First 90 days,5,"))
-    with metrics.open("a") as file:
-        file.writelines(f"2026.1,standard,{key},0,linear,0,365,exclude\n" for key in ("days_to_renewal", "days_since_renewal"))
 
 
 def configuration(day: date, stripe: str, desk: str, store: str) -> str:

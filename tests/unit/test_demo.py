@@ -256,6 +256,12 @@ def test_every_stage_and_kind_occurs() -> None:
     assert (invoices["paid_on"] > invoices["due_on"]).any()
     assert (invoices["paid_on"].isna() & (invoices["due_on"] < pd.Timestamp(END))).any()
     assert invoices["voided_on"].notna().any()
+    in_part = invoices["open_amount"].notna()
+    assert in_part.any() and not in_part.all()
+    assert (invoices["open_amount"][in_part] < invoices["amount"][in_part]).all()
+    written_off = invoices[invoices["written_off_on"].notna()]
+    assert len(written_off) > 0
+    assert not (written_off["paid_on"] < written_off["written_off_on"]).any()
     releases = frame("feature_releases")
     # Fourteen core features, then one every 43 days from day 20: (445 - 20) // 43 + 1 = 10 by the last day.
     assert len(releases) == 14 + 10

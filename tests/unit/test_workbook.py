@@ -83,6 +83,28 @@ def test_a_changed_workbook_becomes_a_candidate_below_the_untouched_rows(setting
     assert sorted(line.strip() for line in report[2:8]) == differences
 
 
+def test_the_margin_of_tier_limits_is_edited_where_the_file_has_the_column(settings: Settings, edited: Edited) -> None:
+    edited.set("scorecards", {"scorecard_key": "standard"}, tier_margin=1.5)
+    import_workbook(settings, edited.save())
+    assert [row["tier_margin"] for row in rows(settings, "scorecards", "2026.2")] == ["3", "1.5"]
+
+    shutil.copytree(SHIPPED, settings.seeds_dir, dirs_exist_ok=True)
+    file = settings.seeds_dir / "scorecards.csv"
+    file.write_text("".join(line.rpartition(",")[0] + "\n" for line in file.read_text().splitlines()))
+    before = content(settings.seeds_dir)
+    with pytest.raises(WorkbookError) as raised:
+        import_workbook(settings, edited.path)
+    assert str(raised.value) == (
+        "edited.xlsx: sheet 'standard' cell J7: tier_margin is 1.5, but seeds/scorecards.csv has no such column. "
+        "Add it to the header, with a blank cell in every row, and import again"
+    )
+    assert content(settings.seeds_dir) == before
+    # A margin that is the default needs no column.
+    edited.set("scorecards", {"scorecard_key": "standard"}, tier_margin=3, confirm_days=4)
+    import_workbook(settings, edited.save())
+    assert [row["confirm_days"] for row in rows(settings, "scorecards", "2026.2")] == ["3", "4"]
+
+
 def test_active_comes_from_the_workbook_or_the_command(settings: Settings, edited: Edited) -> None:
     edited.set("scorecard_metrics", NPS, weight=3)
     import_workbook(settings, edited.save(), active=True)

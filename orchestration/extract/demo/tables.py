@@ -54,6 +54,9 @@ _OVERRIDE_REASONS = (
     "Announced to look at alternatives",
 )
 _Builder = Callable[[History, Fact], dict[str, pa.Array]]
+# Some invoices were paid in part when they were issued; what nobody has paid for long is written off.
+_ONE_PAID_IN_PART_IN, _OPEN_SHARE = 12, 0.6
+_WRITTEN_OFF_AFTER_DAYS = 120
 
 
 class Source:
@@ -225,14 +228,19 @@ def _subscriptions(history: History, fact: Fact) -> dict[str, pa.Array]:
 
 def _invoices(history: History, fact: Fact) -> dict[str, pa.Array]:
     end = history.last_day + 1
+    is_paid_in_part = fact["number"] % _ONE_PAID_IN_PART_IN == 5
+    given_up_on = fact["due_on"] + _WRITTEN_OFF_AFTER_DAYS
+    is_given_up = (fact["paid_on"] > given_up_on) & (fact["voided_on"] > given_up_on)
     return {
         "invoice_id": numbered("inv-", fact["number"], 6),
         "issued_on": _dates(fact["issued_on"]),
         "due_on": _dates(fact["due_on"]),
         "paid_on": _dates(fact["paid_on"], end),
         "amount": pa.array(fact["amount"]),
+        "open_amount": pa.array(np.round(_OPEN_SHARE * fact["amount"], 2), mask=~is_paid_in_part),
         "currency": _currency(history, fact["account"]),
         "voided_on": _dates(fact["voided_on"], end),
+        "written_off_on": _dates(np.where(is_given_up, given_up_on, NEVER), end),
     }
 
 

@@ -3,6 +3,26 @@
 -- somebody active on day t counts on [t, t + W); where the next active day comes before t + W the stretches join, and only the
 -- two ends of a joined stretch change the count. Sums are differences of running sums on a grid of account x day.
 
+-- A new measure is one line: a sum of what days hold, or a count of different users or features.
+
+{# fact: a column of the grid; days: length of the window; ended_days_ago: days between its end and the day, 0 if left out. #}
+{% set sums = {
+    'events_28d': {'fact': 'events', 'days': 28},
+    'events_with_duration_28d': {'fact': 'events_with_duration', 'days': 28},
+    'duration_seconds_28d': {'fact': 'duration_seconds', 'days': 28},
+    'daily_active_users_28d': {'fact': 'active_users', 'days': 28},
+    'active_days_28d': {'fact': 'active_days', 'days': 28},
+    'baseline_events_84d': {'fact': 'events', 'days': 84, 'ended_days_ago': 28},
+    'new_users_30d': {'fact': 'new_users', 'days': 30},
+} %}
+{# of: CTE with a row for each day on which somebody was active or something was used, and the days before and after it. #}
+{% set distinct_counts = {
+    'active_users_28d': {'of': 'user_days', 'days': 28},
+    'active_users_56d': {'of': 'user_days', 'days': 56},
+    'features_90d': {'of': 'feature_days', 'days': 90},
+} %}
+{% set daily_facts = ['events', 'events_with_duration', 'duration_seconds', 'active_users', 'active_days'] %}
+{% set changing = distinct_counts.keys() | list + ['new_features_90d', 'new_users'] %}
 {% set lookback = 112 %}
 
 with bounds as (
@@ -33,7 +53,9 @@ scored_accounts as (
 
 account_days as (
 
-    select account_days.*
+    select
+        account_days.*,
+        1 as active_days
     from {{ ref('int_usage__account_days') }} as account_days
     inner join scored_accounts on account_days.account_id = scored_accounts.account_id
     where account_days.day <= (select last_day from bounds)
@@ -87,40 +109,37 @@ first_days as (
 
 changes as (
 
-    {% for window in [28, 56] %}
-    select account_id, day, {{ '1, 0, 0, 0, 0' if window == 28 else '0, 1, 0, 0, 0' }}
-    from user_days
-    where previous_day is null or day - previous_day >= {{ window }}
+    {% for name, count in distinct_counts.items() %}
+    select account_id, day, '{{ name }}' as measure, 1 as change
+    from {{ count.of }}
+    where previous_day is null or day - previous_day >= {{ count.days }}
     union all
-    select account_id, day + {{ window }}, {{ '-1, 0, 0, 0, 0' if window == 28 else '0, -1, 0, 0, 0' }}
-    from user_days
-    where next_day is null or next_day - day >= {{ window }}
+    select account_id, day + {{ count.days }}, '{{ name }}', -1
+    from {{ count.of }}
+    where next_day is null or next_day - day >= {{ count.days }}
     union all
     {% endfor %}
-    select account_id, day, 0, 0, 1, 0, 0
-    from feature_days
-    where previous_day is null or day - previous_day >= 90
-    union all
-    select account_id, day + 90, 0, 0, -1, 0, 0
-    from feature_days
-    where next_day is null or next_day - day >= 90
-    union all
-    select account_id, used_day, 0, 0, 0, 1, 0
+    select account_id, used_day, 'new_features_90d', 1
     from {{ ref('int_usage__features_released') }}
     union all
-    select account_id, released_day + 90, 0, 0, 0, -1, 0
+    select account_id, released_day + 90, 'new_features_90d', -1
     from {{ ref('int_usage__features_released') }}
     union all
     -- First days before the grid would fall out of the running sum, and matter to no window.
-    select account_id, day, 0, 0, 0, 0, 1
+    select account_id, day, 'new_users', 1
     from first_days
 
 ),
 
-daily_changes (account_id, day, users_28d, users_56d, features_90d, new_features_90d, new_users) as (
+daily_changes as (
 
-    select account_id, day, sum(c1), sum(c2), sum(c3), sum(c4), sum(c5)
-    from changes as c (account_id, day, c1, c2, c3, c4, c5)
+    select
+        account_id,
+        day
+        {%- for measure in changing %},
+        sum(case when measure = '{{ measure }}' then change else 0 end) as {{ measure }}
+        {%- endfor %}
+    from changes
     group by account_id, day
 
 ),
@@ -147,17 +166,13 @@ grid as (
     select
         scored_accounts.account_id,
         days.day,
-        coalesce(account_days.events, 0) as events,
-        coalesce(account_days.events_with_duration, 0) as events_with_duration,
-        coalesce(account_days.duration_seconds, 0) as duration_seconds,
-        coalesce(account_days.active_users, 0) as daily_active_users,
-        case when account_days.day is not null then 1 else 0 end as active_days,
-        account_days.day as active_day,
-        coalesce(daily_changes.users_28d, 0) as users_28d,
-        coalesce(daily_changes.users_56d, 0) as users_56d,
-        coalesce(daily_changes.features_90d, 0) as features_90d,
-        coalesce(daily_changes.new_features_90d, 0) as new_features_90d,
-        coalesce(daily_changes.new_users, 0) as new_users
+        {%- for fact in daily_facts %}
+        coalesce(account_days.{{ fact }}, 0) as {{ fact }},
+        {%- endfor %}
+        {%- for measure in changing %}
+        coalesce(daily_changes.{{ measure }}, 0) as {{ measure }},
+        {%- endfor %}
+        account_days.day as active_day
     from scored_accounts
     cross join days
     left join account_days
@@ -169,14 +184,12 @@ grid as (
 
 ),
 
-{% set running = ['events', 'events_with_duration', 'duration_seconds', 'daily_active_users', 'active_days', 'users_28d', 'users_56d', 'features_90d', 'new_features_90d', 'new_users'] %}
-
 running_sums as (
 
     select
         account_id,
         day,
-        {%- for measure in running %}
+        {%- for measure in daily_facts + changing %}
         sum({{ measure }}) over by_day as {{ measure }},
         {%- endfor %}
         max(active_day) over by_day as last_active_day
@@ -190,40 +203,27 @@ windows as (
     select
         account_id,
         day,
-        {%- for measure in ['events', 'events_with_duration', 'duration_seconds', 'daily_active_users', 'active_days'] %}
-        {{ measure }} - lag({{ measure }}, 28) over by_day as {{ measure }}_28d,
+        {%- for name, sum in sums.items() %}
+        {%- set end = sum.ended_days_ago or 0 %}
+        lag({{ sum.fact }}, {{ end }}) over by_day - lag({{ sum.fact }}, {{ end + sum.days }}) over by_day as {{ name }},
         {%- endfor %}
-        lag(events, 28) over by_day - lag(events, 112) over by_day as baseline_events_84d,
-        new_users - lag(new_users, 30) over by_day as new_users_30d,
-        users_28d as active_users_28d,
-        lag(users_28d, 28) over by_day as previous_active_users_28d,
-        users_56d as active_users_56d,
-        features_90d,
+        {%- for name in distinct_counts %}
+        {{ name }},
+        {%- endfor %}
+        lag(active_users_28d, 28) over by_day as previous_active_users_28d,
         new_features_90d,
-        last_active_day
+        last_active_day as last_active_day_in_grid
     from running_sums
     window by_day as (partition by account_id order by day)
 
 )
 
 select
-    scored_days.account_id,
+    windows.*,
     scored_days.as_of_date,
-    scored_days.day,
-    windows.events_28d,
-    windows.events_with_duration_28d,
-    cast(windows.duration_seconds_28d as double) as duration_seconds_28d,
-    windows.daily_active_users_28d,
-    windows.active_days_28d,
-    windows.baseline_events_84d,
-    windows.new_users_30d,
-    windows.active_users_28d,
-    windows.previous_active_users_28d,
     -- |P28 and W28| = |P28| + |W28| - |P28 or W28|
     windows.active_users_28d + windows.previous_active_users_28d - windows.active_users_56d as retained_users_28d,
-    windows.features_90d,
-    windows.new_features_90d,
-    coalesce(windows.last_active_day, before_grid.last_active_day) as last_active_day
+    coalesce(windows.last_active_day_in_grid, before_grid.last_active_day) as last_active_day
 from scored_days
 inner join windows
     on scored_days.account_id = windows.account_id

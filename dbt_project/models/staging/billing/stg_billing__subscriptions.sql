@@ -1,7 +1,6 @@
 -- Grain: subscription x started_on. Money is in the reporting currency, at the rate in force on started_on; no currency means the reporting
 -- currency. A currency without a rate never comes here: the extraction quarantines it.
--- A trial is worth nothing: its mrr is 0. Where rows of one subscription overlap, the earlier one ends when the later begins; a row that ends on
--- the day it begins is in force on no day, so it overlaps with none.
+-- A trial is worth nothing: its mrr is 0. Where rows of one subscription overlap, the earlier one ends when the later begins.
 -- Rows of unknown accounts (orphans) are left out; data_freshness counts them.
 
 {% set rate = "case when foreign_currency is null then 1 else fx_rates.rate end" %}
@@ -18,12 +17,7 @@ with subscriptions as (
         subscriptions.started_on,
         least(
             subscriptions.ended_on,
-            min(case when subscriptions.ended_on is null or subscriptions.ended_on > subscriptions.started_on then subscriptions.started_on end)
-                over (
-                    partition by subscriptions.subscription_id
-                    order by subscriptions.started_on
-                    rows between 1 following and unbounded following
-                )
+            lead(subscriptions.started_on) over (partition by subscriptions.subscription_id order by subscriptions.started_on)
         ) as ended_on,
         subscriptions.term_ends_on,
         coalesce(subscriptions.is_trial, false) as is_trial
