@@ -169,7 +169,7 @@ select
     case when is_capped then cap_value end as cap_value,
     case when is_capped then max_score - uncapped_score end as cap_points
     {%- for dimension in dimensions() %},
-    case when {{ dimension }}__weight > 0 then {{ dimension }}__weighted_score / nullif({{ dimension }}__scored, 0) end as {{ dimension }}__score,
+    {{ dimension }}__weighted_score / nullif({{ dimension }}__scored, 0) as {{ dimension }}__score,
     {{ dimension }}__nominal_weight,
     coalesce({{ dimension }}__factor * {{ dimension }}__scored / nullif(scored_weight, 0), 0) as {{ dimension }}__effective_weight,
     coalesce({{ dimension }}__measured / nullif({{ dimension }}__applicable, 0), 0) as {{ dimension }}__coverage
