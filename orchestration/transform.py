@@ -25,6 +25,8 @@ EPOCH = date(1970, 1, 1)
 WAREHOUSE_FORMAT = 4
 # The change ledger looks back this many days.
 LEDGER_DAYS = (7, 28)
+# Stands for the fingerprint of an event day while a run rolls it up; equal to none.
+_ROLLING_UP = "rolling up"
 _CONTROL_TABLES = f"""
 create schema if not exists raw;
 create schema if not exists control;
@@ -137,9 +139,7 @@ def mark_passed(settings: Settings, run_id: str) -> None:
     """Note that dbt built everything and every blocking test passed: only then may the run publish."""
     with connect(settings, settings.warehouse) as warehouse:
         warehouse.execute("begin")
-        warehouse.execute(
-            "delete from control.rolled_up_event_days where activity_day in (select activity_day from control.changed_event_days)"
-        )
+        _forget_rolled_up(warehouse)
         warehouse.execute("insert into control.rolled_up_event_days from control.changed_event_days where fingerprint is not null")
         warehouse.execute(
             "update control.run_state set status = 'passed', finished_at = ? where run_id = ?",
@@ -305,7 +305,11 @@ def _discard_other_format(settings: Settings) -> str | None:
 
 
 def _lay_views(warehouse: duckdb.DuckDBPyConnection, settings: Settings) -> list[date]:
-    """Views over the lake; the usage view shows only the event days whose content changed since they were rolled up."""
+    """Views over the lake; the usage view shows only the event days whose content changed since they were rolled up.
+
+    From here until the run has passed these days count as not rolled up, whatever stands in the rollups: where it does not pass, the
+    next run rolls them up again, also if their source is by then what it was before.
+    """
     for name, table in TABLES.items():
         if name != EVENT_TABLE:
             warehouse.execute(f"create or replace view raw.{name} as {lake_select(settings.lake, table)}")
@@ -316,9 +320,18 @@ def _lay_views(warehouse: duckdb.DuckDBPyConnection, settings: Settings) -> list
         warehouse.executemany(
             "insert into control.changed_event_days values (?, ?)", [[day, landed.get(day)] for day in changed]
         )
+        _forget_rolled_up(warehouse)
+        # Not just removed: a day that has left the lake must still leave the rollups.
+        warehouse.execute("insert into control.rolled_up_event_days select activity_day, ? from control.changed_event_days", [_ROLLING_UP])
     select = lake_select(settings.lake, TABLES[EVENT_TABLE], event_days=set(changed))
     warehouse.execute(f"create or replace view raw.changed_usage_events as {select}")
     return changed
+
+
+def _forget_rolled_up(warehouse: duckdb.DuckDBPyConnection) -> None:
+    warehouse.execute(
+        "delete from control.rolled_up_event_days where activity_day in (select activity_day from control.changed_event_days)"
+    )
 
 
 def _load_landing_stats(warehouse: duckdb.DuckDBPyConnection, settings: Settings) -> None:
