@@ -3,13 +3,16 @@
     raw/<table>/_manifest.json
     raw/<table>/[event_day=<day>/|delivery_day=<day>/]<...>.parquet
     quarantine/<table>/<...>.parquet
+    manifests/<table>.json
 
 A file gets its name, which holds a fingerprint of its rows, only when it is complete and synced; then the manifest is
 replaced. A crash at any moment leaves the old manifest with all its files, and files that no manifest names, which the
-next landing of the table removes.
+next landing of the table removes. `manifests/` holds a copy of each manifest: without one, nobody could tell such files
+from the table's own.
 """
 
 import json
+import logging
 import os
 import shutil
 from collections.abc import Collection, Iterable, Mapping
@@ -21,6 +24,7 @@ from pathlib import Path
 from typing import Literal
 
 from orchestration.contract import TABLES, RawTable
+from orchestration.durable import write_text
 from orchestration.extract.engine import path_literals
 from orchestration.settings import EVENT_TABLE
 from orchestration.warehouse import identifier, literal
@@ -34,9 +38,15 @@ DELIVERY_DAY = "delivery_day="
 _FORMAT = 1
 _TEMPORARY = ".tmp"
 
+_log = logging.getLogger(__name__)
+
 
 class LakeError(ValueError):
     """The lake on disk cannot be used; the message says what to remove."""
+
+
+# What reading a damaged manifest raises.
+_DAMAGE = (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError)
 
 
 @dataclass(frozen=True)
@@ -148,23 +158,45 @@ def quarantine_folder(lake: Path, name: str) -> Path:
     return lake / "quarantine" / name
 
 
+def manifest_copy(lake: Path, name: str) -> Path:
+    return lake / "manifests" / f"{name}.json"
+
+
 def read_manifest(lake: Path, name: str) -> Manifest | None:
-    """The manifest of a raw table; None where it never landed.
+    """The manifest of a raw table, or its copy where it is lost or damaged; None where the table never landed.
 
     Raises:
-        LakeError: the manifest is damaged or of a newer format.
+        LakeError: both are lost or damaged and the table has files, or a newer version wrote them.
     """
     path = raw_folder(lake, name) / MANIFEST
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content.pop("format") != _FORMAT:
-            raise LakeError(f"{path}: written by another version. Remove the folder {path.parent} and extract again")
-        deliveries = {key: _landed_delivery(one) for key, one in content.pop("deliveries").items()}
-        return Manifest(**content, deliveries=deliveries)
+        return _read_manifest(path)
     except FileNotFoundError:
-        return None
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
-        raise LakeError(f"{path}: damaged ({error}). Remove the folder {path.parent} and extract again") from error
+        said = "missing, but its folder holds data files"
+    except _DAMAGE as error:
+        said = f"damaged ({error})"
+    try:
+        copy = _read_manifest(manifest_copy(lake, name))
+        if copy.through is not None:
+            return copy
+        is_lost = path.exists()
+    except (FileNotFoundError, *_DAMAGE):
+        is_lost = path.exists() or next(path.parent.rglob("*.parquet"), None) is not None
+    if is_lost:
+        raise LakeError(
+            f"{path}: {said}, and there is no copy {manifest_copy(lake, name)}. Restore one of them from a backup; or move the folder"
+            f" {path.parent} away and run again, which lands what the source still has: rows that it no longer has are in those files only"
+        )
+    # Nothing was ever landed, or the first landing was killed.
+    return None
+
+
+def _read_manifest(path: Path) -> Manifest:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if (found := content.pop("format")) != _FORMAT:
+        raise LakeError(f"{path}: format {found} was written by another version; this one reads {_FORMAT}. Update this installation")
+    deliveries = {key: _landed_delivery(one) for key, one in content.pop("deliveries").items()}
+    return Manifest(**content, deliveries=deliveries)
 
 
 def _landed_delivery(content: dict) -> LandedDelivery:
@@ -174,18 +206,43 @@ def _landed_delivery(content: dict) -> LandedDelivery:
     return LandedDelivery(**{**content, "partitions": partitions})
 
 
+def begin_landing(lake: Path, name: str) -> Manifest | None:
+    """What a landing starts from: the table's manifest, once it and its copy say the same and no other file is left.
+
+    Before a first landing the copy says that the table holds nothing: files without a manifest are then those of a killed landing.
+
+    Raises:
+        LakeError: as `read_manifest`; every file stays where it is.
+    """
+    manifest = read_manifest(lake, name)
+    path = raw_folder(lake, name) / MANIFEST
+    if manifest is None:
+        write_text(manifest_copy(lake, name), _manifest_text(Manifest(name, "snapshot", False)))
+    else:
+        text = _manifest_text(manifest)
+        if not _holds(path, text):
+            _log.warning("%s: was lost or damaged, restored from %s", path, manifest_copy(lake, name))
+            write_text(path, text)
+        if not _holds(manifest_copy(lake, name), text):
+            write_text(manifest_copy(lake, name), text)
+    sweep(lake, name)
+    return manifest
+
+
 def write_manifest(lake: Path, manifest: Manifest) -> None:
     """Replace the manifest in one step; from here on the table holds what it says."""
-    folder = raw_folder(lake, manifest.table)
-    folder.mkdir(parents=True, exist_ok=True)
+    text = _manifest_text(manifest)
+    write_text(raw_folder(lake, manifest.table) / MANIFEST, text)
+    write_text(manifest_copy(lake, manifest.table), text)
+
+
+def _manifest_text(manifest: Manifest) -> str:
     ordered = replace(manifest, deliveries=dict(sorted(manifest.deliveries.items())))
-    temporary = folder / f"{_TEMPORARY}{MANIFEST}"
-    with temporary.open("w", encoding="utf-8") as stream:
-        json.dump({"format": _FORMAT, **asdict(ordered)}, stream, indent=1, sort_keys=True)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(folder / MANIFEST)
-    _sync_folder(folder)
+    return json.dumps({"format": _FORMAT, **asdict(ordered)}, indent=1, sort_keys=True)
+
+
+def _holds(path: Path, text: str) -> bool:
+    return path.is_file() and path.read_bytes() == text.encode()
 
 
 def whole_deliveries(lake: Path, manifest: Manifest) -> dict[str, LandedDelivery]:

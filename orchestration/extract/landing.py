@@ -128,12 +128,11 @@ def extract_table(settings: Settings, table: RawTable, start: date, end: date) -
         SourceError: the source is missing, damaged, or lacks a column.
         SourceUnavailable: a remote source cannot be read; the lake stays as it was.
         QuarantineLimitExceeded: too many rows break the contract; nothing landed, the old data stays.
-        LakeError: the manifest on disk is damaged.
+        LakeError: the manifest on disk and its copy are lost or damaged.
     """
     source = settings.sources.get(table.name)
     first_day = start - timedelta(days=settings.pipeline.lookback_days)
-    old = lake.read_manifest(settings.lake, table.name)
-    lake.sweep(settings.lake, table.name)
+    old = lake.begin_landing(settings.lake, table.name)
     settings.temp_dir.mkdir(parents=True, exist_ok=True)
     is_connected = isinstance(source, ConnectedSource)
     extract = land_connected if is_connected else _land_deliveries
