@@ -74,10 +74,11 @@ def note_columns(settings: Settings) -> None:
 def known_columns(settings: Settings) -> Columns:
     """The columns of every table as the last run left it; none before the first run."""
     try:
-        return json.loads(_columns_file(settings).read_text(encoding="utf-8"))
+        found = json.loads(_columns_file(settings).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        # Only the UI shows them, and the next run writes them anew.
-        return {}
+        found = None
+    # Where it is damaged: only the UI shows them, and the next run writes them anew.
+    return found if isinstance(found, dict) else {}
 
 
 def _columns_file(settings: Settings) -> Path:

@@ -5,7 +5,6 @@ goes through `--vars` (which forces a full parse and is rendered as Jinja) or st
 """
 
 import csv
-import json
 import os
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -17,6 +16,7 @@ from orchestration.contract import TABLES
 from orchestration.extract.lake import covered_through, event_day_fingerprints, lake_select, landing_stats
 from orchestration.playbooks import Field
 from orchestration.scorecard import ConfigurationError, configuration_hash, read_playbooks, scorecard_rules
+from orchestration.scored_days import read_scored_days, write_scored_days
 from orchestration.settings import DBT_PROJECT, EVENT_TABLE, Settings
 from orchestration.warehouse import connect, discard, discard_if_broken, identifier
 
@@ -93,7 +93,7 @@ def prepare(settings: Settings, run_id: str, start: date, end: date) -> Plan:
         WarehouseBusy: another process kept the warehouse open.
     """
     rebuilt = discard_if_broken(settings) or _discard_other_format(settings)
-    scored_before = _read_scored_days(settings)
+    scored_before = read_scored_days(settings)
     covered = {name: day for name, day in covered_through(settings.lake).items() if name in settings.sources}
     with connect(settings, settings.warehouse) as warehouse:
         # What an unfinished run computed along with its days is computed again.
@@ -147,7 +147,7 @@ def mark_passed(settings: Settings, run_id: str) -> None:
         )
         days = {day for (day,) in warehouse.execute("select as_of_date from control.as_of_days").fetchall()}
         # The file first: a kill in between leaves days that were scored by a run that did not pass, and those are scored again.
-        _write_scored_days(settings, _read_scored_days(settings) | days)
+        write_scored_days(settings, read_scored_days(settings) | days)
         warehouse.execute("commit")
 
 
@@ -349,21 +349,3 @@ def _load_landing_stats(warehouse: duckdb.DuckDBPyConnection, settings: Settings
         )
         for reason, rows in sorted(stats.quarantined.items()):
             warehouse.execute("insert into control.landing_quarantine values (?, ?, ?)", [stats.table, reason, rows])
-
-
-def _scored_days_file(settings: Settings) -> Path:
-    """The days ever scored stand beside the lake, so that a rebuilt warehouse scores all of them again."""
-    return settings.lake / "scored_days.json"
-
-
-def _read_scored_days(settings: Settings) -> set[date]:
-    path = _scored_days_file(settings)
-    return {date.fromisoformat(day) for day in json.loads(path.read_text())} if path.exists() else set()
-
-
-def _write_scored_days(settings: Settings, days: set[date]) -> None:
-    path = _scored_days_file(settings)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps([day.isoformat() for day in sorted(days)]))
-    os.replace(temporary, path)

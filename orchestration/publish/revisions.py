@@ -14,6 +14,7 @@ import duckdb
 
 from orchestration.publish.generations import (
     PARQUET,
+    DamagedGeneration,
     FileEntry,
     Manifest,
     PublishError,
@@ -21,11 +22,13 @@ from orchestration.publish.generations import (
     generation_path,
     hash_file,
     link,
+    list_generations,
+    read_manifest,
     sync,
 )
 from orchestration.publish.tables import DATE_COLUMN, HISTORY, SCHEMA
 from orchestration.settings import Settings
-from orchestration.warehouse import identifier, literal
+from orchestration.warehouse import connect, identifier, literal
 
 TABLE = "published_revisions"
 # Views beside the table.
@@ -90,6 +93,32 @@ def settle(settings: Settings) -> None:
         link(source, temporary)
         temporary.rename(settings.revisions / f"{number:08d}.parquet")
         sync(settings.revisions)
+
+
+def published_days(settings: Settings) -> set[date]:
+    """The days that the current generation shows (else the newest one that is whole), or that the log has and did not withdraw.
+
+    Raises:
+        PublishError: the log cannot be read, or a newer version wrote the generation.
+    """
+    days: set[date] = set()
+    for number in dict.fromkeys([current_generation(settings), *reversed(list_generations(settings))]):
+        try:
+            if number is not None:
+                days = {date.fromisoformat(day) for day in read_manifest(settings, number).days}
+                break
+        except DamagedGeneration:
+            continue
+    log = _log(settings)
+    if log:
+        with connect(settings) as connection:
+            _read_log(connection, log)
+            shown = connection.execute(
+                "select as_of_date from (select as_of_date, arg_max(health_score is not null, revision) as is_shown from log"
+                " group by account_id, as_of_date) as last group by as_of_date having bool_or(is_shown)"
+            ).fetchall()
+        days |= {day for (day,) in shown}
+    return days
 
 
 def add_revisions(

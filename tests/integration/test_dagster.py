@@ -17,7 +17,20 @@ from orchestration.dbt import known_columns
 from orchestration.locking import writer_lock
 from orchestration.settings import PROJECT_ROOT
 from orchestration.warehouse import connect
-from tests.company import FIRST_DAY, LAST_DAY, MIDDLE_DAY, NEXT_DAY, NOT_DATA, Company, Rows, content, differences, read_mart
+from tests.company import (
+    FIRST_DAY,
+    HISTORY_STARTS,
+    LAST_DAY,
+    MIDDLE_DAY,
+    NEXT_DAY,
+    NOT_DATA,
+    Company,
+    Rows,
+    content,
+    differences,
+    read_mart,
+    revision_faults,
+)
 
 RANGE = f"{FIRST_DAY}...{LAST_DAY}"
 
@@ -177,6 +190,29 @@ def test_a_failing_check_stops_the_run_before_publishing_and_the_next_run_repeat
         company.write_events(day, events)
     company.run(LAST_DAY, run_id="repaired")
     assert not differences(first_mart, read_mart(company.published))
+
+
+def test_lost_and_damaged_state_comes_back_with_every_published_day(
+    next_mart: dict[str, Rows], company: Company, run_dagster: Run
+) -> None:
+    lake = company.settings.lake
+    (lake / "raw" / "usage_events" / "_manifest.json").unlink()
+    (lake / "raw" / "subscriptions" / "_manifest.json").write_bytes(b"")
+    # The source keeps some days only: the others stand in the lake alone.
+    company.events_file(HISTORY_STARTS).unlink()
+    (lake / "scored_days.json").write_bytes(b"")
+    company.settings.warehouse.unlink()
+    (company.settings.dbt_target / "columns.json").write_text("[]")
+    ran = run_dagster(company, str(NEXT_DAY))
+    assert ran.record["exit_code"] == 0, ran.stderr
+    assert not differences(next_mart, read_mart(company.published))
+    assert not revision_faults(company)
+    for said in (
+        "usage_events/_manifest.json: was lost or damaged, restored from",
+        "subscriptions/_manifest.json: was lost or damaged, restored from",
+        f"scored_days.json: damaged, written anew from the days that were published: 3 days, {FIRST_DAY} to {LAST_DAY}",
+    ):
+        assert ran.stderr.count(said) == 1, ran.stderr
 
 
 def test_a_second_writer_is_refused_in_one_line(company: Company) -> None:
