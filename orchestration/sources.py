@@ -159,14 +159,14 @@ class HttpSource(Source):
     """What all HTTP APIs share.
 
     Attributes:
-        timeout_seconds: longest wait for a connection and for the next bytes of an answer.
+        timeout_seconds: longest wait for a connection, and for the whole answer to one request.
         max_attempts: how often a request is made before the source counts as unavailable.
         max_retry_delay_seconds: longest pause between two attempts, also where the server asks for a longer one.
     """
 
-    timeout_seconds: float = Field(default=60, gt=0)
-    max_attempts: int = Field(default=6, ge=1)
-    max_retry_delay_seconds: float = Field(default=120, gt=0)
+    timeout_seconds: float = Field(default=120, gt=0, le=3600)
+    max_attempts: int = Field(default=6, ge=1, le=100)
+    max_retry_delay_seconds: float = Field(default=120, gt=0, le=3600)
 
     @field_validator("base_url", check_fields=False)
     @classmethod

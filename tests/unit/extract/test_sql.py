@@ -4,8 +4,10 @@ import os
 import re
 import signal
 import socket
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
 from typing import Any
 
@@ -22,6 +24,7 @@ from orchestration.extract.preview import first_page
 from orchestration.settings import PROJECT_ROOT, SettingsError
 from tests.company import content
 from tests.unit.extract.conftest import World
+from tests.webhook_server import drip
 
 SECRET = "sesame-7431"
 
@@ -432,9 +435,62 @@ def test_a_server_that_falls_silent_in_the_middle_is_given_up(world: World, data
 
     monkeypatch.setattr(connector, "_statement", stop)
     try:
-        assert "the database says: nothing for 2 seconds. Check the address" in unread(world, "feature_releases")
+        assert "the database says: no complete answer within 2 seconds. Check the address" in unread(world, "feature_releases")
     finally:
         os.kill(stopped[0], signal.SIGCONT)
+
+
+@contextmanager
+def dripping_on_demand(engine: sa.Engine) -> Iterator[tuple[int, threading.Event]]:
+    """The port of a server that passes everything on to a Postgres, and its answers one byte at a time once the event is set."""
+    drips = threading.Event()
+
+    def pass_on(source: socket.socket, target: socket.socket, may_drip: bool) -> None:
+        try:
+            while received := source.recv(65536):
+                if may_drip and drips.is_set():
+                    drip(target.makefile("wb", buffering=0), received)
+                else:
+                    target.sendall(received)
+        except OSError:
+            pass  # One side has gone away.
+
+    def serve() -> None:
+        while True:
+            try:
+                client, _ = listening.accept()
+            except OSError:
+                return
+            postgres = socket.socket(socket.AF_UNIX)
+            postgres.connect(f"{engine.url.query['host']}/.s.PGSQL.5432")
+            for pair in ((client, postgres, False), (postgres, client, True)):
+                threading.Thread(target=pass_on, args=pair, daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=serve, daemon=True).start()
+        yield listening.getsockname()[1], drips
+        listening.shutdown(socket.SHUT_RDWR)
+
+
+def test_a_server_that_answers_one_byte_at_a_time_is_given_up(world: World, database: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "_GRACE_SECONDS", 1)
+    run(database, "create table f (feature text, released_on date)", "insert into f select repeat('x', 9000), null")
+    sql_source(world, "feature_releases", 'table = "f"\ntimeout_seconds = 1')
+    statement_of = connector._statement
+    with dripping_on_demand(database) as (port, drips):
+
+        def begin_to_drip(*arguments: Any) -> sa.Executable:
+            statement = statement_of(*arguments)
+            drips.set()
+            return statement
+
+        monkeypatch.setattr(connector, "_statement", begin_to_drip)
+        url = database.url.set(host="127.0.0.1", port=port, query={"sslmode": "disable", "gssencmode": "disable"})
+        monkeypatch.setenv("WAREHOUSE_URL", url.render_as_string(hide_password=False))
+        began = time.monotonic()
+        assert "the database says: no complete answer within 2 seconds. Check the address" in unread(world, "feature_releases")
+        # All of it would take three minutes.
+        assert time.monotonic() - began < 60
 
 
 SETTINGS = (

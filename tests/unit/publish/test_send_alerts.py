@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import json
 import logging
+import os
 import signal
 import socket
 import sqlite3
@@ -336,6 +337,17 @@ class TestFailures:
             "slack": ["alerts.slack_webhook: cannot be reached"], "webhook": ["alerts.webhook: gives no answer within 0.1 s"],
         }  # fmt: skip
         assert (len(webhook.posts), len(pauses)) == (2, 2)
+
+    def test_an_endpoint_that_answers_one_byte_at_a_time_ends_in_time(self, team: Team, slack: WebhookServer, webhook: WebhookServer) -> None:
+        team.configure('slack_webhook = { env = "TEST_SLACK" }', 'webhook = { env = "TEST_WEBHOOK" }', "timeout_seconds = 0.5", "max_attempts = 1")
+        webhook.always = Answer(drips=True)
+        team.publish(DAY, {"a1": DAY})
+        done = subprocess.run(
+            [sys.executable, "-m", "orchestration.alerts"],
+            cwd=PROJECT_ROOT, env={**os.environ, "HEALTH_CONFIG": str(team.config_file)}, capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+        assert "webhook: gives no answer within 0.5 s" in done.stderr
+        assert (len(slack.posts), len(webhook.posts)) == (1, 1)
 
     @pytest.mark.parametrize(("value", "said"), [("", "the environment variable TEST_SLACK is not set"), (f"no/{SECRET}", "cannot be used")])
     def test_a_missing_or_wrong_address_leaves_the_other_channel_alone(
