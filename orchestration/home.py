@@ -26,7 +26,11 @@ def prepare_home(settings: Settings) -> Path:
     """Create Dagster's folder once, and make it this process's and its children's DAGSTER_HOME.
 
     Two processes that start on a fresh folder at once can leave it broken, so its creation is locked.
+
+    Raises:
+        SettingsError: the data folder cannot be written.
     """
+    settings.make_data_dir()
     home = settings.dagster_home
     home.mkdir(parents=True, exist_ok=True)
     with FileLock(home / ".creating.lock"):

@@ -32,10 +32,10 @@ def writer_lock(settings: Settings, holder: str) -> Iterator[None]:
         holder: what the command does, in words for the one who has to wait: `daily_health 2026-01-05...2026-01-06`.
 
     Raises:
+        SettingsError: the data folder cannot be written.
         WriterBusy: another process kept the lock for the whole wait.
     """
-    folder = settings.data_dir
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = settings.make_data_dir()
     timeout = settings.pipeline.lock_timeout_seconds
     lock = FileLock(folder / LOCK_NAME, timeout=timeout)
     try:

@@ -60,6 +60,8 @@ def parse_range(text: str | None, settings: Settings) -> tuple[date, date]:
     last = settings.pipeline.end_date or today - timedelta(days=1)
     if last >= today:
         raise SettingsError(f"pipeline.end_date {last} is not over yet (today is {today}, UTC). Leave it out to run up to yesterday")
+    if first > last:
+        raise SettingsError(f"pipeline.start_date {first} is after {last}, the last day that is over (UTC). Give an earlier day")
     if text is None:
         return first, last
     start_text, _, end_text = text.partition("...")

@@ -32,9 +32,9 @@ _PARAMETER = re.compile(r"(?<![:\w\\]):(start|end)\b")
 
 
 class Section(BaseModel):
-    """Part of the configuration: unknown keys are errors, nothing changes after loading."""
+    """Part of the configuration: unknown keys are errors, numbers are finite, nothing changes after loading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Secret(Section):
@@ -79,7 +79,7 @@ class Source(Section):
     """
 
     max_bad_share: float | None = Field(default=None, ge=0, le=1)
-    late_after_days: int | None = Field(default=None, ge=0)
+    late_after_days: int | None = Field(default=None, ge=0, le=36_500)
 
     # Raw tables that the connector can fill; empty: all.
     tables: ClassVar[tuple[str, ...]] = ()

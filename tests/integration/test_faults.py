@@ -155,6 +155,7 @@ def replace_once(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new, 1))
 
 
+FIRST_KEY = "[pipeline]\n"
 WRONG = {
     "unknown metric": (
         "seeds/scorecard_metrics.csv", "license_utilization_28d", "licence_utilization_28d",
@@ -183,6 +184,22 @@ WRONG = {
     "renamed column": (
         "accounts.csv", "created_at", "created", ("accounts.csv", "created_at", "account_id, account_name, created"),
     ),
+    "blank currency": ("health.toml", FIRST_KEY, f'{FIRST_KEY}reporting_currency = " "\n', ("reporting_currency: blank",)),
+    "name of a currency": (
+        "health.toml", FIRST_KEY, f'{FIRST_KEY}reporting_currency = "US Dollar"\n',
+        ("reporting_currency: give the code of a currency, such as USD, found 'US Dollar'",),
+    ),
+    "waits for ever": ("health.toml", FIRST_KEY, f"{FIRST_KEY}lock_timeout_seconds = inf\n", ("lock_timeout_seconds", "found inf")),
+    "no memory": ("health.toml", FIRST_KEY, f'{FIRST_KEY}memory_limit = "0MB"\n', ('from "128MB"', "found '0MB'")),
+    "absurd memory": ("health.toml", FIRST_KEY, f'{FIRST_KEY}memory_limit = "999999TB"\n', ('to "100TB"', "found '999999TB'")),
+    "NUL in a path": ("health.toml", FIRST_KEY, f'{FIRST_KEY}data_dir = "a\\u0000b"\n', ("data_dir: has the character NUL",)),
+    "data folder is a file": ("health.toml", FIRST_KEY, f'{FIRST_KEY}data_dir = "accounts.csv"\n', ("data_dir", "File exists")),
+    "data folder in a file": ("health.toml", FIRST_KEY, f'{FIRST_KEY}data_dir = "accounts.csv/data"\n', ("data_dir", "Not a directory")),
+    # Nobody may write there, not even root.
+    "data folder read-only": ("health.toml", FIRST_KEY, f'{FIRST_KEY}data_dir = "/sys/data"\n', ("data_dir: /sys/data cannot be written",)),
+    "data folder name": ("health.toml", FIRST_KEY, f'{FIRST_KEY}data_dir = "{300 * "x"}"\n', ("data_dir", "File name too long")),
+    "year 1": ("health.toml", "2026-01-01", "0001-01-01", ("start_date: give a day from 1990-01-01 to 2199-12-31", "found")),
+    "tomorrow": ("health.toml", "2026-01-01\nend_date = 2026-01-31", "2199-01-01", ("start_date 2199-01-01 is after",)),
     "no toml": ("health.toml", "[pipeline]", "[pipeline", ("health.toml", "no valid TOML")),
 }
 
@@ -201,6 +218,19 @@ def test_a_wrong_configuration_is_refused_before_anything_is_written(
     assert message.count("\n") == 1, message
     assert "Traceback" not in message
     assert content(project) == before
+
+
+@pytest.mark.parametrize(
+    ("encoding", "said"), [("utf-16", "byte order mark"), ("utf-8-sig", "byte order mark"), ("latin-1", "line 1: byte fc is not UTF-8")]
+)
+def test_a_configuration_in_another_encoding_is_refused(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], encoding: str, said: str
+) -> None:
+    (project / "health.toml").write_text(f"# f\u00fcr Acme\n{CONFIG}", encoding=encoding)
+    monkeypatch.setattr(sys, "argv", ["run"])
+    assert run.main() == 2
+    message = capsys.readouterr().err
+    assert "health.toml" in message and said in message and "Save it as UTF-8" in message and message.count("\n") == 1, message
 
 
 def test_a_refused_run_ends_with_an_error_code(project: Path) -> None:

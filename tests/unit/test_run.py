@@ -31,5 +31,5 @@ def test_another_range_is_refused(tmp_path: Path, text: str) -> None:
 
 
 def test_a_last_day_that_is_not_over_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="end_date 2999-01-01 is not over yet"):
-        parse_range("2026-01-05", settings(tmp_path, "2999-01-01"))
+    with pytest.raises(SettingsError, match="end_date 2199-01-01 is not over yet"):
+        parse_range("2026-01-05", settings(tmp_path, "2199-01-01"))

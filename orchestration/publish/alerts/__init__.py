@@ -56,13 +56,15 @@ def send_alerts(settings: Settings) -> Sent:
         AlertsBusy: another process kept the lock of the alerts for `pipeline.lock_timeout_seconds`.
         AlertLogError, PublishError: the log or the mart cannot be read.
         ConfigurationError: `alert_rules.csv` is wrong.
+        SettingsError: the data folder cannot be written.
     """
     configured = endpoints(settings)
     sent = Sent()
     if not configured:
         return sent
+    settings.make_data_dir()
     path = settings.alert_log
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(exist_ok=True)
     try:
         with FileLock(path.with_suffix(".lock"), timeout=settings.pipeline.lock_timeout_seconds), open_log(path) as log:
             newest = _apply_rules(settings, log, configured)
