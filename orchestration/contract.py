@@ -43,7 +43,7 @@ class Column:
     """One column of a raw table.
 
     A null or blank value in a required column quarantines the row. `id` values are identifiers: blank ones are null, and
-    ones with white space around them are quarantined, since ` a1` and `a1` would be two accounts.
+    ones with white space around them, or with a character that cannot be seen, are quarantined: ` a1` and `a1` would be two accounts.
     """
 
     name: str

@@ -11,12 +11,15 @@ from datetime import date
 from pathlib import Path
 
 from orchestration.contract import Column, RawTable
+from orchestration.plain_text import HIDDEN, for_duckdb
 from orchestration.warehouse import identifier, literal
 
 # White space at an end, and nothing but white space; Unicode's, not only ASCII's.
 _SPACE = r"[\s\x0b\x1c-\x1f\x{85}\p{Z}]"
 _EDGE = f"^{_SPACE}|{_SPACE}$"
 _BLANK = f"{_SPACE}*"
+# What an id cannot have: at an end white space, anywhere what cannot be seen or looks like a plain space. It would be two accounts.
+_UNSEEN = for_duckdb(rf"{HIDDEN}|[\p{{Zl}}\p{{Zp}}\x{{a0}}\x{{1680}}\x{{2000}}-\x{{200a}}\x{{202f}}\x{{205f}}\x{{3000}}]")
 _NUMBER = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
 _WHOLE = r"[+-]?\d+"
 _DAY = r"\d{4}-\d\d-\d\d"
@@ -94,7 +97,7 @@ def judged(table: RawTable, rows: RawRows, rates: Mapping[str, date], reporting_
         (whether a blank text became null).
     """
     edges = "".join(
-        f",\n        coalesce(regexp_matches({_text(column, rows)}, {literal(_EDGE)}), false) as e_{column.name}"
+        f",\n        coalesce(regexp_matches({_text(column, rows)}, {literal(_odd(column))}), false) as e_{column.name}"
         for column in table.columns
         if column.kind in _TEXTUAL
     )
@@ -131,6 +134,10 @@ from (
         from (select *{edges}
         from ({rows.sql}
         ) as delivered) as edged) as cleaned) as judged"""
+
+
+def _odd(column: Column) -> str:
+    return f"{_EDGE}|{_UNSEEN}" if column.kind == "id" else _EDGE
 
 
 def _text(column: Column, rows: RawRows) -> str:
@@ -199,7 +206,9 @@ def _faults(column: Column, rows: RawRows) -> list[tuple[str, str]]:
     if column.required:
         add(blank, "missing")
     if column.kind == "id":
-        add(f"{clean} is not null and e_{name}", "white space around it")
+        around, within = literal(f"{name}: white space around it"), literal(f"{name}: a character in it that cannot be seen")
+        reason = f"case when regexp_matches({text}, {literal(_EDGE)}) then {around} else {within} end"
+        faults.append((f"{clean} is not null and e_{name}", reason))
     if column.kind == "choice":
         listed = ", ".join(literal(choice) for choice in column.choices)
         add(f"{clean} is not null and {clean} not in ({listed})", f"none of {', '.join(column.choices)}")

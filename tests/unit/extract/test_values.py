@@ -98,6 +98,18 @@ def test_padded_ids_are_quarantined(world, padded):
     assert landed.quarantined == {"account_id: white space around it": 1}
 
 
+@pytest.mark.parametrize("unseen", ["a\u200b1", "\ufeffa1", "a1\u2060", "a\t1", "a\u00a01", "a\u20031", "a\u202e1", "a\u00851", "a\x071"])
+def test_ids_with_what_cannot_be_seen_are_quarantined(world, unseen):
+    header = "advocacy_id,account_id,kind,occurred_at"
+    landed = land_one(world, "advocacy_events", header, f"x,{unseen},review,2026-01-01")
+    assert landed.quarantined == {"account_id: a character in it that cannot be seen": 1}
+
+
+@pytest.mark.parametrize("seen", ["a 1", "Société Générale", "株式会社 1", "\u0645\u06cc\u200c\u062e", "a-1_@=/.é"])
+def test_ids_with_what_can_be_seen_land(world, seen):
+    assert land_one(world, "advocacy_events", "advocacy_id,account_id,kind,occurred_at", f"x,{seen},review,2026-01-01").loaded == 1
+
+
 @pytest.mark.parametrize("blank", ["", "   ", "\u00a0"])
 def test_blank_required_ids_are_missing(world, blank):
     header = "advocacy_id,account_id,kind,occurred_at"
