@@ -25,6 +25,8 @@ EPOCH = date(1970, 1, 1)
 WAREHOUSE_FORMAT = 4
 # The change ledger looks back this many days.
 LEDGER_DAYS = (7, 28)
+# Facts that may be known before their day.
+_PLANNED = ("subscriptions", "feature_releases", "score_overrides")
 # Stands for the fingerprint of an event day while a run rolls it up; equal to none.
 _ROLLING_UP = "rolling up"
 _CONTROL_TABLES = f"""
@@ -60,10 +62,20 @@ create or replace table control.playbook_fields (field varchar, kind varchar, ke
 create or replace table control.changed_event_days (activity_day date, fingerprint varchar);
 create or replace table control.raw_tables (table_name varchar, late_after_days integer, covered_through date);
 create or replace table control.landing_stats (
-    table_name varchar, newest_fact_at timestamp, delivered bigint, loaded bigint, duplicates bigint, quarantined bigint
+    table_name varchar, newest_fact_at timestamp, later_rows bigint, last_fact_at timestamp, delivered bigint, loaded bigint, duplicates bigint, quarantined bigint
 );
 create or replace table control.landing_quarantine (table_name varchar, reason varchar, quarantined bigint);
 """
+
+
+@dataclass(frozen=True)
+class LaterFacts:
+    """How many rows of a raw table are dated after the newest scored day, and the last such date."""
+
+    table: str
+    after: date
+    rows: int
+    last: date
 
 
 @dataclass(frozen=True)
@@ -73,11 +85,13 @@ class Plan:
     Attributes:
         as_of_days: the run's own days, and what it re-scores.
         changed_event_days: event days whose usage is rolled up anew.
+        later_facts: of the tables of what has happened, the rows that are dated after the newest scored day.
         rebuilt: why the working warehouse was removed and is rebuilt; None if it was not.
     """
 
     as_of_days: tuple[date, ...]
     changed_event_days: tuple[date, ...]
+    later_facts: tuple[LaterFacts, ...]
     rebuilt: str | None
 
 
@@ -130,9 +144,9 @@ def prepare(settings: Settings, run_id: str, start: date, end: date) -> Plan:
         _register_scorecards(warehouse, settings.seeds_dir, hash_)
         _load_playbooks(warehouse, settings.seeds_dir)
         changed = _lay_views(warehouse, settings)
-        _load_landing_stats(warehouse, settings)
+        later = _load_landing_stats(warehouse, settings, max(scored_before | set(days)))
         warehouse.execute("commit")
-    return Plan(tuple(days), tuple(changed), rebuilt)
+    return Plan(tuple(days), tuple(changed), tuple(later), rebuilt)
 
 
 def mark_passed(settings: Settings, run_id: str) -> None:
@@ -334,13 +348,21 @@ def _forget_rolled_up(warehouse: duckdb.DuckDBPyConnection) -> None:
     )
 
 
-def _load_landing_stats(warehouse: duckdb.DuckDBPyConnection, settings: Settings) -> None:
+def _load_landing_stats(warehouse: duckdb.DuckDBPyConnection, settings: Settings, as_of: date) -> list[LaterFacts]:
+    """Counts of every raw table, with its newest fact up to `as_of`; returns the tables with facts after it that cannot be planned."""
+    later: list[LaterFacts] = []
     for stats in landing_stats(settings.lake):
+        newest = _newest_fact(warehouse, settings, stats.table, as_of)
+        rows, last = _facts_after(warehouse, settings, stats.table, as_of)
+        if last is not None and stats.table not in _PLANNED:
+            later.append(LaterFacts(stats.table, as_of, rows, last.date()))
         warehouse.execute(
-            "insert into control.landing_stats values (?, ?, ?, ?, ?, ?)",
+            "insert into control.landing_stats values (?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 stats.table,
-                stats.newest_fact,
+                newest,
+                rows,
+                last,
                 stats.delivered,
                 stats.loaded,
                 stats.duplicates,
@@ -349,3 +371,32 @@ def _load_landing_stats(warehouse: duckdb.DuckDBPyConnection, settings: Settings
         )
         for reason, rows in sorted(stats.quarantined.items()):
             warehouse.execute("insert into control.landing_quarantine values (?, ?, ?)", [stats.table, reason, rows])
+    return later
+
+
+def _newest_fact(warehouse: duckdb.DuckDBPyConnection, settings: Settings, name: str, as_of: date) -> datetime | None:
+    """The newest fact up to the end of `as_of`, orphans left out as in `int_accounts__table_states`."""
+    table = TABLES[name]
+    known = "semi join raw.accounts using (account_id)" if table.has_account else ""
+    # Of events, one day's files hold the answer: the whole table is never read.
+    days = sorted(day for day in event_day_fingerprints(settings.lake) if day <= as_of) if name == EVENT_TABLE else [None]
+    for day in reversed(days):
+        rows = lake_select(settings.lake, table, None if day is None else {day})
+        fact = f"cast({identifier(table.fact_column)} as timestamp)"
+        [(newest,)] = warehouse.execute(
+            f"select max({fact}) from ({rows}) as facts {known} where cast({fact} as date) <= ?", [as_of]
+        ).fetchall()
+        if newest is not None:
+            return newest
+    return None
+
+
+def _facts_after(warehouse: duckdb.DuckDBPyConnection, settings: Settings, name: str, as_of: date) -> tuple[int, datetime | None]:
+    """How many rows are dated after `as_of`, and the last of these times."""
+    table = TABLES[name]
+    days = {day for day in event_day_fingerprints(settings.lake) if day > as_of} if name == EVENT_TABLE else None
+    fact = f"cast({identifier(table.fact_column)} as timestamp)"
+    [found] = warehouse.execute(
+        f"select count(*), max({fact}) from ({lake_select(settings.lake, table, days)}) as facts where cast({fact} as date) > ?", [as_of]
+    ).fetchall()
+    return found

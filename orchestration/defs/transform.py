@@ -1,6 +1,7 @@
 """Group `transform`: the dbt models, lake -> health mart, with the dbt tests as asset checks."""
 
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
@@ -69,6 +70,14 @@ def health_models(context: dg.AssetExecutionContext, dbt: DbtCliResource, run_gu
         f"scores {len(plan.as_of_days)} days, {plan.as_of_days[0]} to {plan.as_of_days[-1]}; "
         f"rolls up the usage of {len(plan.changed_event_days)} days"
     )
+    tomorrow = datetime.now(UTC).date() + timedelta(days=1)
+    for later in plan.later_facts:
+        # A run of earlier days leaves what came after them for later.
+        if later.last > tomorrow:
+            context.log.warning(
+                f"{later.table}: rows dated after {later.after}: {later.rows}, the last of them {later.last}, which is still to come. "
+                "A row counts from its own day on, and keeps no table up to date before. Fix its date in the source"
+            )
     # One writer at a time: all runs share one folder of artifacts, and with it what dbt has parsed.
     yield from dbt.cli(
         ["build", "--exclude-resource-type", "unit_test"], context=context, target_path=SETTINGS.dbt_target
