@@ -42,7 +42,7 @@ from orchestration.publish.generations import (
 )
 from orchestration.publish.revisions import settle
 from orchestration.settings import Settings
-from orchestration.warehouse import attach_warehouse, connect, discard, first_line, has_log, scan
+from orchestration.warehouse import attach_warehouse, connect, discard, first_line, free_megabytes, has_log, scan
 
 PASSED = "passed"
 
@@ -95,7 +95,11 @@ def publish(settings: Settings, run_id: str, published_at: datetime) -> Publishe
     if not settings.warehouse.exists():
         raise PublishRefused(f"{settings.warehouse}: no such file: run the transform first")
     if has_log(settings.warehouse):
-        raise PublishRefused(f"{settings.warehouse}: not closed in order, a .wal stands beside it: run again")
+        # DuckDB says nothing when its last write fails, as on a full disk; the log that stays is all there is to see.
+        raise PublishRefused(
+            f"{settings.warehouse}: not all of it could be written: a .wal is left beside it, and {free_megabytes(settings)} MB are free. "
+            "Free space if that is little, then run again"
+        )
     building = None
     settle(settings)
     try:

@@ -233,6 +233,23 @@ def test_a_configuration_in_another_encoding_is_refused(
     assert "health.toml" in message and said in message and "Save it as UTF-8" in message and message.count("\n") == 1, message
 
 
+def test_a_disk_that_is_nearly_full_is_one_line(project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    disk = project / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(disk)], capture_output=True, check=False)
+    if mounted.returncode != 0:
+        pytest.skip("only root may mount the small disk of this test")
+    try:
+        replace_once(project / "health.toml", FIRST_KEY, f'{FIRST_KEY}data_dir = "disk/data"\n')
+        monkeypatch.setattr(sys, "argv", ["run"])
+        assert run.main() == 2
+        message = capsys.readouterr().err
+        assert "disk/data: 8 MB are free on its disk, and a run needs at least 100" in message and message.count("\n") == 1, message
+        assert content(disk) == {}
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
 def test_a_refused_run_ends_with_an_error_code(project: Path) -> None:
     replace_once(project / "health.toml", "accounts.csv", "nowhere.csv")
     refused = subprocess.run(
