@@ -4,10 +4,14 @@ Without a range: from start_date to end_date of the configuration (yesterday, UT
 Dagster UI like any other.
 """
 
+from __future__ import annotations
+
 import argparse
 import os
 import sys
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from orchestration.home import prepare_home
 from orchestration.locking import WriterBusy, writer_lock
@@ -17,14 +21,17 @@ from orchestration.run_guard import check_configuration
 from orchestration.scorecard import ConfigurationError
 from orchestration.settings import Settings, SettingsError, load_settings
 
+if TYPE_CHECKING:
+    from dagster import DagsterEvent
+
 JOB = "daily_health"
 
 
-def run_range(start: date, end: date) -> bool:
+def run_range(start: date, end: date, verbose: bool = False) -> bool:
     """Run the job `daily_health` of the configuration that HEALTH_CONFIG names for the as-of days [start, end].
 
     Returns:
-        Whether it succeeded. What failed stands in the log on standard error.
+        Whether it succeeded. What failed is on standard error, one line for each failure; its traceback too if `verbose`.
     """
     # Dagster takes seconds to import, and its definitions read the configuration: only after that has been checked.
     import dagster as dg
@@ -36,17 +43,26 @@ def run_range(start: date, end: date) -> bool:
             instance=instance,
             raise_on_error=False,
             tags={"dagster/asset_partition_range_start": str(start), "dagster/asset_partition_range_end": str(end)},
-            run_config={"loggers": {"console": {"config": {"log_level": "WARNING"}}}},
+            run_config={"loggers": {"console": {"config": {"log_level": "WARNING", "tracebacks": verbose}}}},
         )
-    for event in result.all_events:
-        if event.is_failure and event.event_specific_data is not None:
-            error = getattr(event.event_specific_data, "error", None)
-            if error is not None:
-                root = error
-                while root.cause is not None:
-                    root = root.cause
-                print(f"{event.step_key or 'run'}: {root.message.strip()}", file=sys.stderr)
+    for line in _failures(result.all_events):
+        print(line, file=sys.stderr)
     return result.success
+
+
+def _failures(events: Iterable[DagsterEvent]) -> list[str]:
+    """What went wrong, once for each cause. Errors that the project raises are made for people and stand without their class."""
+    lines: dict[str, str] = {}
+    for event in events:
+        error = getattr(event.event_specific_data, "error", None) if event.is_failure else None
+        # Dagster's own error says only which step failed.
+        while error is not None and error.cause is not None and (error.cls_name or "").startswith("Dagster"):
+            error = error.cause
+        if error is not None and error.message not in lines:
+            kind, _, said = error.message.strip().partition(": ")
+            message = said if kind.startswith("orchestration.") else error.message.strip()
+            lines[error.message] = f"{event.step_key or 'run'}: {message}"
+    return list(lines.values())
 
 
 def parse_range(text: str | None, settings: Settings) -> tuple[date, date]:
@@ -89,6 +105,7 @@ def describe(summary: RunSummary) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m orchestration.run", description=__doc__)
     parser.add_argument("range", nargs="?", help="START...END or one day (YYYY-MM-DD); by default all configured days")
+    parser.add_argument("-v", "--verbose", action="store_true", help="show the traceback of what fails")
     arguments = parser.parse_args()
     try:
         settings = load_settings()
@@ -103,8 +120,8 @@ def main() -> int:
     os.environ["HEALTH_CONFIG"] = str(settings.config_file)
     prepare_home(settings)
     print(f"{JOB} {start}...{end}", flush=True)
-    if not run_range(start, end):
-        print("the run failed; what was published before stays as it was", file=sys.stderr)
+    if not run_range(start, end, arguments.verbose):
+        print("the run failed; what was published before is unchanged", file=sys.stderr)
         return 1
     current = settings.published / "current"
     print(describe(summarize(settings, current)))

@@ -1,5 +1,6 @@
 """What all assets share: the settings, the partitions, who owns them, and the one writer at a time."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
@@ -37,6 +38,28 @@ class RunGuard(dg.ConfigurableResource):
             yield self
 
 
+@dg.logger(
+    config_schema={
+        "name": dg.Field(str, default_value="dagster"),
+        "log_level": dg.Field(str, default_value="INFO"),
+        "tracebacks": dg.Field(bool, default_value=True),
+    },
+    description="Dagster's own console log; without `tracebacks` the command that runs the job reports failures.",
+)
+def console(context: dg.InitLoggerContext) -> logging.Logger:
+    logger = dg.colored_console_logger.logger_fn(context)
+    if not context.logger_config["tracebacks"]:
+        logger.addFilter(lambda record: not _is_of_failure(record))
+    return logger
+
+
+def _is_of_failure(record: logging.LogRecord) -> bool:
+    """Whether a record holds the traceback of a failure, or names a step that waited for what failed."""
+    said = getattr(record, "dagster_meta", {})
+    event = said.get("dagster_event")
+    return (event is not None and event.is_failure) or (said.get("orig_message") or "").startswith("Dependencies for step ")
+
+
 def days_of(context: dg.AssetExecutionContext) -> tuple[date, date]:
     """First and last as-of day of the run."""
     keys = context.partition_key_range
@@ -45,4 +68,4 @@ def days_of(context: dg.AssetExecutionContext) -> tuple[date, date]:
 
 @dg.definitions
 def common() -> dg.Definitions:
-    return dg.Definitions(resources={"run_guard": RunGuard()}, executor=dg.in_process_executor)
+    return dg.Definitions(resources={"run_guard": RunGuard()}, executor=dg.in_process_executor, loggers={"console": console})

@@ -110,6 +110,13 @@ def check_columns(
         )
 
 
+def empty_file(file: SourceFile, table: RawTable | None = None, columns: Mapping[str, str] | None = None) -> SourceError:
+    """The error for a file without a single byte; with the columns that are wanted, where the table's own names are known."""
+    wanted = [(columns or {}).get(column.name, column.name) for column in table.columns] if table is not None else []
+    header = f"; wanted is a header with {', '.join(wanted)}" if wanted else ""
+    return SourceError(f"{file.label}: empty, not even a header{header}. Deliver it again, or remove it")
+
+
 def _listed(names: Sequence[str]) -> str:
     """The first names; a file that is something else than it should be may have thousands, or one of a megabyte."""
     shown = ", ".join(one_line(name, _LONGEST_NAME) for name in names[:_NAMES_SHOWN])

@@ -16,8 +16,8 @@ from orchestration.extract.connector import Preview, connector_of, mapping_of, t
 from orchestration.extract.deliveries import NumberedFile, SourceFile, at_hand, find_deliveries
 from orchestration.extract.engine import connect
 from orchestration.extract.errors import SourceError
-from orchestration.extract.layout import layout, parquet_scan, reading
-from orchestration.extract.records import Record, csv_records, json_records
+from orchestration.extract.layout import empty_file, layout, parquet_scan, reading
+from orchestration.extract.records import NOT_JSON, NOT_OBJECT, Record, csv_records, json_records
 from orchestration.extract.source_query import check_query, single_select
 from orchestration.extract.staging import create_staged, stage_batches
 from orchestration.extract.writing import judge_of
@@ -157,7 +157,7 @@ def _page_of_file(
         records = list(itertools.islice(json_records(file.path), _ROWS))
         names, rows, broken = _json_rows(records, table, source.columns)
     elif found is None:
-        raise SourceError(f"{file.label}: empty, not even a header. Deliver it again, or remove it")
+        raise empty_file(file, table, source.columns)
     elif file.format == "csv":
         records = list(itertools.islice(csv_records(file.path, found.delimiter, len(found.names)), 1, _ROWS + 1))
         names, rows = found.names, [one.fields for one in records if one.problem is None]
@@ -180,9 +180,9 @@ def _json_rows(
         if problem is None:
             try:
                 found = json.loads(one.text)
-                problem = None if isinstance(found, dict) else "no JSON object"
+                problem = None if isinstance(found, dict) else NOT_OBJECT
             except ValueError:
-                problem = "no valid JSON"
+                problem = NOT_JSON
         if problem is None:
             objects.append(found)
         else:

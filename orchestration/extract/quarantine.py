@@ -42,11 +42,11 @@ _FLOATS = ("FLOAT", "DOUBLE")
 _MOMENTS = ("TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "DATE")
 _ZONED = "TIMESTAMP WITH TIME ZONE"
 _UNREADABLE = {
-    "timestamp": "no timestamp",
-    "date": "no date",
-    "integer": "no whole number",
-    "number": "no number",
-    "boolean": "no boolean",
+    "timestamp": "not a timestamp like 2026-01-31 10:00:00",
+    "date": "not a date like 2026-01-31",
+    "integer": "not a whole number",
+    "number": "not a number like 1234.5",
+    "boolean": "not true or false",
 }
 
 
@@ -237,7 +237,7 @@ def _table_faults(table: RawTable, rates: Mapping[str, date], reporting_currency
     in_force = f"coalesce((case upper(c_currency) {cases} end) <= c_{table.currency_date}, false)"
     condition = f"c_currency is not null and c_{table.currency_date} is not null and not {in_force}"
     shown = f"left(upper(c_currency), {_SHOWN_CURRENCY})"
-    reason = f"concat('currency: no rate for ', {shown}, ' on {table.currency_date}')"
+    reason = f"concat('currency: no rate for ', {shown}, ' on {table.currency_date} in fx_rates.csv')"
     return [(condition, reason)]
 
 

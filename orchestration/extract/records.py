@@ -19,6 +19,8 @@ INVALID_ENCODING = "invalid encoding"
 UNCLOSED_QUOTE = "unclosed quote"
 TEXT_AFTER_QUOTE = "text after a closing quote"
 WRONG_WIDTH = "wrong number of fields"
+NOT_JSON = "not valid JSON, wanted is one object on each line"
+NOT_OBJECT = "not a JSON object, wanted is one on each line"
 
 _SHOWN_CHARACTERS = 10_000
 _BLOCK = 1 << 20

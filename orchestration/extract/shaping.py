@@ -12,7 +12,7 @@ import duckdb
 from orchestration.contract import RawTable
 from orchestration.extract.deliveries import Delivery, NumberedFile, SourceFile
 from orchestration.extract.errors import SourceError
-from orchestration.extract.layout import count_text, parquet_scan, read_layout, reading
+from orchestration.extract.layout import count_text, empty_file, parquet_scan, read_layout, reading
 from orchestration.extract.source_query import check_query, single_select
 from orchestration.extract.staging import Judge, stage_broken, stage_select
 from orchestration.extract.text_files import csv_names, load_csv, load_csv_records, load_json_lines
@@ -82,7 +82,7 @@ def open_file(connection: duckdb.DuckDBPyConnection, table: RawTable, file: Sour
         return "(select * from lines where fault is not null)"
     found = read_layout(connection, file, table, {})
     if found is None:
-        raise SourceError(f"{file.label}: empty, not even a header. Deliver it again, or remove it")
+        raise empty_file(file)
     if file.format == "parquet":
         _define(connection, f"select * from {parquet_scan([file.path])}")
         return None

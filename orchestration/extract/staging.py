@@ -10,7 +10,7 @@ from orchestration.contract import RawTable
 from orchestration.extract.deliveries import NumberedFile
 from orchestration.extract.engine import literals, load_batches
 from orchestration.extract.errors import SourceError
-from orchestration.extract.layout import Layout, check_columns, count_text, layout, parquet_scan, reading
+from orchestration.extract.layout import Layout, check_columns, count_text, empty_file, layout, parquet_scan, reading
 from orchestration.extract.quarantine import RawRows
 from orchestration.extract.records import Counted, csv_records
 from orchestration.extract.source_query import single_select
@@ -70,7 +70,7 @@ def stage_files(
             footers[numbered.number] = found.rows
             parquet.setdefault(tuple(sorted(found.types.items())), []).append(numbered)
     if headless and not has_header:
-        raise SourceError(f"{headless[0].file.label}: empty, not even a header. Deliver it again, or remove it")
+        raise empty_file(headless[0].file, table, columns)
     for types, alike in parquet.items():
         _stage_parquet(connection, table, columns, alike, dict(types), judge)
     if footers:

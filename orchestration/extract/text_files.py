@@ -15,7 +15,7 @@ from orchestration.extract.deliveries import SourceFile
 from orchestration.extract.engine import load_batches, path_literals
 from orchestration.extract.errors import SourceError
 from orchestration.extract.layout import Layout
-from orchestration.extract.records import MAX_LINE_BYTES, Counted, csv_records, json_records
+from orchestration.extract.records import MAX_LINE_BYTES, NOT_JSON, NOT_OBJECT, Counted, csv_records, json_records
 from orchestration.warehouse import literal
 
 _BATCH_ROWS = 50_000
@@ -72,8 +72,8 @@ def load_json_lines(connection: duckdb.DuckDBPyConnection, file: SourceFile, cou
         select line, text,
             case
                 when problem is not null then problem
-                when not json_valid(text) then 'no valid JSON'
-                when json_type(text) <> 'OBJECT' then 'no JSON object'
+                when not json_valid(text) then {literal(NOT_JSON)}
+                when json_type(text) <> 'OBJECT' then {literal(NOT_OBJECT)}
                 when len(list_distinct(json_keys(text))) < len(json_keys(text)) then 'key twice in one JSON object'
             end as fault
         from {loaded} as loaded

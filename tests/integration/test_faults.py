@@ -264,6 +264,46 @@ def test_a_refused_run_ends_with_an_error_code(project: Path) -> None:
     assert refused.stderr.count("\n") == 1 and "nowhere.csv" in refused.stderr
 
 
+def test_errors_of_the_data_are_one_line_each_without_tracebacks(
+    company: Company, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw = company.folder / "raw"
+    (raw / "tickets.csv").write_bytes(b"")
+    company.edit("invoices", lambda row: row | {"currency": "XYZ"})
+    company.edit("subscriptions", lambda row: row | {"started_on": "31.01.2026"})
+    # Longer than DuckDB's buffer and the only row: it would be dropped without a word.
+    (raw / "advocacy_events.csv").write_bytes(b"advocacy_id,account_id,occurred_at,kind,note\na1,a1,2026-01-01,review," + b"x" * (40 << 20))
+    (raw / "csm_pulses.csv").write_text(",".join(f"column_{number}" for number in range(10_000)))
+    (raw / "touchpoints.csv").unlink()
+    (raw / "touchpoints.csv").symlink_to("/proc/cpuinfo")
+    before = read_mart(company.published)
+
+    # Headers are read before anything is written.
+    monkeypatch.setenv("HEALTH_CONFIG", str(company.config_file))
+    monkeypatch.setattr(sys, "argv", ["run", str(NEXT_DAY)])
+    assert run.main() == 2
+    linked, wide = (line.partition("health.toml: ")[2] for line in capsys.readouterr().err.splitlines())
+    assert linked.startswith("raw/touchpoints.csv: column touchpoint_id, account_id, ") and "processor" not in linked
+    assert "; wanted are touchpoint_id, account_id, " in linked and linked.endswith(". Map renamed columns with sources.touchpoints.columns")
+    assert wide == "raw/csm_pulses.csv: 10000 columns, at most 1000 can be read. Leave out those that csm_pulses does not need, or deliver Parquet"
+    for table in ("touchpoints", "csm_pulses"):
+        (raw / f"{table}.csv").unlink()
+        company.write(table, [])
+    failed = subprocess.run(
+        [sys.executable, "-m", "orchestration.run", str(NEXT_DAY)], cwd=PROJECT_ROOT, capture_output=True, text=True, check=False
+    )
+    assert failed.returncode == 1
+    said = {line.partition(": ")[0]: line for line in failed.stderr.splitlines()}
+    tables = ("advocacy_events", "tickets", "invoices", "subscriptions")
+    assert said.keys() == {*(f"raw__{table}" for table in tables), "the run failed; what was published before is unchanged"}
+    assert "raw/advocacy_events.csv line 2: line over 8 MB (found 'a1,a1,2026-01-01,review,xxx" in said["raw__advocacy_events"]
+    assert "raw/tickets.csv: empty, not even a header; wanted is a header with ticket_id, " in said["raw__tickets"]
+    assert "raw/invoices.csv line 2: currency: no rate for XYZ on issued_on in fx_rates.csv (found 'XYZ')" in said["raw__invoices"]
+    assert "raw/subscriptions.csv line 2: started_on: not a date like 2026-01-31 (found '31.01.2026')" in said["raw__subscriptions"]
+    assert "or raise" not in "".join(said.values())
+    assert not differences(before, read_mart(company.published))
+
+
 @pytest.mark.parametrize("days", ["2025-12-31", "2026-01-05...2026-02-01", "2026-01-05...2026-01-04", "yesterday"])
 def test_days_that_are_not_configured_are_refused(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], days: str

@@ -7,7 +7,7 @@ import pytest
 
 from orchestration.extract import QuarantineLimitExceeded, SourceError
 from orchestration.extract.layout import MAX_COLUMNS
-from orchestration.extract.records import MAX_LINE_BYTES, Counted, count_records
+from orchestration.extract.records import MAX_LINE_BYTES, NOT_JSON, NOT_OBJECT, Counted, count_records
 from orchestration.extract.text_files import _batches
 
 HEADER = "feature,released_on,note\n"
@@ -33,7 +33,7 @@ def features(world):
         (b"b,2026-01-01", "wrong number of fields"),
         (b"b,2026-01-01,x,y", "wrong number of fields"),
         (b"   ", "wrong number of fields"),
-        (b"b,someday,x", "released_on: no date"),
+        (b"b,someday,x", "released_on: not a date like 2026-01-31"),
     ],
 )
 @pytest.mark.parametrize("packed", [False, True])
@@ -48,8 +48,8 @@ def test_one_broken_csv_line_costs_one_row(world, line, reason, packed):
 def test_lines_are_physical_ones_behind_blank_and_quoted_lines(world):
     land(world, HEADER + '\na,2026-01-01,"1\n2\n\n3"\n\nb,never,\nc,2026-01-01,\nd,never,\n')
     assert world.quarantine("feature_releases") == [
-        ("t.csv", 8, "released_on: no date"),
-        ("t.csv", 10, "released_on: no date"),
+        ("t.csv", 8, "released_on: not a date like 2026-01-31"),
+        ("t.csv", 10, "released_on: not a date like 2026-01-31"),
     ]
 
 
@@ -194,9 +194,9 @@ def test_json_lines(world, broken):
     assert features(world) == ["7", "a"]
     assert landed.delivered == 7 + broken
     assert world.quarantine("feature_releases") == [
-        ("t.jsonl", 3, "no valid JSON"),
+        ("t.jsonl", 3, NOT_JSON),
         ("t.jsonl", 4, "key twice in one JSON object"),
-        ("t.jsonl", 5, "no JSON object"),
+        ("t.jsonl", 5, NOT_OBJECT),
         ("t.jsonl", 6, "released_on: missing"),
         ("t.jsonl", 8, "feature: missing"),
         *([("t.jsonl", 9, "invalid encoding")] if broken else []),
@@ -231,11 +231,41 @@ def test_too_many_bad_rows_land_nothing(world):
     rows = "".join(f"f{number},2026-01-01,\n" for number in range(9))
     with pytest.raises(QuarantineLimitExceeded) as raised:
         land(world, HEADER + rows + "bad,never,\n", share=0.05)
-    assert "1 of 10 rows (10.0%)" in str(raised.value)
-    assert "1 x released_on: no date" in str(raised.value)
-    assert "t.csv line 11" in str(raised.value)
+    assert str(raised.value) == (
+        "feature_releases: 1 of 10 rows (10.0%) break the contract, more than max_bad_share 0.05 allows: "
+        "1 x released_on: not a date like 2026-01-31. "
+        "For example t.csv line 11: released_on: not a date like 2026-01-31 (found 'never'). "
+        "Nothing was landed, the old data stays. Fix the source, or raise sources.feature_releases.max_bad_share"
+    )
     assert features(world) == ["old"]
     assert world.files("feature_releases") == before
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("t.csv", f"{HEADER}a,{'9' * 90},\nb,2026-01-01\n", f"(found '{'9' * 80}...'); t.csv line 3: wrong number of fields (found 'b,2026-01-01')"),
+        ("t.jsonl", "[\n{}]\n", f"t.jsonl line 1: {NOT_JSON} (found '['); t.jsonl line 2: {NOT_JSON} (found '{{}}]'). Nothing"),
+        ("t.jsonl", "[1, 2]", f"t.jsonl line 1: {NOT_OBJECT} (found '[1, 2]'). Nothing"),
+        ("t.csv", f"{HEADER}\x1b[31m,soon,\u2028\n", "released_on: not a date like 2026-01-31 (found 'soon'). Nothing"),
+        ("t.csv", f"{HEADER},never,\n", "line 2: feature: missing; released_on: not a date like 2026-01-31 (found 'never')"),
+    ],
+)
+def test_where_every_row_is_bad_the_message_shows_values_on_one_line_and_does_not_advise_to_allow_them(world, name, content, said):
+    with pytest.raises(QuarantineLimitExceeded) as raised:
+        land(world, content, name, share=0.5)
+    assert said in str(raised.value)
+    assert str(raised.value).endswith("Fix the source")
+    assert len(str(raised.value).splitlines()) == 1
+
+
+def test_the_message_shows_no_value_of_a_file_outside_the_folder(world, tmp_path_factory):
+    outside = tmp_path_factory.mktemp("outside") / "t.csv"
+    outside.write_text(f"{HEADER}secret,never,\n")
+    (world.root / "t.csv").symlink_to(outside)
+    world.source("feature_releases", 'path = "t.csv"')
+    with pytest.raises(QuarantineLimitExceeded, match=r"t\.csv line 2: released_on: not a date like 2026-01-31\. Nothing"):
+        world.land("feature_releases")
 
 
 def test_bad_rows_up_to_the_limit_land(world):
@@ -252,7 +282,7 @@ def test_a_damaged_parquet_file_is_refused(world, content):
 def test_files_without_rows(world):
     assert land(world, HEADER).delivered == 0
     assert world.rows("feature_releases") == []
-    with pytest.raises(SourceError, match=r"t\.csv: empty, not even a header"):
+    with pytest.raises(SourceError, match=r"t\.csv: empty, not even a header; wanted is a header with feature, released_on\."):
         land(world, "")
     world.write("t2.csv", HEADER + "a,2026-01-01,\n")
     world.source("feature_releases", 'path = "t*.csv"')

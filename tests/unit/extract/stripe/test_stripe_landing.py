@@ -90,7 +90,7 @@ def test_a_currency_without_a_rate_costs_its_row_only(stripe_world: World, repla
         subscription(item(1, price=price(currency="xyz")), key="sub_2", currency="xyz"),
     ]
     landed = land(stripe_world, FIRST)
-    reason = "currency: no rate for XYZ on started_on"
+    reason = "currency: no rate for XYZ on started_on in fx_rates.csv"
     assert (landed.loaded, landed.quarantined) == (1, {reason: 1})
     assert stripe_world.quarantine("subscriptions") == [("stripe", 2, reason)]
     assert stripe_world.rows("subscriptions", "subscription_id") == [("sub_1",)]
