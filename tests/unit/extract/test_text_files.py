@@ -130,8 +130,8 @@ def test_a_file_with_thousands_of_columns_is_refused_by_name(world):
 
 
 def test_values_that_memory_does_not_hold_are_refused_by_file(world):
-    world.pipeline = 'memory_limit = "100MB"'
-    lines = [JSON_LINE % LONG[: 6 << 20]] * 20
+    world.pipeline = 'memory_limit = "128MB"'
+    lines = [JSON_LINE % LONG[: 6 << 20]] * 24
     with pytest.raises(SourceError, match=r"t\.jsonl: reading takes more memory than pipeline\.memory_limit allows\. Raise memory_limit"):
         land(world, b"\n".join(lines), "t.jsonl")
 
