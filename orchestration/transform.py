@@ -85,12 +85,14 @@ class Plan:
     Attributes:
         as_of_days: the run's own days, and what it re-scores.
         changed_event_days: event days whose usage is rolled up anew.
+        late_days: those of them before the lookback, where scored days are not scored again; scores that rest on them stay as they are.
         later_facts: of the tables of what has happened, the rows that are dated after the newest scored day.
         rebuilt: why the working warehouse was removed and is rebuilt; None if it was not.
     """
 
     as_of_days: tuple[date, ...]
     changed_event_days: tuple[date, ...]
+    late_days: tuple[date, ...]
     later_facts: tuple[LaterFacts, ...]
     rebuilt: str | None
 
@@ -109,13 +111,14 @@ def prepare(settings: Settings, run_id: str, start: date, end: date) -> Plan:
     rebuilt = discard_if_broken(settings) or _discard_other_format(settings)
     scored_before = read_scored_days(settings)
     covered = {name: day for name, day in covered_through(settings.lake).items() if name in settings.sources}
+    lookback_starts = start - timedelta(days=settings.pipeline.lookback_days)
     with connect(settings, settings.warehouse) as warehouse:
         # What an unfinished run computed along with its days is computed again.
         left: dict[str, set[date]] = {}
         if not warehouse.execute("select 1 from duckdb_tables() where schema_name = 'control' and table_name = 'runs'").fetchall():
             again = scored_before
         else:
-            again = {day for day in scored_before if start - timedelta(days=settings.pipeline.lookback_days) <= day < start}
+            again = {day for day in scored_before if lookback_starts <= day < start}
             left = _unfinished_days(warehouse)
             unfinished = left.get("as_of_days", set())
             again |= (unfinished | _recovered_days(warehouse, covered)) & scored_before
@@ -146,7 +149,8 @@ def prepare(settings: Settings, run_id: str, start: date, end: date) -> Plan:
         changed = _lay_views(warehouse, settings)
         later = _load_landing_stats(warehouse, settings, max(scored_before | set(days)))
         warehouse.execute("commit")
-    return Plan(tuple(days), tuple(changed), tuple(later), rebuilt)
+    late_days = tuple(day for day in changed if day < lookback_starts) if scored_before - set(days) else ()
+    return Plan(tuple(days), tuple(changed), late_days, tuple(later), rebuilt)
 
 
 def mark_passed(settings: Settings, run_id: str) -> None:

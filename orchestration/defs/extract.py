@@ -45,11 +45,6 @@ def _asset(table: RawTable) -> dg.AssetsDefinition:
         if landed.unavailable is not None:
             context.log.error(f"{landed.unavailable} The table stands as it stood; its metrics are late on the days that it lacks")
         quarantined = sum(landed.quarantined.values())
-        if landed.late_days:
-            context.log.warning(
-                f"{table.name}: facts arrived for {len(landed.late_days)} days older than the lookback "
-                f"({min(landed.late_days)} to {max(landed.late_days)}); their scores stay as they are until a backfill of these days"
-            )
         return dg.MaterializeResult(
             check_results=[
                 dg.AssetCheckResult(

@@ -10,6 +10,7 @@ from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtC
 
 from orchestration.dbt import check_sentence, dbt_executable, known_columns, load_project, note_columns
 from orchestration.defs.common import OWNERS, PARTITIONS, SETTINGS, WRITER_POOL, RunGuard, days_of
+from orchestration.settings import EVENT_TABLE
 from orchestration.transform import mark_passed, prepare
 
 PROJECT = load_project(SETTINGS)
@@ -70,6 +71,12 @@ def health_models(context: dg.AssetExecutionContext, dbt: DbtCliResource, run_gu
         f"scores {len(plan.as_of_days)} days, {plan.as_of_days[0]} to {plan.as_of_days[-1]}; "
         f"rolls up the usage of {len(plan.changed_event_days)} days"
     )
+    # Here and not where the facts land: a run that does not pass must not keep the news to itself.
+    if plan.late_days:
+        context.log.warning(
+            f"{EVENT_TABLE}: facts arrived for {len(plan.late_days)} days older than the lookback ({plan.late_days[0]} to "
+            f"{plan.late_days[-1]}); the scores stay as they are until a backfill of these days"
+        )
     tomorrow = datetime.now(UTC).date() + timedelta(days=1)
     for later in plan.later_facts:
         # A run of earlier days leaves what came after them for later.

@@ -5,7 +5,7 @@ from hashlib import blake2b
 
 import duckdb
 
-from orchestration.contract import RawTable
+from orchestration.contract import TABLES, RawTable
 from orchestration.extract import lake
 from orchestration.extract.connector import Window, connector_of
 from orchestration.extract.deliveries import Delivery
@@ -64,10 +64,11 @@ def land_connected(
             # What is read as a whole takes the place of all that stood: it must reach as far, also in a run of earlier days.
             until, is_backfill = max(end, through), end < through
 
+    window = Window(since, until, is_backfill, _landed(settings))
     examples: list[BadRow] = []
     with connect(settings) as connection:
         create_staged(connection, table)
-        batches = connector.read(settings, table, source, Window(since, until, is_backfill))
+        batches = connector.read(settings, table, source, window)
         columns = source.columns if isinstance(source, SqlSource) else {}
         stage_batches(connection, table, columns, batches, judge_of(settings, table), source.connector)
         if by_day:
@@ -87,6 +88,18 @@ def land_connected(
         if by_day:
             manifest = supersede(connection, settings, table, manifest, set(looked_at))
     return manifest, looked_at, first_landing
+
+
+def _landed(settings: Settings) -> frozenset[str]:
+    """The connected tables of which the lake holds rows that landed from their source as it is configured now."""
+    found = set()
+    for name, source in settings.sources.items():
+        manifest = lake.read_manifest(settings.lake, name) if isinstance(source, ConnectedSource) else None
+        if manifest is not None:
+            identity = _identity(settings, TABLES[name], source)
+            if any(one.loaded and one.source == identity for one in lake.whole_deliveries(settings.lake, manifest).values()):
+                found.add(name)
+    return frozenset(found)
 
 
 def _split_by_day(
