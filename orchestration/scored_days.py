@@ -1,12 +1,12 @@
 """The days ever scored, noted beside the lake: a rebuilt warehouse scores all of them again, so no published day is lost with it."""
 
-import json
 import logging
 from collections.abc import Collection
 from datetime import date
 from pathlib import Path
 
 from orchestration.durable import write_text
+from orchestration.integrity import read_stamped, stamped
 from orchestration.publish.revisions import published_days
 from orchestration.settings import Settings
 
@@ -21,10 +21,12 @@ def read_scored_days(settings: Settings) -> set[date]:
     """
     path = _file(settings)
     try:
-        return {date.fromisoformat(day) for day in json.loads(path.read_text(encoding="utf-8"))}
+        noted = read_stamped(path)
+        # An older version noted a list, without a hash.
+        return {date.fromisoformat(day) for day in (noted["days"] if isinstance(noted, dict) else noted)}
     except FileNotFoundError:
         fault = "missing"
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, KeyError):
         fault = "damaged"
     days = published_days(settings)
     if days or fault == "damaged":
@@ -35,7 +37,7 @@ def read_scored_days(settings: Settings) -> set[date]:
 
 
 def write_scored_days(settings: Settings, days: Collection[date]) -> None:
-    write_text(_file(settings), json.dumps([day.isoformat() for day in sorted(days)]))
+    write_text(_file(settings), stamped({"days": [day.isoformat() for day in sorted(days)]}))
 
 
 def _file(settings: Settings) -> Path:

@@ -13,7 +13,16 @@ from pathlib import Path
 import duckdb
 
 from orchestration.contract import TABLES
-from orchestration.extract.lake import covered_through, event_day_fingerprints, lake_select, landing_stats
+from orchestration.extract import land_table
+from orchestration.extract.lake import (
+    LakeError,
+    covered_through,
+    event_day_fingerprints,
+    find_faults,
+    lake_select,
+    landing_stats,
+    read_manifest,
+)
 from orchestration.playbooks import Field
 from orchestration.scorecard import ConfigurationError, configuration_hash, read_playbooks, scorecard_rules
 from orchestration.scored_days import read_scored_days, write_scored_days
@@ -106,8 +115,10 @@ def prepare(settings: Settings, run_id: str, start: date, end: date) -> Plan:
 
     Raises:
         ConfigurationError: no active configuration version holds on the first day.
+        LakeError: a file of the lake that the run needs is lost or damaged and cannot be landed again.
         WarehouseBusy: another process kept the warehouse open.
     """
+    _require_whole_tables(settings)
     rebuilt = discard_if_broken(settings) or _discard_other_format(settings)
     scored_before = read_scored_days(settings)
     covered = {name: day for name, day in covered_through(settings.lake).items() if name in settings.sources}
@@ -146,7 +157,7 @@ def prepare(settings: Settings, run_id: str, start: date, end: date) -> Plan:
         _register_codes(warehouse, settings.seeds_dir)
         _register_scorecards(warehouse, settings.seeds_dir, hash_)
         _load_playbooks(warehouse, settings.seeds_dir)
-        changed = _lay_views(warehouse, settings)
+        changed = _lay_views(warehouse, settings, start, end)
         later = _load_landing_stats(warehouse, settings, max(scored_before | set(days)))
         warehouse.execute("commit")
     late_days = tuple(day for day in changed if day < lookback_starts) if scored_before - set(days) else ()
@@ -322,7 +333,16 @@ def _discard_other_format(settings: Settings) -> str | None:
     return reason
 
 
-def _lay_views(warehouse: duckdb.DuckDBPyConnection, settings: Settings) -> list[date]:
+def _require_whole_tables(settings: Settings) -> None:
+    """Refuse lost or damaged files of the tables that every run reads whole. Usually the landing of this run has seen to it."""
+    for name in TABLES:
+        manifest = read_manifest(settings.lake, name) if name != EVENT_TABLE else None
+        faults = find_faults(settings.lake, manifest, settings.pipeline.threads) if manifest is not None else {}
+        for path, fault in faults.items():
+            raise LakeError(f"{settings.lake / path}: {fault}. Run the extraction of {name} again: it lands the file anew from the source")
+
+
+def _lay_views(warehouse: duckdb.DuckDBPyConnection, settings: Settings, start: date, end: date) -> list[date]:
     """Views over the lake; the usage view shows only the event days whose content changed since they were rolled up.
 
     From here until the run has passed these days count as not rolled up, whatever stands in the rollups: where it does not pass, the
@@ -331,9 +351,15 @@ def _lay_views(warehouse: duckdb.DuckDBPyConnection, settings: Settings) -> list
     for name, table in TABLES.items():
         if name != EVENT_TABLE:
             warehouse.execute(f"create or replace view raw.{name} as {lake_select(settings.lake, table)}")
-    landed = event_day_fingerprints(settings.lake)
     rolled_up = dict(warehouse.execute("select activity_day, fingerprint from control.rolled_up_event_days").fetchall())
-    changed = sorted(day for day in landed.keys() | rolled_up.keys() if landed.get(day) != rolled_up.get(day))
+    while True:
+        landed = event_day_fingerprints(settings.lake)
+        changed = sorted(day for day in landed.keys() | rolled_up.keys() if landed.get(day) != rolled_up.get(day))
+        manifest = read_manifest(settings.lake, EVENT_TABLE)
+        if manifest is None or not find_faults(settings.lake, manifest, settings.pipeline.threads, changed):
+            break
+        # Which days are read is known only here. Raises where a file cannot be landed again.
+        land_table(settings, TABLES[EVENT_TABLE], start, end, event_days=changed)
     if changed:
         warehouse.executemany(
             "insert into control.changed_event_days values (?, ?)", [[day, landed.get(day)] for day in changed]

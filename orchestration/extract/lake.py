@@ -9,9 +9,11 @@ A file gets its name, which holds a fingerprint of its rows, only when it is com
 replaced. A crash at any moment leaves the old manifest with all its files, and files that no manifest names, which the
 next landing of the table removes. `manifests/` holds a copy of each manifest: without one, nobody could tell such files
 from the table's own.
+
+The manifest holds size and hash of every file, and a hash of itself. What a run reads is compared with them before: a lost or
+damaged file is landed again, from its source.
 """
 
-import json
 import logging
 import os
 import shutil
@@ -26,16 +28,19 @@ from typing import Literal
 from orchestration.contract import TABLES, RawTable
 from orchestration.durable import write_text
 from orchestration.extract.engine import path_literals
+from orchestration.integrity import Damaged, FileEntry, find_damaged, hash_files, read_stamped, stamped
 from orchestration.settings import EVENT_TABLE
 from orchestration.warehouse import identifier, literal
 
 Mode = Literal["snapshot", "changes", "events"]
+Fault = Literal["lost", "damaged"]
 
 MANIFEST = "_manifest.json"
 WHOLE = "all"
 EVENT_DAY = "event_day="
 DELIVERY_DAY = "delivery_day="
-_FORMAT = 1
+# Format 1 held no hashes. A lake of that format gets them with the next landing of each table.
+_FORMAT = 2
 _TEMPORARY = ".tmp"
 
 _log = logging.getLogger(__name__)
@@ -46,7 +51,7 @@ class LakeError(ValueError):
 
 
 # What reading a damaged manifest raises.
-_DAMAGE = (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError)
+_DAMAGE = (Damaged, KeyError, TypeError, AttributeError)
 
 
 @dataclass(frozen=True)
@@ -114,6 +119,7 @@ class Manifest:
         deliveries: by delivery day, ISO, or `all`.
         superseded_file: Parquet of (key columns, file) of the rows that a later delivery replaced; mode `events` only.
         through: last day, ISO, up to which an extraction brought what its source had; None in a lake that never noted it.
+        checksums: by path below the lake, of every data and quarantine file; none yet in a lake of an older version.
     """
 
     table: str
@@ -122,6 +128,7 @@ class Manifest:
     deliveries: Mapping[str, LandedDelivery] = field(default_factory=dict)
     superseded_file: str | None = None
     through: str | None = None
+    checksums: Mapping[str, FileEntry] = field(default_factory=dict)
 
     def files(self) -> list[str]:
         """All data files below the table's folder, the superseded list included."""
@@ -135,6 +142,24 @@ class Manifest:
 
     def quarantine_files(self) -> list[str]:
         return [found for one in self.deliveries.values() if (found := one.quarantine_file) is not None]
+
+    def paths(self) -> list[str]:
+        """All files, quarantine included, below the lake."""
+        superseded = [] if self.superseded_file is None else [self.superseded_path]
+        return [path for one in self.deliveries.values() for path in self.paths_of(one)] + superseded
+
+    def paths_of(self, delivery: LandedDelivery, event_days: Collection[date] | None = None) -> list[str]:
+        """The files of one delivery, below the lake; with `event_days` only the data files of these days."""
+        wanted = None if event_days is None else {day.isoformat() for day in event_days}
+        parts = [part for day, part in delivery.partitions.items() if wanted is None or day in wanted]
+        paths = [f"raw/{self.table}/{file}" for part in parts for file in part.files]
+        if wanted is None and delivery.quarantine_file is not None:
+            paths.append(f"quarantine/{self.table}/{delivery.quarantine_file}")
+        return paths
+
+    @property
+    def superseded_path(self) -> str | None:
+        return None if self.superseded_file is None else f"raw/{self.table}/{self.superseded_file}"
 
 
 @dataclass(frozen=True)
@@ -192,11 +217,12 @@ def read_manifest(lake: Path, name: str) -> Manifest | None:
 
 
 def _read_manifest(path: Path) -> Manifest:
-    content = json.loads(path.read_text(encoding="utf-8"))
-    if (found := content.pop("format")) != _FORMAT:
-        raise LakeError(f"{path}: format {found} was written by another version; this one reads {_FORMAT}. Update this installation")
+    content = read_stamped(path)
+    if (found := content.pop("format")) not in range(1, _FORMAT + 1):
+        raise LakeError(f"{path}: format {found} was written by another version; this one reads up to {_FORMAT}. Update this installation")
     deliveries = {key: _landed_delivery(one) for key, one in content.pop("deliveries").items()}
-    return Manifest(**content, deliveries=deliveries)
+    checksums = {file: FileEntry(**entry) for file, entry in content.pop("checksums", {}).items()}
+    return Manifest(**content, deliveries=deliveries, checksums=checksums)
 
 
 def _landed_delivery(content: dict) -> LandedDelivery:
@@ -220,11 +246,11 @@ def begin_landing(lake: Path, name: str) -> Manifest | None:
         write_text(manifest_copy(lake, name), _manifest_text(Manifest(name, "snapshot", False)))
     else:
         text = _manifest_text(manifest)
-        if not _holds(path, text):
+        if not _is_whole(path):
             _log.warning("%s: was lost or damaged, restored from %s", path, manifest_copy(lake, name))
-            write_text(path, text)
-        if not _holds(manifest_copy(lake, name), text):
-            write_text(manifest_copy(lake, name), text)
+        for place in (path, manifest_copy(lake, name)):
+            if not _holds(place, text):
+                write_text(place, text)
     sweep(lake, name)
     return manifest
 
@@ -238,29 +264,71 @@ def write_manifest(lake: Path, manifest: Manifest) -> None:
 
 def _manifest_text(manifest: Manifest) -> str:
     ordered = replace(manifest, deliveries=dict(sorted(manifest.deliveries.items())))
-    return json.dumps({"format": _FORMAT, **asdict(ordered)}, indent=1, sort_keys=True)
+    return stamped({"format": _FORMAT, **asdict(ordered)})
+
+
+def _is_whole(manifest: Path) -> bool:
+    try:
+        _read_manifest(manifest)
+    except (FileNotFoundError, *_DAMAGE):
+        return False
+    return True
 
 
 def _holds(path: Path, text: str) -> bool:
     return path.is_file() and path.read_bytes() == text.encode()
 
 
-def whole_deliveries(lake: Path, manifest: Manifest) -> dict[str, LandedDelivery]:
-    """The deliveries of which no file has been lost."""
-    folder, quarantine = raw_folder(lake, manifest.table), quarantine_folder(lake, manifest.table)
-
-    def is_whole(delivery: LandedDelivery) -> bool:
-        there = all((folder / file).is_file() for part in delivery.partitions.values() for file in part.files)
-        kept = delivery.quarantine_file
-        return there and (kept is None or (quarantine / kept).is_file())
-
-    return {key: delivery for key, delivery in manifest.deliveries.items() if is_whole(delivery)}
+def with_checksums(lake: Path, manifest: Manifest, threads: int) -> Manifest:
+    """The manifest with checksums of its files, and of no others. Those that have one already are not read again."""
+    paths = manifest.paths()
+    new = hash_files({path: lake / path for path in paths if path not in manifest.checksums}, threads)
+    known = manifest.checksums
+    return replace(manifest, checksums={path: new.get(path) or known[path] for path in sorted(paths)})
 
 
-def has_superseded_file(lake: Path, manifest: Manifest) -> bool:
-    """Whether the list of superseded rows is there, or none is needed."""
-    name = manifest.superseded_file
-    return name is None or (raw_folder(lake, manifest.table) / name).is_file()
+def find_faults(
+    lake: Path, manifest: Manifest, threads: int, event_days: Collection[date] | None = None
+) -> dict[str, Fault]:
+    """Files of a raw table, below the lake, that are lost or not what was landed.
+
+    Args:
+        lake: root folder of the lake.
+        manifest: of the table.
+        threads: files to read at a time.
+        event_days: of `usage_events`, the days whose files are read and compared, with the list of superseded rows; of the others
+            it is only seen that they exist. None compares all files, as always for other tables.
+    """
+    paths = manifest.paths()
+    compared = set(paths)
+    if manifest.mode == "events" and event_days is not None:
+        compared = {path for one in manifest.deliveries.values() for path in manifest.paths_of(one, event_days)}
+        compared |= {manifest.superseded_path}
+    lost = {path for path in paths if not (lake / path).is_file()}
+    entries = {path: entry for path, entry in manifest.checksums.items() if path in compared and path not in lost}
+    damaged = find_damaged(lake, entries, threads)
+    return dict.fromkeys(sorted(lost), "lost") | dict.fromkeys(sorted(damaged), "damaged")
+
+
+def without_files(manifest: Manifest, paths: Collection[str]) -> Manifest:
+    """The manifest without the deliveries, or the list of superseded rows, that need one of the files."""
+    bad = set(paths)
+    whole = {key: one for key, one in manifest.deliveries.items() if bad.isdisjoint(manifest.paths_of(one))}
+    left = replace(manifest, deliveries=whole)
+    if manifest.superseded_path in bad:
+        left = replace(left, superseded_file=None)
+    kept = set(left.paths())
+    return replace(left, checksums={path: entry for path, entry in manifest.checksums.items() if path in kept})
+
+
+def known_checksums(
+    whole: Manifest | None, kept: Mapping[str, LandedDelivery], superseded_file: str | None
+) -> dict[str, FileEntry]:
+    """The checksums of those files that a landing takes over as they are; it may write others anew under their old names."""
+    if whole is None:
+        return {}
+    taken_over = replace(whole, deliveries=kept, superseded_file=superseded_file)
+    return {path: whole.checksums[path] for path in taken_over.paths() if path in whole.checksums}
 
 
 def sweep(lake: Path, name: str) -> None:

@@ -182,7 +182,7 @@ def _write_partitions(
             names = tuple(final.relative_to(folder).as_posix() for final in finals)
             partitions[delivery][day] = replace(partitions[delivery][day], files=names)
     if mode == "snapshot" and not partitions:
-        partitions = {0: {WHOLE: _write_empty(folder, temporary, table)}}
+        partitions = {0: {WHOLE: _write_empty(folder, temporary, table, landed.get(batch[0].key))}}
     shutil.rmtree(temporary)
     return partitions
 
@@ -193,12 +193,13 @@ def place_of(mode: Mode, key: str, day: str) -> str:
     return f"{lake.DELIVERY_DAY}{key}/" if mode == "changes" else ""
 
 
-def _write_empty(folder: Path, temporary: Path, table: RawTable) -> Partition:
+def _write_empty(folder: Path, temporary: Path, table: RawTable, there: LandedDelivery | None) -> Partition:
     """A typed file without rows: other engines need no manifest to know the columns."""
-    if not (folder / "empty.parquet").is_file():
+    empty = Partition(("empty.parquet",), 0, "empty")
+    if there is None or there.partitions.get(WHOLE) != empty:
         pq.write_table(table.arrow_schema.empty_table(), temporary / "empty.parquet")
         lake.keep([(temporary / "empty.parquet", folder / "empty.parquet")])
-    return Partition(("empty.parquet",), 0, "empty")
+    return empty
 
 
 def _write_quarantine(
