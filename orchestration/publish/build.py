@@ -6,7 +6,7 @@ copying its `health.duckdb`. That keeps a day's publishing as cheap after two ye
 
 import logging
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -14,16 +14,16 @@ from pathlib import Path
 
 import duckdb
 
+from orchestration.integrity import FileEntry, find_damaged
 from orchestration.publish.generations import (
     DATABASE,
     PARQUET,
-    FileEntry,
     Manifest,
     PublishError,
-    find_damaged,
     generation_path,
     link,
 )
+from orchestration.publish.revision_log import Part
 from orchestration.publish.revisions import TABLE as REVISIONS
 from orchestration.publish.revisions import add_revisions
 from orchestration.publish.tables import DATE_COLUMN, HISTORY, SCHEMA, TABLES, PublishedTable
@@ -148,6 +148,7 @@ def build_generation(
     generation: int,
     run_id: str,
     published_at: datetime,
+    logged: Sequence[Part],
 ) -> Built:
     """Write `health.duckdb` and the Parquet files, published revisions included.
 
@@ -159,6 +160,7 @@ def build_generation(
         base: the generation to share unchanged days with; None writes everything anew.
         generation: number of the new generation.
         run_id, published_at: for the revisions that it adds.
+        logged: the log of revisions so far.
     """
     kept = _kept_days(mart, base)
     links, base_database = _reusable(settings, mart, base, kept)
@@ -172,7 +174,7 @@ def build_generation(
     _copy_comments(connection)
     changed = mart.days.keys() - kept
     at = published_at.astimezone(UTC).replace(tzinfo=None)
-    revisions = add_revisions(settings, connection, building, generation, mart.days, changed, run_id, at, base)
+    revisions = add_revisions(settings, connection, building, generation, mart.days, changed, run_id, at, base, logged)
     rows[REVISIONS] = revisions.rows
     new_files = [DATABASE, *_write_parquet(connection, building, mart, set(links), settings.pipeline.threads)]
     connection.execute("checkpoint health")

@@ -4,7 +4,6 @@ import os
 import random
 import subprocess
 import sys
-from datetime import timedelta
 from pathlib import Path
 
 from orchestration.settings import PROJECT_ROOT
@@ -31,8 +30,8 @@ def test_flipped_bits_are_repaired_by_the_next_run(next_mart: dict[str, Rows], c
     chosen, lake = random.Random(12), company.settings.lake
     damaged = [
         one(lake, "raw/accounts/*.parquet"),
-        # Events come late: the next delivery brings some of this day, which is then rolled up with the damaged file.
-        one(lake, f"raw/usage_events/event_day={LAST_DAY - timedelta(days=1)}/{LAST_DAY - timedelta(days=1)}-*.parquet"),
+        # The next delivery brings a late event of this day, which is then rolled up with the damaged file.
+        one(lake, f"raw/usage_events/event_day={LAST_DAY}/{LAST_DAY}-*.parquet"),
     ]
     for path in damaged:
         flip_bit(path, chosen)
