@@ -121,14 +121,17 @@ def discard(settings: Settings, reason: str) -> None:
     _log.warning("%s: removed, to be rebuilt from the lake: %s", settings.warehouse, reason)
 
 
-def scan(settings: Settings) -> str | None:
+def scan(settings: Settings, temp_dir: Path | None = None) -> str | None:
     """Read every block of the working file's tables.
+
+    Args:
+        temp_dir: as of `connect`.
 
     Returns:
         What is wrong with it, in one line; None if all of it can be read.
     """
     try:
-        with connect(settings, settings.warehouse, read_only=True) as connection:
+        with connect(settings, settings.warehouse, read_only=True, temp_dir=temp_dir) as connection:
             for database, schema, table in connection.execute(
                 "select database_name, schema_name, table_name from duckdb_tables() where not temporary"
             ).fetchall():

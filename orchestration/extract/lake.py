@@ -267,6 +267,13 @@ def _manifest_text(manifest: Manifest) -> str:
     return stamped({"format": _FORMAT, **asdict(ordered)})
 
 
+def damaged_manifests(lake: Path, name: str) -> list[Path]:
+    """A landed table's manifest or its copy, where the other one has to take its place."""
+    copy = manifest_copy(lake, name)
+    places = [raw_folder(lake, name) / MANIFEST, *([copy] if copy.exists() else [])]
+    return [place for place in places if not _is_whole(place)]
+
+
 def _is_whole(manifest: Path) -> bool:
     try:
         _read_manifest(manifest)

@@ -21,6 +21,7 @@ from orchestration.publish.generations import (
     Manifest,
     PublishError,
     generation_path,
+    is_as_sealed,
     link,
 )
 from orchestration.publish.revision_log import Part
@@ -200,7 +201,11 @@ def _kept_days(mart: Mart, base: Manifest | None) -> frozenset[date]:
 def _reusable(
     settings: Settings, mart: Mart, base: Manifest | None, kept: frozenset[date]
 ) -> tuple[dict[str, FileEntry], Path | None]:
-    """The Parquet files to link and the `health.duckdb` to start from: unchanged, of the same columns, undamaged."""
+    """The Parquet files to link and the `health.duckdb` to start from: unchanged, of the same columns, undamaged.
+
+    What is copied is compared with its hash. A file that is only linked is not read: it is when somebody changed it since it was sealed;
+    what a disk does in silence is found by `orchestration.verify`. So a day's publishing does not read all history.
+    """
     if base is None or not kept:
         return {}, None
     same = [table for table in TABLES if table.part and base.columns.get(table.name) == mart.columns[table.name]]
@@ -217,7 +222,8 @@ def _reusable(
         names.append(DATABASE)
     entries = {name: base.files[name] for name in names}
     folder = generation_path(settings, base.generation)
-    for name in find_damaged(folder, entries, settings.pipeline.threads):
+    compared = {name: entry for name, entry in entries.items() if name == DATABASE or not is_as_sealed(folder, name, entry)}
+    for name in find_damaged(folder, compared, settings.pipeline.threads):
         _log.warning("%s: is not what was published; written anew", folder / name)
         del entries[name]
     database = folder / DATABASE if entries.pop(DATABASE, None) else None

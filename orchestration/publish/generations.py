@@ -162,6 +162,15 @@ def verify(settings: Settings, number: int) -> Manifest:
     return manifest
 
 
+def is_as_sealed(folder: Path, name: str, entry: FileEntry) -> bool:
+    """Whether a file of a generation has its size and was not written since the manifest was."""
+    try:
+        found, sealed = (folder / name).stat(), (folder / MANIFEST).stat()
+    except OSError:
+        return False
+    return found.st_size == entry.bytes and found.st_mtime_ns <= sealed.st_mtime_ns
+
+
 def start_building(settings: Settings) -> Path:
     """Remove what dead runs left behind and make a new folder to build in."""
     folder = generations_folder(settings)

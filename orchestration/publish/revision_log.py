@@ -11,7 +11,7 @@ A part enters the log when readers see its generation: a crash on either side of
 import logging
 import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,6 +128,27 @@ def find_parts(settings: Settings) -> list[tuple[Part, Path | None]]:
     return found
 
 
+def log_faults(settings: Settings) -> tuple[int, list[str]]:
+    """The number of files that the log has or should have, and what is wrong with each, with the remedy. Changes nothing."""
+    log = settings.revisions
+    files: dict[Path, Path | None] = {}
+    faults: list[str] = []
+    for number, places in _old_parts(settings).items():
+        path = log / f"{number:08d}.parquet"
+        whole = _whole_old(places)
+        files[path] = path if path in whole else next(iter(whole), None)
+    try:
+        files |= {log / part.name: place for part, place in find_parts(settings)}
+    except PublishError as error:
+        faults.append(str(error))
+    for path, place in files.items():
+        if place is None:
+            faults.append(_without_copy(path))
+        elif place != path:
+            faults.append(f"{path}: lost or damaged. The next run restores it from {place}")
+    return len(files), faults
+
+
 def _without_copy(path: Path) -> str:
     return (
         f"{path}: this part of the log of published revisions is lost or damaged, and no generation has a whole copy. Restore it from a "
@@ -209,6 +230,10 @@ def _old_parts(settings: Settings) -> dict[int, dict[Path, str | None]]:
     return {number: places for number, places in sorted(found.items()) if number > taken_over}
 
 
+def _whole_old(places: Mapping[Path, str | None]) -> list[Path]:
+    return [path for path, stated in places.items() if path.is_file() and stated in (None, hash_file(path).sha256)]
+
+
 def _take_over_old_parts(settings: Settings) -> None:
     """Copy an older version's files into parts; the files are removed when all of them are in."""
     log, old = settings.revisions, _old_parts(settings)
@@ -217,7 +242,7 @@ def _take_over_old_parts(settings: Settings) -> None:
     rows = 0
     with connect(settings) if old else nullcontext() as connection:
         for number, places in old.items():
-            whole = [path for path, stated in places.items() if path.is_file() and stated in (None, hash_file(path).sha256)]
+            whole = _whole_old(places)
             if not whole:
                 raise PublishError(_without_copy(log / f"{number:08d}.parquet"))
             batch.append(whole[0])
