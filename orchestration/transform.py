@@ -157,8 +157,9 @@ def prepare(settings: Settings, run_id: str, start: date, end: date) -> Plan:
         _register_codes(warehouse, settings.seeds_dir)
         _register_scorecards(warehouse, settings.seeds_dir, hash_)
         _load_playbooks(warehouse, settings.seeds_dir)
-        changed = _lay_views(warehouse, settings, start, end)
-        later = _load_landing_stats(warehouse, settings, max(scored_before | set(days)))
+        as_of = max(scored_before | set(days))
+        changed = _lay_views(warehouse, settings, start, end, as_of)
+        later = _load_landing_stats(warehouse, settings, as_of)
         warehouse.execute("commit")
     late_days = tuple(day for day in changed if day < lookback_starts) if scored_before - set(days) else ()
     return Plan(tuple(days), tuple(changed), late_days, tuple(later), rebuilt)
@@ -342,7 +343,7 @@ def _require_whole_tables(settings: Settings) -> None:
             raise LakeError(f"{settings.lake / path}: {fault}. Run the extraction of {name} again: it lands the file anew from the source")
 
 
-def _lay_views(warehouse: duckdb.DuckDBPyConnection, settings: Settings, start: date, end: date) -> list[date]:
+def _lay_views(warehouse: duckdb.DuckDBPyConnection, settings: Settings, start: date, end: date, as_of: date) -> list[date]:
     """Views over the lake; the usage view shows only the event days whose content changed since they were rolled up.
 
     From here until the run has passed these days count as not rolled up, whatever stands in the rollups: where it does not pass, the
@@ -355,11 +356,13 @@ def _lay_views(warehouse: duckdb.DuckDBPyConnection, settings: Settings, start: 
     while True:
         landed = event_day_fingerprints(settings.lake)
         changed = sorted(day for day in landed.keys() | rolled_up.keys() if landed.get(day) != rolled_up.get(day))
+        # The newest fact and those after `as_of` are looked up, too.
+        read = {*changed, *(day for day in landed if day > as_of), max((day for day in landed if day <= as_of), default=as_of)}
         manifest = read_manifest(settings.lake, EVENT_TABLE)
-        if manifest is None or not find_faults(settings.lake, manifest, settings.pipeline.threads, changed):
+        if manifest is None or not find_faults(settings.lake, manifest, settings.pipeline.threads, read):
             break
         # Which days are read is known only here. Raises where a file cannot be landed again.
-        land_table(settings, TABLES[EVENT_TABLE], start, end, event_days=changed)
+        land_table(settings, TABLES[EVENT_TABLE], start, end, event_days=read)
     if changed:
         warehouse.executemany(
             "insert into control.changed_event_days values (?, ?)", [[day, landed.get(day)] for day in changed]
