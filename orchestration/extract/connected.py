@@ -107,7 +107,8 @@ def _landed(settings: Settings) -> frozenset[str]:
         manifest = lake.read_manifest(settings.lake, name) if isinstance(source, ConnectedSource) else None
         if manifest is not None:
             identity = _identity(settings, TABLES[name], source)
-            if any(one.loaded and one.source == identity for one in lake.whole_deliveries(settings.lake, manifest).values()):
+            landed = [one for one in manifest.deliveries.values() if one.loaded and one.source == identity]
+            if any(all((settings.lake / path).is_file() for path in manifest.paths_of(one)) for one in landed):
                 found.add(name)
     return frozenset(found)
 
