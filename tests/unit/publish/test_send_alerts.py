@@ -392,6 +392,13 @@ class TestFailures:
         connection.close()
         with pytest.raises(AlertLogError, match="written by a newer version"):
             team.send()
+        log.unlink()
+        with sqlite3.connect(log) as connection:
+            connection.execute("create table newest_day (as_of_date text not null)")
+            connection.execute("insert into newest_day values ('2026-0x-01')")
+        connection.close()
+        with pytest.raises(AlertLogError, match=r"alerts\.sqlite: the log of alerts cannot be used \('2026-0x-01' is not a day\)"):
+            team.send()
         assert webhook.posts == []
 
 
