@@ -172,6 +172,7 @@ def first_line(error: BaseException) -> str:
 def _patiently(settings: Settings, path: Path, action: Callable[[], _Opened]) -> _Opened:
     """Open the file by `action`, again and again while another process keeps it, up to the limit of the settings."""
     deadline = time.monotonic() + settings.pipeline.lock_timeout_seconds
+    said = False
     while True:
         try:
             return action()
@@ -180,6 +181,8 @@ def _patiently(settings: Settings, path: Path, action: Callable[[], _Opened]) ->
                 raise
             if time.monotonic() >= deadline:
                 raise WarehouseBusy(_busy(settings, path, str(error))) from error
+        if not said:
+            said = _say_wait(settings, path)
         time.sleep(_RETRY_SECONDS)
 
 
@@ -189,10 +192,19 @@ def _wait_until_free(settings: Settings, path: Path) -> None:
     Not for use while this process has the file open: closing any handle to it drops this process's own record locks.
     """
     deadline = time.monotonic() + settings.pipeline.lock_timeout_seconds
+    said = False
     while not _is_free(path):
         if time.monotonic() >= deadline:
             raise WarehouseBusy(_busy(settings, path))
+        if not said:
+            said = _say_wait(settings, path)
         time.sleep(_RETRY_SECONDS)
+
+
+def _say_wait(settings: Settings, path: Path) -> bool:
+    seconds = settings.pipeline.lock_timeout_seconds
+    _log.warning("%s: another process has the file open: waiting for at most %g s (pipeline.lock_timeout_seconds)", path, seconds)
+    return True
 
 
 def _is_free(path: Path) -> bool:

@@ -7,13 +7,13 @@ from datetime import date, timedelta
 
 import dagster as dg
 
+from orchestration.dead_runs import report_dead_runs, show_alive
 from orchestration.locking import writer_lock
 from orchestration.run_guard import check_configuration, remove_leftovers
 from orchestration.settings import load_settings
 
 SETTINGS = load_settings()
 OWNERS = ["team:data-platform"]
-WRITER_POOL = "warehouse_writer"
 
 PARTITIONS = dg.DailyPartitionsDefinition(
     start_date=SETTINGS.pipeline.start_date.isoformat(),
@@ -30,9 +30,19 @@ class RunGuard(dg.ConfigurableResource):
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["RunGuard"]:
-        run = context.run
-        holder = f"{run.job_name} run {run.run_id}" if run else "Dagster"
-        with writer_lock(SETTINGS, holder):
+        run, instance = context.run, context.instance
+        if run is None or instance is None:
+            raise dg.DagsterInvariantViolationError("run_guard guards runs only")
+        latest = instance.get_run_by_id(run.run_id)
+        if latest is not None and latest.is_finished:
+            # `dg launch` sets resources up once more when the run is over, to show its result.
+            yield self
+            return
+        name = f"{run.job_name} run {run.run_id}"
+        show_alive(SETTINGS, run.run_id)
+        with writer_lock(SETTINGS, name, context.log.warning):
+            for dead in report_dead_runs(SETTINGS, instance, run.job_name):
+                context.log.warning(f"run {dead} was left by a process that is gone: now shown as failed")
             remove_leftovers(SETTINGS)
             check_configuration(SETTINGS)
             yield self

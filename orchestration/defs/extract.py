@@ -3,7 +3,7 @@
 import dagster as dg
 
 from orchestration.contract import TABLES, Column, RawTable
-from orchestration.defs.common import OWNERS, PARTITIONS, SETTINGS, WRITER_POOL, days_of
+from orchestration.defs.common import OWNERS, PARTITIONS, SETTINGS, days_of
 from orchestration.extract import land_table
 from orchestration.extract.lake import raw_folder
 from orchestration.markdown import table as markdown_table
@@ -25,7 +25,6 @@ def _asset(table: RawTable) -> dg.AssetsDefinition:
         tags={"layer": "raw"},
         partitions_def=PARTITIONS,
         backfill_policy=dg.BackfillPolicy.single_run(),
-        pool=WRITER_POOL,
         required_resource_keys={"run_guard"},
         check_specs=[
             dg.AssetCheckSpec(

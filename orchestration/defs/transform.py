@@ -9,7 +9,7 @@ import duckdb
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, DbtProject, dbt_assets
 
 from orchestration.dbt import check_sentence, dbt_executable, known_columns, load_project, note_columns
-from orchestration.defs.common import OWNERS, PARTITIONS, SETTINGS, WRITER_POOL, RunGuard, days_of
+from orchestration.defs.common import OWNERS, PARTITIONS, SETTINGS, RunGuard, days_of
 from orchestration.settings import EVENT_TABLE
 from orchestration.transform import mark_passed, prepare
 
@@ -60,7 +60,6 @@ def _column_schema(node: Mapping[str, Any]) -> dict[str, dg.TableSchema]:
     dagster_dbt_translator=Translator(DagsterDbtTranslatorSettings(enable_code_references=True)),
     partitions_def=PARTITIONS,
     backfill_policy=dg.BackfillPolicy.single_run(),
-    pool=WRITER_POOL,
 )
 def health_models(context: dg.AssetExecutionContext, dbt: DbtCliResource, run_guard: RunGuard) -> Iterator[Any]:
     start, end = days_of(context)

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -14,23 +13,8 @@ import pytest
 
 from orchestration import run
 from orchestration.locking import WriterBusy
-from orchestration.publish import current_generation, verify
 from orchestration.settings import PROJECT_ROOT
-from tests.company import NEXT_DAY, NOT_DATA, Company, Rows, content, differences, read_mart, revision_faults
-
-
-def disturbed_run(company: Company, step: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "tests.disturbed_run", str(company.config_file), str(NEXT_DAY), step],
-        cwd=PROJECT_ROOT,
-        env={**os.environ, **environment},
-        # A process that died leaves no child behind that holds the pipe's end.
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE if step == "never" else subprocess.DEVNULL,
-        text=True,
-        start_new_session=True,
-        check=False,
-    )
+from tests.company import NEXT_DAY, NOT_DATA, Company, Rows, content, differences, read_mart
 
 
 @contextmanager
@@ -49,27 +33,6 @@ def another_process(code: str, *arguments: str) -> Iterator[subprocess.Popen[str
     finally:
         process.kill()
         process.communicate()
-
-
-# The moments of publishing are those of tests/unit/publish/test_publish.py; one of them stands here for the whole.
-@pytest.mark.parametrize("step", ["land", "dbt", "orphan", "flip"])
-def test_a_killed_run_leaves_the_mart_whole_and_the_next_run_converges(
-    next_mart: dict[str, Rows], first_mart: dict[str, Rows], company: Company, step: str
-) -> None:
-    killed = disturbed_run(company, step)
-    assert killed.returncode == -signal.SIGKILL
-
-    number = current_generation(company.settings)
-    assert number == 1
-    verify(company.settings, number)
-    assert not differences(first_mart, read_mart(company.published))
-
-    company.run(NEXT_DAY, run_id="after the kill")
-    assert not differences(next_mart, read_mart(company.published))
-    assert not revision_faults(company)
-    names = {path.name for path in (company.published / "generations").iterdir()}
-    assert all(name.isdigit() for name in names)
-    assert not [path for path in company.settings.lake.rglob("*") if ".tmp" in path.name]
 
 
 HOLD_LOCK = """
@@ -119,8 +82,23 @@ def test_a_reader_keeps_its_generation_and_a_reconnect_sees_the_new_one(company:
     assert said == "3 2026-03-09 4 2026-03-10\n"
 
 
+RUN = """
+import sys
+from datetime import date
+from tests.company import Company, Path
+Company(Path(sys.argv[1])).run(date.fromisoformat(sys.argv[2]))
+"""
+
+
 def test_the_zone_of_the_host_changes_nothing(next_mart: dict[str, Rows], company: Company) -> None:
-    ran = disturbed_run(company, "never", TZ="America/New_York")
+    ran = subprocess.run(
+        [sys.executable, "-c", RUN, str(company.folder), str(NEXT_DAY)],
+        cwd=PROJECT_ROOT,
+        env=os.environ | {"TZ": "America/New_York"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert ran.returncode == 0, ran.stderr
     assert not differences(next_mart, read_mart(company.published))
 

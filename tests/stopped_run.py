@@ -1,0 +1,64 @@
+"""`python -m tests.stopped_run SIGNAL PLACE RANGE`: `python -m orchestration.run RANGE`, which sends itself a signal at a place.
+
+A place is `before module:function` or `after module:function`, for the function's first call, or a text that dbt writes.
+Where the signal does not end the process at once, the function is a statement of DuckDB that lasts for minutes.
+SIGNAL may also be POWER: its children die with it, as when the machine goes down; the caller starts it in a session of its own.
+"""
+
+import importlib
+import os
+import signal
+import sys
+from typing import Any
+
+from orchestration import run
+
+_MINUTES = "select sum(a.range * b.range) from range(10000000) as a, range(10000000) as b"
+
+
+def stop_at(name: str, place: str) -> None:
+    when, _, function = place.partition(" ")
+    if when not in ("before", "after"):
+        sys.stdout = _Stdout(sys.stdout, name, place)
+        return
+    module_name, function_name = function.split(":")
+    module = importlib.import_module(module_name)
+    original = getattr(module, function_name)
+
+    def stop(*arguments: Any, **named: Any) -> None:
+        import duckdb
+
+        if when == "after":
+            original(*arguments, **named)
+        send(name)
+        duckdb.execute(_MINUTES).fetchall()
+
+    setattr(module, function_name, stop)
+
+
+def send(name: str) -> None:
+    if name == "POWER":
+        os.killpg(os.getpgid(0), signal.SIGKILL)
+    os.kill(os.getpid(), signal.Signals[name])
+
+
+class _Stdout:
+    """Standard output that sends the signal when a text is written to it."""
+
+    def __init__(self, stream: Any, signal_name: str, text: str) -> None:
+        self._stream, self._signal_name, self._text = stream, signal_name, text
+
+    def write(self, text: str) -> int:
+        if self._text in text:
+            send(self._signal_name)
+        return self._stream.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+if __name__ == "__main__":
+    signal_name, at, days = sys.argv[1:]
+    stop_at(signal_name, at)
+    sys.argv = ["orchestration.run", days]
+    sys.exit(run.main())
