@@ -1,4 +1,6 @@
-"""`python -m tests.stopped_run SIGNAL PLACE RANGE`: `python -m orchestration.run RANGE`, which sends itself a signal at a place.
+"""`python -m tests.stopped_run SIGNAL PLACE FILE RANGE`: `python -m orchestration.run RANGE`, which sends itself a signal at a place.
+
+It writes the time to FILE first.
 
 A place is `before module:function` or `after module:function`, for the function's first call, or a text that dbt writes.
 Where the signal does not end the process at once, the function is a statement of DuckDB that lasts for minutes.
@@ -9,6 +11,9 @@ import importlib
 import os
 import signal
 import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from orchestration import run
@@ -16,10 +21,10 @@ from orchestration import run
 _MINUTES = "select sum(a.range * b.range) from range(10000000) as a, range(10000000) as b"
 
 
-def stop_at(name: str, place: str) -> None:
+def stop_at(place: str, send: Callable[[], None]) -> None:
     when, _, function = place.partition(" ")
     if when not in ("before", "after"):
-        sys.stdout = _Stdout(sys.stdout, name, place)
+        sys.stdout = _Stdout(sys.stdout, place, send)
         return
     module_name, function_name = function.split(":")
     module = importlib.import_module(module_name)
@@ -30,13 +35,14 @@ def stop_at(name: str, place: str) -> None:
 
         if when == "after":
             original(*arguments, **named)
-        send(name)
+        send()
         duckdb.execute(_MINUTES).fetchall()
 
     setattr(module, function_name, stop)
 
 
-def send(name: str) -> None:
+def send(name: str, note: Path) -> None:
+    note.write_text(str(time.time()))
     if name == "POWER":
         os.killpg(os.getpgid(0), signal.SIGKILL)
     os.kill(os.getpid(), signal.Signals[name])
@@ -45,12 +51,12 @@ def send(name: str) -> None:
 class _Stdout:
     """Standard output that sends the signal when a text is written to it."""
 
-    def __init__(self, stream: Any, signal_name: str, text: str) -> None:
-        self._stream, self._signal_name, self._text = stream, signal_name, text
+    def __init__(self, stream: Any, text: str, send: Callable[[], None]) -> None:
+        self._stream, self._text, self._send = stream, text, send
 
     def write(self, text: str) -> int:
         if self._text in text:
-            send(self._signal_name)
+            self._send()
         return self._stream.write(text)
 
     def __getattr__(self, name: str) -> Any:
@@ -58,7 +64,7 @@ class _Stdout:
 
 
 if __name__ == "__main__":
-    signal_name, at, days = sys.argv[1:]
-    stop_at(signal_name, at)
+    signal_name, at, sent_at, days = sys.argv[1:]
+    stop_at(at, lambda: send(signal_name, Path(sent_at)))
     sys.argv = ["orchestration.run", days]
     sys.exit(run.main())

@@ -1,4 +1,4 @@
-"""Runs whose process is gone are shown as failed; others are left alone."""
+"""What a killed run leaves: it is shown as failed, its dbt ends, what it cut short is written anew. Others are left alone."""
 
 import os
 import subprocess
@@ -12,6 +12,7 @@ import dagster as dg
 import pytest
 
 from orchestration import dead_runs
+from orchestration.dbt import _is_stale
 from orchestration.dead_runs import report_canceled, report_dead_runs, show_alive
 from orchestration.home import prepare_home
 from orchestration.settings import PROJECT_ROOT, Settings, load_settings
@@ -177,3 +178,11 @@ def test_dbt_ends_with_the_process_that_started_it(stubborn: bool) -> None:
     # The child holds the pipes' other end as long as it lives.
     parent.communicate(timeout=30)
     assert time.monotonic() - begun < 10
+
+
+def test_a_manifest_that_a_kill_cut_short_is_parsed_again(settings, tmp_path) -> None:
+    manifest = tmp_path / "manifest.json"
+    manifest.write_text('{"nodes": {}}')
+    assert not _is_stale(manifest, settings)
+    manifest.write_text('{"nodes": {')
+    assert _is_stale(manifest, settings)
