@@ -9,7 +9,8 @@ def flip_bit(path: Path, chosen: random.Random) -> int:
     """Flip a random bit and leave size, mode and time of the file as they were; returns the place of its byte."""
     before = path.stat()
     content = bytearray(path.read_bytes())
-    place = chosen.randrange(len(content))
+    # Not in the empty space of a database.
+    place = chosen.choice([place for place, byte in enumerate(content) if byte])
     content[place] ^= 1 << chosen.randrange(8)
     path.chmod(0o644)
     path.write_bytes(content)

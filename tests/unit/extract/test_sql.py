@@ -1,6 +1,7 @@
 """The SQL connector against a real Postgres: what lands, what a later run adds, what a broken database leaves."""
 
 import os
+import random
 import re
 import signal
 import socket
@@ -18,11 +19,12 @@ import sqlalchemy as sa
 import orchestration.extract.database as connections
 import orchestration.extract.sql as connector
 from orchestration.contract import TABLES
-from orchestration.extract import SourceUnavailable, land_table, preflight_sources
+from orchestration.extract import LakeError, SourceUnavailable, extract_table, land_table, preflight_sources
 from orchestration.extract.lake import read_manifest
 from orchestration.extract.preview import first_page
 from orchestration.settings import PROJECT_ROOT, SettingsError
 from tests.company import content
+from tests.damage import flip_bit
 from tests.unit.extract.conftest import World
 from tests.webhook_server import drip
 
@@ -608,3 +610,23 @@ def test_a_column_that_is_also_a_start_keeps_its_infinity(world: World, database
         'table = "s"\nmax_bad_share = 1.0\ncolumns = { subscription_id = "id", account_id = "account", started_on = "day", ended_on = "day" }',
     )  # fmt: skip
     assert world.land("subscriptions").quarantined == {"started_on: not a date like 2026-01-31": 1}
+
+
+def test_a_damaged_event_day_is_read_again_and_days_that_the_database_dropped_since_stay(world: World, sqlite: sa.Engine) -> None:
+    days = ("2025-12-01", "2025-12-02", "2025-12-03", "2026-01-02")
+    run(sqlite, EVENTS, *(f"insert into events values ('e{n}', 'a1', 'u1', '{day} 10:00')" for n, day in enumerate(days)))
+    sql_source(world, "usage_events", 'table = "events"')
+    world.land("usage_events", date(2026, 1, 2))
+    rows = world.rows("usage_events")
+    run(sqlite, "delete from events where event_id = 'e2'")
+
+    def read_again(damaged: date) -> None:
+        [path] = world.settings.lake.glob(f"raw/usage_events/event_day={damaged}/*.parquet")
+        flip_bit(path, random.Random(1))
+        extract_table(world.settings, TABLES["usage_events"], date(2026, 1, 2), date(2026, 1, 2), event_days=[damaged])
+
+    read_again(date(2025, 12, 1))
+    assert world.rows("usage_events") == rows
+    with pytest.raises(LakeError, match="damaged, and the source no longer has the delivery 2025-12-03"):
+        read_again(date(2025, 12, 3))
+    assert len(read_manifest(world.settings.lake, "usage_events").deliveries) == 4
