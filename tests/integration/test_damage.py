@@ -52,7 +52,7 @@ def test_flipped_bits_are_repaired_by_the_next_run(next_mart: dict[str, Rows], c
     manifest = lake / "raw" / "subscriptions" / "_manifest.json"
     revisions = one(company.settings.revisions, "*.parquet")
     database = company.published / "generations" / "1" / "health.duckdb"
-    # Read by no run: only a verification finds it.
+    # Of this no run reads the scores: a verification finds it.
     unread = one(lake, "raw/usage_events/event_day=2025-12-*/*.parquet")
     before = verify(company)
     assert (before.returncode, before.stdout.splitlines()[-1]) == (0, "everything is whole")
@@ -81,5 +81,6 @@ def test_flipped_bits_are_repaired_by_the_next_run(next_mart: dict[str, Rows], c
     assert not differences(next_mart, read_mart(company.published))
     assert not revision_faults(company)
     lines = [line for line in verify(company).stdout.splitlines() if line.startswith("damaged: ")]
-    # No run reads these: the generation before, and an event day that did not change.
-    assert {line.partition(". ")[0] for line in lines} == {f"damaged: {path}: damaged" for path in (database, unread)}
+    # No run reads the generation before, nor an event day that did not change: only its keys, which not every bit makes unreadable.
+    left = {database} if f"{unread}: was damaged and is landed again" in ran.stderr else {database, unread}
+    assert {line.partition(". ")[0] for line in lines} == {f"damaged: {path}: damaged" for path in left}
