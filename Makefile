@@ -5,7 +5,7 @@ LOCK_STAMP := .venv/.installed
 NEXT := .venv-next
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run check-sources ui alerts test test-next bench rollback scorecard scorecard-import clean
+.PHONY: help setup run check-sources ui alerts verify test test-next bench rollback scorecard scorecard-import clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -31,6 +31,9 @@ ui: setup ## the Dagster UI on 127.0.0.1:3000 (PORT=...), history in the data fo
 
 alerts: setup ## send the alerts that are due: ARGS=--dry-run to only show them
 	$(BIN)/python -m orchestration.alerts $(ARGS)
+
+verify: setup ## read everything that is stored: what is whole, what is damaged, what to do; changes nothing
+	@$(BIN)/python -m orchestration.verify
 
 test: setup ## the test suite, on the locked DuckDB
 	$(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder $(ARGS)

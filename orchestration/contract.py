@@ -43,8 +43,8 @@ class Column:
     """One column of a raw table.
 
     A null or blank value in a required column quarantines the row. `id` values are identifiers, text or whole numbers: blank ones are
-    null. Those with white space around them are quarantined, since ` a1` and `a1` would be two accounts. So are those that are a
-    fraction, a number in scientific notation, a list or an object: an id that lost its digits or its shape.
+    null. Those with white space around them, or with a character that cannot be seen, are quarantined, since ` a1` and `a1` would be two
+    accounts. So are those that are a fraction, a number in scientific notation, a list or an object: an id that lost its digits or its shape.
     """
 
     name: str

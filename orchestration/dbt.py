@@ -9,6 +9,7 @@ from typing import Any
 
 from dagster_dbt import DbtProject
 
+from orchestration.dbt_child import PARENT
 from orchestration.settings import DBT_PROJECT, Settings, load_settings
 from orchestration.transform import dbt_environment
 from orchestration.warehouse import connect
@@ -17,21 +18,23 @@ from orchestration.warehouse import connect
 Columns = dict[str, list[list[str]]]
 
 
+# Called `dbt`, as dagster-dbt looks for it on the path.
+_DBT = Path(__file__).with_name("bin") / "dbt"
+
+
 def dbt_executable() -> str:
-    """The dbt of this environment, also when it is not activated."""
-    return str(Path(sys.executable).with_name("dbt"))
+    """The dbt of this environment, also when it is not activated; it ends with the process that starts it."""
+    return str(_DBT)
 
 
 def load_project(settings: Settings) -> DbtProject:
     """The dbt project with an up-to-date manifest.
 
-    Sets the environment variables that profiles.yml reads: dbt runs as a child of this process.
+    Sets the environment variables that dbt reads: it runs as a child of this process.
     """
-    os.environ.update(dbt_environment(settings))
-    # dagster-dbt looks for `dbt` on the path.
-    folder = str(Path(sys.executable).parent)
-    if folder not in os.environ.get("PATH", "").split(os.pathsep):
-        os.environ["PATH"] = folder + os.pathsep + os.environ.get("PATH", "")
+    os.environ.update(dbt_environment(settings) | {"HEALTH_PYTHON": sys.executable, PARENT: str(os.getpid())})
+    if str(_DBT.parent) not in os.environ.get("PATH", "").split(os.pathsep):
+        os.environ["PATH"] = str(_DBT.parent) + os.pathsep + os.environ.get("PATH", "")
     settings.dbt_target.mkdir(parents=True, exist_ok=True)
     project = DbtProject(DBT_PROJECT, target_path=settings.dbt_target)
     if _is_stale(project.manifest_path, settings):
@@ -40,7 +43,10 @@ def load_project(settings: Settings) -> DbtProject:
 
 
 def _is_stale(manifest: Path, settings: Settings) -> bool:
-    if not manifest.exists():
+    """Whether dbt has to parse the project: the manifest is missing, older than a file of the project, or was cut short by a kill."""
+    try:
+        json.loads(manifest.read_bytes())
+    except (OSError, ValueError):
         return True
     sources = [
         path
@@ -74,10 +80,11 @@ def note_columns(settings: Settings) -> None:
 def known_columns(settings: Settings) -> Columns:
     """The columns of every table as the last run left it; none before the first run."""
     try:
-        return json.loads(_columns_file(settings).read_text(encoding="utf-8"))
+        found = json.loads(_columns_file(settings).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        # Only the UI shows them, and the next run writes them anew.
-        return {}
+        found = None
+    # Where it is damaged: only the UI shows them, and the next run writes them anew.
+    return found if isinstance(found, dict) else {}
 
 
 def _columns_file(settings: Settings) -> Path:

@@ -6,12 +6,12 @@ is only ever used to word the message of the one who waited in vain.
 
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, Timeout
 
 from orchestration.settings import Settings
 
@@ -23,27 +23,35 @@ class WriterBusy(RuntimeError):
     """Another command writes; the message names it. Nothing was written."""
 
 
+def say_on_stdout(message: str) -> None:
+    print(message, flush=True)
+
+
 @contextmanager
-def writer_lock(settings: Settings, holder: str) -> Iterator[None]:
-    """Hold the right to write below `settings.data_dir`; not re-entrant.
+def writer_lock(settings: Settings, holder: str, say: Callable[[str], None] = say_on_stdout) -> Iterator[None]:
+    """Hold the right to write below `settings.data_dir`; a thread that holds it may take it again.
 
     Args:
         settings: `pipeline.lock_timeout_seconds` bounds the wait.
         holder: what the command does, in words for the one who has to wait: `daily_health 2026-01-05...2026-01-06`.
+        say: is given one line before a wait: for what, and how long at most.
 
     Raises:
+        SettingsError: the data folder cannot be written.
         WriterBusy: another process kept the lock for the whole wait.
     """
-    folder = settings.data_dir
-    folder.mkdir(parents=True, exist_ok=True)
-    timeout = settings.pipeline.lock_timeout_seconds
-    lock = FileLock(folder / LOCK_NAME, timeout=timeout)
+    folder = settings.make_data_dir()
+    lock = FileLock(folder / LOCK_NAME, is_singleton=True)
+    if lock.is_locked:
+        yield
+        return
+    seconds = settings.pipeline.lock_timeout_seconds
     try:
-        lock.acquire()
+        acquire(lock, seconds, lambda: f"{_describe(folder / NOTE_NAME)} is writing", say)
     except Timeout:
         raise WriterBusy(
             f"{folder / LOCK_NAME}: {_describe(folder / NOTE_NAME)} is writing and did not finish within "
-            f"{timeout:g} s. Nothing was written: wait for it to end, or raise pipeline.lock_timeout_seconds"
+            f"{seconds:g} s. Nothing was written: wait for it to end, or raise pipeline.lock_timeout_seconds"
         ) from None
     try:
         _write_note(folder / NOTE_NAME, holder)
@@ -52,6 +60,23 @@ def writer_lock(settings: Settings, holder: str) -> Iterator[None]:
         # Before the release: afterwards the note may already be the next holder's.
         (folder / NOTE_NAME).unlink(missing_ok=True)
         lock.release()
+
+
+def acquire(
+    lock: BaseFileLock, seconds: float, why: Callable[[], str], say: Callable[[str], None] = say_on_stdout
+) -> AbstractContextManager[BaseFileLock]:
+    """Take the lock. Who has to wait for it says why, and for how many seconds at most.
+
+    Returns:
+        What releases the lock on leaving.
+
+    Raises:
+        Timeout: another process kept it for the whole wait.
+    """
+    with suppress(Timeout):
+        return lock.acquire(timeout=0)
+    say(f"{why()}: waiting for at most {seconds:g} s (pipeline.lock_timeout_seconds)")
+    return lock.acquire(timeout=seconds)
 
 
 def _write_note(path: Path, holder: str) -> None:

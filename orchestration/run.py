@@ -4,49 +4,71 @@ Without a range: from start_date to end_date of the configuration (yesterday, UT
 Dagster UI like any other.
 """
 
+from __future__ import annotations
+
 import argparse
 import os
 import sys
+import uuid
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
 
-from orchestration.home import prepare_home
-from orchestration.locking import WriterBusy, writer_lock
-from orchestration.publish.board import FOLDER as BOARD
-from orchestration.publish.summary import RunSummary, summarize, unexplained_drift
-from orchestration.run_guard import check_configuration
-from orchestration.scorecard import ConfigurationError
-from orchestration.settings import Settings, SettingsError, load_settings
+from orchestration.stopping import reporting, until_signal
+
+if TYPE_CHECKING:
+    # What is imported within functions takes seconds, and a signal may come meanwhile.
+    from dagster import DagsterEvent
+
+    from orchestration.publish.summary import RunSummary
+    from orchestration.settings import Settings
 
 JOB = "daily_health"
 
 
-def run_range(start: date, end: date) -> bool:
-    """Run the job `daily_health` of the configuration that HEALTH_CONFIG names for the as-of days [start, end].
+def run_range(settings: Settings, start: date, end: date, verbose: bool = False) -> bool:
+    """Run the job `daily_health` for the as-of days [start, end]. Call it under the writer lock.
 
     Returns:
-        Whether it succeeded. What failed stands in the log on standard error.
+        Whether it succeeded. What failed is on standard error, one line for each failure; its traceback too if `verbose`.
     """
-    # Dagster takes seconds to import, and its definitions read the configuration: only after that has been checked.
+    # Dagster's definitions read the configuration when they are imported: only after that has been checked.
     import dagster as dg
 
+    from orchestration.dead_runs import report_canceled, show_alive
     from orchestration.definitions import defs
 
-    with dg.DagsterInstance.get() as instance:
+    run_id = str(uuid.uuid4())
+    show_alive(settings, run_id)
+    with (
+        dg.DagsterInstance.get() as instance,
+        reporting(lambda signal: report_canceled(instance, run_id, signal)),
+    ):
         result = defs().resolve_job_def(JOB).execute_in_process(
             instance=instance,
+            run_id=run_id,
             raise_on_error=False,
             tags={"dagster/asset_partition_range_start": str(start), "dagster/asset_partition_range_end": str(end)},
-            run_config={"loggers": {"console": {"config": {"log_level": "WARNING"}}}},
+            run_config={"loggers": {"console": {"config": {"log_level": "WARNING", "tracebacks": verbose}}}},
         )
-    for event in result.all_events:
-        if event.is_failure and event.event_specific_data is not None:
-            error = getattr(event.event_specific_data, "error", None)
-            if error is not None:
-                root = error
-                while root.cause is not None:
-                    root = root.cause
-                print(f"{event.step_key or 'run'}: {root.message.strip()}", file=sys.stderr)
+    for line in _failures(result.all_events):
+        print(line, file=sys.stderr)
     return result.success
+
+
+def _failures(events: Iterable[DagsterEvent]) -> list[str]:
+    """What went wrong, once for each cause. Errors that the project raises are made for people and stand without their class."""
+    lines: dict[str, str] = {}
+    for event in events:
+        error = getattr(event.event_specific_data, "error", None) if event.is_failure else None
+        # Dagster's own error says only which step failed.
+        while error is not None and error.cause is not None and (error.cls_name or "").startswith("Dagster"):
+            error = error.cause
+        if error is not None and error.message not in lines:
+            kind, _, said = error.message.strip().partition(": ")
+            message = said if kind.startswith("orchestration.") else error.message.strip()
+            lines[error.message] = f"{event.step_key or 'run'}: {message}"
+    return list(lines.values())
 
 
 def parse_range(text: str | None, settings: Settings) -> tuple[date, date]:
@@ -55,11 +77,15 @@ def parse_range(text: str | None, settings: Settings) -> tuple[date, date]:
     Raises:
         SettingsError: no dates, the wrong way round, or outside the configuration's days.
     """
+    from orchestration.settings import SettingsError
+
     first = settings.pipeline.start_date
     today = datetime.now(UTC).date()
     last = settings.pipeline.end_date or today - timedelta(days=1)
     if last >= today:
         raise SettingsError(f"pipeline.end_date {last} is not over yet (today is {today}, UTC). Leave it out to run up to yesterday")
+    if first > last:
+        raise SettingsError(f"pipeline.start_date {first} is after {last}, the last day that is over (UTC). Give an earlier day")
     if text is None:
         return first, last
     start_text, _, end_text = text.partition("...")
@@ -87,23 +113,42 @@ def describe(summary: RunSummary) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m orchestration.run", description=__doc__)
     parser.add_argument("range", nargs="?", help="START...END or one day (YYYY-MM-DD); by default all configured days")
+    parser.add_argument("-v", "--verbose", action="store_true", help="show the traceback of what fails")
     arguments = parser.parse_args()
+    return until_signal(f"{JOB} {arguments.range or 'of all days'}", lambda: _main(arguments.range, arguments.verbose))
+
+
+def _main(days: str | None, verbose: bool) -> int:
+    from orchestration.home import prepare_home
+    from orchestration.locking import WriterBusy, writer_lock
+    from orchestration.run_guard import check_configuration
+    from orchestration.scorecard import ConfigurationError
+    from orchestration.settings import SettingsError, load_settings
+
     try:
         settings = load_settings()
-        start, end = parse_range(arguments.range, settings)
+        start, end = parse_range(days, settings)
         check_configuration(settings)
-        # The run itself takes the lock, within Dagster. To wait here first makes a refusal one line, and spares Dagster's start.
+        # Within Dagster the run takes the lock again. Taken here, a refusal is one line, and no other run comes in between.
         with writer_lock(settings, f"{JOB} {start}...{end}"):
-            pass
+            os.environ["HEALTH_CONFIG"] = str(settings.config_file)
+            prepare_home(settings)
+            print(f"{JOB} {start}...{end}", flush=True)
+            succeeded = run_range(settings, start, end, verbose)
     except (SettingsError, ConfigurationError, WriterBusy) as error:
         print(error, file=sys.stderr)
         return 2
-    os.environ["HEALTH_CONFIG"] = str(settings.config_file)
-    prepare_home(settings)
-    print(f"{JOB} {start}...{end}", flush=True)
-    if not run_range(start, end):
-        print("the run failed; what was published before stays as it was", file=sys.stderr)
+    if not succeeded:
+        print("the run failed; what was published before is unchanged", file=sys.stderr)
         return 1
+    _show_result(settings, start, end)
+    return 0
+
+
+def _show_result(settings: Settings, start: date, end: date) -> None:
+    from orchestration.publish.board import FOLDER as BOARD
+    from orchestration.publish.summary import summarize, unexplained_drift
+
     current = settings.published / "current"
     print(describe(summarize(settings, current)))
     for day, message in unexplained_drift(settings, current, start, end)[-3:]:
@@ -111,7 +156,6 @@ def main() -> int:
     print(f"published: {current / 'health.duckdb'}")
     board = current / BOARD / "index.html"
     print(f"board:     {board}" if board.exists() else "board:     could not be written, see the log above")
-    return 0
 
 
 if __name__ == "__main__":

@@ -6,7 +6,10 @@ from orchestration.alert_rules import read_alert_rules
 from orchestration.extract import preflight_sources
 from orchestration.publish.postgres import preflight_postgres
 from orchestration.scorecard import validate_seeds
-from orchestration.settings import Settings
+from orchestration.settings import Settings, SettingsError
+from orchestration.warehouse import free_megabytes
+
+_NEEDED_MEGABYTES = 100
 
 
 def check_configuration(settings: Settings) -> None:
@@ -14,12 +17,27 @@ def check_configuration(settings: Settings) -> None:
 
     Raises:
         ConfigurationError: the seeds are wrong; one line per fault with file, line and remedy.
-        SettingsError: a source's path, columns or query, or an export's address or table is wrong; one line per fault.
+        SettingsError: a source's path, columns or query, or an export's address or table is wrong, one line per fault; or the disk is full.
     """
+    check_space(settings)
     validate_seeds(settings.seeds_dir)
     read_alert_rules(settings.seeds_dir)
     preflight_sources(settings)
     preflight_postgres(settings)
+
+
+def check_space(settings: Settings) -> None:
+    """Refuse to begin on a disk that is nearly full: what ran out of space half-way has a hundred faces, and none says so.
+
+    Raises:
+        SettingsError: less than 100 MB are free where the data folder is.
+    """
+    free = free_megabytes(settings)
+    if free is not None and free < _NEEDED_MEGABYTES:
+        raise SettingsError(
+            f"{settings.data_dir}: {free} MB are free on its disk, and a run needs at least {_NEEDED_MEGABYTES}. "
+            "Nothing was written: free space, or name another folder as pipeline.data_dir"
+        )
 
 
 def remove_leftovers(settings: Settings) -> None:

@@ -4,11 +4,16 @@
 relative to it. Unknown keys are errors.
 """
 
+import codecs
 import os
+import re
+import tempfile
 import tomllib
+from collections.abc import Iterator
 from datetime import date
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
@@ -19,6 +24,12 @@ from orchestration.sources import CONNECTORS, LITERAL_SECRET, AnySource, Secret,
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 DBT_PROJECT = PROJECT_ROOT / "dbt_project"
 EVENT_TABLE = "usage_events"
+
+
+# Days outside are slips of the pen; Dagster would list each day between as a partition.
+FIRST_YEAR, LAST_YEAR = 1990, 2199
+_SMALLEST_MEMORY, _LARGEST_MEMORY = 128 * 10**6, 100 * 10**12
+_UNITS = {"MB": 10**6, "GB": 10**9, "TB": 10**12, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 
 
 class SettingsError(ValueError):
@@ -32,13 +43,35 @@ class Pipeline(Section):
     end_date: date | None = Field(default=None, description="last partition; without it, yesterday (UTC)")
     data_dir: Path = Path("data")
     seeds_dir: Path | None = Field(default=None, description="another folder of scorecard seeds than the project's")
-    reporting_currency: str = Field(default="USD", min_length=1)
+    reporting_currency: str = "USD"
     lookback_days: int = Field(default=3, ge=0, le=366)
     memory_limit: str = Field(default="2500MB", pattern=r"^\d+(\.\d+)?\s?(MB|GB|TB|MiB|GiB|TiB)$")
-    threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1)
-    keep_generations: int = Field(default=7, ge=1)
-    metric_history_days: int = Field(default=92, ge=1)
-    lock_timeout_seconds: float = Field(default=60, ge=0)
+    threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=1024)
+    keep_generations: int = Field(default=7, ge=1, le=10_000)
+    metric_history_days: int = Field(default=92, ge=1, le=36_500)
+    lock_timeout_seconds: float = Field(default=60, ge=0, le=86_400)
+
+    @field_validator("start_date", "end_date")
+    @classmethod
+    def _day_within_reason(cls, day: date | None) -> date | None:
+        if day is not None and not FIRST_YEAR <= day.year <= LAST_YEAR:
+            raise ValueError(f"give a day from {FIRST_YEAR}-01-01 to {LAST_YEAR}-12-31")
+        return day
+
+    @field_validator("reporting_currency")
+    @classmethod
+    def _currency_code(cls, code: str) -> str:
+        if not re.fullmatch("[A-Za-z]{3,12}", code):
+            raise ValueError("give the code of a currency, such as USD")
+        return code
+
+    @field_validator("memory_limit")
+    @classmethod
+    def _memory_within_reason(cls, limit: str) -> str:
+        number, unit = re.fullmatch(r"([\d.]+)\s?(\w+)", limit).groups()
+        if not _SMALLEST_MEMORY <= float(number) * _UNITS[unit] <= _LARGEST_MEMORY:
+            raise ValueError('give from "128MB" to "100TB"; a run needs "512MB" or more')
+        return limit
 
     @model_validator(mode="after")
     def _end_after_start(self) -> "Pipeline":
@@ -50,8 +83,8 @@ class Pipeline(Section):
 class Demo(Section):
     """`[demo]`: size and seed of the demo company."""
 
-    accounts: int = Field(default=500, ge=1)
-    seed: int = Field(default=7, ge=0)
+    accounts: int = Field(default=500, ge=1, le=1_000_000)
+    seed: int = Field(default=7, ge=0, lt=2**63)
     dirt: bool = True
 
 
@@ -153,6 +186,23 @@ class Settings(BaseSettings):
         """A path of the configuration, relative to the file that names it."""
         return self.config_file.parent / path
 
+    def make_data_dir(self) -> Path:
+        """Make the data folder where there is none, and try to write in it; every command that writes begins so.
+
+        Raises:
+            SettingsError: it cannot be made or written.
+        """
+        try:
+            self.data_dir.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.data_dir):
+                pass
+        except OSError as error:
+            raise SettingsError(
+                f"{self.config_file}: pipeline.data_dir: {self.data_dir} cannot be written: {error.strerror}. "
+                "Name a folder in which this user may write, on a disk with free space"
+            ) from None
+        return self.data_dir
+
     @cached_property
     def data_dir(self) -> Path:
         return self.resolve(self.pipeline.data_dir)
@@ -236,13 +286,45 @@ def load_settings(config_file: Path | str | None = None) -> Settings:
     path = Path(config_file or os.environ.get("HEALTH_CONFIG") or PROJECT_ROOT / "health.toml").resolve()
     if not path.is_file():
         raise SettingsError(f"{path}: no such file. Set HEALTH_CONFIG to your health.toml")
+    text = _read_text(path)
     try:
+        if faults := [f"{path}: {fault}" for fault in _unusable_texts(tomllib.loads(text))]:
+            raise SettingsError("\n".join(faults))
         return Settings(config_file=path)
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{path}: no valid TOML: {error}") from error
     except ValidationError as error:
         faults = [f"{path}: {_key(fault['loc'])}: {_say(fault)}" for fault in error.errors()]
         raise SettingsError("\n".join(faults)) from error
+
+
+def _read_text(path: Path) -> str:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read: {error.strerror}. Let this user read it") from None
+    remedy = "Save it as UTF-8 without a byte order mark"
+    if content.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise SettingsError(f"{path}: begins with a byte order mark ({content[:3].hex(' ')}). {remedy}")
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise SettingsError(f"{path} line {line}: byte {content[error.start]:02x} is not UTF-8. {remedy}") from None
+
+
+def _unusable_texts(value: Any, where: str = "") -> Iterator[str]:
+    """Texts that no key takes: blank ones, and ones with NUL. Not shown, since one may be a secret in the wrong place."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _unusable_texts(inner, f"{where}.{key}" if where else key)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _unusable_texts(inner, where)
+    elif isinstance(value, str) and not value.strip():
+        yield f"{where}: blank. Give a value, or remove the key"
+    elif isinstance(value, str) and "\0" in value:
+        yield f"{where}: has the character NUL in it. Remove it"
 
 
 def _key(location: tuple[int | str, ...]) -> str:

@@ -32,9 +32,9 @@ _PARAMETER = re.compile(r"(?<![:\w\\]):(start|end)\b")
 
 
 class Section(BaseModel):
-    """Part of the configuration: unknown keys are errors, nothing changes after loading."""
+    """Part of the configuration: unknown keys are errors, numbers are finite, nothing changes after loading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Secret(Section):
@@ -79,7 +79,7 @@ class Source(Section):
     """
 
     max_bad_share: float | None = Field(default=None, ge=0, le=1)
-    late_after_days: int | None = Field(default=None, ge=0)
+    late_after_days: int | None = Field(default=None, ge=0, le=36_500)
 
     # Raw tables that the connector can fill; empty: all.
     tables: ClassVar[tuple[str, ...]] = ()
@@ -159,14 +159,14 @@ class HttpSource(Source):
     """What all HTTP APIs share.
 
     Attributes:
-        timeout_seconds: longest wait for a connection and for the next bytes of an answer.
+        timeout_seconds: longest wait for a connection, and for the whole answer to one request.
         max_attempts: how often a request is made before the source counts as unavailable.
         max_retry_delay_seconds: longest pause between two attempts, also where the server asks for a longer one.
     """
 
-    timeout_seconds: float = Field(default=60, gt=0)
-    max_attempts: int = Field(default=6, ge=1)
-    max_retry_delay_seconds: float = Field(default=120, gt=0)
+    timeout_seconds: float = Field(default=120, gt=0, le=3600)
+    max_attempts: int = Field(default=6, ge=1, le=100)
+    max_retry_delay_seconds: float = Field(default=120, gt=0, le=3600)
 
     @field_validator("base_url", check_fields=False)
     @classmethod

@@ -5,7 +5,6 @@ goes through `--vars` (which forces a full parse and is rendered as Jinja) or st
 """
 
 import csv
-import json
 import os
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -14,9 +13,19 @@ from pathlib import Path
 import duckdb
 
 from orchestration.contract import TABLES
-from orchestration.extract.lake import covered_through, event_day_fingerprints, lake_select, landing_stats
+from orchestration.extract import land_table
+from orchestration.extract.lake import (
+    LakeError,
+    covered_through,
+    event_day_fingerprints,
+    find_faults,
+    lake_select,
+    landing_stats,
+    read_manifest,
+)
 from orchestration.playbooks import Field
 from orchestration.scorecard import ConfigurationError, configuration_hash, read_playbooks, scorecard_rules
+from orchestration.scored_days import read_scored_days, write_scored_days
 from orchestration.settings import DBT_PROJECT, EVENT_TABLE, Settings
 from orchestration.warehouse import connect, discard, discard_if_broken, identifier
 
@@ -25,6 +34,10 @@ EPOCH = date(1970, 1, 1)
 WAREHOUSE_FORMAT = 5
 # The change ledger looks back this many days.
 LEDGER_DAYS = (7, 28)
+# Facts that may be known before their day.
+_PLANNED = ("subscriptions", "feature_releases", "score_overrides")
+# Stands for the fingerprint of an event day while a run rolls it up; equal to none.
+_ROLLING_UP = "rolling up"
 _CONTROL_TABLES = f"""
 create schema if not exists raw;
 create schema if not exists control;
@@ -50,10 +63,20 @@ create or replace table control.playbook_fields (field varchar, kind varchar, ke
 create or replace table control.changed_event_days (activity_day date, fingerprint varchar);
 create or replace table control.raw_tables (table_name varchar, late_after_days integer, covered_through date);
 create or replace table control.landing_stats (
-    table_name varchar, newest_fact_at timestamp, delivered bigint, loaded bigint, duplicates bigint, quarantined bigint
+    table_name varchar, newest_fact_at timestamp, later_rows bigint, last_fact_at timestamp, delivered bigint, loaded bigint, duplicates bigint, quarantined bigint
 );
 create or replace table control.landing_quarantine (table_name varchar, reason varchar, quarantined bigint);
 """
+
+
+@dataclass(frozen=True)
+class LaterFacts:
+    """How many rows of a raw table are dated after the newest scored day, and the last such date."""
+
+    table: str
+    after: date
+    rows: int
+    last: date
 
 
 @dataclass(frozen=True)
@@ -63,11 +86,15 @@ class Plan:
     Attributes:
         as_of_days: the run's own days, and what it re-scores.
         changed_event_days: event days whose usage is rolled up anew.
+        late_days: those of them before the lookback, where scored days are not scored again; scores that rest on them stay as they are.
+        later_facts: of the tables of what has happened, the rows that are dated after the newest scored day.
         rebuilt: why the working warehouse was removed and is rebuilt; None if it was not.
     """
 
     as_of_days: tuple[date, ...]
     changed_event_days: tuple[date, ...]
+    late_days: tuple[date, ...]
+    later_facts: tuple[LaterFacts, ...]
     rebuilt: str | None
 
 
@@ -80,18 +107,21 @@ def prepare(settings: Settings, run_id: str, start: date, end: date) -> Plan:
 
     Raises:
         ConfigurationError: no active configuration version holds on the first day.
+        LakeError: a file of the lake that the run needs is lost or damaged and cannot be landed again.
         WarehouseBusy: another process kept the warehouse open.
     """
+    _require_whole_tables(settings)
     rebuilt = discard_if_broken(settings) or _discard_other_format(settings)
-    scored_before = _read_scored_days(settings)
+    scored_before = read_scored_days(settings)
     covered = {name: day for name, day in covered_through(settings.lake).items() if name in settings.sources}
+    lookback_starts = start - timedelta(days=settings.pipeline.lookback_days)
     with connect(settings, settings.warehouse) as warehouse:
         # What an unfinished run computed along with its days is computed again.
         left: dict[str, set[date]] = {}
         if not warehouse.execute("select 1 from duckdb_tables() where schema_name = 'control' and table_name = 'scorecards'").fetchall():
             again = scored_before
         else:
-            again = {day for day in scored_before if start - timedelta(days=settings.pipeline.lookback_days) <= day < start}
+            again = {day for day in scored_before if lookback_starts <= day < start}
             left = _unfinished_days(warehouse)
             unfinished = left.get("as_of_days", set())
             again |= (unfinished | _recovered_days(warehouse, covered)) & scored_before
@@ -117,19 +147,19 @@ def prepare(settings: Settings, run_id: str, start: date, end: date) -> Plan:
             warehouse.executemany(f"insert into control.{table} values ({', '.join('?' * len(rows[0]))})", rows)
         _register_scorecards(warehouse, settings.seeds_dir, hash_)
         _load_playbooks(warehouse, settings.seeds_dir)
-        changed = _lay_views(warehouse, settings)
-        _load_landing_stats(warehouse, settings)
+        as_of = max(scored_before | set(days))
+        changed = _lay_views(warehouse, settings, start, end, as_of)
+        later = _load_landing_stats(warehouse, settings, as_of)
         warehouse.execute("commit")
-    return Plan(tuple(days), tuple(changed), rebuilt)
+    late_days = tuple(day for day in changed if day < lookback_starts) if scored_before - set(days) else ()
+    return Plan(tuple(days), tuple(changed), late_days, tuple(later), rebuilt)
 
 
 def mark_passed(settings: Settings, run_id: str) -> None:
     """Note that dbt built everything and every blocking test passed: only then may the run publish."""
     with connect(settings, settings.warehouse) as warehouse:
         warehouse.execute("begin")
-        warehouse.execute(
-            "delete from control.rolled_up_event_days where activity_day in (select activity_day from control.changed_event_days)"
-        )
+        _forget_rolled_up(warehouse)
         warehouse.execute("insert into control.rolled_up_event_days from control.changed_event_days where fingerprint is not null")
         warehouse.execute(
             "update control.run_state set status = 'passed', finished_at = ? where run_id = ?",
@@ -137,7 +167,7 @@ def mark_passed(settings: Settings, run_id: str) -> None:
         )
         days = {day for (day,) in warehouse.execute("select as_of_date from control.as_of_days").fetchall()}
         # The file first: a kill in between leaves days that were scored by a run that did not pass, and those are scored again.
-        _write_scored_days(settings, _read_scored_days(settings) | days)
+        write_scored_days(settings, read_scored_days(settings) | days)
         warehouse.execute("commit")
 
 
@@ -276,30 +306,68 @@ def _discard_other_format(settings: Settings) -> str | None:
     return reason
 
 
-def _lay_views(warehouse: duckdb.DuckDBPyConnection, settings: Settings) -> list[date]:
-    """Views over the lake; the usage view shows only the event days whose content changed since they were rolled up."""
+def _require_whole_tables(settings: Settings) -> None:
+    """Refuse lost or damaged files of the tables that every run reads whole. Usually the landing of this run has seen to it."""
+    for name in TABLES:
+        manifest = read_manifest(settings.lake, name) if name != EVENT_TABLE else None
+        faults = find_faults(settings.lake, manifest, settings.pipeline.threads) if manifest is not None else {}
+        for path, fault in faults.items():
+            raise LakeError(f"{settings.lake / path}: {fault}. Run the extraction of {name} again: it lands the file anew from the source")
+
+
+def _lay_views(warehouse: duckdb.DuckDBPyConnection, settings: Settings, start: date, end: date, as_of: date) -> list[date]:
+    """Views over the lake; the usage view shows only the event days whose content changed since they were rolled up.
+
+    From here until the run has passed these days count as not rolled up, whatever stands in the rollups: where it does not pass, the
+    next run rolls them up again, also if their source is by then what it was before.
+    """
     for name, table in TABLES.items():
         if name != EVENT_TABLE:
             warehouse.execute(f"create or replace view raw.{name} as {lake_select(settings.lake, table)}")
-    landed = event_day_fingerprints(settings.lake)
     rolled_up = dict(warehouse.execute("select activity_day, fingerprint from control.rolled_up_event_days").fetchall())
-    changed = sorted(day for day in landed.keys() | rolled_up.keys() if landed.get(day) != rolled_up.get(day))
+    while True:
+        landed = event_day_fingerprints(settings.lake)
+        changed = sorted(day for day in landed.keys() | rolled_up.keys() if landed.get(day) != rolled_up.get(day))
+        # The newest fact and those after `as_of` are looked up, too.
+        read = {*changed, *(day for day in landed if day > as_of), max((day for day in landed if day <= as_of), default=as_of)}
+        manifest = read_manifest(settings.lake, EVENT_TABLE)
+        if manifest is None or not find_faults(settings.lake, manifest, settings.pipeline.threads, read):
+            break
+        # Which days are read is known only here. Raises where a file cannot be landed again.
+        land_table(settings, TABLES[EVENT_TABLE], start, end, event_days=read)
     if changed:
         warehouse.executemany(
             "insert into control.changed_event_days values (?, ?)", [[day, landed.get(day)] for day in changed]
         )
+        _forget_rolled_up(warehouse)
+        # Not just removed: a day that has left the lake must still leave the rollups.
+        warehouse.execute("insert into control.rolled_up_event_days select activity_day, ? from control.changed_event_days", [_ROLLING_UP])
     select = lake_select(settings.lake, TABLES[EVENT_TABLE], event_days=set(changed))
     warehouse.execute(f"create or replace view raw.changed_usage_events as {select}")
     return changed
 
 
-def _load_landing_stats(warehouse: duckdb.DuckDBPyConnection, settings: Settings) -> None:
+def _forget_rolled_up(warehouse: duckdb.DuckDBPyConnection) -> None:
+    warehouse.execute(
+        "delete from control.rolled_up_event_days where activity_day in (select activity_day from control.changed_event_days)"
+    )
+
+
+def _load_landing_stats(warehouse: duckdb.DuckDBPyConnection, settings: Settings, as_of: date) -> list[LaterFacts]:
+    """Counts of every raw table, with its newest fact up to `as_of`; returns the tables with facts after it that cannot be planned."""
+    later: list[LaterFacts] = []
     for stats in landing_stats(settings.lake):
+        newest = _newest_fact(warehouse, settings, stats.table, as_of)
+        rows, last = _facts_after(warehouse, settings, stats.table, as_of)
+        if last is not None and stats.table not in _PLANNED:
+            later.append(LaterFacts(stats.table, as_of, rows, last.date()))
         warehouse.execute(
-            "insert into control.landing_stats values (?, ?, ?, ?, ?, ?)",
+            "insert into control.landing_stats values (?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 stats.table,
-                stats.newest_fact,
+                newest,
+                rows,
+                last,
                 stats.delivered,
                 stats.loaded,
                 stats.duplicates,
@@ -308,21 +376,32 @@ def _load_landing_stats(warehouse: duckdb.DuckDBPyConnection, settings: Settings
         )
         for reason, rows in sorted(stats.quarantined.items()):
             warehouse.execute("insert into control.landing_quarantine values (?, ?, ?)", [stats.table, reason, rows])
+    return later
 
 
-def _scored_days_file(settings: Settings) -> Path:
-    """The days ever scored stand beside the lake, so that a rebuilt warehouse scores all of them again."""
-    return settings.lake / "scored_days.json"
+def _newest_fact(warehouse: duckdb.DuckDBPyConnection, settings: Settings, name: str, as_of: date) -> datetime | None:
+    """The newest fact up to the end of `as_of`, orphans left out as in `int_accounts__table_states`."""
+    table = TABLES[name]
+    known = "semi join raw.accounts using (account_id)" if table.has_account else ""
+    # Of events, one day's files hold the answer: the whole table is never read.
+    days = sorted(day for day in event_day_fingerprints(settings.lake) if day <= as_of) if name == EVENT_TABLE else [None]
+    for day in reversed(days):
+        rows = lake_select(settings.lake, table, None if day is None else {day})
+        fact = f"cast({identifier(table.fact_column)} as timestamp)"
+        [(newest,)] = warehouse.execute(
+            f"select max({fact}) from ({rows}) as facts {known} where cast({fact} as date) <= ?", [as_of]
+        ).fetchall()
+        if newest is not None:
+            return newest
+    return None
 
 
-def _read_scored_days(settings: Settings) -> set[date]:
-    path = _scored_days_file(settings)
-    return {date.fromisoformat(day) for day in json.loads(path.read_text())} if path.exists() else set()
-
-
-def _write_scored_days(settings: Settings, days: set[date]) -> None:
-    path = _scored_days_file(settings)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps([day.isoformat() for day in sorted(days)]))
-    os.replace(temporary, path)
+def _facts_after(warehouse: duckdb.DuckDBPyConnection, settings: Settings, name: str, as_of: date) -> tuple[int, datetime | None]:
+    """How many rows are dated after `as_of`, and the last of these times."""
+    table = TABLES[name]
+    days = {day for day in event_day_fingerprints(settings.lake) if day > as_of} if name == EVENT_TABLE else None
+    fact = f"cast({identifier(table.fact_column)} as timestamp)"
+    [found] = warehouse.execute(
+        f"select count(*), max({fact}) from ({lake_select(settings.lake, table, days)}) as facts where cast({fact} as date) > ?", [as_of]
+    ).fetchall()
+    return found

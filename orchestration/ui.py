@@ -18,11 +18,11 @@ def main() -> int:
     try:
         settings = load_settings()
         check_configuration(settings)
+        prepare_home(settings)
     except (SettingsError, ConfigurationError) as error:
         print(error, file=sys.stderr)
         return 2
     os.environ["HEALTH_CONFIG"] = str(settings.config_file)
-    prepare_home(settings)
     os.chdir(PROJECT_ROOT)
     dg = str(Path(sys.executable).with_name("dg"))
     os.environ["PATH"] = str(Path(sys.executable).parent) + os.pathsep + os.environ.get("PATH", "")

@@ -5,7 +5,9 @@ It may be rebuilt from the lake at any time, so a file that is not beyond doubt 
 
 import fcntl
 import logging
+import os
 import re
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -119,14 +121,17 @@ def discard(settings: Settings, reason: str) -> None:
     _log.warning("%s: removed, to be rebuilt from the lake: %s", settings.warehouse, reason)
 
 
-def scan(settings: Settings) -> str | None:
+def scan(settings: Settings, temp_dir: Path | None = None) -> str | None:
     """Read every block of the working file's tables.
+
+    Args:
+        temp_dir: as of `connect`.
 
     Returns:
         What is wrong with it, in one line; None if all of it can be read.
     """
     try:
-        with connect(settings, settings.warehouse, read_only=True) as connection:
+        with connect(settings, settings.warehouse, read_only=True, temp_dir=temp_dir) as connection:
             for database, schema, table in connection.execute(
                 "select database_name, schema_name, table_name from duckdb_tables() where not temporary"
             ).fetchall():
@@ -140,6 +145,13 @@ def scan(settings: Settings) -> str | None:
 def has_log(path: Path) -> bool:
     """Whether a write-ahead log stands beside the DuckDB file, so that it was not closed in order."""
     return bool(_logs(path))
+
+
+def free_megabytes(settings: Settings) -> int | None:
+    """Space that is left for the data folder, which need not be there yet; None where the system does not say."""
+    folder = next(folder for folder in (settings.data_dir, *settings.data_dir.parents) if os.path.exists(folder))
+    disk = shutil.disk_usage(folder)
+    return disk.free // 10**6 if disk.total else None
 
 
 def identifier(name: str) -> str:
@@ -160,6 +172,7 @@ def first_line(error: BaseException) -> str:
 def _patiently(settings: Settings, path: Path, action: Callable[[], _Opened]) -> _Opened:
     """Open the file by `action`, again and again while another process keeps it, up to the limit of the settings."""
     deadline = time.monotonic() + settings.pipeline.lock_timeout_seconds
+    said = False
     while True:
         try:
             return action()
@@ -168,6 +181,8 @@ def _patiently(settings: Settings, path: Path, action: Callable[[], _Opened]) ->
                 raise
             if time.monotonic() >= deadline:
                 raise WarehouseBusy(_busy(settings, path, str(error))) from error
+        if not said:
+            said = _say_wait(settings, path)
         time.sleep(_RETRY_SECONDS)
 
 
@@ -177,10 +192,19 @@ def _wait_until_free(settings: Settings, path: Path) -> None:
     Not for use while this process has the file open: closing any handle to it drops this process's own record locks.
     """
     deadline = time.monotonic() + settings.pipeline.lock_timeout_seconds
+    said = False
     while not _is_free(path):
         if time.monotonic() >= deadline:
             raise WarehouseBusy(_busy(settings, path))
+        if not said:
+            said = _say_wait(settings, path)
         time.sleep(_RETRY_SECONDS)
+
+
+def _say_wait(settings: Settings, path: Path) -> bool:
+    seconds = settings.pipeline.lock_timeout_seconds
+    _log.warning("%s: another process has the file open: waiting for at most %g s (pipeline.lock_timeout_seconds)", path, seconds)
+    return True
 
 
 def _is_free(path: Path) -> bool:

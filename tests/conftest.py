@@ -17,7 +17,7 @@ from tests.postgres import postgres
 # While one process makes the company that most tests of the pipeline work on, the others begin with what needs none.
 _FIRST = tuple(f"tests/integration/test_{name}" for name in ("dagster.py::test_a_range", "real_sources", "outage"))
 # Each test of these files runs the pipeline itself. They come early, so that no process is left alone with a long one at the end.
-_PIPELINE = tuple(f"tests/integration/test_{name}.py" for name in ("dagster", "faults", "ledger", "oracle", "reruns"))
+_PIPELINE = tuple(f"tests/integration/test_{name}.py" for name in ("stopped_runs", "dagster", "faults", "ledger", "oracle", "reruns"))
 # Then, for the same reason:
 _LONG = ("tests/integration", "tests/dbt", "tests/unit/publish", "tests/unit/board", "tests/property", "tests/unit/extract")
 

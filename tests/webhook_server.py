@@ -1,15 +1,24 @@
 """A local server that takes webhooks, remembers them, and fails on command."""
 
+import itertools
 import json
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Any
+from typing import Any, BinaryIO
 
 SECRET = "T0SECRETTOKEN"
+
+
+def drip(stream: BinaryIO, content: Iterable[int]) -> None:
+    """Write one byte every 20 ms, until the client goes away."""
+    for byte in content:
+        stream.write(bytes([byte]))
+        stream.flush()
+        time.sleep(0.02)
 
 
 @dataclass(frozen=True)
@@ -17,6 +26,8 @@ class Answer:
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     after_seconds: float = 0
+    # One byte every 20 ms, of a header that never ends.
+    drips: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,6 +59,8 @@ class WebhookServer:
                 answer = outer.answers.pop(0) if outer.answers else outer.always
                 time.sleep(answer.after_seconds)
                 try:
+                    if answer.drips:
+                        drip(self.wfile, itertools.chain(b"HTTP/1.1 200 OK\r\nX-Slow: ", itertools.repeat(ord("a"))))
                     self.send_response(answer.status)
                     for name, value in {"Content-Length": "0", **answer.headers}.items():
                         self.send_header(name, value)

@@ -10,7 +10,11 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from tests.webhook_server import drip
+
 Object = dict[str, Any]
+# A header of an answer that comes one byte at a time.
+DRIPS = "X-Drips"
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,7 @@ class Fault:
         passes: how many requests it lets pass before it strikes.
         times: how often; None: for ever.
         body: what is answered; None: the right answer, cut off half-way.
+        drips: one byte of the body comes every 20 ms.
     """
 
     path: str = ""
@@ -30,6 +35,7 @@ class Fault:
     headers: Mapping[str, str] = field(default_factory=dict)
     times: int | None = 1
     passes: int = 0
+    drips: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,7 +94,7 @@ class ZendeskServer:
                     left = fault.times - 1
                     self.faults[place : place + 1] = [replace(fault, times=left)] if left else []
                 if fault.body is not None:
-                    return fault.status, fault.body, fault.headers
+                    return fault.status, fault.body, {**fault.headers, **({DRIPS: "yes"} if fault.drips else {})}
                 whole = json.dumps(self._answer(seen.path, seen.query))
                 return fault.status, whole[: len(whole) // 2], fault.headers
         answer = self._answer(seen.path, seen.query)
@@ -166,7 +172,10 @@ def _handler(respond: Callable[[Seen], tuple[int, str, Mapping[str, str]]]) -> t
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
-            self.wfile.write(content)
+            try:
+                drip(self.wfile, content) if DRIPS in headers else self.wfile.write(content)
+            except OSError:
+                pass  # The client did not wait.
 
         def log_message(self, format: str, *args: Any) -> None:
             """Quiet: a test's output is its own."""

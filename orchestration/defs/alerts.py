@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from orchestration.dead_runs import show_alive
 from orchestration.defs.common import SETTINGS
 from orchestration.publish import PublishError
 from orchestration.publish.alerts import AlertLogError, AlertsBusy, endpoints, send_alerts
@@ -9,8 +10,9 @@ from orchestration.publish.alerts import AlertLogError, AlertsBusy, endpoints, s
 
 @dg.op(description="Sends what the rules of alert_rules.csv find new in the mart, and what could not be delivered before.")
 def send_due_alerts(context: dg.OpExecutionContext) -> None:
+    show_alive(SETTINGS, context.run_id)
     try:
-        sent = send_alerts(SETTINGS)
+        sent = send_alerts(SETTINGS, context.log.info)
     except AlertsBusy as busy:
         context.log.info(str(busy))
         return
@@ -25,7 +27,7 @@ def send_due_alerts(context: dg.OpExecutionContext) -> None:
     )
 
 
-# In no writer's pool: it changes nothing that a run writes, and a slow endpoint must hold up no run.
+# Without the writer lock: it changes nothing that a run writes, and a slow endpoint must hold up no run.
 @dg.job(
     name="send_alerts",
     executor_def=dg.in_process_executor,

@@ -1,18 +1,19 @@
 """What all assets share: the settings, the partitions, who owns them, and the one writer at a time."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
 
 import dagster as dg
 
+from orchestration.dead_runs import report_dead_runs, show_alive
 from orchestration.locking import writer_lock
 from orchestration.run_guard import check_configuration, remove_leftovers
 from orchestration.settings import load_settings
 
 SETTINGS = load_settings()
 OWNERS = ["team:data-platform"]
-WRITER_POOL = "warehouse_writer"
 
 PARTITIONS = dg.DailyPartitionsDefinition(
     start_date=SETTINGS.pipeline.start_date.isoformat(),
@@ -29,12 +30,44 @@ class RunGuard(dg.ConfigurableResource):
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["RunGuard"]:
-        run = context.run
-        holder = f"{run.job_name} run {run.run_id}" if run else "Dagster"
-        with writer_lock(SETTINGS, holder):
+        run, instance = context.run, context.instance
+        if run is None or instance is None:
+            raise dg.DagsterInvariantViolationError("run_guard guards runs only")
+        latest = instance.get_run_by_id(run.run_id)
+        if latest is not None and latest.is_finished:
+            # `dg launch` sets resources up once more when the run is over, to show its result.
+            yield self
+            return
+        name = f"{run.job_name} run {run.run_id}"
+        show_alive(SETTINGS, run.run_id)
+        with writer_lock(SETTINGS, name, context.log.warning):
+            for dead in report_dead_runs(SETTINGS, instance, run.job_name):
+                context.log.warning(f"run {dead} was left by a process that is gone: now shown as failed")
             remove_leftovers(SETTINGS)
             check_configuration(SETTINGS)
             yield self
+
+
+@dg.logger(
+    config_schema={
+        "name": dg.Field(str, default_value="dagster"),
+        "log_level": dg.Field(str, default_value="INFO"),
+        "tracebacks": dg.Field(bool, default_value=True),
+    },
+    description="Dagster's own console log; without `tracebacks` the command that runs the job reports failures.",
+)
+def console(context: dg.InitLoggerContext) -> logging.Logger:
+    logger = dg.colored_console_logger.logger_fn(context)
+    if not context.logger_config["tracebacks"]:
+        logger.addFilter(lambda record: not _is_of_failure(record))
+    return logger
+
+
+def _is_of_failure(record: logging.LogRecord) -> bool:
+    """Whether a record holds the traceback of a failure, or names a step that waited for what failed."""
+    said = getattr(record, "dagster_meta", {})
+    event = said.get("dagster_event")
+    return (event is not None and event.is_failure) or (said.get("orig_message") or "").startswith("Dependencies for step ")
 
 
 def days_of(context: dg.AssetExecutionContext) -> tuple[date, date]:
@@ -45,4 +78,4 @@ def days_of(context: dg.AssetExecutionContext) -> tuple[date, date]:
 
 @dg.definitions
 def common() -> dg.Definitions:
-    return dg.Definitions(resources={"run_guard": RunGuard()}, executor=dg.in_process_executor)
+    return dg.Definitions(resources={"run_guard": RunGuard()}, executor=dg.in_process_executor, loggers={"console": console})

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from orchestration.contract import TABLES, Column, RawTable
-from orchestration.defs.common import OWNERS, PARTITIONS, SETTINGS, WRITER_POOL, days_of
+from orchestration.defs.common import OWNERS, PARTITIONS, SETTINGS, days_of
 from orchestration.extract import land_table
 from orchestration.extract.lake import raw_folder
 from orchestration.markdown import table as markdown_table
@@ -25,7 +25,6 @@ def _asset(table: RawTable) -> dg.AssetsDefinition:
         tags={"layer": "raw"},
         partitions_def=PARTITIONS,
         backfill_policy=dg.BackfillPolicy.single_run(),
-        pool=WRITER_POOL,
         required_resource_keys={"run_guard"},
         check_specs=[
             dg.AssetCheckSpec(
@@ -45,11 +44,6 @@ def _asset(table: RawTable) -> dg.AssetsDefinition:
         if landed.unavailable is not None:
             context.log.error(f"{landed.unavailable} The table stands as it stood; its metrics are late on the days that it lacks")
         quarantined = sum(landed.quarantined.values())
-        if landed.late_days:
-            context.log.warning(
-                f"{table.name}: facts arrived for {len(landed.late_days)} days older than the lookback "
-                f"({min(landed.late_days)} to {max(landed.late_days)}); their scores stay as they are until a backfill of these days"
-            )
         return dg.MaterializeResult(
             check_results=[
                 dg.AssetCheckResult(

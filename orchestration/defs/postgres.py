@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from orchestration.defs.common import OWNERS, PARTITIONS, SETTINGS, WRITER_POOL
+from orchestration.defs.common import OWNERS, PARTITIONS, SETTINGS
 from orchestration.publish.postgres import CopyFailed, copy_to_postgres
 
 CHECK = "copy_is_current"
@@ -31,7 +31,6 @@ def postgres_copy() -> dg.Definitions:
         tags={"layer": "published"},
         partitions_def=PARTITIONS,
         backfill_policy=dg.BackfillPolicy.single_run(),
-        pool=WRITER_POOL,
         required_resource_keys={"run_guard"},
         # Without a copy there is no materialization, and no error either.
         output_required=False,

@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from orchestration.defs.common import OWNERS, PARTITIONS, SETTINGS, WRITER_POOL, days_of
+from orchestration.defs.common import OWNERS, PARTITIONS, SETTINGS, days_of
 from orchestration.markdown import verbatim
 from orchestration.publish.highlights import describe_movements, describe_weeks, read_highlights
 from orchestration.publish.publishing import publish
@@ -31,7 +31,6 @@ _COMPLETE = "board_and_exports_are_complete"
     metadata={"dagster/uri": (SETTINGS.published / "current" / "health.duckdb").as_uri()},
     partitions_def=PARTITIONS,
     backfill_policy=dg.BackfillPolicy.single_run(),
-    pool=WRITER_POOL,
     required_resource_keys={"run_guard"},
     check_specs=[
         dg.AssetCheckSpec(

@@ -1,6 +1,7 @@
 """Group `transform`: the dbt models, lake -> health mart, with the dbt tests as asset checks."""
 
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
@@ -8,7 +9,8 @@ import duckdb
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, DbtProject, dbt_assets
 
 from orchestration.dbt import check_sentence, dbt_executable, known_columns, load_project, note_columns
-from orchestration.defs.common import OWNERS, PARTITIONS, SETTINGS, WRITER_POOL, RunGuard, days_of
+from orchestration.defs.common import OWNERS, PARTITIONS, SETTINGS, RunGuard, days_of
+from orchestration.settings import EVENT_TABLE
 from orchestration.transform import mark_passed, prepare
 
 PROJECT = load_project(SETTINGS)
@@ -58,7 +60,6 @@ def _column_schema(node: Mapping[str, Any]) -> dict[str, dg.TableSchema]:
     dagster_dbt_translator=Translator(DagsterDbtTranslatorSettings(enable_code_references=True)),
     partitions_def=PARTITIONS,
     backfill_policy=dg.BackfillPolicy.single_run(),
-    pool=WRITER_POOL,
 )
 def health_models(context: dg.AssetExecutionContext, dbt: DbtCliResource, run_guard: RunGuard) -> Iterator[Any]:
     start, end = days_of(context)
@@ -69,6 +70,20 @@ def health_models(context: dg.AssetExecutionContext, dbt: DbtCliResource, run_gu
         f"scores {len(plan.as_of_days)} days, {plan.as_of_days[0]} to {plan.as_of_days[-1]}; "
         f"rolls up the usage of {len(plan.changed_event_days)} days"
     )
+    # Here and not where the facts land: a run that does not pass must not keep the news to itself.
+    if plan.late_days:
+        context.log.warning(
+            f"{EVENT_TABLE}: facts arrived for {len(plan.late_days)} days older than the lookback ({plan.late_days[0]} to "
+            f"{plan.late_days[-1]}); the scores stay as they are until a backfill of these days"
+        )
+    tomorrow = datetime.now(UTC).date() + timedelta(days=1)
+    for later in plan.later_facts:
+        # A run of earlier days leaves what came after them for later.
+        if later.last > tomorrow:
+            context.log.warning(
+                f"{later.table}: rows dated after {later.after}: {later.rows}, the last of them {later.last}, which is still to come. "
+                "A row counts from its own day on, and keeps no table up to date before. Fix its date in the source"
+            )
     # One writer at a time: all runs share one folder of artifacts, and with it what dbt has parsed.
     yield from dbt.cli(
         ["build", "--exclude-resource-type", "unit_test"], context=context, target_path=SETTINGS.dbt_target

@@ -3,12 +3,13 @@
 A ticket does not change when its organization gets another key: what the export then brings would not show it.
 """
 
-import json
 from collections.abc import Mapping
 from hashlib import blake2b
 
 from orchestration.contract import RawTable
+from orchestration.durable import write_text
 from orchestration.extract import lake
+from orchestration.integrity import read_stamped, stamped
 from orchestration.settings import Settings
 from orchestration.sources import ZendeskSource
 
@@ -32,7 +33,7 @@ class AccountNote:
         self._state = blake2b(manifest.read_bytes(), digest_size=16).hexdigest() if manifest.is_file() else None
         self._landed: Accounts | None = None
         try:
-            noted = json.loads(self._path.read_text(encoding="utf-8"))
+            noted = read_stamped(self._path)
             self._landed = noted["landed"] if noted["manifest"] == self._state else noted["read"]
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             pass
@@ -51,10 +52,7 @@ class AccountNote:
         """After the reading."""
         gone = {key: account for key, account in (self._landed or {}).items() if not key.startswith(DOMAIN)}
         content = {"landed": self._landed, "read": {**gone, **self._accounts}, "manifest": self._state}
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self._path.with_name(f".{self._path.name}.tmp")
-        temporary.write_text(json.dumps(content, sort_keys=True), encoding="utf-8")
-        lake.keep([(temporary, self._path)])
+        write_text(self._path, stamped(content))
 
 
 def _account(accounts: Accounts, key: str) -> str | None:

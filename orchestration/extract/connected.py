@@ -1,11 +1,12 @@
 """Landing what is read over a connection: an API or a database, from which the connector may ask for what is new only."""
 
+from collections.abc import Mapping
 from datetime import date, timedelta
 from hashlib import blake2b
 
 import duckdb
 
-from orchestration.contract import RawTable
+from orchestration.contract import TABLES, RawTable
 from orchestration.extract import lake
 from orchestration.extract.connector import Window, connector_of
 from orchestration.extract.deliveries import Delivery
@@ -34,24 +35,29 @@ _NOT_OF_THE_ROWS = {"max_bad_share", "late_after_days", "timeout_seconds", "max_
 
 
 def land_connected(
-    settings: Settings, table: RawTable, source: ConnectedSource, old: Manifest | None, first_day: date, end: date
+    settings: Settings,
+    table: RawTable,
+    source: ConnectedSource,
+    old: Manifest | None,
+    whole: Manifest | None,
+    first_day: date,
+    end: date,
 ) -> tuple[Manifest, list[str], bool]:
     """Land a source that is read over a connection; the new manifest, the deliveries looked at, and whether none stood before.
 
     A connector that cannot tell what is new is read as a whole. From one that can, events land as one delivery per event day, each
     replacing what the day held; of other tables what is new replaces the rows of the same keys, so that the table stands as
-    one reading of the whole source would leave it. Another configuration lands everything anew.
+    one reading of the whole source would leave it. Another configuration lands everything anew. `whole` is the old manifest without
+    what the lake has lost: events are read again from the first lost day on, other tables as a whole.
     """
     connector = connector_of(source)
     incremental = connector.is_incremental(table, source)
     mode: Mode = "events" if table.name == EVENT_TABLE else "snapshot"
     by_day = mode == "events" and incremental
     identity = _identity(settings, table, source)
-    kept: dict[str, LandedDelivery] = {}
+    kept: Mapping[str, LandedDelivery] = {}
     if old is not None and (old.mode, old.by_day) == (mode, by_day):
-        kept = lake.whole_deliveries(settings.lake, old)
-        if len(kept) < len(old.deliveries) or not lake.has_superseded_file(settings.lake, old):
-            kept = {}
+        kept = whole.deliveries
         if any(one.source != identity for one in kept.values()):
             kept = {}
     first_landing = not kept
@@ -59,21 +65,23 @@ def land_connected(
     if old is not None and old.through is not None:
         through = date.fromisoformat(old.through)
         if incremental and not first_landing:
-            since = min(first_day, through + timedelta(days=1))
+            window_starts = min(first_day, through + timedelta(days=1))
+            since = min([window_starts, *(date.fromisoformat(day) for day in old.deliveries.keys() - kept.keys() if by_day)])
         else:
             # What is read as a whole takes the place of all that stood: it must reach as far, also in a run of earlier days.
             until, is_backfill = max(end, through), end < through
 
+    window = Window(since, until, is_backfill, _landed(settings))
     examples: list[BadRow] = []
     with connect(settings) as connection:
         create_staged(connection, table)
-        batches = connector.read(settings, table, source, Window(since, until, is_backfill))
+        batches = connector.read(settings, table, source, window)
         columns = source.columns if isinstance(source, SqlSource) else {}
         stage_batches(connection, table, columns, batches, judge_of(settings, table), source.connector)
         if by_day:
             batch = _split_by_day(connection, table, since, until, identity)
             # Within the window also a day that has no rows any more is replaced.
-            first = str(since or date.min)
+            first = str(date.min if since is None else window_starts)
             others = {day: one for day, one in kept.items() if not first <= day <= until.isoformat()}
         else:
             others = {}
@@ -83,10 +91,26 @@ def land_connected(
         landed = others | land(connection, settings, table, mode, batch, [source.connector], kept, examples)
         looked_at = [one.key for one in batch.values()]
         check_share(settings, table, [landed[key] for key in looked_at], examples)
-        manifest = Manifest(table.name, mode, by_day, landed, None if first_landing else old.superseded_file)
+        lost = not first_landing and whole != old
+        superseded_file = None if first_landing or lost else old.superseded_file
+        checksums = lake.known_checksums(whole, kept, superseded_file)
+        manifest = Manifest(table.name, mode, by_day, landed, superseded_file, checksums=checksums)
         if by_day:
-            manifest = supersede(connection, settings, table, manifest, set(looked_at))
+            manifest = supersede(connection, settings, table, manifest, set(landed) if lost else set(looked_at))
     return manifest, looked_at, first_landing
+
+
+def _landed(settings: Settings) -> frozenset[str]:
+    """The connected tables of which the lake holds rows that landed from their source as it is configured now."""
+    found = set()
+    for name, source in settings.sources.items():
+        manifest = lake.read_manifest(settings.lake, name) if isinstance(source, ConnectedSource) else None
+        if manifest is not None:
+            identity = _identity(settings, TABLES[name], source)
+            landed = [one for one in manifest.deliveries.values() if one.loaded and one.source == identity]
+            if any(all((settings.lake / path).is_file() for path in manifest.paths_of(one)) for one in landed):
+                found.add(name)
+    return frozenset(found)
 
 
 def _split_by_day(

@@ -45,11 +45,13 @@ class Window:
         until: last day of the run, or of an earlier one where all that it read is read again. What a source knows beyond it may
             come along, since scores never look ahead.
         is_backfill: whether the run is of days before `until`: what nobody dated and is seen now is left to the next run in order.
+        landed: raw tables of which the lake holds rows from their present connected source.
     """
 
     since: date | None
     until: date
     is_backfill: bool = False
+    landed: frozenset[str] = frozenset()
 
     @property
     def start(self) -> datetime | None:

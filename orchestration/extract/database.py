@@ -38,7 +38,7 @@ _FIRST_WORDS = {
 _CONNECT_SECONDS = 30
 # A lock that is held longer is a fault of the other side.
 _LOCK_SECONDS = 60
-# How much later than the server itself, a server is given up that says nothing at all.
+# How much later than the server's own limit a server is given up that does not keep to it.
 _GRACE_SECONDS = 30
 _LIBPQ = {"connect_timeout": _CONNECT_SECONDS, "keepalives": 1, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
 
@@ -172,7 +172,7 @@ def _limited_by_address(url: sa.URL, name: str) -> bool:
 
 
 class _PatientConnection(psycopg.Connection):
-    """A connection that gives up a server which is silent for too long: the server's own limits need one that still works."""
+    """A connection that gives up a server whose answer takes too long to arrive: the server's own limits need one that still works."""
 
     _patience = math.inf
 
@@ -186,17 +186,18 @@ class _PatientConnection(psycopg.Connection):
         return super().wait(self._watched(gen), *arguments, **options)
 
     def _watched(self, gen: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
-        """Steps in between psycopg, which says ten times a second whether something came, and what waits for it."""
-        heard = time.monotonic()
+        """Steps in between psycopg, which waits at most a tenth of a second at a time, and what waits for the whole answer.
+
+        A server that sends one byte at a time is given up like one that sends nothing.
+        """
+        deadline = time.monotonic() + self._patience
         try:
             wanted = next(gen)
             while True:
                 ready = yield wanted
-                if ready:
-                    heard = time.monotonic()
-                elif time.monotonic() - heard > self._patience:
+                if time.monotonic() > deadline:
                     self.close()
-                    raise psycopg.OperationalError(f"nothing for {self._patience:.0f} seconds")
+                    raise psycopg.OperationalError(f"no complete answer within {self._patience:.0f} seconds")
                 wanted = gen.send(ready)
         except StopIteration as end:
             return end.value

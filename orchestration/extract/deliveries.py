@@ -34,13 +34,15 @@ _FORMATS: dict[str, Format] = {
 class SourceFile:
     """One file of a source; `label` is its path as a person knows it, relative to the configuration where it can be.
 
-    A file in an object store (`stored`) is at `path` only while it is `at_hand`.
+    A file in an object store (`stored`) is at `path` only while it is `at_hand`. Of a file outside the folder of the configuration
+    (`is_foreign`, links followed) no message shows content: whoever may put a link into the folder must not learn what it leads to.
     """
 
     path: Path
     label: str
     format: Format
     stored: StoredObject | None = None
+    is_foreign: bool = False
 
     @property
     def size(self) -> int:
@@ -78,7 +80,7 @@ def find_deliveries(settings: Settings, name: str, source: FilesSource) -> list[
     files = found(settings, name, source, matching)
     if not files:
         place = "in the object store" if source.is_remote else f"in {settings.config_file.parent}"
-        raise SourceError(f"{where}: no file matches {source.path} ({place}). Mend the path")
+        raise SourceError(f"{where}: no file matches {source.path} ({place}). Fix the path")
     if token is None:
         return [Delivery(None, tuple(files))]
     by_day: dict[date, list[SourceFile]] = {}
@@ -89,7 +91,13 @@ def find_deliveries(settings: Settings, name: str, source: FilesSource) -> list[
 
 def _local_files(settings: Settings, name: str, source: FilesSource, pattern: str) -> list[SourceFile]:
     found = sorted(path for path in _glob(pattern) if path.is_file())
-    return [SourceFile(path, _label(settings, path), _format(name, source, path)) for path in found]
+    folder = settings.config_file.parent.resolve()
+    return [
+        SourceFile(
+            path, _label(settings, path), _format(name, source, path), is_foreign=not path.resolve().is_relative_to(folder)
+        )
+        for path in found
+    ]
 
 
 def _stored_files(settings: Settings, name: str, source: FilesSource, pattern: str) -> list[SourceFile]:

@@ -11,8 +11,10 @@ from dlt.sources.helpers.requests import Client
 from dlt.sources.helpers.rest_client import RESTClient
 from dlt.sources.helpers.rest_client.paginators import BasePaginator
 from requests.auth import AuthBase
+from urllib3.exceptions import ReadTimeoutError
 
 from orchestration.extract.errors import SourceUnavailable
+from orchestration.http_deadline import DeadlineAdapter
 from orchestration.sources import HttpSource
 
 _SHOWN = 200
@@ -65,18 +67,21 @@ class Api:
         self, table: str, source: HttpSource, base_url: str, auth: AuthBase, headers: dict[str, str] | None = None
     ) -> None:
         self._table = table
+        session = Client(
+            request_timeout=source.timeout_seconds,
+            raise_for_status=False,
+            request_max_attempts=source.max_attempts,
+            request_max_retry_delay=source.max_retry_delay_seconds,
+            retry_condition=_is_no_json,
+        ).session
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, DeadlineAdapter())
         self._client = _CheckedClient(
             self._check,
             base_url,
             headers=headers,
             auth=auth,
-            session=Client(
-                request_timeout=source.timeout_seconds,
-                raise_for_status=False,
-                request_max_attempts=source.max_attempts,
-                request_max_retry_delay=source.max_retry_delay_seconds,
-                retry_condition=_is_no_json,
-            ).session,
+            session=session,
             config=RuntimeConfiguration(http_show_error_body=False),
         )
 
@@ -151,7 +156,8 @@ class Api:
             )
 
     def _unavailable(self, path: str, error: Exception) -> SourceUnavailable:
-        if isinstance(error, requests.Timeout):
+        # A time-out within the body of an answer is the cause of another error.
+        if isinstance(error, requests.Timeout) or isinstance(next(iter(error.args), None), ReadTimeoutError):
             said = "gives no answer in time"
         elif isinstance(error, requests.ConnectionError):
             said = "cannot be reached"

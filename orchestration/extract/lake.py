@@ -3,13 +3,18 @@
     raw/<table>/_manifest.json
     raw/<table>/[event_day=<day>/|delivery_day=<day>/]<...>.parquet
     quarantine/<table>/<...>.parquet
+    manifests/<table>.json
 
 A file gets its name, which holds a fingerprint of its rows, only when it is complete and synced; then the manifest is
 replaced. A crash at any moment leaves the old manifest with all its files, and files that no manifest names, which the
-next landing of the table removes.
+next landing of the table removes. `manifests/` holds a copy of each manifest: without one, nobody could tell such files
+from the table's own.
+
+The manifest holds size and hash of every file, and a hash of itself. What a run reads is compared with them before: a lost or
+damaged file is landed again, from its source.
 """
 
-import json
+import logging
 import os
 import shutil
 from collections.abc import Collection, Iterable, Mapping
@@ -21,22 +26,32 @@ from pathlib import Path
 from typing import Literal
 
 from orchestration.contract import TABLES, RawTable
+from orchestration.durable import write_text
 from orchestration.extract.engine import path_literals
+from orchestration.integrity import Damaged, FileEntry, find_damaged, hash_files, read_stamped, stamped
 from orchestration.settings import EVENT_TABLE
 from orchestration.warehouse import identifier, literal
 
 Mode = Literal["snapshot", "changes", "events"]
+Fault = Literal["lost", "damaged"]
 
 MANIFEST = "_manifest.json"
 WHOLE = "all"
 EVENT_DAY = "event_day="
 DELIVERY_DAY = "delivery_day="
-_FORMAT = 1
+# Format 1 held no hashes. A lake of that format gets them with the next landing of each table.
+_FORMAT = 2
 _TEMPORARY = ".tmp"
+
+_log = logging.getLogger(__name__)
 
 
 class LakeError(ValueError):
     """The lake on disk cannot be used; the message says what to remove."""
+
+
+# What reading a damaged manifest raises.
+_DAMAGE = (Damaged, KeyError, TypeError, AttributeError)
 
 
 @dataclass(frozen=True)
@@ -104,6 +119,7 @@ class Manifest:
         deliveries: by delivery day, ISO, or `all`.
         superseded_file: Parquet of (key columns, file) of the rows that a later delivery replaced; mode `events` only.
         through: last day, ISO, up to which an extraction brought what its source had; None in a lake that never noted it.
+        checksums: by path below the lake, of every data and quarantine file; none yet in a lake of an older version.
     """
 
     table: str
@@ -112,6 +128,7 @@ class Manifest:
     deliveries: Mapping[str, LandedDelivery] = field(default_factory=dict)
     superseded_file: str | None = None
     through: str | None = None
+    checksums: Mapping[str, FileEntry] = field(default_factory=dict)
 
     def files(self) -> list[str]:
         """All data files below the table's folder, the superseded list included."""
@@ -125,6 +142,24 @@ class Manifest:
 
     def quarantine_files(self) -> list[str]:
         return [found for one in self.deliveries.values() if (found := one.quarantine_file) is not None]
+
+    def paths(self) -> list[str]:
+        """All files, quarantine included, below the lake."""
+        superseded = [] if self.superseded_file is None else [self.superseded_path]
+        return [path for one in self.deliveries.values() for path in self.paths_of(one)] + superseded
+
+    def paths_of(self, delivery: LandedDelivery, event_days: Collection[date] | None = None) -> list[str]:
+        """The files of one delivery, below the lake; with `event_days` only the data files of these days."""
+        wanted = None if event_days is None else {day.isoformat() for day in event_days}
+        parts = [part for day, part in delivery.partitions.items() if wanted is None or day in wanted]
+        paths = [f"raw/{self.table}/{file}" for part in parts for file in part.files]
+        if wanted is None and delivery.quarantine_file is not None:
+            paths.append(f"quarantine/{self.table}/{delivery.quarantine_file}")
+        return paths
+
+    @property
+    def superseded_path(self) -> str | None:
+        return None if self.superseded_file is None else f"raw/{self.table}/{self.superseded_file}"
 
 
 @dataclass(frozen=True)
@@ -148,23 +183,46 @@ def quarantine_folder(lake: Path, name: str) -> Path:
     return lake / "quarantine" / name
 
 
+def manifest_copy(lake: Path, name: str) -> Path:
+    return lake / "manifests" / f"{name}.json"
+
+
 def read_manifest(lake: Path, name: str) -> Manifest | None:
-    """The manifest of a raw table; None where it never landed.
+    """The manifest of a raw table, or its copy where it is lost or damaged; None where the table never landed.
 
     Raises:
-        LakeError: the manifest is damaged or of a newer format.
+        LakeError: both are lost or damaged and the table has files, or a newer version wrote them.
     """
     path = raw_folder(lake, name) / MANIFEST
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content.pop("format") != _FORMAT:
-            raise LakeError(f"{path}: written by another version. Remove the folder {path.parent} and extract again")
-        deliveries = {key: _landed_delivery(one) for key, one in content.pop("deliveries").items()}
-        return Manifest(**content, deliveries=deliveries)
+        return _read_manifest(path)
     except FileNotFoundError:
-        return None
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
-        raise LakeError(f"{path}: damaged ({error}). Remove the folder {path.parent} and extract again") from error
+        said = "missing, but its folder holds data files"
+    except _DAMAGE as error:
+        said = f"damaged ({error})"
+    try:
+        copy = _read_manifest(manifest_copy(lake, name))
+        if copy.through is not None:
+            return copy
+        is_lost = path.exists()
+    except (FileNotFoundError, *_DAMAGE):
+        is_lost = path.exists() or next(path.parent.rglob("*.parquet"), None) is not None
+    if is_lost:
+        raise LakeError(
+            f"{path}: {said}, and there is no copy {manifest_copy(lake, name)}. Restore one of them from a backup; or move the folder"
+            f" {path.parent} away and run again, which lands what the source still has: rows that it no longer has are in those files only"
+        )
+    # Nothing was ever landed, or the first landing was killed.
+    return None
+
+
+def _read_manifest(path: Path) -> Manifest:
+    content = read_stamped(path)
+    if (found := content.pop("format")) not in range(1, _FORMAT + 1):
+        raise LakeError(f"{path}: format {found} was written by another version; this one reads up to {_FORMAT}. Update this installation")
+    deliveries = {key: _landed_delivery(one) for key, one in content.pop("deliveries").items()}
+    checksums = {file: FileEntry(**entry) for file, entry in content.pop("checksums", {}).items()}
+    return Manifest(**content, deliveries=deliveries, checksums=checksums)
 
 
 def _landed_delivery(content: dict) -> LandedDelivery:
@@ -174,36 +232,110 @@ def _landed_delivery(content: dict) -> LandedDelivery:
     return LandedDelivery(**{**content, "partitions": partitions})
 
 
+def begin_landing(lake: Path, name: str) -> Manifest | None:
+    """What a landing starts from: the table's manifest, once it and its copy say the same and no other file is left.
+
+    Before a first landing the copy says that the table holds nothing: files without a manifest are then those of a killed landing.
+
+    Raises:
+        LakeError: as `read_manifest`; every file stays where it is.
+    """
+    manifest = read_manifest(lake, name)
+    path = raw_folder(lake, name) / MANIFEST
+    if manifest is None:
+        write_text(manifest_copy(lake, name), _manifest_text(Manifest(name, "snapshot", False)))
+    else:
+        text = _manifest_text(manifest)
+        if not _is_whole(path):
+            _log.warning("%s: was lost or damaged, restored from %s", path, manifest_copy(lake, name))
+        for place in (path, manifest_copy(lake, name)):
+            if not _holds(place, text):
+                write_text(place, text)
+    sweep(lake, name)
+    return manifest
+
+
 def write_manifest(lake: Path, manifest: Manifest) -> None:
     """Replace the manifest in one step; from here on the table holds what it says."""
-    folder = raw_folder(lake, manifest.table)
-    folder.mkdir(parents=True, exist_ok=True)
+    text = _manifest_text(manifest)
+    write_text(raw_folder(lake, manifest.table) / MANIFEST, text)
+    write_text(manifest_copy(lake, manifest.table), text)
+
+
+def _manifest_text(manifest: Manifest) -> str:
     ordered = replace(manifest, deliveries=dict(sorted(manifest.deliveries.items())))
-    temporary = folder / f"{_TEMPORARY}{MANIFEST}"
-    with temporary.open("w", encoding="utf-8") as stream:
-        json.dump({"format": _FORMAT, **asdict(ordered)}, stream, indent=1, sort_keys=True)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(folder / MANIFEST)
-    _sync_folder(folder)
+    return stamped({"format": _FORMAT, **asdict(ordered)})
 
 
-def whole_deliveries(lake: Path, manifest: Manifest) -> dict[str, LandedDelivery]:
-    """The deliveries of which no file has been lost."""
-    folder, quarantine = raw_folder(lake, manifest.table), quarantine_folder(lake, manifest.table)
-
-    def is_whole(delivery: LandedDelivery) -> bool:
-        there = all((folder / file).is_file() for part in delivery.partitions.values() for file in part.files)
-        kept = delivery.quarantine_file
-        return there and (kept is None or (quarantine / kept).is_file())
-
-    return {key: delivery for key, delivery in manifest.deliveries.items() if is_whole(delivery)}
+def damaged_manifests(lake: Path, name: str) -> list[Path]:
+    """A landed table's manifest or its copy, where the other one has to take its place."""
+    copy = manifest_copy(lake, name)
+    places = [raw_folder(lake, name) / MANIFEST, *([copy] if copy.exists() else [])]
+    return [place for place in places if not _is_whole(place)]
 
 
-def has_superseded_file(lake: Path, manifest: Manifest) -> bool:
-    """Whether the list of superseded rows is there, or none is needed."""
-    name = manifest.superseded_file
-    return name is None or (raw_folder(lake, manifest.table) / name).is_file()
+def _is_whole(manifest: Path) -> bool:
+    try:
+        _read_manifest(manifest)
+    except (FileNotFoundError, *_DAMAGE):
+        return False
+    return True
+
+
+def _holds(path: Path, text: str) -> bool:
+    return path.is_file() and path.read_bytes() == text.encode()
+
+
+def with_checksums(lake: Path, manifest: Manifest, threads: int) -> Manifest:
+    """The manifest with checksums of its files, and of no others. Those that have one already are not read again."""
+    paths = manifest.paths()
+    new = hash_files({path: lake / path for path in paths if path not in manifest.checksums}, threads)
+    known = manifest.checksums
+    return replace(manifest, checksums={path: new.get(path) or known[path] for path in sorted(paths)})
+
+
+def find_faults(
+    lake: Path, manifest: Manifest, threads: int, event_days: Collection[date] | None = None
+) -> dict[str, Fault]:
+    """Files of a raw table, below the lake, that are lost or not what was landed.
+
+    Args:
+        lake: root folder of the lake.
+        manifest: of the table.
+        threads: files to read at a time.
+        event_days: of `usage_events`, the days whose files are read and compared, with the list of superseded rows; of the others
+            it is only seen that they exist. None compares all files, as always for other tables.
+    """
+    paths = manifest.paths()
+    compared = set(paths)
+    if manifest.mode == "events" and event_days is not None:
+        compared = {path for one in manifest.deliveries.values() for path in manifest.paths_of(one, event_days)}
+        compared |= {manifest.superseded_path}
+    lost = {path for path in paths if not (lake / path).is_file()}
+    entries = {path: entry for path, entry in manifest.checksums.items() if path in compared and path not in lost}
+    damaged = find_damaged(lake, entries, threads)
+    return dict.fromkeys(sorted(lost), "lost") | dict.fromkeys(sorted(damaged), "damaged")
+
+
+def without_files(manifest: Manifest, paths: Collection[str]) -> Manifest:
+    """The manifest without the deliveries, or the list of superseded rows, that need one of the files."""
+    bad = set(paths)
+    whole = {key: one for key, one in manifest.deliveries.items() if bad.isdisjoint(manifest.paths_of(one))}
+    left = replace(manifest, deliveries=whole)
+    if manifest.superseded_path in bad:
+        left = replace(left, superseded_file=None)
+    kept = set(left.paths())
+    return replace(left, checksums={path: entry for path, entry in manifest.checksums.items() if path in kept})
+
+
+def known_checksums(
+    whole: Manifest | None, kept: Mapping[str, LandedDelivery], superseded_file: str | None
+) -> dict[str, FileEntry]:
+    """The checksums of those files that a landing takes over as they are; it may write others anew under their old names."""
+    if whole is None:
+        return {}
+    taken_over = replace(whole, deliveries=kept, superseded_file=superseded_file)
+    return {path: whole.checksums[path] for path in taken_over.paths() if path in whole.checksums}
 
 
 def sweep(lake: Path, name: str) -> None:

@@ -1,8 +1,9 @@
 """Landing: one raw table, for the days of a run, from its source into the lake."""
 
+import logging
 import shutil
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime, timedelta
 from hashlib import blake2b
@@ -16,7 +17,7 @@ from orchestration.extract.connected import land_connected
 from orchestration.extract.deliveries import Delivery, NumberedFile, at_hand, content_hash, find_deliveries
 from orchestration.extract.engine import connect, fingerprint
 from orchestration.extract.errors import SourceError, SourceUnavailable
-from orchestration.extract.lake import WHOLE, LandedDelivery, Manifest, Mode, Partition
+from orchestration.extract.lake import WHOLE, Fault, LakeError, LandedDelivery, Manifest, Mode, Partition
 from orchestration.extract.layout import fits_as_is, layout, reading
 from orchestration.extract.quarantine import QuarantineLimitExceeded
 from orchestration.extract.staging import create_staged, parquet_rows, stage_batches, stage_files, stage_query
@@ -42,6 +43,8 @@ _BATCH_BYTES = 64 * 1024 * 1024
 # Without them there is nobody to score.
 _POPULATION = ("accounts", "subscriptions")
 _SAMPLE = 4
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,9 @@ class LandedTable:
     unavailable: str | None = None
 
 
-def land_table(settings: Settings, table: RawTable, start: date, end: date) -> LandedTable:
+def land_table(
+    settings: Settings, table: RawTable, start: date, end: date, event_days: Collection[date] = ()
+) -> LandedTable:
     """As `extract_table`, but a remote source that cannot be read leaves the table as it stands.
 
     The days that the lake then lacks make the table's metrics late, and the next run reads them. Without any earlier landing of
@@ -83,7 +88,7 @@ def land_table(settings: Settings, table: RawTable, start: date, end: date) -> L
         SourceError, QuarantineLimitExceeded, LakeError: as `extract_table`; no message holds a secret.
     """
     try:
-        return extract_table(settings, table, start, end)
+        return extract_table(settings, table, start, end, event_days)
     except Exception as error:
         message = without_secrets(settings, str(error))
         source = settings.sources.get(table.name)
@@ -93,7 +98,7 @@ def land_table(settings: Settings, table: RawTable, start: date, end: date) -> L
         )
         old = lake.read_manifest(settings.lake, table.name) if remote else None
         if remote and (old is not None or table.name not in _POPULATION):
-            return _unread(table, old, message)
+            return _unread(settings, table, old, message, event_days)
         logged = "".join(traceback.format_exception(error))
         if without_secrets(settings, logged) != logged:
             # The causes would be logged with it.
@@ -101,25 +106,36 @@ def land_table(settings: Settings, table: RawTable, start: date, end: date) -> L
         raise
 
 
-def _unread(table: RawTable, old: Manifest | None, message: str) -> LandedTable:
+def _unread(
+    settings: Settings, table: RawTable, old: Manifest | None, message: str, event_days: Collection[date]
+) -> LandedTable:
     if old is None:
         return LandedTable(table.name, "snapshot", 0, 0, 0, {}, None, unavailable=message)
+    faults = lake.find_faults(settings.lake, old, settings.pipeline.threads, event_days)
+    for path, fault in faults.items():
+        raise LakeError(
+            f"{settings.lake / path}: {fault}, and the source of {table.name} cannot be read now ({message}). Run again when it can, or "
+            "restore the file from a backup"
+        )
     stats = lake.stats_of(table.name, old.mode, old.deliveries.values())
     return LandedTable(**asdict(stats), unavailable=message)
 
 
-def extract_table(settings: Settings, table: RawTable, start: date, end: date) -> LandedTable:
+def extract_table(
+    settings: Settings, table: RawTable, start: date, end: date, event_days: Collection[date] = ()
+) -> LandedTable:
     """Land one raw table for a run's days.
 
     Files without `{day}` in the path are read as a whole and the lake is brought in line with them. With it, the deliveries of the
     run's days and of the `lookback_days` before them land, and every earlier one that never did; what a delivery of these
     days brought goes when its files are gone. Files whose bytes did not change are not landed again. Connected sources:
-    see `connected`.
+    see `connected`. What the lake has lost, or holds damaged, lands again.
 
     Args:
         settings: of the run.
         table: the contract.
         start, end: first and last day of the run.
+        event_days: days of `usage_events` whose files are compared with their checksums; those of other tables always are.
 
     Returns:
         Counts and changed days.
@@ -128,18 +144,35 @@ def extract_table(settings: Settings, table: RawTable, start: date, end: date) -
         SourceError: the source is missing, damaged, or lacks a column.
         SourceUnavailable: a remote source cannot be read; the lake stays as it was.
         QuarantineLimitExceeded: too many rows break the contract; nothing landed, the old data stays.
-        LakeError: the manifest on disk is damaged.
+        LakeError: the manifest on disk and its copy are lost or damaged, or a damaged file cannot be landed again.
     """
+    old = lake.begin_landing(settings.lake, table.name)
+    try:
+        return _extract_table(settings, table, start, end, old, event_days)
+    except duckdb.Error:
+        # Whether keys came before is looked up in files of all days, which are not compared first.
+        if old is None or not lake.find_faults(settings.lake, old, settings.pipeline.threads):
+            raise
+        return _extract_table(settings, table, start, end, old, None)
+
+
+def _extract_table(
+    settings: Settings, table: RawTable, start: date, end: date, old: Manifest | None, event_days: Collection[date] | None
+) -> LandedTable:
     source = settings.sources.get(table.name)
     first_day = start - timedelta(days=settings.pipeline.lookback_days)
-    old = lake.read_manifest(settings.lake, table.name)
-    lake.sweep(settings.lake, table.name)
+    threads = settings.pipeline.threads
+    faults = {} if old is None else lake.find_faults(settings.lake, old, threads, event_days)
+    whole = None if old is None else lake.without_files(old, faults)
     settings.temp_dir.mkdir(parents=True, exist_ok=True)
     is_connected = isinstance(source, ConnectedSource)
     extract = land_connected if is_connected else _land_deliveries
     try:
-        manifest, looked_at, first_landing = extract(settings, table, source, old, first_day, end)
+        manifest, looked_at, first_landing = extract(settings, table, source, old, whole, first_day, end)
         manifest = replace(manifest, through=_through(old, manifest, first_landing, is_connected, end))
+        if old is not None and (old.mode, old.by_day) == (manifest.mode, manifest.by_day):
+            _require_landed_again(settings, old, manifest, faults, first_day, end)
+        manifest = lake.with_checksums(settings.lake, manifest, threads)
         if manifest != old:
             lake.write_manifest(settings.lake, manifest)
     finally:
@@ -159,20 +192,47 @@ def _through(old: Manifest | None, new: Manifest, first_landing: bool, is_connec
     return max(old.through, end.isoformat())
 
 
+def _require_landed_again(
+    settings: Settings, old: Manifest, new: Manifest, faults: Mapping[str, Fault], first_day: date, end: date
+) -> None:
+    """Refuse to go on without rows whose file is damaged; of a file that somebody removed, only say what is missing."""
+    for key, delivery in old.deliveries.items():
+        found = {path: faults[path] for path in old.paths_of(delivery) if path in faults}
+        # Of the days that are read anew, what the source no longer has was taken back.
+        taken_back = first_day.isoformat() <= key <= end.isoformat()
+        for path, fault in found.items():
+            if key in new.deliveries:
+                _log.warning("%s: was %s and is landed again", settings.lake / path, fault)
+            elif not taken_back:
+                missing = f"{settings.lake / path}: {fault}, and the source no longer has the delivery {key} of {old.table}"
+                restore = "Restore the file from a backup, or bring the delivery back into the source"
+                if "damaged" in found.values():
+                    raise LakeError(
+                        f"{missing}. {restore}, and run again. To go on without its {delivery.loaded} rows, remove the file"
+                    )
+                _log.warning("%s: its %s rows no longer count. %s", missing, delivery.loaded, restore)
+    if old.superseded_path in faults:
+        _log.warning("%s: was %s and is written again", settings.lake / old.superseded_path, faults[old.superseded_path])
+
+
 def _land_deliveries(
     settings: Settings,
     table: RawTable,
     source: FilesSource | DemoSource | None,
     old: Manifest | None,
+    whole: Manifest | None,
     first_day: date,
     end: date,
 ) -> tuple[Manifest, list[str], bool]:
-    """Land files, the demo company, or nothing; the new manifest, the deliveries looked at, and whether none stood before."""
+    """Land files, the demo company, or nothing; the new manifest, the deliveries looked at, and whether none stood before.
+
+    whole: the old manifest without what the lake has lost.
+    """
     by_day = isinstance(source, FilesSource) and source.day_token is not None
     mode: Mode = "events" if table.name == EVENT_TABLE else "changes" if by_day else "snapshot"
     first_landing = old is None or (old.mode, old.by_day) != (mode, by_day)
-    kept = {} if first_landing else lake.whole_deliveries(settings.lake, old)
-    lost = not first_landing and (len(kept) < len(old.deliveries) or not lake.has_superseded_file(settings.lake, old))
+    kept = {} if first_landing else whole.deliveries
+    lost = not first_landing and whole != old
 
     available = _available(settings, table, source)
     wanted = [one for one in available if not by_day or _is_wanted(one.delivery.day, first_day, end, kept)]
@@ -181,7 +241,7 @@ def _land_deliveries(
         if by_day and first_day.isoformat() <= key <= end.isoformat() and key not in {one.key for one in available}
     }
     if isinstance(source, DemoSource):
-        end = _demo_end(kept, end)
+        end = _demo_end({} if first_landing else old.deliveries, end)
     wanted = [replace(one, identity=_identity(settings, table, source, one.delivery, end)) for one in wanted]
     fresh = [one for one in wanted if one.identity is None or not _is_landed(one, kept)]
 
@@ -194,13 +254,14 @@ def _land_deliveries(
             for batch in _batches(fresh):
                 with at_hand(table.name, source, [file for one in batch for file in one.delivery.files]):
                     if by_day and mode == "events" and source.query is None:
-                        landed |= _land_as_is(connection, settings, table, source, batch)
+                        landed |= _land_as_is(connection, settings, table, source, batch, landed)
                         batch = [one for one in batch if not _is_landed(one, landed)]
                     labels = _stage(connection, settings, table, source, batch, end)
                     landed |= land(connection, settings, table, mode, dict(enumerate(batch)), labels, landed, examples)
     check_share(settings, table, [landed[one.key] for one in wanted], examples)
     superseded_file = None if first_landing or lost else old.superseded_file
-    manifest = Manifest(table.name, mode, by_day, landed, superseded_file)
+    checksums = lake.known_checksums(whole, kept, superseded_file)
+    manifest = Manifest(table.name, mode, by_day, landed, superseded_file, checksums=checksums)
     if by_day and (fresh or gone or lost):
         new = set(landed) if lost else {one.key for one in fresh}
         with connect(settings) as connection:
@@ -285,6 +346,7 @@ def _land_as_is(
     table: RawTable,
     source: FilesSource,
     batch: Sequence[Incoming],
+    known: Mapping[str, LandedDelivery],
 ) -> dict[str, LandedDelivery]:
     """Land the deliveries of events whose only file could have been written by this lake: its bytes are copied.
 
@@ -314,7 +376,8 @@ def _land_as_is(
     for number, delivered, content, day, newest in uniform:
         one = batch[number]
         name = f"{place_of('events', one.key, day.isoformat())}{content}.parquet"
-        if not (folder / name).is_file():
+        # A file of that name which the lake does not count is damaged.
+        if one.key not in known or not (folder / name).is_file():
             shutil.copyfile(one.delivery.files[0].path, temporary / f"{number}.parquet")
             copies.append((temporary / f"{number}.parquet", folder / name))
         partitions = {day.isoformat(): Partition((name,), delivered, content)}

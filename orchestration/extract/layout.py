@@ -2,6 +2,7 @@
 
 import gzip
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,35 +16,33 @@ from orchestration.contract import RawTable
 from orchestration.extract.deliveries import NumberedFile, SourceFile
 from orchestration.extract.engine import path_literals
 from orchestration.extract.errors import SourceError
-from orchestration.extract.records import csv_records, open_binary
-from orchestration.plain_text import as_said
+from orchestration.extract.records import Counted, count_records, csv_records
+from orchestration.plain_text import as_said, one_line
 
 _DELIMITERS = (",", ";", "\t", "|")
-_CHUNK = 1 << 20
+# Far above what a table of people has; every column costs DuckDB's reader memory, whether the contract has it or not.
+MAX_COLUMNS = 1_000
+_NAMES_SHOWN, _LONGEST_NAME = 20, 80
 
 
 @dataclass(frozen=True)
 class Layout:
-    """What stands in the columns of a file: names, DuckDB types (Parquet) and the delimiter (CSV)."""
+    """What stands in the columns of a file: names, DuckDB types and the number of rows (Parquet), the delimiter (CSV)."""
 
     names: tuple[str, ...]
     types: Mapping[str, str]
     delimiter: str = ","
+    rows: int | None = None
 
 
-def verify_gzip(file: SourceFile) -> None:
-    """Unpack the whole stream once: a truncated one would load in part.
+def count_text(file: SourceFile) -> Counted:
+    """Count the records of a text file from its bytes. A packed one is unpacked to its end: truncated, it would load in part.
 
     Raises:
-        SourceError: the stream is truncated or damaged.
+        SourceError: a gzip stream is truncated or damaged.
     """
-    # What is called .parquet.gz is packed inside.
-    if file.format == "parquet" or not file.path.name.lower().endswith(".gz"):
-        return
     try:
-        with open_binary(file.path) as stream:
-            while stream.read(_CHUNK):
-                pass
+        return count_records(file.path, quoted=file.format == "csv")
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise SourceError(f"{file.label}: truncated or damaged gzip stream ({error}). Deliver it again") from error
 
@@ -66,7 +65,7 @@ def layout(
         return None
     found = read_layout(connection, file, table, columns)
     if found is not None:
-        check_columns(file.label, found.names, table, columns)
+        check_columns(file.label, found.names, table, columns, file.is_foreign)
     return found
 
 
@@ -84,21 +83,44 @@ def read_layout(
         raise SourceError(f"{file.label}: cannot be read ({as_said(error)}). Deliver it again") from error
 
 
-def check_columns(label: str, names: Sequence[str], table: RawTable, columns: Mapping[str, str]) -> None:
-    """Refuse names that stand twice, and the lack of a required or of an explicitly mapped column."""
-    twice = sorted({name for name in names if name and names.count(name) > 1})
+def check_columns(
+    label: str, names: Sequence[str], table: RawTable, columns: Mapping[str, str], is_foreign: bool = False
+) -> None:
+    """Refuse names that stand twice, and the lack of a required or of an explicitly mapped column.
+
+    Of a foreign file (`SourceFile.is_foreign`) the message has the names that are wanted, and none that were found.
+    """
+    twice = sorted(name for name, times in Counter(names).items() if name and times > 1)
     if twice:
-        raise SourceError(f"{label}: column {', '.join(twice)} stands twice. Rename or remove one of them")
+        named = f"column {_listed(twice)} stands" if not is_foreign else "a column stands"
+        raise SourceError(f"{label}: {named} twice. Rename or remove one of them")
     missing = [
         columns.get(column.name, column.name)
         for column in table.columns
         if (column.required or column.name in columns) and columns.get(column.name, column.name) not in names
     ]
     if missing:
+        found = f"found are {_listed(names) or 'none'}"
+        if is_foreign:
+            wanted = [columns.get(column.name, column.name) for column in table.columns]
+            found = f"wanted are {', '.join(wanted)}"
         raise SourceError(
-            f"{label}: column {', '.join(missing)} of {table.name} is missing; found are {', '.join(names) or 'none'}. "
+            f"{label}: column {', '.join(missing)} of {table.name} is missing; {found}. "
             f"Map renamed columns with sources.{table.name}.columns"
         )
+
+
+def empty_file(file: SourceFile, table: RawTable | None = None, columns: Mapping[str, str] | None = None) -> SourceError:
+    """The error for a file without a single byte; with the columns that are wanted, where the table's own names are known."""
+    wanted = [(columns or {}).get(column.name, column.name) for column in table.columns] if table is not None else []
+    header = f"; wanted is a header with {', '.join(wanted)}" if wanted else ""
+    return SourceError(f"{file.label}: empty, not even a header{header}. Deliver it again, or remove it")
+
+
+def _listed(names: Sequence[str]) -> str:
+    """The first names; a file that is something else than it should be may have thousands, or one of a megabyte."""
+    shown = ", ".join(one_line(name, _LONGEST_NAME) for name in names[:_NAMES_SHOWN])
+    return shown if len(names) <= _NAMES_SHOWN else f"{shown} and {len(names) - _NAMES_SHOWN} more"
 
 
 def fits_as_is(found: Layout, table: RawTable, columns: Mapping[str, str]) -> bool:
@@ -130,13 +152,18 @@ def _csv_layout(file: SourceFile, table: RawTable, columns: Mapping[str, str]) -
             best = Layout(names, {name: "VARCHAR" for name in names}, delimiter)
     if best is None and unreadable is not None:
         raise SourceError(f"{file.label} line {unreadable.line}: the header cannot be read: {unreadable.problem}")
+    if best is not None and len(best.names) > MAX_COLUMNS:
+        raise SourceError(
+            f"{file.label}: {len(best.names)} columns, at most {MAX_COLUMNS} can be read. "
+            f"Leave out those that {table.name} does not need, or deliver Parquet"
+        )
     return best
 
 
 def _parquet_layout(connection: duckdb.DuckDBPyConnection, file: SourceFile) -> Layout:
-    names = pq.read_schema(file.path).names
+    footer = pq.read_metadata(file.path)
     described = connection.execute(f"describe select * from {parquet_scan([file.path])}").fetchall()
-    return Layout(tuple(names), {row[0]: row[1] for row in described})
+    return Layout(tuple(footer.schema.to_arrow_schema().names), {row[0]: row[1] for row in described}, rows=footer.num_rows)
 
 
 def parquet_scan(paths: Sequence[Path]) -> str:
@@ -149,10 +176,13 @@ def parquet_scan(paths: Sequence[Path]) -> str:
 @contextmanager
 def reading(files: Sequence[NumberedFile]) -> Iterator[None]:
     """Name the files when DuckDB cannot read one of them."""
+    named = ", ".join(numbered.file.label for numbered in files[:3]) + (", ..." if len(files) > 3 else "")
     try:
         yield
-    except (duckdb.OutOfMemoryException, duckdb.ProgrammingError):
-        raise
+    except duckdb.OutOfMemoryException as error:
+        raise SourceError(
+            f"{named}: reading takes more memory than pipeline.memory_limit allows. "
+            "Raise memory_limit, or deliver fewer columns, shorter values or smaller files"
+        ) from error
     except duckdb.Error as error:
-        named = ", ".join(numbered.file.label for numbered in files[:3]) + (", ..." if len(files) > 3 else "")
         raise SourceError(f"{named}: cannot be read ({as_said(error)}). Deliver again") from error

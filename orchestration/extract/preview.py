@@ -16,8 +16,8 @@ from orchestration.extract.connector import Preview, connector_of, mapping_of, t
 from orchestration.extract.deliveries import NumberedFile, SourceFile, at_hand, find_deliveries
 from orchestration.extract.engine import connect
 from orchestration.extract.errors import SourceError
-from orchestration.extract.layout import layout, parquet_scan, reading, verify_gzip
-from orchestration.extract.records import Record, csv_records, json_records
+from orchestration.extract.layout import empty_file, layout, parquet_scan, reading
+from orchestration.extract.records import NOT_JSON, NOT_OBJECT, Record, csv_records, json_records
 from orchestration.extract.source_query import check_query, single_select
 from orchestration.extract.staging import create_staged, stage_batches
 from orchestration.extract.writing import judge_of
@@ -110,15 +110,21 @@ def _page_of(
 
 
 def _page_of_query(
-    connection: duckdb.DuckDBPyConnection, table: RawTable, source: FilesSource, note: str, broken: Sequence[str] = ()
+    connection: duckdb.DuckDBPyConnection,
+    table: RawTable,
+    source: FilesSource,
+    note: str,
+    broken: Sequence[str] = (),
+    is_foreign: bool = False,
 ) -> Preview:
-    check_query(connection, table, source)
+    check_query(connection, table, source, is_foreign)
     label = f"sources.{table.name}.query"
     try:
         found = connection.execute(f"{single_select(connection, label, source.query)} limit {_ROWS}")
         return _preview(table, source.columns, [column[0] for column in found.description], found.fetchall(), note, broken)
     except duckdb.Error as error:
-        raise SourceError(f"{label}: {as_said(error)}") from error
+        said = as_said(error) if not is_foreign else type(error).__name__
+        raise SourceError(f"{label}: {said}") from (None if is_foreign else error)
 
 
 def _last_file(settings: Settings, table: RawTable, source: FilesSource, scratch: Path) -> tuple[SourceFile, str]:
@@ -136,11 +142,10 @@ def _page_of_shaped(
     connection: duckdb.DuckDBPyConnection, table: RawTable, source: FilesSource, file: SourceFile, note: str
 ) -> Preview:
     """What the source's query makes of a file, its first rows; the records that are broken before it."""
-    verify_gzip(file)
     with reading([NumberedFile(file, 0, 0)]):
         relation = shaping.open_file(connection, table, file)
         broken = [] if relation is None else connection.execute(f"select line, fault from {relation} limit {_ROWS}").fetchall()
-    return _page_of_query(connection, table, source, note, [_fault(line, fault) for line, fault in broken])
+    return _page_of_query(connection, table, source, note, [_fault(line, fault) for line, fault in broken], file.is_foreign)
 
 
 def _page_of_file(
@@ -152,7 +157,7 @@ def _page_of_file(
         records = list(itertools.islice(json_records(file.path), _ROWS))
         names, rows, broken = _json_rows(records, table, source.columns)
     elif found is None:
-        raise SourceError(f"{file.label}: empty, not even a header. Deliver it again, or remove it")
+        raise empty_file(file, table, source.columns)
     elif file.format == "csv":
         records = list(itertools.islice(csv_records(file.path, found.delimiter, len(found.names)), 1, _ROWS + 1))
         names, rows = found.names, [one.fields for one in records if one.problem is None]
@@ -175,9 +180,9 @@ def _json_rows(
         if problem is None:
             try:
                 found = json.loads(one.text)
-                problem = None if isinstance(found, dict) else "no JSON object"
+                problem = None if isinstance(found, dict) else NOT_OBJECT
             except ValueError:
-                problem = "no valid JSON"
+                problem = NOT_JSON
         if problem is None:
             objects.append(found)
         else:

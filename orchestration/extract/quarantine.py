@@ -11,6 +11,7 @@ from datetime import date
 from pathlib import Path
 
 from orchestration.contract import Column, NotBefore, RawTable, Rule
+from orchestration.plain_text import HIDDEN, for_duckdb
 from orchestration.warehouse import identifier, literal
 
 # White space at an end, and nothing but white space; Unicode's, not only ASCII's.
@@ -23,6 +24,8 @@ _ASCII_SPACES = "\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f "
 _FRACTION = r"[+-]?(\d+\.\d*|\.\d+)([eE][+-]?\d+)?|[+-]?\d+[eE][+-]\d+"
 # A list or an object as Python writes it, which is no JSON.
 _NESTED = r"(?s)\[\s*'.*\]|\{\s*'.*\}"
+# What an id cannot have: at an end white space, anywhere what cannot be seen or looks like a plain space. It would be two accounts.
+_UNSEEN = for_duckdb(rf"{HIDDEN}|[\p{{Zl}}\p{{Zp}}\x{{a0}}\x{{1680}}\x{{2000}}-\x{{200a}}\x{{202f}}\x{{205f}}\x{{3000}}]")
 _NUMBER = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
 _WHOLE = r"[+-]?\d+"
 _DAY = r"\d{4}-\d\d-\d\d"
@@ -47,11 +50,11 @@ _ZONED = "TIMESTAMP WITH TIME ZONE"
 _NOT_FRACTION = "a fraction or in scientific notation, not an id"
 _NOT_NESTED = "a list or an object, not an id"
 _UNREADABLE = {
-    "timestamp": "no timestamp",
-    "date": "no date",
-    "integer": "no whole number",
-    "number": "no number",
-    "boolean": "no boolean",
+    "timestamp": "not a timestamp like 2026-01-31 10:00:00",
+    "date": "not a date like 2026-01-31",
+    "integer": "not a whole number",
+    "number": "not a number like 1234.5",
+    "boolean": "not true or false",
 }
 
 
@@ -102,7 +105,7 @@ def judged(table: RawTable, rows: RawRows, rates: Mapping[str, date], reporting_
         (whether a blank text became null).
     """
     edges = "".join(
-        f",\n        {_has_edge(_text(column, rows))} as e_{column.name}" for column in table.columns if column.kind in _TEXTUAL
+        f",\n        {_is_odd(column, _text(column, rows))} as e_{column.name}" for column in table.columns if column.kind in _TEXTUAL
     )
     cleaned = ",\n        ".join(f"{_cleaned(column, rows)} as c_{column.name}" for column in table.columns)
     faults = [fault for column in table.columns for fault in _faults(column, rows)]
@@ -158,11 +161,14 @@ def _is_whole(name: str, source_type: str) -> str:
     return f"{whole} and abs({name}) <= {_EXACT_DOUBLE}" if source_type in _FLOATS else whole
 
 
-def _has_edge(text: str) -> str:
-    """Whether white space stands at an end; only text that is not plain ASCII, or ends in white space, pays for the regular expression."""
+def _is_odd(column: Column, text: str) -> str:
+    """Whether white space stands at an end, or in an id a character that cannot be seen. Plain ASCII text is spared the expensive expression."""
     spaces = " or ".join(f"suffix({text}, chr({ord(space)}))" for space in _ASCII_SPACES)
     plain = f"{text} >= '!' and {text} < chr(127) and strlen({text}) = length({text}) and not ({spaces})"
-    return f"case when {plain} then false else coalesce(regexp_matches({text}, {literal(_EDGE)}), false) end"
+    is_id = column.kind == "id"
+    odd = f"{_EDGE}|{_UNSEEN}" if is_id else _EDGE
+    within = f"regexp_matches({text}, '[\\x00-\\x1f\\x7f]')" if is_id else "false"
+    return f"case when {plain} then {within} else coalesce(regexp_matches({text}, {literal(odd)}), false) end"
 
 
 def _not_an_id(name: str, text: str, source_type: str) -> list[tuple[str, str]]:
@@ -242,9 +248,11 @@ def _faults(column: Column, rows: RawRows) -> list[tuple[str, str]]:
     if column.required:
         add(blank, "missing")
     if column.kind == "id":
-        add(f"{clean} is not null and e_{name}", "white space around it")
-        for condition, reason in _not_an_id(name, text, rows.types[name]):
-            add(condition, reason)
+        around, within = literal(f"{name}: white space around it"), literal(f"{name}: a character in it that cannot be seen")
+        reason = f"case when regexp_matches({text}, {literal(_EDGE)}) then {around} else {within} end"
+        faults.append((f"{clean} is not null and e_{name}", reason))
+        for condition, words in _not_an_id(name, text, rows.types[name]):
+            add(condition, words)
     if column.kind == "choice":
         listed = ", ".join(literal(choice) for choice in column.choices)
         add(f"{clean} is not null and {clean} not in ({listed})", f"none of {', '.join(column.choices)}")
@@ -271,7 +279,7 @@ def _table_faults(table: RawTable, rates: Mapping[str, date], reporting_currency
     in_force = f"coalesce((case upper(c_currency) {cases} end) <= c_{table.currency_date}, false)"
     condition = f"c_currency is not null and c_{table.currency_date} is not null and not {in_force}"
     shown = f"left(upper(c_currency), {_SHOWN_CURRENCY})"
-    reason = f"concat('currency: no rate for ', {shown}, ' on {table.currency_date}')"
+    reason = f"concat('currency: no rate for ', {shown}, ' on {table.currency_date} in fx_rates.csv')"
     return [*faults, (condition, reason)]
 
 

@@ -6,6 +6,7 @@ the others load) and for telling on which line a bad row stands. It never holds 
 
 import csv
 import gzip
+import re
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,8 +19,14 @@ INVALID_ENCODING = "invalid encoding"
 UNCLOSED_QUOTE = "unclosed quote"
 TEXT_AFTER_QUOTE = "text after a closing quote"
 WRONG_WIDTH = "wrong number of fields"
+NOT_JSON = "not valid JSON, wanted is one object on each line"
+NOT_OBJECT = "not a JSON object, wanted is one on each line"
 
 _SHOWN_CHARACTERS = 10_000
+_BLOCK = 1 << 20
+_MARK = b"\xef\xbb\xbf"
+# A quote that begins a field and is not closed on its line; one within a field, as of inches, opens nothing.
+_OPEN_QUOTE = re.compile(rb'(?:^|[,;\t|])"(?:[^"]|"")*$')
 
 # The module's default of 128 KB would refuse long notes.
 csv.field_size_limit(MAX_LINE_BYTES)
@@ -44,9 +51,84 @@ class Record:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What the bytes of a text file hold, whatever a parser makes of them.
+
+    Attributes:
+        lines: physical lines.
+        records: records, a header included; blank lines are none.
+        has_long_line: whether a line is longer than `MAX_LINE_BYTES`.
+    """
+
+    lines: int
+    records: int
+    has_long_line: bool
+
+
 def open_binary(path: Path) -> BinaryIO:
     """The file's bytes, unpacked where the name ends in `.gz`."""
     return gzip.open(path, "rb") if path.name.lower().endswith(".gz") else path.open("rb")
+
+
+def count_records(path: Path, quoted: bool) -> Counted:
+    """Count the records of a text file from its bytes, in one pass that holds no more than a line.
+
+    Args:
+        path: the file.
+        quoted: CSV: a quoted field may span lines. Otherwise each line that is not blank is a record.
+    """
+    lines = records = size = 0
+    has_long_line = in_quotes = False
+    tail = b""
+
+    def count(data: bytes) -> None:
+        nonlocal lines, records, in_quotes
+        here, not_blank, in_quotes = _count_whole_lines(data, quoted, in_quotes)
+        lines += here
+        records += not_blank
+
+    with open_binary(path) as stream:
+        block = stream.read(_BLOCK).removeprefix(_MARK)
+        while block:
+            first, end = block.find(b"\n"), block.rfind(b"\n") + 1
+            if not end:
+                size += len(block)
+                tail = tail + block if size <= MAX_LINE_BYTES else b""
+            else:
+                if size + first > MAX_LINE_BYTES:
+                    has_long_line, lines, records = True, lines + 1, records + 1
+                    count(block[first + 1 : end])
+                else:
+                    count(tail + block[:end])
+                tail = block[end:]
+                size = len(tail)
+            block = stream.read(_BLOCK)
+    if size > MAX_LINE_BYTES:
+        return Counted(lines + 1, records + 1, True)
+    count(tail)
+    return Counted(lines, records, has_long_line)
+
+
+def _count_whole_lines(data: bytes, quoted: bool, in_quotes: bool) -> tuple[int, int, bool]:
+    """Lines, records that begin in them, and whether the last one ends within quotes."""
+    if not data:
+        return 0, 0, in_quotes
+    lines = data.count(b"\n") + (not data.endswith(b"\n"))
+    if quoted and (in_quotes or b'"' in data):
+        records = 0
+        for line in data.removesuffix(b"\n").split(b"\n"):
+            if in_quotes:
+                in_quotes = line.count(b'"') % 2 == 0
+            elif line not in (b"", b"\r"):
+                records += 1
+                in_quotes = line.count(b'"') % 2 == 1 and _OPEN_QUOTE.search(line) is not None
+        return lines, records, in_quotes
+    may_be_blank = data.startswith((b"\n", b"\r\n")) or b"\n\n" in data or b"\n\r\n" in data
+    if quoted and not may_be_blank:
+        return lines, lines, False
+    blanks = b"\r" if quoted else b" \t\r"
+    return lines, sum(1 for line in data.removesuffix(b"\n").split(b"\n") if line.strip(blanks)), False
 
 
 def physical_lines(path: Path) -> Iterator[Line]:
@@ -56,7 +138,7 @@ def physical_lines(path: Path) -> Iterator[Line]:
         while chunk := stream.readline(MAX_LINE_BYTES + 1):
             number += 1
             if number == 1:
-                chunk = chunk.removeprefix(b"\xef\xbb\xbf")
+                chunk = chunk.removeprefix(_MARK)
             if len(chunk) > MAX_LINE_BYTES and not chunk.endswith(b"\n"):
                 shown = chunk[:_SHOWN_CHARACTERS].decode("utf-8", "backslashreplace")
                 while chunk and not chunk.endswith(b"\n"):
@@ -72,8 +154,8 @@ def physical_lines(path: Path) -> Iterator[Line]:
 def json_records(path: Path) -> Iterator[Record]:
     """The lines of a JSON lines file that are not blank, unparsed."""
     for line in physical_lines(path):
-        text = line.text.strip()
-        if text:
+        text = line.text.strip(" \t\r\n")
+        if text or line.problem is not None:
             shown = text if line.problem is None else text[:_SHOWN_CHARACTERS]
             yield Record(line.number, None, line.problem, shown)
 

@@ -12,7 +12,7 @@ import duckdb
 from orchestration.contract import RawTable
 from orchestration.extract.deliveries import Delivery, NumberedFile, SourceFile
 from orchestration.extract.errors import SourceError
-from orchestration.extract.layout import parquet_scan, read_layout, reading, verify_gzip
+from orchestration.extract.layout import count_text, empty_file, parquet_scan, read_layout, reading
 from orchestration.extract.source_query import check_query, single_select
 from orchestration.extract.staging import Judge, stage_broken, stage_select
 from orchestration.extract.text_files import csv_names, load_csv, load_csv_records, load_json_lines
@@ -41,7 +41,6 @@ def stage_shaped(
     selected = single_select(connection, label, source.query)
     for numbered in numbered_files:
         file = numbered.file
-        verify_gzip(file)
         with reading([numbered]):
             broken = open_file(connection, table, file)
             if broken is not None:
@@ -49,7 +48,9 @@ def stage_shaped(
         try:
             stage_select(connection, table, source.columns, selected, numbered, judge, label)
         except duckdb.Error as error:
-            raise SourceError(f"{label}: {file.label}: {as_said(error)}") from error
+            # The message of a conversion that failed shows the value.
+            said = as_said(error) if not file.is_foreign else type(error).__name__
+            raise SourceError(f"{label}: {file.label}: {said}") from (None if file.is_foreign else error)
 
 
 def check_shaped(
@@ -69,24 +70,24 @@ def check_shaped(
         open_file(connection, table, first)
     else:
         return
-    check_query(connection, table, source)
+    check_query(connection, table, source, first.is_foreign)
 
 
 def open_file(connection: duckdb.DuckDBPyConnection, table: RawTable, file: SourceFile) -> str | None:
     """Make the view `file`; a relation of the records that are not in it since they are broken, if any can be."""
     if file.format == "jsonl":
-        connection.execute(f"create or replace temp table lines as select * from {load_json_lines(connection, file)}")
+        connection.execute(f"create or replace temp table lines as select * from {load_json_lines(connection, file, count_text(file))}")
         connection.execute("drop table loaded")
         _define(connection, "select cast(text as json) as line from lines where fault is null")
         return "(select * from lines where fault is not null)"
     found = read_layout(connection, file, table, {})
     if found is None:
-        raise SourceError(f"{file.label}: empty, not even a header. Deliver it again, or remove it")
+        raise empty_file(file)
     if file.format == "parquet":
         _define(connection, f"select * from {parquet_scan([file.path])}")
         return None
     names = ", ".join(f"{name} as {identifier(shown)}" for name, shown in zip(csv_names(found), found.names, strict=True))
-    if load_csv(connection, file, found):
+    if load_csv(connection, file, found, count_text(file)):
         _define(connection, f"select {names} from loaded")
         return None
     load_csv_records(connection, file, found)

@@ -9,8 +9,16 @@ from orchestration.plain_text import as_said
 from orchestration.sources import FilesSource
 
 
-def check_query(connection: duckdb.DuckDBPyConnection, table: RawTable, source: FilesSource) -> None:
+def check_query(
+    connection: duckdb.DuckDBPyConnection, table: RawTable, source: FilesSource, is_foreign: bool = False
+) -> None:
     """Prepare a source's query without running it.
+
+    Args:
+        connection: with the view `file`, where the query reads one.
+        table: the contract.
+        source: with the query.
+        is_foreign: as `SourceFile`, of the file that the query reads.
 
     Raises:
         SourceError: as `stage_query`.
@@ -21,7 +29,7 @@ def check_query(connection: duckdb.DuckDBPyConnection, table: RawTable, source: 
         described = connection.execute(f"describe {selected}").fetchall()
     except duckdb.Error as error:
         raise SourceError(f"{label}: {as_said(error)}") from error
-    check_columns(label, [row[0] for row in described], table, source.columns)
+    check_columns(label, [row[0] for row in described], table, source.columns, is_foreign)
 
 
 def single_select(connection: duckdb.DuckDBPyConnection, label: str, query: str) -> str:

@@ -10,9 +10,9 @@ from orchestration.contract import RawTable
 from orchestration.extract.deliveries import NumberedFile
 from orchestration.extract.engine import literals, load_batches
 from orchestration.extract.errors import SourceError
-from orchestration.extract.layout import Layout, check_columns, layout, parquet_scan, reading, verify_gzip
+from orchestration.extract.layout import Layout, check_columns, count_text, empty_file, layout, parquet_scan, reading
 from orchestration.extract.quarantine import RawRows
-from orchestration.extract.records import csv_records
+from orchestration.extract.records import Counted, csv_records
 from orchestration.extract.source_query import single_select
 from orchestration.extract.text_files import csv_names, load_csv, load_csv_records, load_json_lines
 from orchestration.plain_text import as_said
@@ -44,31 +44,46 @@ def stage_files(
     """Append the rows of files to `staged`.
 
     `_position` is the row number in Parquet files; in text files it grows with the rows, and for rows with reasons it
-    is the physical line.
+    is the physical line. A file of which DuckDB gives fewer or more rows than its bytes hold lands no row.
 
     Raises:
-        SourceError: a file cannot be read, or lacks a column.
+        SourceError: a file cannot be read, or not whole, or lacks a column.
     """
     parquet: dict[tuple, list[NumberedFile]] = {}
+    footers: dict[int, int] = {}
     headless: list[NumberedFile] = []
     has_header = False
     for numbered in files:
         file = numbered.file
-        verify_gzip(file)
+        counted = None if file.format == "parquet" else count_text(file)
         found = layout(connection, file, table, columns)
         if file.format == "jsonl":
-            _stage_json(connection, table, columns, numbered, judge)
+            with reading([numbered]):
+                _stage_json(connection, table, columns, numbered, counted, judge)
         elif found is None:
             headless.append(numbered)
         elif file.format == "csv":
             has_header = True
-            _stage_csv(connection, table, columns, numbered, found, judge)
+            with reading([numbered]):
+                _stage_csv(connection, table, columns, numbered, found, counted, judge)
         else:
+            footers[numbered.number] = found.rows
             parquet.setdefault(tuple(sorted(found.types.items())), []).append(numbered)
     if headless and not has_header:
-        raise SourceError(f"{headless[0].file.label}: empty, not even a header. Deliver it again, or remove it")
+        raise empty_file(headless[0].file, table, columns)
     for types, alike in parquet.items():
         _stage_parquet(connection, table, columns, alike, dict(types), judge)
+    if footers:
+        _check_whole(connection, files, footers)
+
+
+def _check_whole(connection: duckdb.DuckDBPyConnection, files: Sequence[NumberedFile], footers: Mapping[int, int]) -> None:
+    """Compare the rows in `staged` with those that the footers of Parquet files name (file number -> rows)."""
+    staged = dict(connection.execute("select _file, count(*) from staged group by all").fetchall())
+    for numbered in files:
+        wanted, read = footers.get(numbered.number), staged.get(numbered.number, 0)
+        if wanted is not None and wanted != read:
+            raise SourceError(f"{numbered.file.label}: {wanted} rows by its footer, but {read} could be read. Deliver it again")
 
 
 def parquet_rows(
@@ -110,6 +125,7 @@ def _stage_csv(
     columns: Mapping[str, str],
     numbered: NumberedFile,
     found: Layout,
+    counted: Counted,
     judge: Judge,
 ) -> None:
     names = csv_names(found)
@@ -125,7 +141,7 @@ def _stage_csv(
         )
         connection.execute(f"insert into staged {_staged_rows(judge(rows))}")
 
-    if load_csv(connection, numbered.file, found):
+    if load_csv(connection, numbered.file, found, counted):
         stage("loaded.rowid + 1")
         if _locate_bad_rows(connection, numbered, found):
             return
@@ -168,6 +184,7 @@ def _stage_json(
     table: RawTable,
     columns: Mapping[str, str],
     numbered: NumberedFile,
+    counted: Counted,
     judge: Judge,
 ) -> None:
     pointers = [
@@ -175,7 +192,7 @@ def _stage_json(
     ]
     relation = f"""(
         select *, case when fault is null then json_extract_string(text, {literals(pointers)}) end as found
-        from {load_json_lines(connection, numbered.file)})"""
+        from {load_json_lines(connection, numbered.file, counted)})"""
     values = {column.name: (f"found[{index}]", "VARCHAR") for index, column in enumerate(table.columns, start=1)}
     rows = _rows(
         table, relation, values, file=numbered.number, delivery=numbered.delivery, position="line",
@@ -204,13 +221,13 @@ def stage_select(
     judge: Judge,
     label: str,
 ) -> None:
-    """Append the rows of a select to `staged`; its columns count by name, `_position` counts its rows.
+    """Append the rows of a select over a file to `staged`; its columns count by name, `_position` counts its rows.
 
     Raises:
         SourceError: the result lacks a column.
     """
     types = {row[0]: row[1] for row in connection.execute(f"describe {selected}").fetchall()}
-    check_columns(label, list(types), table, columns)
+    check_columns(label, list(types), table, columns, numbered.file.is_foreign)
     values = {
         column.name: (identifier(in_result), types[in_result])
         for column in table.columns

@@ -1,5 +1,6 @@
 """From `staged`, the judged rows of an extraction, to the lake's files: partitions, quarantine, and what landed."""
 
+import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,12 +19,13 @@ from orchestration.extract.engine import fingerprint
 from orchestration.extract.lake import WHOLE, LandedDelivery, Mode, Partition
 from orchestration.extract.quarantine import QuarantineLimitExceeded, first_rates, judged
 from orchestration.extract.staging import Judge
+from orchestration.plain_text import without_hidden
 from orchestration.settings import Settings
 from orchestration.warehouse import identifier, literal
 
 # Part of every delivery's identity: raise it when the same rows would land differently.
-LANDING_VERSION = 1
-_EXAMPLES = 3
+LANDING_VERSION = 2
+_EXAMPLES, _REASONS_SHOWN, _LONGEST_VALUE = 3, 5, 80
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Incoming:
 
 @dataclass(frozen=True)
 class BadRow:
-    """An example for the message about too many bad rows."""
+    """An example for the message about too many bad rows; `reason` with the value found, where that may be shown."""
 
     file: str
     line: int
@@ -180,7 +182,7 @@ def _write_partitions(
             names = tuple(final.relative_to(folder).as_posix() for final in finals)
             partitions[delivery][day] = replace(partitions[delivery][day], files=names)
     if mode == "snapshot" and not partitions:
-        partitions = {0: {WHOLE: _write_empty(folder, temporary, table)}}
+        partitions = {0: {WHOLE: _write_empty(folder, temporary, table, landed.get(batch[0].key))}}
     shutil.rmtree(temporary)
     return partitions
 
@@ -191,12 +193,13 @@ def place_of(mode: Mode, key: str, day: str) -> str:
     return f"{lake.DELIVERY_DAY}{key}/" if mode == "changes" else ""
 
 
-def _write_empty(folder: Path, temporary: Path, table: RawTable) -> Partition:
+def _write_empty(folder: Path, temporary: Path, table: RawTable, there: LandedDelivery | None) -> Partition:
     """A typed file without rows: other engines need no manifest to know the columns."""
-    if not (folder / "empty.parquet").is_file():
+    empty = Partition(("empty.parquet",), 0, "empty")
+    if there is None or there.partitions.get(WHOLE) != empty:
         pq.write_table(table.arrow_schema.empty_table(), temporary / "empty.parquet")
         lake.keep([(temporary / "empty.parquet", folder / "empty.parquet")])
-    return Partition(("empty.parquet",), 0, "empty")
+    return empty
 
 
 def _write_quarantine(
@@ -219,9 +222,16 @@ def _write_quarantine(
         where _reasons is not null
         """
     )
+    first = connection.execute(
+        "select label, _position, _reasons, _raw from staged join labels on _file = number where _reasons is not null"
+        " order by all limit ?", [_EXAMPLES]
+    ).fetchall()  # fmt: skip
     connection.unregister("labels")
-    first = connection.execute("select file, line, reason from bad order by all limit ?", [_EXAMPLES]).fetchall()
-    examples.extend(BadRow(*row) for row in first)
+    foreign = {file.label for one in batch.values() for file in one.delivery.files if file.is_foreign}
+    examples.extend(
+        BadRow(label, line, "; ".join(reasons if label in foreign else (_with_value(reason, raw) for reason in reasons)))
+        for label, line, reasons, raw in first
+    )
     groups = connection.execute(
         f"select _delivery, {fingerprint('file, line, reason, row')} from bad group by all order by all"
     ).fetchall()
@@ -244,6 +254,16 @@ def _write_quarantine(
     return names
 
 
+def _with_value(reason: str, raw: str) -> str:
+    """A reason with the start of the value that it is about."""
+    values = json.loads(raw)
+    found = values.get(reason.partition(":")[0], values.get("line"))
+    if found is None:
+        return reason
+    shown = without_hidden(found[: 4 * _LONGEST_VALUE])
+    return f"{reason} (found '{shown if len(shown) <= _LONGEST_VALUE else f'{shown[:_LONGEST_VALUE]}...'}')"
+
+
 def check_share(
     settings: Settings, table: RawTable, deliveries: Sequence[LandedDelivery], examples: Sequence[BadRow]
 ) -> None:
@@ -253,10 +273,13 @@ def check_share(
     if bad <= limit * stats.delivered:
         return
     by_count = sorted(stats.quarantined.items(), key=lambda counted: (-counted[1], counted[0]))
-    reasons = ", ".join(f"{rows} x {reason}" for reason, rows in by_count)
+    reasons = ", ".join(f"{rows} x {reason}" for reason, rows in by_count[:_REASONS_SHOWN])
+    if len(by_count) > _REASONS_SHOWN:
+        reasons += f" and {len(by_count) - _REASONS_SHOWN} other reasons"
+    # Where all rows are bad, to allow them would empty the table.
+    remedy = "Fix the source" + (f", or raise sources.{table.name}.max_bad_share" if bad < stats.delivered else "")
     shown = "; ".join(f"{row.file} line {row.line}: {row.reason}" for row in examples[:_EXAMPLES])
     raise QuarantineLimitExceeded(
         f"{table.name}: {bad} of {stats.delivered} rows ({bad / stats.delivered:.1%}) break the contract, more than"
-        f" max_bad_share {limit:g} allows: {reasons}. For example {shown}. Nothing was landed, the old data stays."
-        f" Mend the source, or raise sources.{table.name}.max_bad_share"
+        f" max_bad_share {limit:g} allows: {reasons}. For example {shown}. Nothing was landed, the old data stays. {remedy}"
     )

@@ -5,7 +5,7 @@ Knows nothing of Dagster. Call both under `orchestration.locking.writer_lock`.
 
 from orchestration.publish import generations
 from orchestration.publish.generations import DamagedGeneration, PublishError, current_generation, verify
-from orchestration.publish.revisions import settle
+from orchestration.publish.revision_log import settle
 from orchestration.settings import Settings
 
 __all__ = ["DamagedGeneration", "PublishError", "current_generation", "rollback", "verify"]

@@ -1,11 +1,11 @@
-"""`python -m orchestration.publish rollback [--to N]` and `python -m orchestration.publish verify`."""
+"""`python -m orchestration.publish rollback [--to N]`."""
 
 import argparse
 import sys
 from collections.abc import Sequence
 
 from orchestration.locking import WriterBusy, writer_lock
-from orchestration.publish import PublishError, current_generation, rollback, verify
+from orchestration.publish import PublishError, rollback
 from orchestration.settings import SettingsError, load_settings
 
 
@@ -15,20 +15,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     back = commands.add_parser("rollback", help="make the generation current that was current before")
     back.add_argument("--to", type=int, help="number of the generation to go to")
-    commands.add_parser("verify", help="compare the current generation with its hashes")
     chosen = parser.parse_args(arguments)
     try:
         settings = load_settings()
-        if chosen.command == "rollback":
-            with writer_lock(settings, "rollback"):
-                number = rollback(settings, chosen.to)
-            print(f"generation {number} is current")
-        else:
-            number = current_generation(settings)
-            if number is None:
-                raise PublishError(f"{settings.published / 'current'}: nothing is published yet")
-            manifest = verify(settings, number)
-            print(f"generation {number} of run {manifest.run_id}: {len(manifest.files)} files as published")
+        with writer_lock(settings, "rollback"):
+            number = rollback(settings, chosen.to)
+        print(f"generation {number} is current")
     except (SettingsError, WriterBusy, PublishError) as error:
         print(error, file=sys.stderr)
         return 1

@@ -7,7 +7,7 @@ copying its `health.duckdb`. That keeps a day's publishing as cheap after two ye
 import logging
 import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -15,16 +15,17 @@ from pathlib import Path
 
 import duckdb
 
+from orchestration.integrity import FileEntry, find_damaged
 from orchestration.publish.generations import (
     DATABASE,
     PARQUET,
-    FileEntry,
     Manifest,
     PublishError,
-    find_damaged,
     generation_path,
+    is_as_sealed,
     link,
 )
+from orchestration.publish.revision_log import Part
 from orchestration.publish.revisions import TABLE as REVISIONS
 from orchestration.publish.revisions import add_revisions
 from orchestration.publish.tables import BY_NAME, DATE_COLUMN, HISTORY, SCHEMA, TABLES, WIDE_SCHEMA, PublishedTable, month_folder
@@ -169,6 +170,7 @@ def build_generation(
     generation: int,
     run_id: str,
     published_at: datetime,
+    logged: Sequence[Part],
 ) -> Built:
     """Write `health.duckdb` and the Parquet files, published revisions included.
 
@@ -180,6 +182,7 @@ def build_generation(
         base: the generation to share unchanged days with; None writes everything anew.
         generation: number of the new generation.
         run_id, published_at: for the revisions that it adds.
+        logged: the log of revisions so far.
     """
     kept = _kept_days(mart, base)
     links, base_database = _reusable(settings, mart, base, kept)
@@ -195,7 +198,7 @@ def build_generation(
     _copy_comments(connection)
     changed = mart.days.keys() - kept
     at = published_at.astimezone(UTC).replace(tzinfo=None)
-    revisions = add_revisions(settings, connection, building, generation, mart.days, changed, run_id, at, base)
+    revisions = add_revisions(settings, connection, building, generation, mart.days, changed, run_id, at, base, logged)
     rows[REVISIONS] = revisions.rows
     new_files = [DATABASE, *_write_parquet(connection, building, mart, set(links), settings.pipeline.threads)]
     connection.execute("checkpoint health")
@@ -221,7 +224,11 @@ def _kept_days(mart: Mart, base: Manifest | None) -> frozenset[date]:
 def _reusable(
     settings: Settings, mart: Mart, base: Manifest | None, kept: frozenset[date]
 ) -> tuple[dict[str, FileEntry], Path | None]:
-    """The Parquet files to link and the `health.duckdb` to start from: unchanged, of the same columns, undamaged."""
+    """The Parquet files to link and the `health.duckdb` to start from: unchanged, of the same columns, undamaged.
+
+    What is copied is compared with its hash. A file that is only linked is not read: it is when somebody changed it since it was sealed;
+    what a disk does in silence is found by `orchestration.verify`. So a day's publishing does not read all history.
+    """
     if base is None or not kept:
         return {}, None
     same = [table for table in TABLES if table.is_history and base.columns.get(table.name) == mart.columns[table.name]]
@@ -238,7 +245,8 @@ def _reusable(
         names.append(DATABASE)
     entries = {name: base.files[name] for name in names}
     folder = generation_path(settings, base.generation)
-    for name in find_damaged(folder, entries, settings.pipeline.threads):
+    compared = {name: entry for name, entry in entries.items() if name == DATABASE or not is_as_sealed(folder, name, entry)}
+    for name in find_damaged(folder, compared, settings.pipeline.threads):
         _log.warning("%s: is not what was published; written anew", folder / name)
         del entries[name]
     database = folder / DATABASE if entries.pop(DATABASE, None) else None

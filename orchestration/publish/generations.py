@@ -3,13 +3,10 @@
 A generation never changes once it has its number. Readers that have one open keep it, even after its removal.
 """
 
-import hashlib
-import json
 import logging
 import os
 import shutil
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +14,7 @@ from tempfile import TemporaryDirectory
 
 import duckdb
 
+from orchestration.integrity import FileEntry, find_damaged, hash_file, read_stamped, stamped
 from orchestration.settings import Settings
 from orchestration.warehouse import connect
 
@@ -28,7 +26,6 @@ PARQUET = "parquet"
 _BUILDING = ".building-"
 _REMOVING = ".removing-"
 _LINK = ".current-"
-_CHUNK = 1 << 20
 
 _log = logging.getLogger(__name__)
 
@@ -39,14 +36,6 @@ class PublishError(RuntimeError):
 
 class DamagedGeneration(PublishError):
     """A generation is not what its manifest says."""
-
-
-@dataclass(frozen=True)
-class FileEntry:
-    """Size in bytes and content hash of a published file."""
-
-    bytes: int
-    sha256: str
 
 
 @dataclass(frozen=True)
@@ -141,7 +130,7 @@ def read_manifest(settings: Settings, number: int) -> Manifest:
     """
     path = generation_path(settings, number) / MANIFEST
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_stamped(path)
         if content["format"] > FORMAT:
             raise PublishError(
                 f"{path}: format {content['format']} was written by a newer version; this one reads up to {FORMAT}. "
@@ -173,26 +162,13 @@ def verify(settings: Settings, number: int) -> Manifest:
     return manifest
 
 
-def find_damaged(folder: Path, files: dict[str, FileEntry], threads: int) -> set[str]:
-    """The names of those files that are missing or differ in size or hash."""
-
-    def is_damaged(name: str) -> bool:
-        path = folder / name
-        try:
-            return path.stat().st_size != files[name].bytes or hash_file(path).sha256 != files[name].sha256
-        except OSError:
-            return True
-
-    with ThreadPoolExecutor(threads) as pool:
-        return {name for name, damaged in zip(files, pool.map(is_damaged, files), strict=True) if damaged}
-
-
-def hash_file(path: Path) -> FileEntry:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-        return FileEntry(bytes=file.tell(), sha256=digest.hexdigest())
+def is_as_sealed(folder: Path, name: str, entry: FileEntry) -> bool:
+    """Whether a file of a generation has its size and was not written since the manifest was."""
+    try:
+        found, sealed = (folder / name).stat(), (folder / MANIFEST).stat()
+    except OSError:
+        return False
+    return found.st_size == entry.bytes and found.st_mtime_ns <= sealed.st_mtime_ns
 
 
 def start_building(settings: Settings) -> Path:
@@ -208,12 +184,6 @@ def start_building(settings: Settings) -> Path:
     building = folder / f"{_BUILDING}{os.getpid()}"
     building.mkdir()
     return building
-
-
-def next_number(settings: Settings) -> int:
-    """One more than any generation that is or was current, so that numbers only ever grow, also where only the log of revisions is left."""
-    logged = [int(path.stem) for path in settings.revisions.glob("[0-9]*.parquet")]
-    return max([0, current_generation(settings) or 0, *list_generations(settings), *logged]) + 1
 
 
 def seal(building: Path, files: Iterable[str]) -> dict[str, FileEntry]:
@@ -235,7 +205,7 @@ def seal(building: Path, files: Iterable[str]) -> dict[str, FileEntry]:
 def install(settings: Settings, building: Path, manifest: Manifest) -> Path:
     """Give a built folder its number. Readers do not see it before `flip`."""
     path = building / MANIFEST
-    path.write_text(json.dumps(asdict(manifest), indent=1), encoding="utf-8")
+    path.write_text(stamped(asdict(manifest)), encoding="utf-8")
     path.chmod(0o444)
     sync(path)
     for folder, _, _ in os.walk(building, topdown=False):

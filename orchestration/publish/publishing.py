@@ -11,6 +11,7 @@ from pathlib import Path
 
 import duckdb
 
+from orchestration.integrity import FileEntry
 from orchestration.publish.audit import audit_database
 from orchestration.publish.board import FOLDER as BOARD
 from orchestration.publish.board import write_board
@@ -28,21 +29,19 @@ from orchestration.publish.generations import (
     DATABASE,
     FORMAT,
     DamagedGeneration,
-    FileEntry,
     Manifest,
     PublishError,
     current_generation,
     flip,
     install,
-    next_number,
     prune,
     read_manifest,
     seal,
     start_building,
 )
-from orchestration.publish.revisions import settle
+from orchestration.publish.revision_log import enter, next_number, settle
 from orchestration.settings import Settings
-from orchestration.warehouse import attach_warehouse, connect, discard, first_line, has_log, scan
+from orchestration.warehouse import attach_warehouse, connect, discard, first_line, free_megabytes, has_log, scan
 
 PASSED = "passed"
 
@@ -95,10 +94,14 @@ def publish(settings: Settings, run_id: str, published_at: datetime) -> Publishe
     if not settings.warehouse.exists():
         raise PublishRefused(f"{settings.warehouse}: no such file: run the transform first")
     if has_log(settings.warehouse):
-        raise PublishRefused(f"{settings.warehouse}: not closed in order, a .wal stands beside it: run again")
+        # DuckDB says nothing when its last write fails, as on a full disk; the log that stays is all there is to see.
+        raise PublishRefused(
+            f"{settings.warehouse}: not all of it could be written: a .wal is left beside it, and {free_megabytes(settings)} MB are free. "
+            "Free space if that is little, then run again"
+        )
     building = None
-    settle(settings)
     try:
+        revisions = settle(settings)
         with connect(settings) as connection:
             attach_warehouse(settings, connection)
             state = _require_passed(read_run_state(connection), run_id)
@@ -106,7 +109,7 @@ def publish(settings: Settings, run_id: str, published_at: datetime) -> Publishe
             base = _base(settings)
             building = start_building(settings)
             number = next_number(settings)
-            built = build_generation(settings, connection, building, mart, base, number, run_id, published_at)
+            built = build_generation(settings, connection, building, mart, base, number, run_id, published_at, revisions)
         audit_database(settings, building / DATABASE, mart, built.rows, built.changed)
         for_people, faults = _write_for_people(settings, building, number, published_at)
         files = built.linked | seal(building, [*built.new_files, *for_people])
@@ -122,8 +125,8 @@ def publish(settings: Settings, run_id: str, published_at: datetime) -> Publishe
         if building is not None:
             shutil.rmtree(building, ignore_errors=True)
     try:
-        settle(settings)
-    except OSError as error:
+        enter(settings, number)
+    except (OSError, PublishError) as error:
         _log.warning("%s: the revisions of this generation enter the log with the next run (%s)", settings.revisions, error)
     prune(settings)
     return PublishedGeneration(

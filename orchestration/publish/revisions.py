@@ -1,31 +1,32 @@
 """Published revisions: every score as it was published, append-only (architecture, decision 8).
 
-The log is one Parquet file for each generation that added any, next to the lake: truth, not cache. A file is written as a part of its
-generation and enters the log when readers see the generation, so a crash on either side of the flip loses nothing and doubles nothing:
-`settle` brings in what a killed run could not.
+What a generation adds is compared with the log of all before it; where the log is, and how it stays whole: `revision_log`.
 """
 
-from collections.abc import Collection
+import shutil
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 
 import duckdb
 
+from orchestration.integrity import FileEntry, hash_file
 from orchestration.publish.generations import (
-    PARQUET,
-    FileEntry,
+    DamagedGeneration,
     Manifest,
     PublishError,
     current_generation,
     generation_path,
-    hash_file,
     link,
+    list_generations,
+    read_manifest,
     sync,
 )
+from orchestration.publish.revision_log import FOLDER, PART_ROWS, Part, parquet, part_of, settle
 from orchestration.publish.tables import DATE_COLUMN, HISTORY, SCHEMA
 from orchestration.settings import Settings
-from orchestration.warehouse import identifier, literal
+from orchestration.warehouse import connect, first_line, identifier, literal
 
 TABLE = "published_revisions"
 # Views beside the table.
@@ -54,6 +55,7 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "generation": ("INTEGER", "Generation of the mart that first showed it."),
 }
 _SELECT = ", ".join(COLUMNS)
+_LOGGED = ", ".join(f"cast({identifier(name)} as {kind}) as {name}" for name, (kind, _) in COLUMNS.items())
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Revisions:
 
     Attributes:
         new_file: name of the file in the generation with what it adds; None if it adds nothing.
-        linked: names of the files shared with the log, with their entries.
+        linked: names of the other parts of the log in the generation, with their entries.
         added: number of revisions that it adds.
         rows: all revisions.
     """
@@ -73,23 +75,30 @@ class Revisions:
     rows: int
 
 
-def settle(settings: Settings) -> None:
-    """Bring what the current generation added into the log, if the run that published it was killed before it could.
+def published_days(settings: Settings) -> set[date]:
+    """The days that the current generation shows (else the newest one that is whole), or that the log has and did not withdraw.
 
-    Only the newest generation may be ahead of the log: an older number that is not in it was never seen by readers.
+    Raises:
+        PublishError: the log is damaged, or a newer version wrote the generation.
     """
-    number = current_generation(settings)
-    if number is None:
-        return
-    source = generation_path(settings, number) / _name(number)
-    if source.exists() and number > max(_log(settings), default=0):
-        settings.revisions.mkdir(parents=True, exist_ok=True)
-        # A link, or a copy under another name first, so that a file of the log is there whole or not at all.
-        temporary = settings.revisions / f".{number}"
-        temporary.unlink(missing_ok=True)
-        link(source, temporary)
-        temporary.rename(settings.revisions / f"{number:08d}.parquet")
-        sync(settings.revisions)
+    days: set[date] = set()
+    for number in dict.fromkeys([current_generation(settings), *reversed(list_generations(settings))]):
+        try:
+            if number is not None:
+                days = {date.fromisoformat(day) for day in read_manifest(settings, number).days}
+                break
+        except DamagedGeneration:
+            continue
+    parts = settle(settings)
+    if parts:
+        with connect(settings) as connection:
+            _read_log(connection, settings.revisions, parts)
+            shown = connection.execute(
+                "select as_of_date from (select as_of_date, arg_max(health_score is not null, revision) as is_shown from log"
+                " group by account_id, as_of_date) as last group by as_of_date having bool_or(is_shown)"
+            ).fetchall()
+        days |= {day for (day,) in shown}
+    return days
 
 
 def add_revisions(
@@ -102,6 +111,7 @@ def add_revisions(
     run_id: str,
     published_at: datetime,
     base: Manifest | None,
+    parts: Sequence[Part],
 ) -> Revisions:
     """Compare what is about to be published with what was published last, and put table, views and files into the generation.
 
@@ -114,13 +124,13 @@ def add_revisions(
         changed: those that may differ from the generation before.
         run_id: the run that publishes.
         published_at: UTC, without a zone.
-        base: the generation before; its entries of shared files are taken over.
+        base: the generation before, whose copies of the log are shared.
+        parts: the log, as `settle` found it.
 
     Raises:
         PublishError: the log cannot be read.
     """
-    log = _log(settings)
-    _read_log(connection, log)
+    _read_log(connection, settings.revisions, parts)
     # And the days that were published once and are no longer in the mart.
     connection.execute(
         "create or replace temp table changed_days as select unnest(cast($changed as date[])) as day union "
@@ -131,51 +141,59 @@ def add_revisions(
         _NEW_REVISIONS, {"run_id": run_id, "published_at": published_at, "generation": generation}
     )
     [(added,)] = connection.execute("select count(*) from new_revisions").fetchall()
-    name = _name(generation) if added else None
-    if name:
-        (building / name).parent.mkdir(parents=True)
-        connection.execute(
-            f"copy (select {_SELECT} from new_revisions order by as_of_date, account_id) "
-            f"to {literal(building / name)} (format parquet, compression zstd)"
-        )
-    linked = {}
-    for number, path in log.items():
-        shared = _name(number)
-        link(path, building / shared)
-        known = base.files.get(shared) if base else None
-        linked[shared] = known or hash_file(path)
+    name, kept = None, list(parts)
+    if added:
+        name, kept = _write_part(connection, settings.revisions, building / FOLDER, generation, parts)
+    linked = {f"{FOLDER}/{part.name}": _copy_part(settings, part, building / FOLDER, base) for part in kept}
     rows = _write_table(connection, added)
     return Revisions(name, linked, added, rows)
 
 
-def _name(generation: int) -> str:
-    return f"{PARQUET}/{TABLE}/generation={generation}/part.parquet"
+def _write_part(
+    connection: duckdb.DuckDBPyConnection, log: Path, folder: Path, generation: int, parts: Sequence[Part]
+) -> tuple[str, list[Part]]:
+    """Write the new revisions as a part, with the rows of the newest part if that is small; its name, and the parts that stay."""
+    first, kept, rows = parts[-1].last + 1 if parts else 1, list(parts), f"select {_SELECT} from new_revisions"
+    if parts:
+        newest = log / parts[-1].name
+        [(count,)] = connection.execute(f"select count(*) from {parquet([newest])}").fetchall()
+        if count < PART_ROWS:
+            first = kept.pop().first
+            rows = f"select {_LOGGED} from {parquet([newest])} union all {rows}"
+    folder.mkdir(parents=True, exist_ok=True)
+    written = folder / "new.parquet"
+    connection.execute(
+        f"copy ({rows} order by as_of_date, account_id, revision) to {literal(written)} (format parquet, compression zstd)"
+    )
+    name = part_of(written, first, generation).name
+    written.rename(folder / name)
+    return f"{FOLDER}/{name}", kept
 
 
-def _log(settings: Settings) -> dict[int, Path]:
-    """The files of the log by generation, ascending."""
-    if not settings.revisions.is_dir():
-        return {}
-    return {int(path.stem): path for path in sorted(settings.revisions.glob("[0-9]*.parquet"))}
+def _copy_part(settings: Settings, part: Part, folder: Path, base: Manifest | None) -> FileEntry:
+    """Bring a part of the log into the generation: shared with the generation before, but never with the log."""
+    target = folder / part.name
+    shared = None if base is None else generation_path(settings, base.generation) / FOLDER / part.name
+    if shared is not None and part.is_at(shared):
+        link(shared, target)
+    else:
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(settings.revisions / part.name, target)
+        sync(target)
+    return hash_file(target)
 
 
-def _read_log(connection: duckdb.DuckDBPyConnection, log: dict[int, Path]) -> None:
+def _read_log(connection: duckdb.DuckDBPyConnection, folder: Path, parts: Sequence[Part]) -> None:
     """Lay the temporary view `log` over the files; what an older version wrote without a column has nulls there."""
-    if not log:
+    if not parts:
         columns = ", ".join(f"cast(null as {kind}) as {name}" for name, (kind, _) in COLUMNS.items())
         connection.execute(f"create or replace temp view log as select {columns} where false")
         return
-    files = ", ".join(literal(path) for path in log.values())
-    columns = ", ".join(f"cast({identifier(name)} as {kind}) as {name}" for name, (kind, _) in COLUMNS.items())
     try:
-        connection.execute(
-            f"create or replace temp view log as select {columns} from read_parquet([{files}], hive_partitioning = false)"
-        )
+        files = parquet(folder / part.name for part in parts)
+        connection.execute(f"create or replace temp view log as select {_LOGGED} from {files}")
     except duckdb.Error as error:
-        raise PublishError(
-            f"{next(iter(log.values())).parent}: the log of published revisions cannot be read ({error}). Restore the damaged file: "
-            f"every generation has a copy in {PARQUET}/{TABLE}"
-        ) from error
+        raise PublishError(f"{folder}: the log of published revisions cannot be read ({first_line(error)})") from error
 
 
 def _write_table(connection: duckdb.DuckDBPyConnection, added: int) -> int:

@@ -135,6 +135,19 @@ def readme_blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", section[1], re.MULTILINE | re.DOTALL)
 
 
+def test_a_reader_of_many_files_keeps_its_generation(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the README shows for Arrow: a run publishes after the files were listed and before they are read."""
+    [snippet] = [snippet for snippet in readme_blocks("python") if "pyarrow.dataset" in snippet]
+    opened, _, read = snippet.partition("print(")
+    monkeypatch.chdir(company.folder)
+    names: dict[str, Any] = {}
+    exec(opened, names)
+    current = company.published / "current"
+    current.unlink()
+    current.symlink_to("generations/2", target_is_directory=True)
+    exec(f"print({read}", names)
+
+
 def test_the_snippets_of_the_readme_run(company: Company) -> None:
     """Each on its own, from the folder that holds `data`, as a reader would; SQL on the published mart."""
     snippets = readme_blocks("python")

@@ -17,7 +17,20 @@ from orchestration.dbt import known_columns
 from orchestration.locking import writer_lock
 from orchestration.settings import PROJECT_ROOT
 from orchestration.warehouse import connect
-from tests.company import FIRST_DAY, LAST_DAY, NEXT_DAY, NOT_DATA, Company, Rows, content, differences, read_mart
+from tests.company import (
+    FIRST_DAY,
+    HISTORY_STARTS,
+    LAST_DAY,
+    MIDDLE_DAY,
+    NEXT_DAY,
+    NOT_DATA,
+    Company,
+    Rows,
+    content,
+    differences,
+    read_mart,
+    revision_faults,
+)
 
 RANGE = f"{FIRST_DAY}...{LAST_DAY}"
 
@@ -64,6 +77,14 @@ def double_a_score(company: Company) -> None:
         warehouse.execute(
             "insert into intermediate.int_scoring__account_scores "
             "select * from intermediate.int_scoring__account_scores order by as_of_date, account_id limit 1"
+        )
+
+
+def undouble_the_score(company: Company) -> None:
+    with connect(company.settings, company.settings.warehouse) as warehouse:
+        warehouse.execute(
+            "delete from intermediate.int_scoring__account_scores where rowid in (select max(rowid) "
+            "from intermediate.int_scoring__account_scores group by account_id, as_of_date having count(*) > 1)"
         )
 
 
@@ -141,28 +162,57 @@ def check_assets(ran: Ran) -> None:
     assert not {name: text for name, text in sentences.items() if not re.fullmatch(r"[A-Z].*\.", text)}
 
 
-def test_a_failing_check_stops_the_run_before_publishing(
-    next_mart: dict[str, Rows], first_mart: dict[str, Rows], company: Company, run_dagster: Run
+def test_a_failing_check_stops_the_run_before_publishing_and_the_next_run_repeats_what_it_did(
+    first_mart: dict[str, Rows], company: Company, run_dagster: Run
 ) -> None:
     double_a_score(company)
+    # Of two days that were rolled up before, one delivery is damaged and the other is gone.
+    whole = {day: company.read_events(day) for day in (MIDDLE_DAY, LAST_DAY)}
+    company.write_events(LAST_DAY, whole[LAST_DAY].slice(0, whole[LAST_DAY].num_rows // 2))
+    company.events_file(MIDDLE_DAY).unlink()
     before = content(company.published)
-    ran = run_dagster(company, str(NEXT_DAY), "publish")
+    ran = run_dagster(company, str(LAST_DAY), "publish")
     assert ran.record["exit_code"] == 1
     assert ran.record["status"] == "FAILURE"
     assert "published_mart" not in ran.record["materialized"]
     failed = {check["name"] for check in ran.record["checks"] if not check["passed"]}
     assert failed == {"assert_one_row_per_account_and_day"}
     assert "assert_one_row_per_account_and_day" in ran.stderr
-    assert "what was published before stays as it was" in ran.stderr
+    assert "what was published before is unchanged" in ran.stderr
     # The gate stands in the publishing code, not only in Dagster's graph.
     assert ran.record["published_alone"] is False
     assert content(company.published) == before
     assert not differences(first_mart, read_mart(company.published))
 
-    # The working file is a cache: without it, everything comes back from the lake.
+    # No log is left beside the warehouse, so nothing makes the next run start from the lake.
+    undouble_the_score(company)
+    for day, events in whole.items():
+        company.write_events(day, events)
+    company.run(LAST_DAY, run_id="repaired")
+    assert not differences(first_mart, read_mart(company.published))
+
+
+def test_lost_and_damaged_state_comes_back_with_every_published_day(
+    next_mart: dict[str, Rows], company: Company, run_dagster: Run
+) -> None:
+    lake = company.settings.lake
+    (lake / "raw" / "usage_events" / "_manifest.json").unlink()
+    (lake / "raw" / "subscriptions" / "_manifest.json").write_bytes(b"")
+    # The source keeps some days only: the others stand in the lake alone.
+    company.events_file(HISTORY_STARTS).unlink()
+    (lake / "scored_days.json").write_bytes(b"")
     company.settings.warehouse.unlink()
-    company.run(NEXT_DAY, run_id="mended")
+    (company.settings.dbt_target / "columns.json").write_text("[]")
+    ran = run_dagster(company, str(NEXT_DAY))
+    assert ran.record["exit_code"] == 0, ran.stderr
     assert not differences(next_mart, read_mart(company.published))
+    assert not revision_faults(company)
+    for said in (
+        "usage_events/_manifest.json: was lost or damaged, restored from",
+        "subscriptions/_manifest.json: was lost or damaged, restored from",
+        f"scored_days.json: damaged, written anew from the days that were published: 3 days, {FIRST_DAY} to {LAST_DAY}",
+    ):
+        assert ran.stderr.count(said) == 1, ran.stderr
 
 
 def test_a_second_writer_is_refused_in_one_line(company: Company) -> None:

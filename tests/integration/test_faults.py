@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -14,23 +13,8 @@ import pytest
 
 from orchestration import run
 from orchestration.locking import WriterBusy
-from orchestration.publish import current_generation, verify
 from orchestration.settings import PROJECT_ROOT
-from tests.company import NEXT_DAY, NOT_DATA, Company, Rows, content, differences, read_mart, revision_faults
-
-
-def disturbed_run(company: Company, step: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "tests.disturbed_run", str(company.config_file), str(NEXT_DAY), step],
-        cwd=PROJECT_ROOT,
-        env={**os.environ, **environment},
-        # A process that died leaves no child behind that holds the pipe's end.
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE if step == "never" else subprocess.DEVNULL,
-        text=True,
-        start_new_session=True,
-        check=False,
-    )
+from tests.company import NEXT_DAY, NOT_DATA, Company, Rows, content, differences, read_mart
 
 
 @contextmanager
@@ -49,27 +33,6 @@ def another_process(code: str, *arguments: str) -> Iterator[subprocess.Popen[str
     finally:
         process.kill()
         process.communicate()
-
-
-# The moments of publishing are those of tests/unit/publish/test_publish.py; one of them stands here for the whole.
-@pytest.mark.parametrize("step", ["land", "dbt", "orphan", "flip"])
-def test_a_killed_run_leaves_the_mart_whole_and_the_next_run_converges(
-    next_mart: dict[str, Rows], first_mart: dict[str, Rows], company: Company, step: str
-) -> None:
-    killed = disturbed_run(company, step)
-    assert killed.returncode == -signal.SIGKILL
-
-    number = current_generation(company.settings)
-    assert number == 1
-    verify(company.settings, number)
-    assert not differences(first_mart, read_mart(company.published))
-
-    company.run(NEXT_DAY, run_id="after the kill")
-    assert not differences(next_mart, read_mart(company.published))
-    assert not revision_faults(company)
-    names = {path.name for path in (company.published / "generations").iterdir()}
-    assert all(name.isdigit() for name in names)
-    assert not [path for path in company.settings.lake.rglob("*") if ".tmp" in path.name]
 
 
 HOLD_LOCK = """
@@ -119,8 +82,23 @@ def test_a_reader_keeps_its_generation_and_a_reconnect_sees_the_new_one(company:
     assert said == "3 2026-03-09 4 2026-03-10\n"
 
 
+RUN = """
+import sys
+from datetime import date
+from tests.company import Company, Path
+Company(Path(sys.argv[1])).run(date.fromisoformat(sys.argv[2]))
+"""
+
+
 def test_the_zone_of_the_host_changes_nothing(next_mart: dict[str, Rows], company: Company) -> None:
-    ran = disturbed_run(company, "never", TZ="America/New_York")
+    ran = subprocess.run(
+        [sys.executable, "-c", RUN, str(company.folder), str(NEXT_DAY)],
+        cwd=PROJECT_ROOT,
+        env=os.environ | {"TZ": "America/New_York"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert ran.returncode == 0, ran.stderr
     assert not differences(next_mart, read_mart(company.published))
 
@@ -155,6 +133,7 @@ def replace_once(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new, 1))
 
 
+FIRST_KEY = "[pipeline]\n"
 WRONG = {
     "unknown metric": (
         "seeds/scorecard_metrics.csv", "license_utilization_28d", "licence_utilization_28d",
@@ -183,6 +162,22 @@ WRONG = {
     "renamed column": (
         "accounts.csv", "created_at", "created", ("accounts.csv", "created_at", "account_id, account_name, created"),
     ),
+    "blank currency": ("health.toml", FIRST_KEY, f'{FIRST_KEY}reporting_currency = " "\n', ("reporting_currency: blank",)),
+    "name of a currency": (
+        "health.toml", FIRST_KEY, f'{FIRST_KEY}reporting_currency = "US Dollar"\n',
+        ("reporting_currency: give the code of a currency, such as USD, found 'US Dollar'",),
+    ),
+    "waits for ever": ("health.toml", FIRST_KEY, f"{FIRST_KEY}lock_timeout_seconds = inf\n", ("lock_timeout_seconds", "found inf")),
+    "no memory": ("health.toml", FIRST_KEY, f'{FIRST_KEY}memory_limit = "0MB"\n', ('from "128MB"', "found '0MB'")),
+    "absurd memory": ("health.toml", FIRST_KEY, f'{FIRST_KEY}memory_limit = "999999TB"\n', ('to "100TB"', "found '999999TB'")),
+    "NUL in a path": ("health.toml", FIRST_KEY, f'{FIRST_KEY}data_dir = "a\\u0000b"\n', ("data_dir: has the character NUL",)),
+    "data folder is a file": ("health.toml", FIRST_KEY, f'{FIRST_KEY}data_dir = "accounts.csv"\n', ("data_dir", "File exists")),
+    "data folder in a file": ("health.toml", FIRST_KEY, f'{FIRST_KEY}data_dir = "accounts.csv/data"\n', ("data_dir", "Not a directory")),
+    # Nobody may write there, not even root.
+    "data folder read-only": ("health.toml", FIRST_KEY, f'{FIRST_KEY}data_dir = "/sys/data"\n', ("data_dir: /sys/data cannot be written",)),
+    "data folder name": ("health.toml", FIRST_KEY, f'{FIRST_KEY}data_dir = "{300 * "x"}"\n', ("data_dir", "File name too long")),
+    "year 1": ("health.toml", "2026-01-01", "0001-01-01", ("start_date: give a day from 1990-01-01 to 2199-12-31", "found")),
+    "tomorrow": ("health.toml", "2026-01-01\nend_date = 2026-01-31", "2199-01-01", ("start_date 2199-01-01 is after",)),
     "no toml": ("health.toml", "[pipeline]", "[pipeline", ("health.toml", "no valid TOML")),
 }
 
@@ -203,6 +198,36 @@ def test_a_wrong_configuration_is_refused_before_anything_is_written(
     assert content(project) == before
 
 
+@pytest.mark.parametrize(
+    ("encoding", "said"), [("utf-16", "byte order mark"), ("utf-8-sig", "byte order mark"), ("latin-1", "line 1: byte fc is not UTF-8")]
+)
+def test_a_configuration_in_another_encoding_is_refused(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], encoding: str, said: str
+) -> None:
+    (project / "health.toml").write_text(f"# f\u00fcr Acme\n{CONFIG}", encoding=encoding)
+    monkeypatch.setattr(sys, "argv", ["run"])
+    assert run.main() == 2
+    message = capsys.readouterr().err
+    assert "health.toml" in message and said in message and "Save it as UTF-8" in message and message.count("\n") == 1, message
+
+
+def test_a_disk_that_is_nearly_full_is_one_line(project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    disk = project / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(disk)], capture_output=True, check=False)
+    if mounted.returncode != 0:
+        pytest.skip("only root may mount the small disk of this test")
+    try:
+        replace_once(project / "health.toml", FIRST_KEY, f'{FIRST_KEY}data_dir = "disk/data"\n')
+        monkeypatch.setattr(sys, "argv", ["run"])
+        assert run.main() == 2
+        message = capsys.readouterr().err
+        assert "disk/data: 8 MB are free on its disk, and a run needs at least 100" in message and message.count("\n") == 1, message
+        assert content(disk) == {}
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
 def test_a_refused_run_ends_with_an_error_code(project: Path) -> None:
     replace_once(project / "health.toml", "accounts.csv", "nowhere.csv")
     refused = subprocess.run(
@@ -215,6 +240,46 @@ def test_a_refused_run_ends_with_an_error_code(project: Path) -> None:
     assert refused.returncode == 2
     assert refused.stdout == ""
     assert refused.stderr.count("\n") == 1 and "nowhere.csv" in refused.stderr
+
+
+def test_errors_of_the_data_are_one_line_each_without_tracebacks(
+    company: Company, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw = company.folder / "raw"
+    (raw / "tickets.csv").write_bytes(b"")
+    company.edit("invoices", lambda row: row | {"currency": "XYZ"})
+    company.edit("subscriptions", lambda row: row | {"started_on": "31.01.2026"})
+    # Longer than DuckDB's buffer and the only row: it would be dropped without a word.
+    (raw / "advocacy_events.csv").write_bytes(b"advocacy_id,account_id,occurred_at,kind,note\na1,a1,2026-01-01,review," + b"x" * (40 << 20))
+    (raw / "csm_pulses.csv").write_text(",".join(f"column_{number}" for number in range(10_000)))
+    (raw / "touchpoints.csv").unlink()
+    (raw / "touchpoints.csv").symlink_to("/proc/cpuinfo")
+    before = read_mart(company.published)
+
+    # Headers are read before anything is written.
+    monkeypatch.setenv("HEALTH_CONFIG", str(company.config_file))
+    monkeypatch.setattr(sys, "argv", ["run", str(NEXT_DAY)])
+    assert run.main() == 2
+    linked, wide = (line.partition("health.toml: ")[2] for line in capsys.readouterr().err.splitlines())
+    assert linked.startswith("raw/touchpoints.csv: column touchpoint_id, account_id, ") and "processor" not in linked
+    assert "; wanted are touchpoint_id, account_id, " in linked and linked.endswith(". Map renamed columns with sources.touchpoints.columns")
+    assert wide == "raw/csm_pulses.csv: 10000 columns, at most 1000 can be read. Leave out those that csm_pulses does not need, or deliver Parquet"
+    for table in ("touchpoints", "csm_pulses"):
+        (raw / f"{table}.csv").unlink()
+        company.write(table, [])
+    failed = subprocess.run(
+        [sys.executable, "-m", "orchestration.run", str(NEXT_DAY)], cwd=PROJECT_ROOT, capture_output=True, text=True, check=False
+    )
+    assert failed.returncode == 1
+    said = {line.partition(": ")[0]: line for line in failed.stderr.splitlines()}
+    tables = ("advocacy_events", "tickets", "invoices", "subscriptions")
+    assert said.keys() == {*(f"raw__{table}" for table in tables), "the run failed; what was published before is unchanged"}
+    assert "raw/advocacy_events.csv line 2: line over 8 MB (found 'a1,a1,2026-01-01,review,xxx" in said["raw__advocacy_events"]
+    assert "raw/tickets.csv: empty, not even a header; wanted is a header with ticket_id, " in said["raw__tickets"]
+    assert "raw/invoices.csv line 2: currency: no rate for XYZ on issued_on in fx_rates.csv (found 'XYZ')" in said["raw__invoices"]
+    assert "raw/subscriptions.csv line 2: started_on: not a date like 2026-01-31 (found '31.01.2026')" in said["raw__subscriptions"]
+    assert "or raise" not in "".join(said.values())
+    assert not differences(before, read_mart(company.published))
 
 
 @pytest.mark.parametrize("days", ["2025-12-31", "2026-01-05...2026-02-01", "2026-01-05...2026-01-04", "yesterday"])

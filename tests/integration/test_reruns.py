@@ -10,6 +10,7 @@ import pytest
 from orchestration.contract import TABLES
 from orchestration.extract import extract_table
 from orchestration.settings import EVENT_TABLE
+from orchestration.transform import prepare
 from tests.company import (
     FIRST_DAY,
     LAST_DAY,
@@ -109,6 +110,10 @@ def test_late_events_are_restated_in_the_lookback_and_reported_before_it(
 
     landed = extract_table(company.settings, TABLES[EVENT_TABLE], NEXT_DAY, NEXT_DAY)
     assert FIRST_DAY in landed.late_days and LAST_DAY not in landed.late_days
+    # A run that was killed after it landed them does not keep the news to itself.
+    for run_id in ("killed", "killed again"):
+        late_days = prepare(company.settings, run_id, NEXT_DAY, NEXT_DAY).late_days
+        assert FIRST_DAY in late_days and LAST_DAY not in late_days
     company.run(NEXT_DAY, run_id="next")
     # Older than the lookback of one day: as they were.
     assert LOOKBACK_DAYS == 1

@@ -55,11 +55,28 @@ def test_a_second_writer_is_told_who_writes(settings, holder):
     assert sorted(settings.data_dir.iterdir()) == before
 
 
-def test_a_waiting_writer_gets_the_lock_when_it_is_free(settings, holder):
+def test_a_waiting_writer_says_so_and_gets_the_lock_when_it_is_free(settings, holder):
     patient = load_settings(_with_timeout(settings, 30))
-    holder.stdin.close()
-    with writer_lock(patient, "second"):
+    said = []
+
+    def say(message: str) -> None:
+        said.append(message)
+        holder.stdin.close()
+
+    with writer_lock(patient, "second", say):
         assert json.loads((settings.data_dir / "writer.lock.json").read_text())["holder"] == "second"
+
+
+    [message] = said
+    assert f"'daily_health 2026-01-05' (process {holder.pid}, since 20" in message and "at most 30 s" in message
+
+
+def test_who_holds_the_lock_may_take_it_again(settings):
+    with writer_lock(settings, "a run"):
+        with writer_lock(settings, "a part of it", lambda message: pytest.fail(message)):
+            pass
+        assert json.loads((settings.data_dir / "writer.lock.json").read_text())["holder"] == "a run"
+    assert not (settings.data_dir / "writer.lock.json").exists()
 
 
 def test_a_killed_holder_leaves_no_lock(settings, holder):

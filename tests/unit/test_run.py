@@ -1,7 +1,9 @@
 """The command line of the pipeline."""
 
+import logging
 from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -31,5 +33,22 @@ def test_another_range_is_refused(tmp_path: Path, text: str) -> None:
 
 
 def test_a_last_day_that_is_not_over_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="end_date 2999-01-01 is not over yet"):
-        parse_range("2026-01-05", settings(tmp_path, "2999-01-01"))
+    with pytest.raises(SettingsError, match="end_date 2199-01-01 is not over yet"):
+        parse_range("2026-01-05", settings(tmp_path, "2199-01-01"))
+
+
+def test_the_console_shows_the_traceback_of_a_failure_only_where_it_is_asked_for() -> None:
+    import dagster as dg
+
+    from orchestration.defs.common import console
+
+    def shown(tracebacks: bool, **said: object) -> bool:
+        config = {"name": "dagster", "log_level": "WARNING", "tracebacks": tracebacks}
+        record = logging.makeLogRecord({"dagster_meta": said})
+        return bool(console.logger_fn(dg.build_init_logger_context(logger_config=config)).filter(record))
+
+    failure, start = SimpleNamespace(is_failure=True), SimpleNamespace(is_failure=False)
+    waiting = "Dependencies for step health_models failed: ['raw__accounts']. Not executing."
+    assert [shown(True, dagster_event=failure), shown(True, dagster_event=None, orig_message=waiting)] == [True, True]
+    assert [shown(False, dagster_event=failure), shown(False, dagster_event=None, orig_message=waiting)] == [False, False]
+    assert [shown(False, dagster_event=start), shown(False, dagster_event=None, orig_message="late facts"), shown(False)] == [True] * 3

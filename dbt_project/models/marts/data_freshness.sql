@@ -1,5 +1,6 @@
 -- Grain: raw table. How fresh and how clean what the scores rest on is. delivered = loaded + duplicate + quarantined.
--- Judged on the newest scored day, as int_accounts__table_states judges every day: a table without any fact is missing, not late.
+-- Judged on the newest scored day, as int_accounts__table_states judges every day: a table without any fact is missing, not late, and a fact
+-- of a later day hides no silence (newest_fact_at is the newest one up to the newest scored day).
 
 {% set with_account = [
     'touchpoints', 'csm_pulses', 'account_goals', 'advocacy_events', 'account_outcomes', 'score_overrides',
@@ -56,6 +57,8 @@ orphans as (
 select
     landing_stats.table_name as raw_table,
     landing_stats.newest_fact_at,
+    cast(landing_stats.later_rows as bigint) as later_rows,
+    landing_stats.last_fact_at,
     raw_tables.late_after_days,
     raw_tables.covered_through as extracted_through_date,
     case

@@ -6,12 +6,15 @@ journal in the lake (`journal.py`) keeps that for ever, so the history grows fro
 
 from collections.abc import Iterator
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from orchestration.contract import RawTable
+from orchestration.extract import lake
 from orchestration.extract.connector import Preview, Window, filled_columns, text_batches
+from orchestration.extract.errors import SourceError
 from orchestration.extract.stripe import client, journal
 from orchestration.extract.stripe.customers import AccountKeys, account_rows, value_at, with_accounts
 from orchestration.extract.stripe.history import State, subscription_rows, timeline
@@ -42,6 +45,28 @@ _TAKEN = {
 }
 
 
+def _require_journal(settings: Settings, folder: Path, records: list[journal.Record], window: Window) -> None:
+    """Every subscription that landed has left a record. To begin a new journal in silence would forget its older seats and prices.
+
+    Raises:
+        SourceError: there is no record although subscriptions, or outcomes made of them, have landed.
+    """
+    tables = [
+        name
+        for name in ("account_outcomes", "subscriptions")
+        if name in window.landed
+        and isinstance(source := settings.sources[name], StripeSource)
+        and journal.journal_folder(settings, source) == folder
+    ]
+    # Customers leave records as well.
+    if tables and not any(record.subscription for record in records):
+        folders = " and ".join(str(lake.raw_folder(settings.lake, name)) for name in tables)
+        raise SourceError(
+            f"{folder}: the journal of Stripe's subscriptions is gone. Restore it from a backup; or, if there is none, move {folders}"
+            " away and run again: older seats and prices are then lost"
+        )
+
+
 def is_incremental(table: RawTable, source: StripeSource) -> bool:
     """Never: the lists are short, and only a whole reading sees what is gone."""
     return False
@@ -53,7 +78,7 @@ def read(settings: Settings, table: RawTable, source: StripeSource, window: Wind
     Raises:
         SettingsError: the variable with the key is not set.
         SourceUnavailable: the API cannot be read; the journal stays as it was.
-        SourceError: the journal is damaged.
+        SourceError: the journal is lost or damaged.
     """
     api = client.connect(table, source)
     if table.name == "accounts":
@@ -61,6 +86,8 @@ def read(settings: Settings, table: RawTable, source: StripeSource, window: Wind
         return
     folder = journal.journal_folder(settings, source)
     records = journal.read_journal(folder)
+    if table.name != "invoices":
+        _require_journal(settings, folder, records, window)
     rows: list[dict[str, Any]] = []
     found: list[journal.Record] = []
     of_invoices: list[dict[str, Any]] = []

@@ -89,7 +89,10 @@ def read_journal(folder: Path) -> list[Record]:
     found: dict[str, Record] = {}
     for path in sorted(folder.glob("*.parquet")):
         try:
-            records = [Record(**row) for row in pq.read_table(path, schema=_SCHEMA).to_pylist()]
+            rows = pq.read_table(path, schema=_SCHEMA).to_pylist()
+            if _name(rows) != path.name:
+                raise ValueError("its name is not that of its content")
+            records = [Record(**row) for row in rows]
             # Parses what tells their order, so that a damaged record is found here.
             records.sort(key=_place)
         except (pa.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
@@ -118,6 +121,10 @@ def merged(known: Iterable[Record], more: Iterable[Record]) -> list[Record]:
     return sorted(records.values(), key=_place)
 
 
+def _name(rows: list[dict[str, Any]]) -> str:
+    return f"{blake2b(as_text(rows).encode(), digest_size=16).hexdigest()}.parquet"
+
+
 def append(folder: Path, known: Iterable[Record], wanted: Iterable[Record]) -> None:
     """Write those wanted records that are not yet known as one file."""
     old = {record.id for record in known}
@@ -125,7 +132,7 @@ def append(folder: Path, known: Iterable[Record], wanted: Iterable[Record]) -> N
     if not new:
         return
     rows = [asdict(record) for record in new]
-    name = f"{blake2b(as_text(rows).encode(), digest_size=16).hexdigest()}.parquet"
+    name = _name(rows)
     folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / f".{name}.tmp"
     pq.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA), temporary, compression="zstd")

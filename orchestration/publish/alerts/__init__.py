@@ -4,7 +4,7 @@ Knows nothing of Dagster, and never changes the mart. It has a lock of its own, 
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
@@ -12,6 +12,7 @@ import duckdb
 from filelock import FileLock, Timeout
 
 from orchestration.alert_rules import CHANNELS, Channel, read_alert_rules
+from orchestration.locking import acquire, say_on_stdout
 from orchestration.publish.alerts.delivery import NotDelivered, deliver, endpoints
 from orchestration.publish.alerts.evaluate import find_alerts
 from orchestration.publish.alerts.log import AlertLog, AlertLogError, copy_log, open_log
@@ -47,24 +48,30 @@ class Sent:
     faults: dict[Channel, list[str]] = field(default_factory=dict)
 
 
-def send_alerts(settings: Settings) -> Sent:
+def send_alerts(settings: Settings, say: Callable[[str], None] = say_on_stdout) -> Sent:
     """Apply the rules to the published mart if its newest day is new, and send what is due, also from earlier runs.
 
     An endpoint that cannot be reached is no error: its messages stay due. Without a configured one nothing happens.
+
+    Args:
+        say: is given one line before a wait for another process that sends alerts.
 
     Raises:
         AlertsBusy: another process kept the lock of the alerts for `pipeline.lock_timeout_seconds`.
         AlertLogError, PublishError: the log or the mart cannot be read.
         ConfigurationError: `alert_rules.csv` is wrong.
+        SettingsError: the data folder cannot be written.
     """
     configured = endpoints(settings)
     sent = Sent()
     if not configured:
         return sent
+    settings.make_data_dir()
     path = settings.alert_log
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(exist_ok=True)
     try:
-        with FileLock(path.with_suffix(".lock"), timeout=settings.pipeline.lock_timeout_seconds), open_log(path) as log:
+        lock, seconds = FileLock(path.with_suffix(".lock")), settings.pipeline.lock_timeout_seconds
+        with acquire(lock, seconds, lambda: "another process is sending alerts", say), open_log(path) as log:
             newest = _apply_rules(settings, log, configured)
             for channel, secret in configured.items():
                 sent.messages[channel], sent.faults[channel] = _deliver_due(settings, log, channel, secret, newest)

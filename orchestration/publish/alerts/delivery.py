@@ -18,6 +18,7 @@ from urllib3.exceptions import InvalidHeader
 from urllib3.util import Retry
 
 from orchestration.alert_rules import Channel
+from orchestration.http_deadline import DeadlineAdapter
 from orchestration.publish.alerts.messages import Message, mark_repeated
 from orchestration.settings import Settings, SettingsError, secret_value
 from orchestration.sources import Secret
@@ -86,9 +87,10 @@ def deliver(settings: Settings, message: Message, secret: Secret) -> None:
 def _post(name: str, url: str, body: bytes, headers: dict[str, str], timeout: float) -> None:
     try:
         # What it answers is not read, so a slow answer costs nothing.
-        with requests.post(
-            url, data=body, headers=headers, timeout=timeout, allow_redirects=False, stream=True
-        ) as response:
+        with (
+            _session() as session,
+            session.post(url, data=body, headers=headers, timeout=timeout, allow_redirects=False, stream=True) as response,
+        ):
             status, retry_after = response.status_code, response.headers.get("Retry-After")
     except requests.Timeout:
         raise _Passing(f"{name}: gives no answer within {timeout:g} s") from None
@@ -104,6 +106,13 @@ def _post(name: str, url: str, body: bytes, headers: dict[str, str], timeout: fl
         raise NotDelivered(text, is_refused=True)
     if status >= 300:
         raise NotDelivered(f"{name}: redirects ({status}). Give the final address")
+
+
+def _session() -> requests.Session:
+    session = requests.Session()
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, DeadlineAdapter())
+    return session
 
 
 def _pause(state: tenacity.RetryCallState) -> float:

@@ -50,13 +50,13 @@ class AlertLog:
     def newest_day(self) -> date | None:
         """The newest day that the rules were applied to."""
         [(day,)] = self._connection.execute("select max(as_of_date) from newest_day").fetchall()
-        return None if day is None else date.fromisoformat(day)
+        return None if day is None else _day(day)
 
     def watched_since(self, rule: AlertRule) -> date | None:
         """The first newest day that the rule was applied to, as it now is; None for a new or edited one."""
         query = "select first_day from watched_rules where fingerprint = ?"
         rows = self._connection.execute(query, [rule.fingerprint]).fetchall()
-        return date.fromisoformat(rows[0][0]) if rows else None
+        return _day(rows[0][0]) if rows else None
 
     def is_known(self, alert: Alert) -> bool:
         rows = self._connection.execute(
@@ -93,7 +93,7 @@ class AlertLog:
             "order by as_of_date, message_id",
             [channel],
         ).fetchall()
-        return [Message(channel, name, date.fromisoformat(day), body, attempts) for name, day, body, attempts in rows]
+        return [Message(channel, name, _day(day), body, attempts) for name, day, body, attempts in rows]
 
     def note_attempt(self, message: Message) -> None:
         with self._connection as transaction:
@@ -135,6 +135,13 @@ def copy_log(path: Path) -> Iterator[AlertLog]:
             with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as original:
                 original.backup(connection)
         yield _prepared(path, connection)
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except (ValueError, TypeError):
+        raise sqlite3.DataError(f"{text!r} is not a day") from None
 
 
 def _prepared(path: Path, connection: sqlite3.Connection) -> AlertLog:

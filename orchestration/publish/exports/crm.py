@@ -12,6 +12,7 @@ import duckdb
 import pyarrow as pa
 
 from orchestration.publish.exports.files import csv_lines
+from orchestration.publish.exports.text import clean
 from orchestration.publish.generations import current_generation, generation_path, list_generations
 from orchestration.publish.revisions import RESTATED
 from orchestration.publish.revisions import TABLE as REVISIONS
@@ -43,6 +44,7 @@ left join (
     group by account_id
 ) as last_day on last_day.account_id = known.account_id
 where known.account_id not in (select account_id from account_health)
+order by last_day.as_of_date desc nulls last, known.account_id
 """
 
 
@@ -51,18 +53,20 @@ def crm_rows(connection: duckdb.DuckDBPyConnection) -> pa.RecordBatchReader:
 
     One that is no longer scored has neither score nor tier, and a reason that does not change from day to day.
     """
-    accounts = connection.execute("select *, cast(health_score as decimal(4, 1)) as score from account_health")
+    accounts = connection.execute("select *, cast(health_score as decimal(4, 1)) as score from account_health order by account_id")
     names = [column[0] for column in accounts.description]
-    rows: list[dict[str, Any]] = []
+    # By the id as the file has it. What was published earlier may have ids that differ in what cannot be seen: the first one counts.
+    rows: dict[str, dict[str, Any]] = {}
     while batch := accounts.fetchmany(1000):
         for values in batch:
             account = dict(zip(names, values, strict=True))
-            rows.append({key: account[key] for key in ("account_id", "score", "tier")} | {"reason": reason(account)})
+            told = {key: account[key] for key in ("account_id", "score", "tier")} | {"reason": reason(account)}
+            rows.setdefault(clean(account["account_id"]), told)
     for account_id, day, score, tier in connection.execute(_LEFT).fetchall():
         last = "" if day is None else f": on {day}, the last day, {score:.1f} ({TIER_LABELS[tier].lower()})"
-        rows.append({"account_id": account_id, "score": None, "tier": None, "reason": f"No longer scored{last}."})
-    rows.sort(key=lambda row: row["account_id"])
-    return pa.Table.from_pylist(rows, _SCHEMA).to_reader()
+        left = {"account_id": account_id, "score": None, "tier": None, "reason": f"No longer scored{last}."}
+        rows.setdefault(clean(account_id), left)
+    return pa.Table.from_pylist(sorted(rows.values(), key=lambda row: row["account_id"]), _SCHEMA).to_reader()
 
 
 def reason(account: dict[str, Any]) -> str:

@@ -15,6 +15,7 @@ from orchestration.extract.lake import quarantine_folder, raw_folder, read_manif
 from orchestration.settings import Settings, load_settings
 
 ACCOUNTS = "account_id,account_name,created_at\na1,Acme,2025-01-01\n"
+MEMORY = 'memory_limit = "1GB"'
 
 
 @dataclass
@@ -53,7 +54,7 @@ class World:
         self.write(
             "health.toml",
             "[pipeline]\nstart_date = 2026-01-01\nseeds_dir = \"seeds\"\nlookback_days = 1\nthreads = 2\n"
-            f"memory_limit = \"1GB\"\n{self.pipeline}\n\n{sources}\n",
+            f"{'' if 'memory_limit' in self.pipeline else MEMORY}\n{self.pipeline}\n\n{sources}\n",
         )
         return load_settings(self.root / "health.toml")
 

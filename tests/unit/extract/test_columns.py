@@ -1,5 +1,6 @@
 """Columns go by name, paths are only paths, and the preflight names every fault before anything is written."""
 
+import traceback
 from datetime import date
 
 import pytest
@@ -36,6 +37,38 @@ def test_a_missing_required_column_is_named_beside_those_found(world, name):
         world.land("feature_releases")
     assert f"{name}: column released_on of feature_releases is missing" in str(raised.value)
     assert "found are feature, released." in str(raised.value)
+
+
+SECRET = "root:$6$salt$hash:19000"
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        'path = "link.csv"',
+        'path = "link.csv"\nquery = "select * from file"',
+        'path = "../elsewhere/shadow"\nformat = "csv"',
+        'path = "link.csv"\nquery = """select cast(columns(*) as integer) as feature, 1 as released_on from file"""',
+        'path = "link.csv"\nformat = "jsonl"\nquery = """select cast(line as integer) as feature, 1 as released_on from file"""',
+        'path = "link.csv"\nformat = "jsonl"',
+    ],
+)
+def test_no_message_shows_what_a_file_outside_the_folder_of_the_configuration_holds(world, lines, tmp_path):
+    inside = type(world)(tmp_path / "company")
+    content = f'"{SECRET}"\n' * 3
+    world.write("elsewhere/shadow", content)
+    inside.root.mkdir()
+    (inside.root / "link.csv").symlink_to("../elsewhere/shadow")
+    inside.source("feature_releases", lines)
+    with pytest.raises(ValueError, match="shadow|link.csv|query") as raised:
+        inside.land("feature_releases")
+    assert SECRET not in "".join(traceback.format_exception(raised.value))
+    if "columns(*)" not in lines and "jsonl" not in lines:
+        assert "column feature, released_on of feature_releases is missing; wanted are feature, released_on." in str(raised.value)
+        with pytest.raises(SettingsError) as refused:
+            preflight_sources(inside.settings)
+        assert SECRET not in str(refused.value)
+        assert "wanted are feature, released_on" in str(refused.value)
 
 
 def test_a_mapped_column_that_is_not_there_is_an_error_even_if_optional(world):

@@ -9,6 +9,7 @@ import pytest
 from orchestration.contract import TABLES
 from orchestration.extract import LakeError, SourceError, event_day_fingerprints, lake_select, landing_stats
 from orchestration.extract import lake as lake_module
+from orchestration.extract.lake import manifest_copy
 
 JAN = [date(2026, 1, day) for day in range(1, 32)]
 IDS = "event_id"
@@ -49,7 +50,7 @@ def test_a_quarantined_row_replaces_nothing(world):
     world.source("feature_releases", 'path = "t.csv"\nmax_bad_share = 1.0')
     landed = world.land("feature_releases")
     assert world.rows("feature_releases") == [("a", day(2))]
-    assert (landed.duplicates, landed.quarantined) == (0, {"released_on: no date": 1})
+    assert (landed.duplicates, landed.quarantined) == (0, {"released_on: not a date like 2026-01-31": 1})
 
 
 def test_a_key_of_two_columns(world):
@@ -256,7 +257,7 @@ BOTH = ["a1", "a2", "b1", "b2"]
         ("'b3', 'a1', 'u9', ' ', timestamp '2026-01-02 12:00', null", [*BOTH, "b3"], {}, 0),
         ("'b3', 'a1', 'u9', null, timestamp '2026-01-01 12:00', null", [*BOTH, "b3"], {}, 0),
         ("'b3', ' ', 'u9', null, timestamp '2026-01-02 12:00', null", BOTH, {"account_id: missing": 1}, 0),
-        ("'b3', 'a1', 'u9', '', timestamp '2026-01-02', 'nan'", BOTH, {"duration_seconds: no number": 1}, 0),
+        ("'b3', 'a1', 'u9', '', timestamp '2026-01-02', 'nan'", BOTH, {"duration_seconds: not a number like 1234.5": 1}, 0),
     ],
 )
 def test_parquet_events_whether_taken_as_they_are_or_not(events, third, expected, bad, duplicates):
@@ -340,7 +341,7 @@ def test_a_kill_leaves_the_old_data_and_the_next_landing_converges(events, deliv
         elif moment == "between rename and manifest":
             patched.setattr(lake_module, "write_manifest", kill)
         else:
-            patched.setattr(lake_module.json, "dump", lambda content, stream, **_: (stream.write("{"), kill()))
+            patched.setattr(lake_module, "write_text", lambda path, _: (path.with_name(f".tmp.{path.name}").write_text("{"), kill()))
         sweeps = iter([lake_module.sweep])
         patched.setattr(lake_module, "sweep", lambda *args: next(sweeps, lambda *_: None)(*args))
         with pytest.raises(Killed):
@@ -389,14 +390,71 @@ def test_a_lost_list_of_superseded_rows_is_found_again(events, delivery):
     assert events.rows("usage_events", "event_id, occurred_at") == [("x", datetime(2026, 1, 2))]
 
 
-def test_a_damaged_manifest_says_what_to_do(events, delivery):
+@pytest.mark.parametrize("content", [None, "", "{", "[]"])
+def test_a_lost_or_damaged_manifest_comes_back_from_its_copy_with_days_that_the_source_no_longer_has(
+    events, delivery, caplog, content
+):
+    path = delivery(events, "2026-01-01", "e1,2026-01-01")
+    events.land("usage_events", day(1))
+    path.unlink()
+    manifest = events.settings.lake / "raw/usage_events/_manifest.json"
+    manifest.unlink() if content is None else manifest.write_text(content)
+    assert ids(events) == ["e1"]
+    delivery(events, "2026-01-05", "e5,2026-01-05")
+    events.land("usage_events", day(5))
+    assert ids(events) == ["e1", "e5"]
+    assert f"{manifest}: was lost or damaged, restored from" in caplog.text
+    assert manifest.read_bytes() == manifest_copy(events.settings.lake, "usage_events").read_bytes()
+
+
+def test_a_lost_or_stale_copy_is_made_anew(events, delivery):
     delivery(events, "2026-01-01", "e1,2026-01-01")
     events.land("usage_events", day(1))
-    manifest = events.settings.lake / "raw/usage_events/_manifest.json"
-    for content in ("{", json.dumps({"format": 99}), "[]"):
-        manifest.write_text(content)
-        with pytest.raises(LakeError, match="Remove the folder"):
+    copy = manifest_copy(events.settings.lake, "usage_events")
+    for content in (None, "", "{}"):
+        copy.unlink() if content is None else copy.write_text(content)
+        events.land("usage_events", day(1))
+        assert copy.read_bytes() == events.manifest_bytes("usage_events")
+
+
+def test_files_that_no_manifest_names_any_more_are_never_removed(events, delivery):
+    delivery(events, "2026-01-01", "e1,2026-01-01")
+    events.land("usage_events", day(1))
+    folder = events.settings.lake / "raw" / "usage_events"
+    for content in (None, "{", json.dumps({"format": 99})):
+        for path in (folder / "_manifest.json", manifest_copy(events.settings.lake, "usage_events")):
+            path.unlink(missing_ok=True) if content is None else path.write_text(content)
+        before = events.files("usage_events")
+        with pytest.raises(LakeError, match="run again, which lands what the source still has|Update this installation") as error:
             events.land("usage_events", day(1))
+        assert "\n" not in str(error.value) and str(folder / "_manifest.json") in str(error.value)
+        assert events.files("usage_events") == before
+    # The remedy.
+    folder.rename(folder.with_name("away"))
+    manifest_copy(events.settings.lake, "usage_events").unlink()
+    events.land("usage_events", day(1))
+    assert ids(events) == ["e1"]
+
+
+def test_a_killed_first_landing_is_not_taken_for_a_lost_manifest(events, delivery, monkeypatch):
+    delivery(events, "2026-01-01", "e1,2026-01-01")
+
+    def kill(*_):
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(lake_module, "write_manifest", kill)
+        sweeps = iter([lake_module.sweep])
+        patched.setattr(lake_module, "sweep", lambda *args: next(sweeps, lambda *_: None)(*args))
+        with pytest.raises(Killed):
+            events.land("usage_events", day(1))
+    assert [file for file in events.files("usage_events") if file.endswith(".parquet")]
+    assert ids(events) == []
+    delivery(events, "2026-01-01", "e2,2026-01-01")
+    assert events.land("usage_events", day(1)).late_days == ()
+    assert ids(events) == ["e2"]
+    assert len([file for file in events.files("usage_events") if file.endswith(".parquet")]) == 1
+
 
 
 def test_the_select_survives_special_characters_in_the_data_folder(events, delivery):

@@ -9,6 +9,7 @@ import pytest
 from orchestration.contract import TABLES
 from orchestration.extract import SourceError
 from orchestration.extract.preview import FirstPage, first_page
+from orchestration.extract.records import NOT_JSON
 from tests.unit.extract.conftest import World
 
 END = date(2026, 1, 31)
@@ -56,7 +57,7 @@ def test_json_lines(world: World) -> None:
     world.source("touchpoints", 'path = "t.jsonl.gz"')
     found = page(world, "touchpoints")
     # Of the four: no direction, broken, no object, nearly nothing.
-    assert (found.rows, found.bad, found.first_reason) == (4, 4, "line 2: no valid JSON")
+    assert (found.rows, found.bad, found.first_reason) == (4, 4, f"line 2: {NOT_JSON}")
     assert found.unmapped == ("who",)
     assert found.newest is None
 
@@ -100,7 +101,7 @@ def test_a_query_over_the_files_of_a_path(world: World) -> None:
     )
     found = page(world, "usage_events")
     # Of the three: broken, no user.
-    assert (found.rows, found.bad, found.first_reason) == (3, 2, "line 2: no valid JSON")
+    assert (found.rows, found.bad, found.first_reason) == (3, 2, f"line 2: {NOT_JSON}")
     assert (found.newest, found.unmapped, found.note) == (datetime(2026, 1, 2, 10), ("extra",), "2026-01-02.jsonl")
 
 

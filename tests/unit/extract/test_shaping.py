@@ -7,6 +7,7 @@ from datetime import date
 import pytest
 
 from orchestration.extract import SourceError, preflight_sources
+from orchestration.extract.records import NOT_JSON
 from orchestration.settings import SettingsError
 from tests.unit.extract.conftest import World
 
@@ -32,8 +33,8 @@ def test_nested_json_is_taken_apart_rows_are_left_out_and_broken_lines_keep_thei
     # e1 is of the second of January in UTC; e2 has no account; e3 is the second row that the query gives.
     assert world.rows("usage_events", "event_id, cast(occurred_at as varchar)") == [("e1", "2026-01-02 04:30:00")]
     assert world.quarantine("usage_events") == [
-        ("log/2026-01-02.json.gz", 2, "occurred_at: no timestamp"),
-        ("log/2026-01-02.json.gz", 3, "no valid JSON"),
+        ("log/2026-01-02.json.gz", 2, "occurred_at: not a timestamp like 2026-01-31 10:00:00"),
+        ("log/2026-01-02.json.gz", 3, NOT_JSON),
     ]
     assert landed.delivered == 3
 

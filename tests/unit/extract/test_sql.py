@@ -1,11 +1,14 @@
 """The SQL connector against a real Postgres: what lands, what a later run adds, what a broken database leaves."""
 
 import os
+import random
 import re
 import signal
 import socket
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
 from typing import Any
 
@@ -16,12 +19,14 @@ import sqlalchemy as sa
 import orchestration.extract.database as connections
 import orchestration.extract.sql as connector
 from orchestration.contract import TABLES
-from orchestration.extract import SourceUnavailable, land_table, preflight_sources
+from orchestration.extract import LakeError, SourceUnavailable, extract_table, land_table, preflight_sources
 from orchestration.extract.lake import read_manifest
 from orchestration.extract.preview import first_page
 from orchestration.settings import PROJECT_ROOT, SettingsError
 from tests.company import content
+from tests.damage import flip_bit
 from tests.unit.extract.conftest import World
+from tests.webhook_server import drip
 
 SECRET = "sesame-7431"
 
@@ -371,7 +376,7 @@ def test_times_as_text_in_sqlite_belong_to_their_day_in_utc(world: World, sqlite
     others = ("2026-01-03 23:59:59", "2026-01-05", "2026-01-04T23:00-02")
     run(sqlite, EVENTS, "insert into events values ('bad', 'a1', 'u1', 'soon')")
     sql_source(world, "usage_events", 'table = "events"\nmax_bad_share = 1.0')
-    assert world.land("usage_events", date(2026, 1, 2)).quarantined == {"occurred_at: no timestamp": 1}
+    assert world.land("usage_events", date(2026, 1, 2)).quarantined == {"occurred_at: not a timestamp like 2026-01-31 10:00:00": 1}
     with sqlite.begin() as connection:
         for number, moment in enumerate(of_the_4th + others):
             values = {"name": f"e{number:02}", "moment": moment}
@@ -432,9 +437,62 @@ def test_a_server_that_falls_silent_in_the_middle_is_given_up(world: World, data
 
     monkeypatch.setattr(connector, "_statement", stop)
     try:
-        assert "the database says: nothing for 2 seconds. Check the address" in unread(world, "feature_releases")
+        assert "the database says: no complete answer within 2 seconds. Check the address" in unread(world, "feature_releases")
     finally:
         os.kill(stopped[0], signal.SIGCONT)
+
+
+@contextmanager
+def dripping_on_demand(engine: sa.Engine) -> Iterator[tuple[int, threading.Event]]:
+    """The port of a server that passes everything on to a Postgres, and its answers one byte at a time once the event is set."""
+    drips = threading.Event()
+
+    def pass_on(source: socket.socket, target: socket.socket, may_drip: bool) -> None:
+        try:
+            while received := source.recv(65536):
+                if may_drip and drips.is_set():
+                    drip(target.makefile("wb", buffering=0), received)
+                else:
+                    target.sendall(received)
+        except OSError:
+            pass  # One side has gone away.
+
+    def serve() -> None:
+        while True:
+            try:
+                client, _ = listening.accept()
+            except OSError:
+                return
+            postgres = socket.socket(socket.AF_UNIX)
+            postgres.connect(f"{engine.url.query['host']}/.s.PGSQL.5432")
+            for pair in ((client, postgres, False), (postgres, client, True)):
+                threading.Thread(target=pass_on, args=pair, daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=serve, daemon=True).start()
+        yield listening.getsockname()[1], drips
+        listening.shutdown(socket.SHUT_RDWR)
+
+
+def test_a_server_that_answers_one_byte_at_a_time_is_given_up(world: World, database: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "_GRACE_SECONDS", 1)
+    run(database, "create table f (feature text, released_on date)", "insert into f select repeat('x', 9000), null")
+    sql_source(world, "feature_releases", 'table = "f"\ntimeout_seconds = 1')
+    statement_of = connector._statement
+    with dripping_on_demand(database) as (port, drips):
+
+        def begin_to_drip(*arguments: Any) -> sa.Executable:
+            statement = statement_of(*arguments)
+            drips.set()
+            return statement
+
+        monkeypatch.setattr(connector, "_statement", begin_to_drip)
+        url = database.url.set(host="127.0.0.1", port=port, query={"sslmode": "disable", "gssencmode": "disable"})
+        monkeypatch.setenv("WAREHOUSE_URL", url.render_as_string(hide_password=False))
+        began = time.monotonic()
+        assert "the database says: no complete answer within 2 seconds. Check the address" in unread(world, "feature_releases")
+        # All of it would take three minutes.
+        assert time.monotonic() - began < 60
 
 
 SETTINGS = (
@@ -498,7 +556,7 @@ def test_times_that_no_calendar_of_the_contract_has_cost_their_row_only(world: W
     run(database, "create table f (feature text, released_on date)", *(f"insert into f values ('{one[:4]}', '{one}')" for one in values))
     sql_source(world, "feature_releases", 'table = "f"\nmax_bad_share = 1.0')
     landed = world.land("feature_releases")
-    assert (landed.delivered, landed.loaded, landed.quarantined) == (5, 1, {"released_on: no date": 4})
+    assert (landed.delivered, landed.loaded, landed.quarantined) == (5, 1, {"released_on: not a date like 2026-01-31": 4})
     assert world.rows("feature_releases") == [("2026", date(2026, 1, 1))]
 
 
@@ -521,7 +579,7 @@ def test_moments_land_to_the_microsecond_in_utc_and_endless_ones_do_not(world: W
         landed = world.land("touchpoints")
     finally:
         run(database, "do $$ begin execute format('alter database %I reset all', current_database()); end $$")
-    assert landed.quarantined == {"occurred_at: no timestamp": 3}
+    assert landed.quarantined == {"occurred_at: not a timestamp like 2026-01-31 10:00:00": 3}
     assert world.rows("touchpoints", "touchpoint_id, cast(occurred_at as varchar)") == [("s1", "2026-01-05 23:59:59.123456")]
 
 
@@ -538,7 +596,7 @@ def test_an_end_at_infinity_is_an_open_end(world: World, database: sa.Engine) ->
         ' ended_on = "till", term_ends_on = "term" }',
     )  # fmt: skip
     landed = world.land("subscriptions")
-    assert landed.quarantined == {"ended_on: no date": 1, "started_on: no date": 1}
+    assert landed.quarantined == {"ended_on: not a date like 2026-01-31": 1, "started_on: not a date like 2026-01-31": 1}
     assert world.rows("subscriptions", "subscription_id, ended_on, term_ends_on") == [
         ("s1", None, date(2027, 1, 1)),
         ("s2", date(2026, 3, 1), None),
@@ -551,4 +609,24 @@ def test_a_column_that_is_also_a_start_keeps_its_infinity(world: World, database
         world, "subscriptions",
         'table = "s"\nmax_bad_share = 1.0\ncolumns = { subscription_id = "id", account_id = "account", started_on = "day", ended_on = "day" }',
     )  # fmt: skip
-    assert world.land("subscriptions").quarantined == {"started_on: no date": 1}
+    assert world.land("subscriptions").quarantined == {"started_on: not a date like 2026-01-31": 1}
+
+
+def test_a_damaged_event_day_is_read_again_and_days_that_the_database_dropped_since_stay(world: World, sqlite: sa.Engine) -> None:
+    days = ("2025-12-01", "2025-12-02", "2025-12-03", "2026-01-02")
+    run(sqlite, EVENTS, *(f"insert into events values ('e{n}', 'a1', 'u1', '{day} 10:00')" for n, day in enumerate(days)))
+    sql_source(world, "usage_events", 'table = "events"')
+    world.land("usage_events", date(2026, 1, 2))
+    rows = world.rows("usage_events")
+    run(sqlite, "delete from events where event_id = 'e2'")
+
+    def read_again(damaged: date) -> None:
+        [path] = world.settings.lake.glob(f"raw/usage_events/event_day={damaged}/*.parquet")
+        flip_bit(path, random.Random(1))
+        extract_table(world.settings, TABLES["usage_events"], date(2026, 1, 2), date(2026, 1, 2), event_days=[damaged])
+
+    read_again(date(2025, 12, 1))
+    assert world.rows("usage_events") == rows
+    with pytest.raises(LakeError, match="damaged, and the source no longer has the delivery 2025-12-03"):
+        read_again(date(2025, 12, 3))
+    assert len(read_manifest(world.settings.lake, "usage_events").deliveries) == 4

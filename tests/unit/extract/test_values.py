@@ -40,9 +40,9 @@ def test_timestamps_become_utc(world, text, value):
 )
 def test_what_is_no_iso_timestamp_is_quarantined(world, text):
     landed = land_one(world, "advocacy_events", "advocacy_id,account_id,kind,occurred_at", f"x,a1,review,{text}")
-    assert landed.quarantined == {"occurred_at: no timestamp": 1}
+    assert landed.quarantined == {"occurred_at: not a timestamp like 2026-01-31 10:00:00": 1}
     assert world.rows("advocacy_events") == []
-    assert world.quarantine("advocacy_events") == [("t.csv", 2, "occurred_at: no timestamp")]
+    assert world.quarantine("advocacy_events") == [("t.csv", 2, "occurred_at: not a timestamp like 2026-01-31 10:00:00")]
 
 
 def test_a_date_from_a_timestamp_is_its_utc_day(world):
@@ -61,19 +61,19 @@ def test_whole_numbers(world, seats, value):
 @pytest.mark.parametrize(
     ("column", "text", "reason"),
     [
-        ("seats", "2.5", "seats: no whole number"),
-        ("seats", "0x10", "seats: no whole number"),
-        ("seats", "1_000", "seats: no whole number"),
+        ("seats", "2.5", "seats: not a whole number"),
+        ("seats", "0x10", "seats: not a whole number"),
+        ("seats", "1_000", "seats: not a whole number"),
         ("seats", "-1", "seats: below 0"),
         ("seats", "1000000001", "seats: above 1000000000"),
-        ("mrr", "NaN", "mrr: no number"),
-        ("mrr", "inf", "mrr: no number"),
-        ("mrr", "1e999", "mrr: no number"),
-        ("mrr", "12 USD", "mrr: no number"),
+        ("mrr", "NaN", "mrr: not a number like 1234.5"),
+        ("mrr", "inf", "mrr: not a number like 1234.5"),
+        ("mrr", "1e999", "mrr: not a number like 1234.5"),
+        ("mrr", "12 USD", "mrr: not a number like 1234.5"),
         ("mrr", "1e15", "mrr: above 100000000000000"),
-        ("is_trial", "maybe", "is_trial: no boolean"),
-        ("ended_on", "soon", "ended_on: no date"),
-        ("currency", "XXX", "currency: no rate for XXX on started_on"),
+        ("is_trial", "maybe", "is_trial: not true or false"),
+        ("ended_on", "soon", "ended_on: not a date like 2026-01-31"),
+        ("currency", "XXX", "currency: no rate for XXX on started_on in fx_rates.csv"),
     ],
 )
 def test_what_breaks_a_column_is_named(world, column, text, reason):
@@ -96,6 +96,18 @@ def test_padded_ids_are_quarantined(world, padded):
     header = "advocacy_id,account_id,kind,occurred_at"
     landed = land_one(world, "advocacy_events", header, f"x,{padded},review,2026-01-01")
     assert landed.quarantined == {"account_id: white space around it": 1}
+
+
+@pytest.mark.parametrize("unseen", ["a\u200b1", "\ufeffa1", "a1\u2060", "a\t1", "a\u00a01", "a\u20031", "a\u202e1", "a\u00851", "a\x071"])
+def test_ids_with_what_cannot_be_seen_are_quarantined(world, unseen):
+    header = "advocacy_id,account_id,kind,occurred_at"
+    landed = land_one(world, "advocacy_events", header, f"x,{unseen},review,2026-01-01")
+    assert landed.quarantined == {"account_id: a character in it that cannot be seen": 1}
+
+
+@pytest.mark.parametrize("seen", ["a 1", "Société Générale", "株式会社 1", "\u0645\u06cc\u200c\u062e", "a-1_@=/.é"])
+def test_ids_with_what_can_be_seen_land(world, seen):
+    assert land_one(world, "advocacy_events", "advocacy_id,account_id,kind,occurred_at", f"x,{seen},review,2026-01-01").loaded == 1
 
 
 @pytest.mark.parametrize("blank", ["", "   ", "\u00a0"])
@@ -208,14 +220,14 @@ def test_currencies_need_a_rate_in_force_on_the_rows_own_date(world):
     world.source("invoices", 'path = "t.csv"\nmax_bad_share = 1.0')
     landed = world.land("invoices")
     assert world.rows("invoices", "invoice_id, currency") == [("first_day", "EUR"), ("none", None), ("own", "USD")]
-    assert landed.quarantined == {"currency: no rate for EUR on issued_on": 1}
+    assert landed.quarantined == {"currency: no rate for EUR on issued_on in fx_rates.csv": 1}
 
 
 def test_a_row_counts_under_its_first_reason_and_keeps_all(world):
     landed = land_one(world, "subscriptions", "subscription_id,account_id,started_on,seats,mrr", "s,,2026-02-30,-1,x")
     assert landed.quarantined == {"account_id: missing": 1}
     assert world.quarantine("subscriptions") == [
-        ("t.csv", 2, "account_id: missing; seats: below 0; mrr: no number; started_on: no date")
+        ("t.csv", 2, "account_id: missing; seats: below 0; mrr: not a number like 1234.5; started_on: not a date like 2026-01-31")
     ]
 
 
@@ -250,8 +262,8 @@ def test_bad_values_in_typed_parquet_are_quarantined_by_row_number(world):
     world.source("subscriptions", 'path = "t.parquet"\nmax_bad_share = 1.0')
     world.land("subscriptions")
     assert world.quarantine("subscriptions") == [
-        ("t.parquet", 2, "seats: no whole number"),
-        ("t.parquet", 3, "seats: no whole number"),
-        ("t.parquet", 4, "started_on: no date"),
+        ("t.parquet", 2, "seats: not a whole number"),
+        ("t.parquet", 3, "seats: not a whole number"),
+        ("t.parquet", 4, "started_on: not a date like 2026-01-31"),
         ("t.parquet", 5, "account_id: missing"),
     ]

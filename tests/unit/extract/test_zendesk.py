@@ -1,6 +1,7 @@
 """The Zendesk connector against a local server: rows worked out by hand, what is asked for, and every fault."""
 
 import base64
+import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -251,6 +252,18 @@ def test_a_passing_fault_is_survived_and_a_lasting_one_is_one_clear_error(server
         read(server)
     assert TOKEN not in f"{raised.value!r}"
     assert sum("incremental" in path for path in server.paths()) == 3
+
+
+def test_an_answer_that_comes_one_byte_at_a_time_is_given_up(server: ZendeskServer) -> None:
+    body = '{"tickets": [], "after_cursor": null, "end_of_stream": true}'
+    server.faults = [Fault("incremental", body=body + 5000 * " ", times=None, drips=True)]
+    began = time.monotonic()
+    with pytest.raises(SourceUnavailable, match="gives no answer in time"):
+        read(server, timeout_seconds=0.5)
+    # All of it would take 100 seconds for each attempt.
+    assert time.monotonic() - began < 20
+    server.faults = [Fault("incremental", body=body, times=1, drips=True)]
+    assert read(server, timeout_seconds=10) == []
 
 
 @pytest.mark.parametrize(

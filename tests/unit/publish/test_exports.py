@@ -283,6 +283,20 @@ def test_a_crm_finds_the_account_by_its_id_as_it_is(settings):
     assert {row[0] for row in people[1:]} == {"'-1001", "'@acme"}
 
 
+def test_a_key_of_the_crm_is_there_once(settings):
+    """Ids that earlier versions let in: they differ in what the file does not keep."""
+    score_days(settings, "run-1", [DAY_1], accounts="a1 a2 a3")
+    for table in ("account_health_history", "dimension_scores_history", "metric_rows"):
+        change_warehouse(
+            settings, f"update marts.{table} set account_id = case account_id when 'a1' then 'a 1' when 'a2' then 'a' || chr(9) || '1' else 'a3' end"
+        )
+    publish(settings, "run-1", PUBLISHED_AT)
+    assert [row[0] for row in crm_update(settings)] == ["a 1", "a3"]
+    score_days(settings, "run-2", [DAY_1], accounts="a3")
+    publish(settings, "run-2", PUBLISHED_AT)
+    assert [row[0] for row in cells(exported(settings, "crm_full.csv"))[1:]] == ["a 1", "a3"]
+
+
 def test_a_crm_is_told_everything_first_and_then_nothing_new(settings, publish_days):
     publish_days("run-1", [DAY_1])
     assert crm_update(settings) == [

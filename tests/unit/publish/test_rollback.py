@@ -77,8 +77,6 @@ def test_the_command(settings, publish_days, monkeypatch, capsys):
     monkeypatch.setenv("HEALTH_CONFIG", str(settings.config_file))
     publish_days("run-1", [DAY_1])
     publish_days("run-2", [DAY_1], shift=1.0)
-    assert main(["verify"]) == 0
-    assert capsys.readouterr().out.startswith("generation 2 of run run-2: ")
     assert main(["rollback"]) == 0
     assert capsys.readouterr().out == "generation 1 is current\n"
     assert main(["rollback"]) == 1

@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import json
 import logging
+import os
 import signal
 import socket
 import sqlite3
@@ -337,6 +338,17 @@ class TestFailures:
         }  # fmt: skip
         assert (len(webhook.posts), len(pauses)) == (2, 2)
 
+    def test_an_endpoint_that_answers_one_byte_at_a_time_ends_in_time(self, team: Team, slack: WebhookServer, webhook: WebhookServer) -> None:
+        team.configure('slack_webhook = { env = "TEST_SLACK" }', 'webhook = { env = "TEST_WEBHOOK" }', "timeout_seconds = 0.5", "max_attempts = 1")
+        webhook.always = Answer(drips=True)
+        team.publish(DAY, {"a1": DAY})
+        done = subprocess.run(
+            [sys.executable, "-m", "orchestration.alerts"],
+            cwd=PROJECT_ROOT, env={**os.environ, "HEALTH_CONFIG": str(team.config_file)}, capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+        assert "webhook: gives no answer within 0.5 s" in done.stderr
+        assert (len(slack.posts), len(webhook.posts)) == (1, 1)
+
     @pytest.mark.parametrize(("value", "said"), [("", "the environment variable TEST_SLACK is not set"), (f"no/{SECRET}", "cannot be used")])
     def test_a_missing_or_wrong_address_leaves_the_other_channel_alone(
         self, team: Team, webhook: WebhookServer, monkeypatch: pytest.MonkeyPatch, value: str, said: str
@@ -379,6 +391,13 @@ class TestFailures:
             connection.execute("pragma user_version = 2")
         connection.close()
         with pytest.raises(AlertLogError, match="written by a newer version"):
+            team.send()
+        log.unlink()
+        with sqlite3.connect(log) as connection:
+            connection.execute("create table newest_day (as_of_date text not null)")
+            connection.execute("insert into newest_day values ('2026-0x-01')")
+        connection.close()
+        with pytest.raises(AlertLogError, match=r"alerts\.sqlite: the log of alerts cannot be used \('2026-0x-01' is not a day\)"):
             team.send()
         assert webhook.posts == []
 

@@ -1,5 +1,6 @@
 """Stripe into the lake: every fault leaves the table as it stood or costs one row, and a broken reading leaves no trace."""
 
+import shutil
 import time
 from collections.abc import Callable
 from datetime import date
@@ -90,7 +91,7 @@ def test_a_currency_without_a_rate_costs_its_row_only(stripe_world: World, repla
         subscription(item(1, price=price(currency="xyz")), key="sub_2", currency="xyz"),
     ]
     landed = land(stripe_world, FIRST)
-    reason = "currency: no rate for XYZ on started_on"
+    reason = "currency: no rate for XYZ on started_on in fx_rates.csv"
     assert (landed.loaded, landed.quarantined) == (1, {reason: 1})
     assert stripe_world.quarantine("subscriptions") == [("stripe", 2, reason)]
     assert stripe_world.rows("subscriptions", "subscription_id") == [("sub_1",)]
@@ -201,3 +202,27 @@ def test_a_reading_that_breaks_off_and_another_leave_the_lake_of_an_undisturbed_
         return content(stripe_world.settings.lake)
 
     assert runs("disturbed", True) == runs("undisturbed", False)
+
+
+def test_a_lost_journal_is_named_and_nothing_takes_the_place_of_the_history_that_it_held(stripe_world: World, replay: Replay) -> None:
+    replay.lists["/v1/subscriptions"] = [subscription(item(3))]
+    for table in ("account_outcomes", "subscriptions"):
+        assert land(stripe_world, FIRST, table).unavailable is None
+    # Outcomes without a row have no history to lose.
+    assert stripe_world.rows("account_outcomes") == []
+    journal = stripe_world.settings.lake / "journal"
+    shutil.rmtree(journal)
+    before = content(stripe_world.settings.lake)
+    replay.lists["/v1/subscriptions"] = [subscription(item(9))]
+    # The first table of a run that reads the journal must not begin a new one, which would hide the loss from the other.
+    for table in ("account_outcomes", "subscriptions"):
+        lost = land(stripe_world, SECOND, table).unavailable
+        assert f"{journal}/stripe/" in lost and "is gone. Restore it from a backup" in lost and "\n" not in lost
+    assert content(stripe_world.settings.lake) == before
+    assert land(stripe_world, SECOND, "invoices").unavailable is None
+    assert "is gone" in land(stripe_world, SECOND).unavailable
+    # The remedy.
+    folder = stripe_world.settings.lake / "raw" / "subscriptions"
+    folder.rename(stripe_world.root / "away")
+    assert land(stripe_world, SECOND).unavailable is None
+    assert stripe_world.rows("subscriptions", "subscription_id, seats") == [("sub_1", 9)]

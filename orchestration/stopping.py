@@ -1,0 +1,70 @@
+"""SIGINT and SIGTERM end a command at once, wherever it is: in a query of minutes, in an import, in a wait for a lock.
+
+What a run writes survives `kill -9` at any moment, so nothing is wound up here. The dbt of a run ends with it: see
+`orchestration.dbt_child`.
+"""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+
+_REPORT_SECONDS = 5
+_reports: list[Callable[[str], None]] = []
+
+
+def until_signal(what: str, work: Callable[[], int]) -> int:
+    """Do the work; SIGINT and SIGTERM end this process with one line on standard error and the exit status 128 + signal.
+
+    The work has a thread of its own. Python runs signal handlers in the main thread, between two of its own instructions: that one
+    waits and is always ready. Dagster, which would catch signals and put them off, does so in the main thread only.
+
+    Args:
+        what: the command, as the line names it.
+
+    Returns:
+        What the work returned.
+    """
+    # Dagster has standard error go to a file while a step runs.
+    stderr = os.dup(2)
+    # The process that counts the semaphores of this one would complain about an end without a farewell.
+    quiet = "ignore::UserWarning:multiprocessing.resource_tracker"
+    os.environ["PYTHONWARNINGS"] = ",".join(filter(None, (os.environ.get("PYTHONWARNINGS"), quiet)))
+    before = {number: signal.signal(number, lambda received, _: _end(received, stderr, what)) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            return pool.submit(work).result()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        os.close(stderr)
+
+
+@contextmanager
+def reporting(report: Callable[[str], None]) -> Iterator[None]:
+    """Have `report` called with the signal's name before a signal ends the process; it has some seconds."""
+    _reports.append(report)
+    try:
+        yield
+    finally:
+        _reports.remove(report)
+
+
+def _end(received: int, stderr: int, what: str) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    status, name = 128 + received, signal.Signals(received).name
+    last_resort = threading.Timer(_REPORT_SECONDS, os._exit, [status])
+    last_resort.daemon = True
+    last_resort.start()
+    with suppress(OSError):
+        os.write(stderr, f"{what}: stopped by {name}. Readers see a complete mart; the same command again does the rest\n".encode())
+    for report in reversed(_reports):
+        with suppress(Exception):
+            report(name)
+    with suppress(Exception):
+        sys.stdout.flush()
+    os._exit(status)

@@ -1,0 +1,124 @@
+"""The real command is killed at every kind of moment, or stopped by a signal: the same command again goes through, and the mart is whole."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from orchestration.locking import writer_lock
+from orchestration.publish import current_generation, verify
+from orchestration.settings import PROJECT_ROOT
+from orchestration.warehouse import _is_free
+from tests.company import NEXT_DAY, Company, Rows, differences, read_mart, revision_faults
+
+# In this order on one data folder, so that each run also goes through what the one before has left.
+MOMENTS = (
+    ("SIGKILL", "before orchestration.home:prepare_home"),
+    # Dagster knows nothing of the run yet; then it is created; then it waits for the lock, which it has.
+    ("SIGKILL", "before orchestration.definitions:defs"),
+    ("SIGKILL", "before orchestration.run_guard:remove_leftovers"),
+    # Extract: before the first table, with its files but without its manifest, after it.
+    ("SIGTERM", "before orchestration.extract:land_table"),
+    ("SIGKILL", "before orchestration.extract:land_table"),
+    ("SIGKILL", "before orchestration.extract.lake:write_manifest"),
+    ("SIGKILL", "after orchestration.extract:land_table"),
+    # Prepare: before it, and in its transaction.
+    ("SIGKILL", "before orchestration.transform:prepare"),
+    ("SIGKILL", "before orchestration.transform:_lay_views"),
+    # dbt: a model, a model behind it, a check. Without power, dbt dies as well and leaves its log beside the warehouse.
+    ("SIGKILL", "START sql incremental model intermediate.int_usage__user_days"),
+    ("SIGINT", "START sql incremental model intermediate.int_metrics__support"),
+    ("POWER", "START test"),
+    # The generation is complete but not current; it is current but its revisions are not in the log.
+    ("SIGKILL", "before orchestration.publish.publishing:flip"),
+    ("SIGKILL", "after orchestration.publish.publishing:flip"),
+)
+
+
+def start(company: Company, *arguments: str) -> subprocess.Popen[str]:
+    clean = {name: value for name, value in os.environ.items() if name != "DAGSTER_HOME"}
+    return subprocess.Popen(
+        [sys.executable, "-m", *arguments, str(NEXT_DAY)],
+        cwd=PROJECT_ROOT,
+        env=clean | {"HEALTH_CONFIG": str(company.config_file)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+@contextmanager
+def dagster_of(company: Company) -> Iterator[dg.DagsterInstance]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAGSTER_HOME", str(company.settings.dagster_home))
+        with dg.DagsterInstance.get() as instance:
+            yield instance
+
+
+def seconds_until_it_is_over(company: Company, stopped: subprocess.Popen[str], sent_at: Path) -> tuple[float, str]:
+    """Seconds from the signal to the end of the run, dbt included, and what it said on standard error."""
+    _, stderr = stopped.communicate(timeout=300)
+    while not _is_free(company.settings.warehouse):
+        time.sleep(0.1)
+    return time.time() - float(sent_at.read_text()), stderr
+
+
+def test_a_run_that_is_killed_anywhere_blocks_no_other(
+    next_mart: dict[str, Rows], first_mart: dict[str, Rows], company: Company, tmp_path: Path
+) -> None:
+    expected = []
+    for signal_name, place in MOMENTS:
+        sent_at = tmp_path / "sent_at"
+        stopped = start(company, "tests.stopped_run", signal_name, place, str(sent_at))
+        seconds, stderr = seconds_until_it_is_over(company, stopped, sent_at)
+        assert seconds < 10, (place, stderr)
+        if signal_name in ("SIGKILL", "POWER"):
+            assert stopped.returncode == -signal.SIGKILL, (place, stderr)
+            # Two of them died before Dagster had a run.
+            expected += [] if "prepare_home" in place or "definitions" in place else ["FAILURE"]
+        else:
+            assert stopped.returncode == 128 + signal.Signals[signal_name], (place, stderr)
+            expected.append("CANCELED")
+            assert stderr.splitlines()[-1].startswith(f"daily_health {NEXT_DAY}: stopped by {signal_name}"), stderr
+        number = current_generation(company.settings)
+        assert number is not None
+        verify(company.settings, number)
+        if number == 1:
+            assert not differences(first_mart, read_mart(company.published)), place
+
+    undisturbed = start(company, "orchestration.run")
+    _, stderr = undisturbed.communicate(timeout=300)
+    assert undisturbed.returncode == 0, stderr
+    assert not differences(next_mart, read_mart(company.published))
+    assert not revision_faults(company)
+    assert all(path.name.isdigit() for path in (company.published / "generations").iterdir())
+    assert not [path for path in company.settings.lake.rglob("*") if ".tmp" in path.name]
+
+    with dagster_of(company) as instance:
+        runs = [record.dagster_run for record in reversed(instance.get_run_records())]
+        assert [run.status.value for run in runs] == [*expected, "SUCCESS"]
+        for run in runs:
+            last = [entry.dagster_event.message for entry in instance.all_logs(run.run_id) if entry.dagster_event][-1]
+            if run.status.value == "FAILURE":
+                assert "The process of this run is gone" in last
+
+
+def test_who_waits_says_for_whom_and_ends_on_a_signal(company: Company) -> None:
+    with writer_lock(company.settings, "a backfill by hand"):
+        waiting = start(company, "orchestration.run")
+        said = waiting.stdout.readline()
+        assert said.startswith(f"'a backfill by hand' (process {os.getpid()}, since ") and "at most 60 s" in said
+        waiting.send_signal(signal.SIGTERM)
+        begun = time.monotonic()
+        _, stderr = waiting.communicate(timeout=60)
+        assert time.monotonic() - begun < 10
+    assert waiting.returncode == 128 + signal.SIGTERM
+    assert stderr.count("\n") == 1 and stderr.startswith(f"daily_health {NEXT_DAY}: stopped by SIGTERM")

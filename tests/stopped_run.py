@@ -1,0 +1,70 @@
+"""`python -m tests.stopped_run SIGNAL PLACE FILE RANGE`: `python -m orchestration.run RANGE`, which sends itself a signal at a place.
+
+It writes the time to FILE first.
+
+A place is `before module:function` or `after module:function`, for the function's first call, or a text that dbt writes.
+Where the signal does not end the process at once, the function is a statement of DuckDB that lasts for minutes.
+SIGNAL may also be POWER: its children die with it, as when the machine goes down; the caller starts it in a session of its own.
+"""
+
+import importlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from orchestration import run
+
+_MINUTES = "select sum(a.range * b.range) from range(10000000) as a, range(10000000) as b"
+
+
+def stop_at(place: str, send: Callable[[], None]) -> None:
+    when, _, function = place.partition(" ")
+    if when not in ("before", "after"):
+        sys.stdout = _Stdout(sys.stdout, place, send)
+        return
+    module_name, function_name = function.split(":")
+    module = importlib.import_module(module_name)
+    original = getattr(module, function_name)
+
+    def stop(*arguments: Any, **named: Any) -> None:
+        import duckdb
+
+        if when == "after":
+            original(*arguments, **named)
+        send()
+        duckdb.execute(_MINUTES).fetchall()
+
+    setattr(module, function_name, stop)
+
+
+def send(name: str, note: Path) -> None:
+    note.write_text(str(time.time()))
+    if name == "POWER":
+        os.killpg(os.getpgid(0), signal.SIGKILL)
+    os.kill(os.getpid(), signal.Signals[name])
+
+
+class _Stdout:
+    """Standard output that sends the signal when a text is written to it."""
+
+    def __init__(self, stream: Any, text: str, send: Callable[[], None]) -> None:
+        self._stream, self._text, self._send = stream, text, send
+
+    def write(self, text: str) -> int:
+        if self._text in text:
+            self._send()
+        return self._stream.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+if __name__ == "__main__":
+    signal_name, at, sent_at, days = sys.argv[1:]
+    stop_at(at, lambda: send(signal_name, Path(sent_at)))
+    sys.argv = ["orchestration.run", days]
+    sys.exit(run.main())
