@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from orchestration.plain_text import one_line
 from orchestration.stopping import reporting, until_signal
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from orchestration.settings import Settings
 
 JOB = "daily_health"
+_LONGEST_REASON = 1_000
 
 
 def run_range(settings: Settings, start: date, end: date, verbose: bool = False) -> bool:
@@ -101,10 +103,12 @@ def parse_range(text: str | None, settings: Settings) -> tuple[date, date]:
 def describe(summary: RunSummary) -> str:
     """What a person wants to know when a run is done."""
     tiers = ", ".join(f"{count} {tier}" for tier, count in summary.tiers.items())
+    degraded = f"; degraded: {', '.join(summary.not_read)} not read" if summary.not_read else ""
+    reasons = "".join(f"\n{one_line(reason, _LONGEST_REASON)}" for reason in summary.not_read.values())
     if summary.accounts == 0:
-        return "no account is in the scored population"
+        return f"no account is in the scored population{degraded}{reasons}"
     return (
-        f"{summary.last_as_of_date}: {summary.accounts} accounts scored: {tiers}\n"
+        f"{summary.last_as_of_date}: {summary.accounts} accounts scored: {tiers}{degraded}{reasons}\n"
         f"mean score {summary.mean_score:.1f}, mean coverage {summary.mean_coverage:.0%}; "
         f"history from {summary.first_as_of_date} to {summary.last_as_of_date}"
     )
@@ -146,11 +150,15 @@ def _main(days: str | None, verbose: bool) -> int:
 
 
 def _show_result(settings: Settings, start: date, end: date) -> None:
+    from orchestration.extract import thin_event_days
     from orchestration.publish.board import FOLDER as BOARD
     from orchestration.publish.summary import summarize, unexplained_drift
 
     current = settings.published / "current"
     print(describe(summarize(settings, current)))
+    thin_days = thin_event_days(settings.lake, start, end)
+    if thin_days:
+        print(thin_days)
     for day, message in unexplained_drift(settings, current, start, end)[-3:]:
         print(f"metric drift on {day}: {message}")
     print(f"published: {current / 'health.duckdb'}")

@@ -10,6 +10,8 @@ from pydantic_core import PydanticCustomError
 DAY = "{day}"
 # The same as a unix timestamp of 00:00 UTC, in seconds or milliseconds.
 EPOCH_DAY = "{epoch_day}"
+# Rows that came, rows that the lake has, and a code that no later landing has.
+ACCEPTANCE = r"(\d+) of \d+, [0-9a-f]{6}"
 # Faults of this type are shown without the value that was found.
 LITERAL_SECRET = "literal_secret"
 _REMOTE = re.compile(r"(?P<scheme>s3|gs|gcs|az|abfs|abfss)://")
@@ -76,10 +78,14 @@ class Source(Section):
     Attributes:
         max_bad_share: share of quarantined rows above which an extraction fails; by default the contract's.
         late_after_days: age of the newest fact from which on the table's metrics are late; by default the contract's.
+        min_share: a table that is read whole and comes with less than this share of the rows it has is not taken over; 0 takes all.
+        accept_smaller: takes one such landing over; its value is in the message of the run that refused it, and counts once.
     """
 
     max_bad_share: float | None = Field(default=None, ge=0, le=1)
     late_after_days: int | None = Field(default=None, ge=0, le=36_500)
+    min_share: float = Field(default=0.5, ge=0, le=1)
+    accept_smaller: str | None = None
 
     # Raw tables that the connector can fill; empty: all.
     tables: ClassVar[tuple[str, ...]] = ()
@@ -88,6 +94,13 @@ class Source(Section):
     @classmethod
     def _no_secret_in_address(cls, text: str | None) -> str | None:
         return None if text is None else _refuse_secret_in(text)
+
+    @field_validator("accept_smaller")
+    @classmethod
+    def _is_of_a_message(cls, text: str | None) -> str | None:
+        if text is not None and not re.fullmatch(ACCEPTANCE, text):
+            raise ValueError('copy the value from the message of the run, for example "4 of 38, 5f3a1c"')
+        return text
 
     def secrets(self) -> dict[str, Secret]:
         """The secrets of the source, by key in the configuration."""

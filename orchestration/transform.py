@@ -22,6 +22,7 @@ from orchestration.extract.lake import (
     lake_select,
     landing_stats,
     read_manifest,
+    unavailable_tables,
 )
 from orchestration.playbooks import Field
 from orchestration.scorecard import ConfigurationError, configuration_hash, read_playbooks, scorecard_rules
@@ -61,7 +62,9 @@ create or replace table control.playbook_conditions (
 create or replace table control.playbook_parts (playbook_key varchar, position integer, part varchar, field varchar);
 create or replace table control.playbook_fields (field varchar, kind varchar, key varchar, is_text boolean);
 create or replace table control.changed_event_days (activity_day date, fingerprint varchar);
-create or replace table control.raw_tables (table_name varchar, late_after_days integer, covered_through date);
+create or replace table control.raw_tables (
+    table_name varchar, late_after_days integer, covered_through date, unavailable varchar
+);
 create or replace table control.landing_stats (
     table_name varchar, newest_fact_at timestamp, later_rows bigint, last_fact_at timestamp, delivered bigint, loaded bigint, duplicates bigint, quarantined bigint
 );
@@ -115,6 +118,7 @@ def prepare(settings: Settings, run_id: str, start: date, end: date) -> Plan:
     scored_before = read_scored_days(settings)
     covered = {name: day for name, day in covered_through(settings.lake).items() if name in settings.sources}
     lookback_starts = start - timedelta(days=settings.pipeline.lookback_days)
+    unavailable = unavailable_tables(settings.lake)
     with connect(settings, settings.warehouse) as warehouse:
         # What an unfinished run computed along with its days is computed again.
         left: dict[str, set[date]] = {}
@@ -135,8 +139,8 @@ def prepare(settings: Settings, run_id: str, start: date, end: date) -> Plan:
         warehouse.execute("insert into control.run_state values (?, 'running', ?, ?, ?, null)", [run_id, start, end, hash_])
         warehouse.executemany("insert into control.as_of_days values (?, ?)", [[day, (day - EPOCH).days] for day in days])
         warehouse.executemany(
-            "insert into control.raw_tables values (?, ?, ?)",
-            [[name, settings.late_after_days(name), covered.get(name)] for name in TABLES],
+            "insert into control.raw_tables values (?, ?, ?, ?)",
+            [[name, settings.late_after_days(name), covered.get(name), unavailable.get(name)] for name in TABLES],
         )
         _note_uncovered_days(warehouse)
         for table, touched in _touched_days(scored_before, days).items():

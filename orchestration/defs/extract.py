@@ -4,12 +4,14 @@ import dagster as dg
 
 from orchestration.contract import TABLES, Column, RawTable
 from orchestration.defs.common import OWNERS, PARTITIONS, SETTINGS, days_of
-from orchestration.extract import land_table
+from orchestration.extract import land_table, thin_event_days
 from orchestration.extract.lake import raw_folder
 from orchestration.markdown import table as markdown_table
 from orchestration.markdown import verbatim
+from orchestration.settings import EVENT_TABLE
 
 CHECK = "source_could_be_read"
+DAYS_CHECK = "days_have_their_events"
 
 
 def _asset(table: RawTable) -> dg.AssetsDefinition:
@@ -26,11 +28,7 @@ def _asset(table: RawTable) -> dg.AssetsDefinition:
         partitions_def=PARTITIONS,
         backfill_policy=dg.BackfillPolicy.single_run(),
         required_resource_keys={"run_guard"},
-        check_specs=[
-            dg.AssetCheckSpec(
-                CHECK, asset=["raw", table.name], description="The source could be read; else the table stands as it stood, and its metrics are late."
-            )
-        ],
+        check_specs=[dg.AssetCheckSpec(name, asset=["raw", table.name], description=sentence) for name, sentence in _checks(table).items()],
         metadata={
             "dagster/column_schema": dg.TableSchema([_column(column) for column in table.columns]),
             # As dbt reads it.
@@ -42,17 +40,12 @@ def _asset(table: RawTable) -> dg.AssetsDefinition:
         start, end = days_of(context)
         landed = land_table(SETTINGS, table, start, end)
         if landed.unavailable is not None:
-            context.log.error(f"{landed.unavailable} The table stands as it stood; its metrics are late on the days that it lacks")
+            context.log.error(f"{landed.unavailable}. The table stays as it was; its metrics are late on the days that it lacks")
+        for loss in landed.losses:
+            context.log.warning(loss)
         quarantined = sum(landed.quarantined.values())
         return dg.MaterializeResult(
-            check_results=[
-                dg.AssetCheckResult(
-                    check_name=CHECK,
-                    passed=landed.unavailable is None,
-                    severity=dg.AssetCheckSeverity.WARN,
-                    description=landed.unavailable or "The source was read.",
-                )
-            ],
+            check_results=[_warning(CHECK, landed.unavailable, "The source was read."), *_check_days(context, table)],
             metadata={
                 "dagster/row_count": landed.loaded,
                 "connector": connector,
@@ -67,6 +60,27 @@ def _asset(table: RawTable) -> dg.AssetsDefinition:
         )
 
     return raw_table
+
+
+def _checks(table: RawTable) -> dict[str, str]:
+    """The checks of a raw table, with what each says."""
+    checks = {CHECK: "The source was read and has not lost most of its rows; else the table stays as it was, and its metrics are late."}
+    if table.name == EVENT_TABLE:
+        checks[DAYS_CHECK] = "No day of the run has less than a fifth of the events that its weekday had in the four weeks before."
+    return checks
+
+
+def _check_days(context: dg.AssetExecutionContext, table: RawTable) -> list[dg.AssetCheckResult]:
+    if table.name != EVENT_TABLE:
+        return []
+    thin_days = thin_event_days(SETTINGS.lake, *days_of(context))
+    if thin_days:
+        context.log.warning(thin_days)
+    return [_warning(DAYS_CHECK, thin_days, "Every day of the run has about as many events as its weekday usually has.")]
+
+
+def _warning(check: str, fault: str | None, otherwise: str) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(check_name=check, passed=fault is None, severity=dg.AssetCheckSeverity.WARN, description=fault or otherwise)
 
 
 def _column(column: Column) -> dg.TableColumn:

@@ -94,6 +94,7 @@ def _figures(context: dg.AssetExecutionContext, generation_path: Path) -> dict[s
         )
     )
     return {
+        "degraded": ", ".join(f"{name} not read" for name in summary.not_read) or "no",
         "accounts_scored": summary.accounts,
         "tiers": dg.MetadataValue.md(" · ".join(f"{tier}: **{count}**" for tier, count in summary.tiers.items())),
         "mean_score": round(summary.mean_score or 0, 1),

@@ -16,6 +16,7 @@ from orchestration.extract.lake import (
 from orchestration.extract.landing import LandedTable, extract_table, land_table
 from orchestration.extract.preflight import preflight_sources
 from orchestration.extract.quarantine import QuarantineLimitExceeded
+from orchestration.extract.volume import thin_event_days
 
 __all__ = [
     "LakeError",
@@ -31,4 +32,5 @@ __all__ = [
     "land_table",
     "landing_stats",
     "preflight_sources",
+    "thin_event_days",
 ]

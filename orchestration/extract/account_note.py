@@ -4,6 +4,7 @@ A ticket does not change when its organization gets another key: what the export
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from hashlib import blake2b
 
 from orchestration.contract import RawTable
@@ -21,7 +22,7 @@ DOMAIN = "@"
 class AccountNote:
     """The accounts at a reading, beside those of the last one that landed.
 
-    A note counts as landed as soon as the table's manifest has changed: what was read and did not land is noticed again.
+    A note counts as landed as soon as what the table holds has changed: what was read and did not land is noticed again.
     """
 
     def __init__(self, settings: Settings, table: RawTable, source: ZendeskSource, accounts: Accounts) -> None:
@@ -29,8 +30,7 @@ class AccountNote:
         name = blake2b(f"{source.url} {table.name}".encode(), digest_size=8).hexdigest()
         self._path = settings.lake / "journal" / "zendesk" / f"{name}.json"
         self._accounts = accounts
-        manifest = lake.raw_folder(settings.lake, table.name) / lake.MANIFEST
-        self._state = blake2b(manifest.read_bytes(), digest_size=16).hexdigest() if manifest.is_file() else None
+        self._state = _state_of(lake.read_manifest(settings.lake, table.name))
         self._landed: Accounts | None = None
         try:
             noted = read_stamped(self._path)
@@ -53,6 +53,13 @@ class AccountNote:
         gone = {key: account for key, account in (self._landed or {}).items() if not key.startswith(DOMAIN)}
         content = {"landed": self._landed, "read": {**gone, **self._accounts}, "manifest": self._state}
         write_text(self._path, stamped(content))
+
+
+def _state_of(manifest: lake.Manifest | None) -> str | None:
+    """Names what a table holds; None where it never landed. Why a reading was not taken over is no part of it."""
+    if manifest is None or not manifest.deliveries:
+        return None
+    return blake2b(repr(replace(manifest, not_read=None)).encode(), digest_size=16).hexdigest()
 
 
 def _account(accounts: Accounts, key: str) -> str | None:

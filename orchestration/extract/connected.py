@@ -31,7 +31,10 @@ from orchestration.warehouse import identifier, literal
 # Event days are numbered from here.
 _FIRST_NUMBER = date(1970, 1, 1)
 # Settings of a source that change nothing about the rows it delivers.
-_NOT_OF_THE_ROWS = {"max_bad_share", "late_after_days", "timeout_seconds", "max_attempts", "max_retry_delay_seconds"}
+_NOT_OF_THE_ROWS = {
+    "max_bad_share", "late_after_days", "min_share", "accept_smaller",
+    "timeout_seconds", "max_attempts", "max_retry_delay_seconds",
+}  # fmt: skip
 
 
 def land_connected(

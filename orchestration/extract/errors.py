@@ -7,3 +7,7 @@ class SourceError(ValueError):
 
 class SourceUnavailable(SourceError):
     """A remote source did not answer, or not with what it should; the same configuration may work in the next run."""
+
+
+class SuddenLoss(SourceError):
+    """A table came with far fewer rows than it has; the message says how to accept that."""

@@ -120,6 +120,8 @@ class Manifest:
         superseded_file: Parquet of (key columns, file) of the rows that a later delivery replaced; mode `events` only.
         through: last day, ISO, up to which an extraction brought what its source had; None in a lake that never noted it.
         checksums: by path below the lake, of every data and quarantine file; none yet in a lake of an older version.
+        not_read: why the last extraction left the table as it was; None if its source was read and taken over.
+        accepted: the last `accept_smaller` of the configuration that was used: each counts once.
     """
 
     table: str
@@ -129,6 +131,8 @@ class Manifest:
     superseded_file: str | None = None
     through: str | None = None
     checksums: Mapping[str, FileEntry] = field(default_factory=dict)
+    not_read: str | None = None
+    accepted: str | None = None
 
     def files(self) -> list[str]:
         """All data files below the table's folder, the superseded list included."""
@@ -475,14 +479,21 @@ def day_fingerprints(manifest: Manifest) -> dict[date, str]:
 
 def covered_through(lake: Path) -> dict[str, date]:
     """Raw table -> last day up to which it has been extracted; tables without a note of it are left out."""
-    manifests = [manifest for name in TABLES if (manifest := read_manifest(lake, name)) is not None]
-    return {one.table: date.fromisoformat(one.through) for one in manifests if one.through is not None}
+    return {one.table: date.fromisoformat(one.through) for one in _manifests(lake) if one.through is not None}
+
+
+def unavailable_tables(lake: Path) -> dict[str, str]:
+    """Raw table -> why the last extraction left it as it was; tables whose source was read are left out."""
+    return {one.table: one.not_read for one in _manifests(lake) if one.not_read is not None}
+
+
+def _manifests(lake: Path) -> list[Manifest]:
+    return [manifest for name in TABLES if (manifest := read_manifest(lake, name)) is not None]
 
 
 def landing_stats(lake: Path) -> list[LandingStats]:
     """The counts of every raw table that has landed, in the contract's order."""
-    manifests = [manifest for name in TABLES if (manifest := read_manifest(lake, name)) is not None]
-    return [stats_of(manifest.table, manifest.mode, manifest.deliveries.values()) for manifest in manifests]
+    return [stats_of(one.table, one.mode, one.deliveries.values()) for one in _manifests(lake)]
 
 
 def stats_of(table: str, mode: Mode, deliveries: Iterable[LandedDelivery]) -> LandingStats:

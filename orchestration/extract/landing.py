@@ -16,12 +16,13 @@ from orchestration.extract import demo, lake, shaping
 from orchestration.extract.connected import land_connected
 from orchestration.extract.deliveries import Delivery, NumberedFile, at_hand, content_hash, find_deliveries
 from orchestration.extract.engine import connect, fingerprint
-from orchestration.extract.errors import SourceError, SourceUnavailable
+from orchestration.extract.errors import SourceError, SourceUnavailable, SuddenLoss
 from orchestration.extract.lake import WHOLE, Fault, LakeError, LandedDelivery, Manifest, Mode, Partition
 from orchestration.extract.layout import fits_as_is, layout, reading
 from orchestration.extract.quarantine import QuarantineLimitExceeded
 from orchestration.extract.staging import create_staged, parquet_rows, stage_batches, stage_files, stage_query
 from orchestration.extract.superseding import supersede
+from orchestration.extract.volume import POPULATION, describe_losses, refuse_sudden_loss
 from orchestration.extract.writing import (
     LANDING_VERSION,
     BadRow,
@@ -40,8 +41,6 @@ from orchestration.warehouse import identifier
 
 # Deliveries are staged together up to this many bytes of files, which bounds memory and keeps both cores busy.
 _BATCH_BYTES = 64 * 1024 * 1024
-# Without them there is nobody to score.
-_POPULATION = ("accounts", "subscriptions")
 _SAMPLE = 4
 
 _log = logging.getLogger(__name__)
@@ -61,7 +60,8 @@ class LandedTable:
         newest_fact: newest time in the fact column of the whole table, UTC; None without rows.
         changed_days: event days whose rows changed; only in mode `events`.
         late_days: those of them that lie before the run's first day less the lookback; none at the first landing.
-        unavailable: why the source could not be read and the table stands as it stood; None if it was read.
+        unavailable: why the source was not taken over and the table stays as it was; None if it was.
+        losses: what was taken over but has far fewer rows than before, one sentence each.
     """
 
     table: str
@@ -74,15 +74,16 @@ class LandedTable:
     changed_days: tuple[date, ...] = ()
     late_days: tuple[date, ...] = ()
     unavailable: str | None = None
+    losses: tuple[str, ...] = ()
 
 
 def land_table(
     settings: Settings, table: RawTable, start: date, end: date, event_days: Collection[date] = ()
 ) -> LandedTable:
-    """As `extract_table`, but a remote source that cannot be read leaves the table as it stands.
+    """As `extract_table`, but a remote source that cannot be read, and any that lost most of its rows, leaves the table as it is.
 
-    The days that the lake then lacks make the table's metrics late, and the next run reads them. Without any earlier landing of
-    `accounts` or `subscriptions` nothing could be scored rightly: their failure is an error.
+    The manifest then says why. The days that the lake lacks make the table's metrics late, and the next run reads them. Without any
+    earlier landing of `accounts` or `subscriptions` nothing could be scored rightly: their failure is an error.
 
     Raises:
         SourceError, QuarantineLimitExceeded, LakeError: as `extract_table`; no message holds a secret.
@@ -93,11 +94,12 @@ def land_table(
         message = without_secrets(settings, str(error))
         source = settings.sources.get(table.name)
         is_remote = isinstance(source, ConnectedSource) or (isinstance(source, FilesSource) and source.is_remote)
-        remote = isinstance(error, SourceUnavailable) or (
+        may_stay = isinstance(error, SourceUnavailable | SuddenLoss) or (
             is_remote and isinstance(error, SourceError | QuarantineLimitExceeded)
         )
-        old = lake.read_manifest(settings.lake, table.name) if remote else None
-        if remote and (old is not None or table.name not in _POPULATION):
+        old = lake.read_manifest(settings.lake, table.name) if may_stay else None
+        has_landed = old is not None and len(old.deliveries) > 0
+        if may_stay and (has_landed or table.name not in POPULATION):
             return _unread(settings, table, old, message, event_days)
         logged = "".join(traceback.format_exception(error))
         if without_secrets(settings, logged) != logged:
@@ -109,14 +111,16 @@ def land_table(
 def _unread(
     settings: Settings, table: RawTable, old: Manifest | None, message: str, event_days: Collection[date]
 ) -> LandedTable:
-    if old is None:
-        return LandedTable(table.name, "snapshot", 0, 0, 0, {}, None, unavailable=message)
+    # A table that never landed gets a manifest without deliveries: a place for the message.
+    old = old or Manifest(table.name, "snapshot", by_day=False)
     faults = lake.find_faults(settings.lake, old, settings.pipeline.threads, event_days)
     for path, fault in faults.items():
         raise LakeError(
             f"{settings.lake / path}: {fault}, and the source of {table.name} cannot be read now ({message}). Run again when it can, or "
             "restore the file from a backup"
         )
+    if old.not_read != message:
+        lake.write_manifest(settings.lake, replace(old, not_read=message))
     stats = lake.stats_of(table.name, old.mode, old.deliveries.values())
     return LandedTable(**asdict(stats), unavailable=message)
 
@@ -143,6 +147,7 @@ def extract_table(
     Raises:
         SourceError: the source is missing, damaged, or lacks a column.
         SourceUnavailable: a remote source cannot be read; the lake stays as it was.
+        SuddenLoss: the table came with far fewer rows than it has; the lake stays as it was.
         QuarantineLimitExceeded: too many rows break the contract; nothing landed, the old data stays.
         LakeError: the manifest on disk and its copy are lost or damaged, or a damaged file cannot be landed again.
     """
@@ -169,7 +174,10 @@ def _extract_table(
     extract = land_connected if is_connected else _land_deliveries
     try:
         manifest, looked_at, first_landing = extract(settings, table, source, old, whole, first_day, end)
-        manifest = replace(manifest, through=_through(old, manifest, first_landing, is_connected, end))
+        accepted = None if old is None else old.accepted
+        if first_landing or not manifest.by_day:
+            accepted = refuse_sudden_loss(source, old, manifest) or accepted
+        manifest = replace(manifest, through=_through(old, manifest, first_landing, is_connected, end), accepted=accepted)
         if old is not None and (old.mode, old.by_day) == (manifest.mode, manifest.by_day):
             _require_landed_again(settings, old, manifest, faults, first_day, end)
         manifest = lake.with_checksums(settings.lake, manifest, threads)
@@ -182,7 +190,8 @@ def _extract_table(
     stats = lake.stats_of(table.name, manifest.mode, (manifest.deliveries[key] for key in looked_at))
     newest = lake.stats_of(table.name, manifest.mode, manifest.deliveries.values()).newest_fact
     late = () if first_landing else tuple(day for day in changed if day < first_day)
-    return LandedTable(**{**asdict(stats), "newest_fact": newest, "changed_days": changed, "late_days": late})
+    losses = tuple(describe_losses(source, old, manifest))
+    return LandedTable(**{**asdict(stats), "newest_fact": newest, "changed_days": changed, "late_days": late}, losses=losses)
 
 
 def _through(old: Manifest | None, new: Manifest, first_landing: bool, is_connected: bool, end: date) -> str:

@@ -24,6 +24,7 @@ class RunSummary:
         mean_score: 0 to 100, of the last day; None without accounts.
         mean_coverage: 0 to 1, of the last day; None without accounts.
         rows: rows of each table of `health.duckdb`.
+        not_read: raw tables that the run left as they were -> why; with any, the generation is degraded.
         chart: PNG, accounts by tier on every day.
     """
 
@@ -34,6 +35,7 @@ class RunSummary:
     mean_score: float | None
     mean_coverage: float | None
     rows: dict[str, int]
+    not_read: dict[str, str]
     chart: bytes
 
 
@@ -55,6 +57,11 @@ def summarize(settings: Settings, generation_path: Path) -> RunSummary:
         rows = {
             table.name: connection.execute(f"select count(*) from {table.name}").fetchall()[0][0] for table in TABLES
         }
+        not_read = dict(
+            connection.execute(
+                "select raw_table, not_read_reason from data_freshness where not_read_reason is not null order by raw_table"
+            ).fetchall()
+        )
     counts: dict[date, dict[str, int]] = {}
     for day, name, count in days:
         counts.setdefault(day, dict.fromkeys(TIER_COLOURS, 0))[name] = count
@@ -67,6 +74,7 @@ def summarize(settings: Settings, generation_path: Path) -> RunSummary:
         mean_score=None if score is None else float(score),
         mean_coverage=None if coverage is None else float(coverage),
         rows=rows,
+        not_read=not_read,
         chart=_draw(counts),
     )
 

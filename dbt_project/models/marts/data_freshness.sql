@@ -1,6 +1,7 @@
 -- Grain: raw table. How fresh and how clean what the scores rest on is. delivered = loaded + duplicate + quarantined.
 -- Judged on the newest scored day, as int_accounts__table_states judges every day: a table without any fact is missing, not late, and a fact
 -- of a later day hides no silence (newest_fact_at is the newest one up to the newest scored day).
+-- A source that the last run did not take over is `not read` also where the table lacks none of the scored days.
 
 {% set with_account = [
     'touchpoints', 'csm_pulses', 'account_goals', 'advocacy_events', 'account_outcomes', 'score_overrides',
@@ -23,6 +24,7 @@ late as (
         case
             when newest.as_of_date > raw_tables.covered_through
                 then cast({{ dbt.dateadd('day', 1, 'raw_tables.covered_through') }} as date)
+            when raw_tables.unavailable is not null then newest.as_of_date
         end as not_read_since,
         case
             when {{ dbt.datediff('landing_stats.newest_fact_at', 'newest.as_of_date', 'day') }} > raw_tables.late_after_days
@@ -68,6 +70,7 @@ select
         else 'up to date'
     end as status,
     coalesce(least(late.not_read_since, late.silent_since), late.not_read_since, late.silent_since) as late_since,
+    raw_tables.unavailable as not_read_reason,
     cast(landing_stats.delivered as bigint) as delivered_rows,
     cast(landing_stats.loaded as bigint) as loaded_rows,
     cast(coalesce(orphans.orphan_rows, 0) as bigint) as orphan_rows,

@@ -117,7 +117,7 @@ def preview_alerts(settings: Settings) -> list[Message]:
 
 
 def _apply_rules(settings: Settings, log: AlertLog, channels: Iterable[Channel]) -> date | None:
-    """Enter the new alerts and their messages into the log, once for each newest day; returns the mart's newest day."""
+    """Enter the new alerts and their messages into the log; returns the mart's newest day."""
     number = current_generation(settings)
     if number is None:
         return None
@@ -126,10 +126,11 @@ def _apply_rules(settings: Settings, log: AlertLog, channels: Iterable[Channel])
         return None
     newest, known = date.fromisoformat(manifest.last_as_of_date), log.newest_day()
     # Backfills, repetitions and rollbacks bring no day that was not looked at.
-    if known is not None and newest <= known:
+    if known is not None and newest < known:
         return newest
     published_on = datetime.fromisoformat(manifest.published_at).date()
-    rules = read_alert_rules(settings.seeds_dir)
+    # A repetition of the newest day says nothing new of accounts, but the source that it could not read may be news.
+    rules = [rule for rule in read_alert_rules(settings.seeds_dir) if newest != known or rule.kind == "source_late"]
     first_days = {rule: _first_day(settings, log.watched_since(rule), newest, published_on) for rule in rules}
     try:
         with PublishedMart(settings, number) as mart:

@@ -159,8 +159,8 @@ class _Search:
             since = table.late_since
             if since is not None and since >= first:
                 subject = f"raw_table\0{table.raw_table}"
-                text = f"{table.raw_table} {_why_late(table)}; its metrics are late"
-                found.append(Alert(rule, subject, self._day, since, since, text, raw_table=table.raw_table))
+                text = f"{table.raw_table} {_why_late(table, self._day)}"
+                found.append(Alert(rule, subject, self._day, since, since, text, table.not_read_reason, raw_table=table.raw_table))
         return found
 
     def _drift_seen(self, rule: AlertRule, first: date) -> list[Alert]:
@@ -171,10 +171,14 @@ class _Search:
         ]
 
 
-def _why_late(table: Freshness) -> str:
+def _why_late(table: Freshness, day: date) -> str:
+    if table.not_read_reason is not None and table.extracted_through is None:
+        return "could not be read yet; its metrics are missing"
+    if table.not_read_reason is not None and table.extracted_through >= day:
+        return "was not taken over and stays as it was"
     if table.status == "not read" or table.newest_fact_at is None:
-        return f"was read up to {table.extracted_through} only"
-    return f"has nothing newer than {table.newest_fact_at.date()}"
+        return f"was read up to {table.extracted_through} only; its metrics are late"
+    return f"has nothing newer than {table.newest_fact_at.date()}; its metrics are late"
 
 
 def _delta(account: AccountDay, days: int) -> float:

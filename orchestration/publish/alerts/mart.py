@@ -47,6 +47,7 @@ class Freshness:
     late_since: date | None
     newest_fact_at: datetime | None
     extracted_through: date | None
+    not_read_reason: str | None
 
 
 class PublishedMart:
@@ -131,7 +132,7 @@ class PublishedMart:
         )
 
     def freshness(self) -> list[Freshness]:
-        columns = "raw_table, status, late_since, newest_fact_at, extracted_through_date"
+        columns = "raw_table, status, late_since, newest_fact_at, extracted_through_date, not_read_reason"
         return [Freshness(*row) for row in self._rows(f"select {columns} from data_freshness order by raw_table")]
 
     def drift(self, first: date) -> list[tuple[date, str, str]]:

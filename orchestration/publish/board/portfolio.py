@@ -158,7 +158,7 @@ order by actions.priority, actions.playbook_key, actions.place
 limit {_ACTIONS_SHOWN}
 """
 
-_SOURCES = """
+_SOURCES = f"""
 with quarantine as (
 
     select raw_table, arg_max(reason, quarantined_rows) as reason
@@ -168,7 +168,8 @@ with quarantine as (
 )
 
 select
-    freshness.*,
+    freshness.* exclude (not_read_reason),
+    shown(freshness.not_read_reason, {TEXT_LENGTH}) as not_read_reason,
     cast($as_of - cast(newest_fact_at as date) as integer) as age,
     shown(quarantine.reason, 200) as reason
 from data_freshness as freshness

@@ -346,6 +346,7 @@ def _add_details(connection) -> None:
             extracted_through_date=AS_OF - timedelta(days=through),
             status=status,
             late_since=None if late_for is None else AS_OF - timedelta(days=late_for),
+            not_read_reason="the server <b>is</b> down" if status == "not read" else None,
             delivered_rows=100,
             loaded_rows=100 - quarantined,
             orphan_rows=0,

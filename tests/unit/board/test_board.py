@@ -252,6 +252,9 @@ def test_freshness_says_what_is_late(portfolio):
         "invoices": ("not read", 0, 0),
     }
     assert portfolio["sources"][-1]["raw_table"] == "tickets"
+    assert {row["raw_table"]: row["not_read_reason"] for row in portfolio["sources"] if row["not_read_reason"]} == {
+        "invoices": "the server <b>is</b> down"
+    }
 
 
 # -- the whole

@@ -1,5 +1,6 @@
 """A small world for extraction: a folder with `health.toml`, sources to write, and what the lake then holds."""
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -13,6 +14,7 @@ from orchestration.contract import TABLES
 from orchestration.extract import LandedTable, extract_table, lake_select
 from orchestration.extract.lake import quarantine_folder, raw_folder, read_manifest
 from orchestration.settings import Settings, load_settings
+from tests.company import content
 
 ACCOUNTS = "account_id,account_name,created_at\na1,Acme,2025-01-01\n"
 MEMORY = 'memory_limit = "1GB"'
@@ -79,6 +81,13 @@ class World:
         lake = self.settings.lake
         folders: Sequence[Path] = (raw_folder(lake, table), quarantine_folder(lake, table))
         return sorted(str(path.relative_to(lake)) for folder in folders for path in folder.rglob("*") if path.is_file())
+
+    def kept(self) -> dict[str, Any]:
+        """The files of the lake with their content; of a manifest all but why the last run left the table as it was."""
+        found: dict[str, Any] = content(self.settings.lake)
+        manifests = [name for name in found if name.startswith("manifests/") or name.endswith("_manifest.json")]
+        # The stamp is a hash of all of it.
+        return found | {name: json.loads(found[name]) | {"not_read": None, "sha256": None} for name in manifests}
 
     def manifest_bytes(self, table: str) -> bytes:
         return (raw_folder(self.settings.lake, table) / "_manifest.json").read_bytes()

@@ -2,14 +2,17 @@
 
 import json
 import os
+import re
+import sqlite3
 from datetime import date, datetime
 
 import pytest
 
 from orchestration.contract import TABLES
-from orchestration.extract import LakeError, SourceError, event_day_fingerprints, lake_select, landing_stats
+from orchestration.extract import LakeError, SourceError, event_day_fingerprints, lake_select, land_table, landing_stats, thin_event_days
 from orchestration.extract import lake as lake_module
-from orchestration.extract.lake import manifest_copy
+from orchestration.extract.lake import manifest_copy, unavailable_tables
+from orchestration.settings import SettingsError
 
 JAN = [date(2026, 1, day) for day in range(1, 32)]
 IDS = "event_id"
@@ -463,3 +466,163 @@ def test_the_select_survives_special_characters_in_the_data_folder(events, deliv
     delivery(events, "2026-01-02", "x,2026-01-02", "y,2026-01-02")
     events.land("usage_events", day(2))
     assert ids(events) == ["x", "y"]
+
+
+# -- far fewer rows than before
+
+
+def accounts_csv(rows: int) -> str:
+    return "account_id,account_name,created_at\n" + "".join(f"a{n},Name,2025-01-01\n" for n in range(rows))
+
+
+def tickets_csv(rows: int, first: int = 0) -> str:
+    return "ticket_id,account_id,opened_at,priority\n" + "".join(f"t{n},a1,2026-01-01,low\n" for n in range(first, first + rows))
+
+
+@pytest.fixture
+def accounts(world):
+    """`accounts(40)` delivers that many and lands them; `accounts(4, 'min_share = 0')` with keys of the source."""
+
+    def deliver_and_land(rows: int, keys: str = ""):
+        world.write("accounts.csv", accounts_csv(rows))
+        world.source("accounts", f'path = "accounts.csv"\n{keys}')
+        return land_table(world.settings, TABLES["accounts"], day(1), day(1))
+
+    return deliver_and_land
+
+
+def acceptance(message: str) -> str:
+    [found] = re.findall(r'accept_smaller = ".*?"', message)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "keys", "taken"),
+    [
+        (40, 20, "", True),
+        (40, 19, "", False),
+        (40, 19, "min_share = 0.4", True),
+        (40, 39, "min_share = 1.0", False),
+        (19, 1, "", True),
+        (20, 1, "", False),
+        (20, 0, "", False),
+        # Without accounts nobody is scored.
+        (3, 0, "", False),
+        (3, 0, "min_share = 0", True),
+        (40, 0, "min_share = 0", True),
+    ],
+)
+def test_a_table_that_lost_most_rows_stays_as_it_was(world, accounts, before, after, keys, taken):
+    accounts(before)
+    landed = accounts(after, keys)
+    assert (landed.unavailable is None) == taken
+    assert len(world.rows("accounts")) == (after if taken else before)
+    if not taken:
+        assert f"sources.accounts: {after} rows came, and the last landing of 2026-01-01 has {before}" in landed.unavailable
+        assert "\n" not in landed.unavailable
+        assert unavailable_tables(world.settings.lake) == {"accounts": landed.unavailable}
+        # What is whole again is taken over, and the note goes.
+        assert accounts(before, keys).unavailable is None
+        assert unavailable_tables(world.settings.lake) == {}
+
+
+def test_a_loss_is_accepted_once_and_not_a_larger_one(world, accounts):
+    accounts(40)
+    accept = acceptance(accounts(4).unavailable)
+    assert accounts(3, accept).unavailable is not None
+    assert accounts(5, accept).unavailable is None
+    assert len(world.rows("accounts")) == 5
+    # The 5 are what later landings are measured by, and what was whole before is no way around it.
+    assert accounts(4, accept).unavailable is None
+    assert accounts(40, accept).unavailable is None
+    again = accounts(4, accept).unavailable
+    assert again is not None and acceptance(again) != accept
+    assert accounts(4, acceptance(again)).unavailable is None
+
+
+def test_a_code_that_nobody_gave_is_refused(world, accounts):
+    with pytest.raises(SettingsError, match=r"sources\.accounts\.accept_smaller: copy the value from the message"):
+        accounts(4, 'accept_smaller = "all"')
+
+
+@pytest.mark.parametrize("first", ["glob", "query", "sql"])
+def test_every_way_to_read_a_whole_table_keeps_it(world, monkeypatch, first):
+    monkeypatch.setenv("DESK", f"sqlite:///{world.root / 'desk.db'}")
+    for rows in (30, 3):
+        world.write("t/1.csv", tickets_csv(1))
+        world.write("t/2.csv", tickets_csv(rows))
+        with sqlite3.connect(world.root / "desk.db") as desk:
+            desk.execute("drop table if exists tickets")
+            desk.execute("create table tickets (ticket_id text, account_id text, opened_at text, priority text)")
+            desk.executemany("insert into tickets values (?, 'a1', '2026-01-01', 'low')", [(f"t{n}",) for n in range(rows)])
+        if first == "sql":
+            world.sources = '[sources.tickets]\nconnector = "sql"\nurl = { env = "DESK" }\ntable = "tickets"'
+        else:
+            world.source("tickets", 'path = "t/*.csv"' if first == "glob" else "query = \"from read_csv('t/2.csv', all_varchar = true)\"")
+        landed = land_table(world.settings, TABLES["tickets"], day(1), day(1))
+    assert "3 rows came" in landed.unavailable
+    assert len(world.rows("tickets")) == 30
+
+
+def test_what_became_empty_or_has_no_source_any_more_is_said(world):
+    world.source("tickets", 'path = "t.csv"')
+    for rows, said in ((30, ()), (19, ()), (0, ("tickets: no rows came, so it is empty now; the last landing had 19",))):
+        world.write("t.csv", tickets_csv(rows))
+        assert world.land("tickets").losses == said
+    world.write("t.csv", tickets_csv(30))
+    world.land("tickets")
+    world.sources = ""
+    assert world.land("tickets").losses == (
+        "tickets: not in the configuration any more; its 30 rows no longer count, its metrics are missing",
+    )
+    assert world.land("tickets").losses == ()
+
+
+def test_a_delivery_that_comes_again_with_far_fewer_rows_is_said(world):
+    world.source("tickets", 'path = "{day}.csv"')
+    world.write("2026-01-01.csv", tickets_csv(30))
+    world.write("2026-01-02.csv", tickets_csv(30, first=10))
+    assert world.land("tickets", day(2)).losses == ()
+    world.write("2026-01-02.csv", tickets_csv(3, first=10))
+    assert world.land("tickets", day(2)).losses == ("tickets: came again with far fewer rows: 2026-01-02 (3 of 30)",)
+    assert world.land("tickets", day(2)).losses == ()
+
+
+def test_a_table_whose_files_were_lost_cannot_stay(world, accounts):
+    accounts(40)
+    next((world.settings.lake / "raw" / "accounts").glob("*.parquet")).unlink()
+    with pytest.raises(LakeError, match=r"\.parquet: lost, .*4 rows came"):
+        accounts(4)
+
+
+def test_the_demo_company_and_what_follows_it_are_not_judged(world):
+    world.sources = '[demo]\naccounts = 40\n\n[sources.accounts]\nconnector = "demo"'
+    assert land_table(world.settings, TABLES["accounts"], day(1), day(1)).loaded >= 40
+    world.write("own.csv", accounts_csv(2))
+    world.sources = ""
+    world.source("accounts", 'path = "own.csv"')
+    assert land_table(world.settings, TABLES["accounts"], day(1), day(1)).loaded == 2
+
+
+# The Thursdays of January 2026; the days after the 29th were not extracted.
+@pytest.mark.parametrize(
+    ("before", "rows", "thin"),
+    [
+        ({1: 50, 8: 50, 15: 50, 22: 50}, 10, None),
+        ({1: 50, 8: 50, 15: 50, 22: 50}, 9, "2026-01-29 (9, usually 50)"),
+        ({1: 50, 8: 50, 15: 50, 22: 50}, 0, "2026-01-29 (0, usually 50)"),
+        # The median of 0, 10, 40 and 50.
+        ({1: 50, 2: 1, 8: 10, 22: 40}, 4, "2026-01-29 (4, usually 25)"),
+        # Two such days are too few, and below five events a fifth is no event.
+        ({14: 1, 15: 50, 22: 50}, 1, None),
+        ({1: 4, 8: 4, 15: 4, 22: 4}, 0, None),
+    ],
+)
+def test_days_with_few_events_for_their_weekday(events, delivery, before, rows, thin):
+    for number, count in {**before, 29: rows}.items():
+        at = f"2026-01-{number:02}"
+        delivery(events, at, *(f"{number}-{n},{at}" for n in range(count)))
+    events.land("usage_events", day(29))
+    said = thin_event_days(events.settings.lake, day(28), day(31))
+    assert said == (thin and f"usage_events: less than a fifth of the usual events: {thin}")
+    assert thin_event_days(events.settings.lake, day(28), day(28)) is None

@@ -264,12 +264,12 @@ def test_a_reading_that_breaks_off_and_another_leave_the_lake_of_an_undisturbed_
         world.land("usage_events", date(2026, 1, 1))
         fill(11, 60_000)
         if breaks_off:
-            before = content(world.settings.lake)
+            before = world.kept()
             with monkeypatch.context() as patch:
                 patch.setattr(connector, "read", cut_off)
                 unread = land_table(world.settings, TABLES["usage_events"], date(2026, 1, 2), date(2026, 1, 2))
             assert "sources.usage_events: the database says" in unread.unavailable
-            assert content(world.settings.lake) == before
+            assert world.kept() == before
         world.land("usage_events", date(2026, 1, 2))
         return content(world.settings.lake)
 

@@ -72,8 +72,8 @@ def test_what_a_ticket_last_was_within_one_reading_counts(world: World, monkeypa
     assert world.rows("tickets", "ticket_id, priority") == [("1", "critical"), ("3", "normal")]
 
 
-@pytest.mark.parametrize("breaks_off", [False, True])
-def test_tickets_follow_an_organization_whose_key_changed(world: World, monkeypatch: pytest.MonkeyPatch, breaks_off: bool) -> None:
+@pytest.mark.parametrize("before", ["nothing", "an outage", "too many bad rows"])
+def test_tickets_follow_an_organization_whose_key_changed(world: World, monkeypatch: pytest.MonkeyPatch, before: str) -> None:
     monkeypatch.setenv("DESK_TOKEN", TOKEN)
     tickets = [ticket(1, "2026-01-01T09:00:00Z"), ticket(2, "2026-01-01T09:00:00Z", organization_id=8)]
     organizations = [{"id": 7, "external_id": "a1"}, {"id": 8, "external_id": "a2"}]
@@ -81,8 +81,11 @@ def test_tickets_follow_an_organization_whose_key_changed(world: World, monkeypa
         zendesk(world, server.url)
         world.land("tickets", date(2026, 1, 1))
         server.organizations = [{"id": 7, "external_id": "b1"}, {"id": 9, "external_id": "a9"}]
-        if breaks_off:
-            server.faults = [Fault("/api/v2/incremental/tickets/cursor.json", status=503, times=None)]
+        if before != "nothing":
+            if before == "an outage":
+                server.faults = [Fault("/api/v2/incremental/tickets/cursor.json", status=503, times=None)]
+            else:
+                server.tickets = [*tickets, ticket(None, "2026-01-08T09:00:00Z")]
             day = date(2026, 1, 9)
             assert land_table(world.settings, TABLES["tickets"], day, day).unavailable is not None
             server.faults = []
@@ -137,14 +140,14 @@ def test_a_reading_that_breaks_off_and_another_leave_the_lake_of_an_undisturbed_
         server.tickets += [ticket(n, f"2026-01-04T09:0{n}:00Z", status="deleted" if n == 2 else "open") for n in range(1, 6)]
         server.ratings += [rating(n, f"2026-01-04T09:0{n}:00Z", "bad") for n in range(2, 7)]
         if breaks_off:
-            before = content(world.settings.lake)
+            before = world.kept()
             server.requests.clear()
             # The first page comes, the second one is cut off for ever.
             server.faults = [Fault(path, body=None, passes=1, times=None)]
             unread = land_table(world.settings, TABLES[table], days[1], days[1])
             assert "truncated or damaged JSON" in unread.unavailable
             assert sum(path in asked for asked in server.paths()) == 3
-            assert content(world.settings.lake) == before
+            assert world.kept() == before
             server.faults = []
         assert land_table(world.settings, TABLES[table], days[1], days[1]).unavailable is None
         return content(world.settings.lake)

@@ -209,6 +209,15 @@ class TestSourceLate:
             ({"status": "late", "late_since": DAY}, "tickets has nothing newer than 2026-06-26; its metrics are late"),
             ({"status": "not read", "late_since": ago(1)}, "tickets was read up to 2026-06-27 only; its metrics are late"),
             ({"status": "not read", "late_since": DAY, "newest_fact_at": None}, "tickets was read up to 2026-06-27 only; its metrics are late"),
+            ({"status": "not read", "late_since": ago(1), "not_read_reason": "down"}, "tickets was read up to 2026-06-27 only; its metrics are late"),
+            (
+                {"status": "not read", "late_since": DAY, "extracted_through_date": DAY, "not_read_reason": "4 of 38 rows"},
+                "tickets was not taken over and stays as it was",
+            ),
+            (
+                {"status": "not read", "late_since": DAY, "extracted_through_date": None, "not_read_reason": "down"},
+                "tickets could not be read yet; its metrics are missing",
+            ),
             ({"status": "late", "late_since": ago(2)}, None),
             ({"status": "up to date", "late_since": None}, None),
             ({"status": "no data", "late_since": None, "newest_fact_at": None}, None),
@@ -217,7 +226,8 @@ class TestSourceLate:
     def test_since_when_and_why(self, find: Find, row: dict[str, Any], text: str | None) -> None:
         known = {"raw_table": "tickets", "newest_fact_at": datetime(2026, 6, 26, 23), "extracted_through_date": ago(2)}
         alerts = find(LATE, first=ago(1), account_health=[account()], data_freshness=[known | row])
-        assert [(alert.text, alert.since, alert.raw_table) for alert in alerts] == ([] if text is None else [(text, row["late_since"], "tickets")])
+        said = [(alert.text, alert.reason, alert.since, alert.raw_table) for alert in alerts]
+        assert said == ([] if text is None else [(text, row.get("not_read_reason"), row["late_since"], "tickets")])
 
 
 def test_drift_is_told_where_nothing_explains_it(find: Find) -> None:

@@ -137,6 +137,17 @@ class TestOnce:
         team.send()
         assert told(webhook) == [["a1"], ["late_data", "new"]]
 
+    def test_a_source_that_a_repetition_of_a_day_could_not_read_is_told_once(self, team: Team, webhook: WebhookServer) -> None:
+        team.rules(FELL, "late,Source late,source_late,,,,,,,")
+        team.publish(DAY, {})
+        team.send()
+        lost = {"raw_table": "accounts", "status": "not read", "extracted_through_date": DAY, "late_since": DAY, "not_read_reason": "4 of 38 rows"}
+        for _ in range(2):
+            team.publish(DAY, {"a1": DAY}, data_freshness=[lost])
+            team.send()
+        [post] = webhook.take()
+        assert [(alert["raw_table"], alert["reason"]) for alert in post.content["alerts"]] == [("accounts", "4 of 38 rows")]
+
     def test_a_fall_after_a_recovery_is_another_one_a_moved_beginning_is_not(self, team: Team, webhook: WebhookServer) -> None:
         team.publish(day(-9), {})
         team.send()

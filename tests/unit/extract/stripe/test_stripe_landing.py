@@ -61,14 +61,14 @@ def test_a_fault_that_lasts_leaves_the_table_as_it_stood_and_the_next_run_reads_
     fault, said = FAULTS[name]
     replay.lists["/v1/subscriptions"] = [subscription(item(3))]
     assert land(stripe_world, FIRST).unavailable is None
-    before = content(stripe_world.settings.lake)
+    before = stripe_world.kept()
     replay.lists["/v1/subscriptions"].append(subscription(key="sub_2"))
     replay.before_answer = answer(replay, fault)
     unread = land(stripe_world, SECOND)
     assert unread.unavailable.startswith("sources.subscriptions: /v1/") and said in unread.unavailable
     assert KEY not in unread.unavailable
     # The lake ends the day before: that is what makes the table's metrics late.
-    assert content(stripe_world.settings.lake) == before
+    assert stripe_world.kept() == before
     replay.before_answer, replay.faults = lambda path: None, []
     assert land(stripe_world, SECOND).unavailable is None
     assert stripe_world.rows("subscriptions", "subscription_id, account_id, seats") == [("sub_1", "cus_1", 3), ("sub_2", "cus_1", 1)]
@@ -193,10 +193,10 @@ def test_a_reading_that_breaks_off_and_another_leave_the_lake_of_an_undisturbed_
             broken = answer(replay, (503, {}, ""))
             # After two of the list's three pages.
             replay.before_answer = lambda asked: broken(asked) if sum(one == path for one, _ in replay.asked) > 2 else None
-            before = content(stripe_world.settings.lake)
+            before = stripe_world.kept()
             assert "answers 503" in land(stripe_world, SECOND, table).unavailable
             assert sum(one == path for one, _ in replay.asked) == 4
-            assert content(stripe_world.settings.lake) == before
+            assert stripe_world.kept() == before
             replay.before_answer, replay.faults = lambda asked: None, []
         assert land(stripe_world, SECOND, table).unavailable is None
         return content(stripe_world.settings.lake)
@@ -212,13 +212,13 @@ def test_a_lost_journal_is_named_and_nothing_takes_the_place_of_the_history_that
     assert stripe_world.rows("account_outcomes") == []
     journal = stripe_world.settings.lake / "journal"
     shutil.rmtree(journal)
-    before = content(stripe_world.settings.lake)
+    before = stripe_world.kept()
     replay.lists["/v1/subscriptions"] = [subscription(item(9))]
     # The first table of a run that reads the journal must not begin a new one, which would hide the loss from the other.
     for table in ("account_outcomes", "subscriptions"):
         lost = land(stripe_world, SECOND, table).unavailable
         assert f"{journal}/stripe/" in lost and "is gone. Restore it from a backup" in lost and "\n" not in lost
-    assert content(stripe_world.settings.lake) == before
+    assert stripe_world.kept() == before
     assert land(stripe_world, SECOND, "invoices").unavailable is None
     assert "is gone" in land(stripe_world, SECOND).unavailable
     # The remedy.
