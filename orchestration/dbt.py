@@ -9,7 +9,6 @@ from typing import Any
 
 from dagster_dbt import DbtProject
 
-from orchestration.dbt_child import PARENT
 from orchestration.settings import DBT_PROJECT, Settings, load_settings
 from orchestration.transform import dbt_environment
 from orchestration.warehouse import connect
@@ -32,7 +31,7 @@ def load_project(settings: Settings) -> DbtProject:
 
     Sets the environment variables that dbt reads: it runs as a child of this process.
     """
-    os.environ.update(dbt_environment(settings) | {"HEALTH_PYTHON": sys.executable, PARENT: str(os.getpid())})
+    os.environ.update(dbt_environment(settings))
     if str(_DBT.parent) not in os.environ.get("PATH", "").split(os.pathsep):
         os.environ["PATH"] = str(_DBT.parent) + os.pathsep + os.environ.get("PATH", "")
     settings.dbt_target.mkdir(parents=True, exist_ok=True)

@@ -3,11 +3,11 @@
 import json
 import os
 import subprocess
+import sys
 from datetime import date
 from pathlib import Path
 
 from orchestration.contract import TABLES
-from orchestration.dbt import dbt_executable
 from orchestration.extract import extract_table
 from orchestration.settings import DBT_PROJECT, Settings, load_settings
 from orchestration.transform import dbt_environment, prepare
@@ -43,7 +43,7 @@ def test_every_unit_test_passes(tmp_path: Path) -> None:
     # The unit tests and what they stand on, in one go.
     run = subprocess.run(
         [
-            dbt_executable(), "build", "--select", "+test_type:unit", "--indirect-selection", "cautious", "--profiles-dir", str(DBT_PROJECT),
+            Path(sys.executable).with_name("dbt"), "build", "--select", "+test_type:unit", "--indirect-selection", "cautious", "--profiles-dir", str(DBT_PROJECT),
             "--target-path", str(target), "--log-path", str(target),
         ],
         cwd=DBT_PROJECT,

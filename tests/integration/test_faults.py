@@ -246,6 +246,7 @@ def test_errors_of_the_data_are_one_line_each_without_tracebacks(
     company: Company, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     raw = company.folder / "raw"
+    whole = {table: company.read(table) for table in ("touchpoints", "csm_pulses")}
     (raw / "tickets.csv").write_bytes(b"")
     company.edit("invoices", lambda row: row | {"currency": "XYZ"})
     company.edit("subscriptions", lambda row: row | {"started_on": "31.01.2026"})
@@ -264,9 +265,9 @@ def test_errors_of_the_data_are_one_line_each_without_tracebacks(
     assert linked.startswith("raw/touchpoints.csv: column touchpoint_id, account_id, ") and "processor" not in linked
     assert "; wanted are touchpoint_id, account_id, " in linked and linked.endswith(". Map renamed columns with sources.touchpoints.columns")
     assert wide == "raw/csm_pulses.csv: 10000 columns, at most 1000 can be read. Leave out those that csm_pulses does not need, or deliver Parquet"
-    for table in ("touchpoints", "csm_pulses"):
+    for table, rows in whole.items():
         (raw / f"{table}.csv").unlink()
-        company.write(table, [])
+        company.write(table, rows)
     failed = subprocess.run(
         [sys.executable, "-m", "orchestration.run", str(NEXT_DAY)], cwd=PROJECT_ROOT, capture_output=True, text=True, check=False
     )

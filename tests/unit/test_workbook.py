@@ -9,7 +9,6 @@ from pathlib import Path
 import openpyxl
 import pytest
 
-from orchestration.locking import writer_lock
 from orchestration.scorecard import ConfigurationError, load_seeds
 from orchestration.settings import PROJECT_ROOT, Settings
 from orchestration.workbook import WorkbookError, adopt, read
@@ -19,6 +18,7 @@ from orchestration.workbook.rules import changes, next_name, rules_of
 from orchestration.workbook.write import write_workbook
 from tests.company import content
 from tests.workbooks import Edited, settings_with_seeds
+from tests.writer import another_writer
 
 SHIPPED = PROJECT_ROOT / "seeds"
 NPS = {"scorecard_key": "standard", "metric_key": "nps_180d"}
@@ -359,7 +359,7 @@ def test_a_version_that_is_gone_cannot_be_changed(settings: Settings, edited: Ed
 def test_nothing_is_written_while_a_run_reads_the_seeds(settings: Settings, edited: Edited, capsys: pytest.CaptureFixture[str], monkeypatch) -> None:
     monkeypatch.setenv("HEALTH_CONFIG", str(settings.config_file))
     edited.set("scorecard_metrics", NPS, weight=3)
-    with writer_lock(settings, "daily_health 2026-01-05"):
+    with another_writer(settings, "daily_health 2026-01-05"):
         assert main(["import", str(edited.save())]) == 1
     assert "daily_health 2026-01-05" in capsys.readouterr().err
     assert content(settings.seeds_dir) == content(SHIPPED)

@@ -2,9 +2,9 @@
 
 import pytest
 
-from orchestration.locking import writer_lock
 from orchestration.publish import DamagedGeneration, PublishError, current_generation, rollback
 from orchestration.publish.__main__ import main
+from tests.writer import another_writer
 
 from .conftest import DAY_1, days_from, read_current
 
@@ -87,7 +87,7 @@ def test_the_command_waits_for_the_writer(settings, publish_days, monkeypatch, c
     monkeypatch.setenv("HEALTH_CONFIG", str(settings.config_file))
     publish_days("run-1", [DAY_1])
     publish_days("run-2", [DAY_1])
-    with writer_lock(settings, "a long run"):
+    with another_writer(settings, "a long run"):
         assert main(["rollback"]) == 1
     assert "'a long run'" in capsys.readouterr().err
     assert current_generation(settings) == 2
