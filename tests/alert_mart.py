@@ -26,12 +26,13 @@ TABLES = (
 def account(account_id: str = "a1", **columns: Any) -> Row:
     """A row of account_health: nothing about it is worth an alert."""
     plain = {"account_name": f"Name of {account_id}", "health_score": 80.0, "tier": "healthy", "tier_since": date(2020, 1, 1)}
+    plain |= {"availability_7d": 0.0, "availability_28d": 0.0}
     return {"account_id": account_id} | plain | columns
 
 
 def account_day(day: date, account_id: str = "a1", **columns: Any) -> Row:
     """A row of account_health_history."""
-    return {"account_id": account_id, "as_of_date": day, "health_score": 80.0, "tier": "healthy"} | columns
+    return {"account_id": account_id, "as_of_date": day, "health_score": 80.0, "tier": "healthy", "availability_7d": 0.0, "availability_28d": 0.0} | columns
 
 
 def publish_mart(settings: Settings, number: int, day: date, tables: Tables, published_on: date | None = None) -> None:

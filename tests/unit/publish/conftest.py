@@ -22,8 +22,12 @@ USAGE_POINTS = {"a1": 20.0, "a2": 0.0, "a3": -30.0}
 SCORES = {"a1": 65.0, "a2": 45.0, "a3": 15.0}
 TIERS = {"a1": "at_risk", "a2": "at_risk", "a3": "poor"}
 
+# The tables with rows of accounts and days.
+HISTORIES = ("marts.account_health_history", "intermediate.int_scoring__account_dimensions", "intermediate.int_scoring__account_scores")
+
 _SCHEMA = """
 create schema if not exists marts;
+create schema if not exists intermediate;
 create schema if not exists control;
 create table control.run_state (
     run_id varchar, status varchar, first_day date, last_day date, configuration_hash varchar, finished_at timestamp
@@ -34,16 +38,27 @@ create table marts.account_health_history (
     account_id varchar, as_of_date date, health_score double, tier varchar, coverage double,
     config_version varchar, configuration_hash varchar, rules_hash varchar, override_id varchar, run_id varchar
 );
-create table marts.dimension_scores_history (account_id varchar, as_of_date date, dimension_key varchar, points double);
-create type metric_key as enum ('active_days_28d', 'days_late_180d');
-create table marts.metric_rows (account_id varchar, as_of_date date, metric_key metric_key, points double);
-create view marts.metric_scores_history as select * from marts.metric_rows;
+create table intermediate.int_scoring__account_dimensions (account_id varchar, as_of_date date, adoption double);
+create view marts.dimension_scores_history as
+    select account_id, as_of_date, 'adoption' as dimension_key, adoption as points from warehouse.intermediate.int_scoring__account_dimensions;
+create table intermediate.int_scoring__account_scores (
+    account_id varchar, as_of_date date, cap_points double,
+    active_days_28d__state varchar, active_days_28d__score double, active_days_28d__effective_weight double,
+    days_late_180d__state varchar, days_late_180d__score double, days_late_180d__effective_weight double
+);
+create view marts.metric_scores_history as
+    select account_id, as_of_date, 'active_days_28d' as metric_key, active_days_28d__effective_weight * (active_days_28d__score - 50) as points
+    from warehouse.intermediate.int_scoring__account_scores
+    union all
+    select account_id, as_of_date, 'days_late_180d', days_late_180d__effective_weight * (days_late_180d__score - 50)
+    from warehouse.intermediate.int_scoring__account_scores;
 create table marts.attributes (account_id varchar, {attributes});
 create view marts.account_health as
     select * from marts.account_health_history
     left join marts.attributes using (account_id)
     where as_of_date = (select max(as_of_date) from marts.account_health_history);
-create table marts.score_changes (account_id varchar, as_of_date date, k integer, points double);
+create table intermediate.int_ledger__changes (account_id varchar, as_of_date date, k integer, cap double);
+create view marts.score_changes as select account_id, as_of_date, k, cap as points from warehouse.intermediate.int_ledger__changes;
 create table marts.tier_changes (account_id varchar, as_of_date date, to_tier varchar);
 create table marts.account_actions ({account_actions});
 create table marts.segment_health (as_of_date date, segment varchar, accounts integer);
@@ -115,22 +130,19 @@ def score_days(
         for table in ("as_of_days", "restated_days"):
             connection.execute(f"delete from control.{table}")
             connection.execute(f"insert into control.{table} select unnest(cast(? as date[]))", [days])
-        for table in ("account_health_history", "dimension_scores_history", "metric_rows"):
-            connection.execute(f"delete from marts.{table} where as_of_date in (from control.as_of_days)")
+        tables = {
+            "marts.account_health_history": "$account, as_of_date, $score, $tier, 0.8, 'v1', 'c0ffee', $rules, null, $run_id",
+            "intermediate.int_scoring__account_dimensions": "$account, as_of_date, $usage",
+            "intermediate.int_scoring__account_scores": "$account, as_of_date, null, 'measured', 50 + $usage, 1, 'measured', 45, 1",
+        }
+        for table in tables:
+            connection.execute(f"delete from {table} where as_of_date in (from control.as_of_days)")
         for account in accounts.split():
             known = {"account": account, "usage": USAGE_POINTS[account] + shift, "run_id": run_id, "rules": rules}
             known |= {"score": SCORES[account] + shift, "tier": TIERS[account]}
-            for table, columns in {
-                "account_health_history": "$account, as_of_date, $score, $tier, 0.8, 'v1', 'c0ffee', $rules, null, $run_id",
-                "dimension_scores_history": "$account, as_of_date, 'adoption', $usage",
-                "metric_rows": "$account, as_of_date, 'active_days_28d', $usage",
-            }.items():
+            for table, columns in tables.items():
                 given = {key: value for key, value in known.items() if f"${key}" in columns}
-                connection.execute(f"insert into marts.{table} select {columns} from control.as_of_days", given)
-            connection.execute(
-                "insert into marts.metric_rows select ?, as_of_date, 'days_late_180d', -5 from control.as_of_days",
-                [account],
-            )
+                connection.execute(f"insert into {table} select {columns} from control.as_of_days", given)
         connection.execute("commit")
 
 

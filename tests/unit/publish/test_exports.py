@@ -16,7 +16,7 @@ from orchestration.publish.publishing import publish
 from orchestration.settings import Settings, load_settings
 from tests.hostile_text import HOSTILE, NEUTRAL_CELLS
 
-from .conftest import DAY_1, PUBLISHED_AT, change_warehouse, days_from, make_settings, score_days, stub_board
+from .conftest import HISTORIES, DAY_1, PUBLISHED_AT, change_warehouse, days_from, make_settings, score_days, stub_board
 
 HEADER = ["account_id", "score", "tier", "reason"]
 # None of the accounts has drivers.
@@ -45,8 +45,8 @@ def know(settings: Settings, account_id: str, **attributes: str | float | date) 
 
 
 def rename(settings: Settings, account_id: str, new: str) -> None:
-    for table in ("account_health_history", "metric_rows"):
-        change_warehouse(settings, f"update marts.{table} set account_id = {new} where account_id = '{account_id}'")
+    for table in HISTORIES:
+        change_warehouse(settings, f"update {table} set account_id = {new} where account_id = '{account_id}'")
 
 
 def act(settings: Settings, account_id: str, day: date, **columns: str | float | date) -> None:
@@ -275,8 +275,8 @@ def test_the_same_mart_gives_the_same_bytes(tmp_path):
 
 def test_a_crm_finds_the_account_by_its_id_as_it_is(settings):
     score_days(settings, "run-1", [DAY_1], accounts="a1 a2")
-    for table in ("account_health_history", "dimension_scores_history", "metric_rows"):
-        change_warehouse(settings, f"update marts.{table} set account_id = if(account_id = 'a1', '-1001', '@acme')")
+    for table in HISTORIES:
+        change_warehouse(settings, f"update {table} set account_id = if(account_id = 'a1', '-1001', '@acme')")
     publish(settings, "run-1", PUBLISHED_AT)
     assert {row[0] for row in crm_update(settings)} == {"-1001", "@acme"}
     people = cells(exported(settings, "account_health.csv"))
@@ -286,9 +286,9 @@ def test_a_crm_finds_the_account_by_its_id_as_it_is(settings):
 def test_a_key_of_the_crm_is_there_once(settings):
     """Ids that earlier versions let in: they differ in what the file does not keep."""
     score_days(settings, "run-1", [DAY_1], accounts="a1 a2 a3")
-    for table in ("account_health_history", "dimension_scores_history", "metric_rows"):
+    for table in HISTORIES:
         change_warehouse(
-            settings, f"update marts.{table} set account_id = case account_id when 'a1' then 'a 1' when 'a2' then 'a' || chr(9) || '1' else 'a3' end"
+            settings, f"update {table} set account_id = case account_id when 'a1' then 'a 1' when 'a2' then 'a' || chr(9) || '1' else 'a3' end"
         )
     publish(settings, "run-1", PUBLISHED_AT)
     assert [row[0] for row in crm_update(settings)] == ["a 1", "a3"]
@@ -315,7 +315,7 @@ def test_only_what_changed_is_told(settings, publish_days):
     publish_days("run-1", [DAY_1])
     score_days(settings, "run-2", [DAY_1])
     change_warehouse(settings, "update marts.account_health_history set health_score = 45.1 where account_id = 'a2'")
-    change_warehouse(settings, "update marts.metric_rows set points = 0.1 where account_id = 'a2' and metric_key = 'active_days_28d'")
+    change_warehouse(settings, "update intermediate.int_scoring__account_scores set active_days_28d__score = 50.1 where account_id = 'a2'")
     change_warehouse(settings, "update marts.account_health_history set tier = 'at_risk' where account_id = 'a3'")
     know(settings, "a1", positive_1_label="Active days", positive_1_points=20, positive_1_value="23 days")
     publish(settings, "run-2", PUBLISHED_AT)
@@ -363,7 +363,7 @@ def test_after_a_rollback_nobody_is_left_with_what_was_taken_back(settings):
     # As generation 1 was: the CRM may have been told of generation 2.
     score_days(settings, "run-3", first, accounts="a1 a3")
     change_warehouse(settings, "delete from marts.account_health_history where account_id = 'a2'")
-    change_warehouse(settings, "delete from marts.metric_rows where account_id = 'a2'")
+    change_warehouse(settings, "delete from intermediate.int_scoring__account_scores where account_id = 'a2'")
     publish(settings, "run-3", PUBLISHED_AT)
     assert crm_update(settings) == [
         ["a1", "65.0", "at_risk", NEUTRAL],
@@ -386,7 +386,7 @@ def test_who_missed_files_loads_those_in_between_or_the_full_one(tmp_path):
     for number, shift in enumerate((0.0, 1.0, 1.0, 2.0), start=1):
         score_days(settings, f"run-{number}", [DAY_1], shift=shift, accounts="a1 a2" if number > 2 else "a1 a2 a3")
         change_warehouse(settings, f"delete from marts.account_health_history where account_id = 'a3' and {number} > 2")
-        change_warehouse(settings, f"delete from marts.metric_rows where account_id = 'a3' and {number} > 2")
+        change_warehouse(settings, f"delete from intermediate.int_scoring__account_scores where account_id = 'a3' and {number} > 2")
         publish(settings, f"run-{number}", PUBLISHED_AT)
         told |= {row[0]: row for row in crm_update(settings)}
     full = {row[0]: row for row in cells(exported(settings, "crm_full.csv"))[1:]}

@@ -13,25 +13,25 @@ from .conftest import make_settings
 _MART = """
 create table account_health_history (account_id varchar, as_of_date date, tier varchar);
 create table account_health (
-    account_id varchar, as_of_date date, account_name varchar, health_score double, delta_7d double, tier varchar, raw_tier varchar,
+    account_id varchar, as_of_date date, account_name varchar, health_score double, delta_7d double, availability_7d double, tier varchar, raw_tier varchar,
     arr double
 );
 create table score_changes (
     account_id varchar, as_of_date date, k integer, component varchar, metric_key varchar, label varchar, points double
 );
 create table tier_changes (
-    account_id varchar, as_of_date date, from_tier varchar, to_tier varchar, cause varchar, reason varchar, points double
+    account_id varchar, as_of_date date, from_tier varchar, to_tier varchar, cause varchar, reason varchar, component varchar, points double
 );
 """
 # The newest day is 31 March. Tiers that changed on 25 March did so this week, on 24 March the week before.
 _ROWS = """
 insert into account_health values
-    ('a1', '2026-03-31', 'Acme', 60, -25, 'at_risk', 'at_risk', 10),
-    ('a2', '2026-03-31', 'Beta', 75, -5, 'healthy', 'healthy', 20),
-    ('a3', '2026-03-31', null, 72, 12.5, 'at_risk', 'healthy', null),
-    ('a4', '2026-03-31', 'Delta', 80, 30, 'healthy', 'healthy', 5),
-    ('a5', '2026-03-31', 'Same', 80, 0, 'healthy', 'healthy', 5),
-    ('a6', '2026-03-31', 'New', 80, null, 'healthy', 'healthy', 5);
+    ('a1', '2026-03-31', 'Acme', 60, -25, 0, 'at_risk', 'at_risk', 10),
+    ('a2', '2026-03-31', 'Beta', 75, -5, 0, 'healthy', 'healthy', 20),
+    ('a3', '2026-03-31', null, 72, 12.5, 30, 'at_risk', 'healthy', null),
+    ('a4', '2026-03-31', 'Delta', 80, 30, 0, 'healthy', 'healthy', 5),
+    ('a5', '2026-03-31', 'Same', 80, 0, 0, 'healthy', 'healthy', 5),
+    ('a6', '2026-03-31', 'New', 80, null, null, 'healthy', 'healthy', 5);
 insert into account_health_history values
     ('a1', '2026-03-31', 'at_risk'), ('a2', '2026-03-31', 'healthy'), ('a3', '2026-03-31', 'at_risk'),
     ('a4', '2026-03-31', 'healthy'), ('a5', '2026-03-31', 'healthy'), ('a6', '2026-03-31', 'healthy'),
@@ -68,12 +68,12 @@ def mart(folder: Path, rows: str) -> Path:
 def test_who_moved_and_why(tmp_path: Path) -> None:
     highlights = read_highlights(make_settings(tmp_path), mart(tmp_path, _ROWS))
     assert highlights.fell == [
-        Movement("Acme", 60, -25, "At risk", "A fee is past due."),
-        Movement("Beta", 75, -5, "Healthy", "Active days"),
+        Movement("Acme", 60, -25, 0, "At risk", "A fee is past due."),
+        Movement("Beta", 75, -5, 0, "Healthy", "Active days"),
     ]
     assert highlights.rose == [
-        Movement("Delta", 80, 30, "Healthy", "No longer: Nobody came."),
-        Movement("a3", 72, 12.5, "At risk (today healthy)", "Data came or went"),
+        Movement("Delta", 80, 30, 0, "Healthy", "No longer: Nobody came."),
+        Movement("a3", 72, 12.5, 30, "At risk (today healthy)", "Data came or went"),
     ]
     # Acme fell and a3 rose this week; Beta did so the week before, Same is back; Delta comes from unknown, which is neither better nor worse.
     assert (highlights.to_worse, highlights.to_better) == (1, 1)

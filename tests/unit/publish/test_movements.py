@@ -9,9 +9,9 @@ from orchestration.publish.movements import MOVEMENTS
 # The week up to 31 March begins on 25 March.
 _ROWS = """
 create table tier_changes (
-    account_id varchar, as_of_date date, from_tier varchar, to_tier varchar, cause varchar, reason varchar, points double
+    account_id varchar, as_of_date date, from_tier varchar, to_tier varchar, cause varchar, reason varchar, points double, component varchar
 );
-insert into tier_changes values
+insert into tier_changes (account_id, as_of_date, from_tier, to_tier, cause, reason, points) values
     ('two steps', '2026-03-25', 'healthy', 'at_risk', 'score', 'first', -4),
     ('two steps', '2026-03-31', 'at_risk', 'poor', 'score', 'second', -5),
     ('there and back', '2026-03-26', 'healthy', 'poor', 'score', 'fell', -30),
@@ -25,6 +25,8 @@ insert into tier_changes values
     ('set', '2026-03-26', 'poor', 'healthy', 'override', 'set', null),
     ('the week before', '2026-03-24', 'poor', 'healthy', 'score', 'rose', 9),
     ('later', '2026-04-01', 'poor', 'healthy', 'score', 'rose', 9);
+-- A feed that stopped moves no account.
+insert into tier_changes values ('a late feed', '2026-03-26', 'healthy', 'at_risk', 'score', 'Data came or went', -9, 'availability');
 """
 
 

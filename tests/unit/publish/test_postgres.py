@@ -108,7 +108,7 @@ def test_only_days_that_changed_are_written_again(target, address):
 
     # A day that is no longer published goes.
     change_warehouse(target, f"delete from marts.account_health_history where as_of_date = date '{first}'")
-    change_warehouse(target, f"delete from marts.metric_rows where as_of_date = date '{first}'")
+    change_warehouse(target, f"delete from intermediate.int_scoring__account_scores where as_of_date = date '{first}'")
     run(target, "run-3", [third])
     copy_to_postgres(target)
     assert ask(address, "select min(as_of_date) from health.account_health_history") == [(second,)]
@@ -156,7 +156,12 @@ def test_columns_change_and_grants_and_views_stay(target, address):
         target, "create or replace table marts.scorecard as select 'standard' as scorecard_key, 85 as weight, true as is_new"
     )
     score_days(target, "run-2", [DAY_1], shift=1.0)
-    change_warehouse(target, "alter table marts.dimension_scores_history add column label varchar default 'Use'")
+    change_warehouse(target, "alter table intermediate.int_scoring__account_dimensions add column label varchar default 'Use'")
+    change_warehouse(
+        target,
+        "create or replace view marts.dimension_scores_history as "
+        "select account_id, as_of_date, adoption as points, label from warehouse.intermediate.int_scoring__account_dimensions",
+    )
     publish(target, "run-2", PUBLISHED_AT)
     copy_to_postgres(target)
     assert_equal_to_mart(target, address)

@@ -18,6 +18,7 @@ from orchestration.settings import PROJECT_ROOT, Settings
 from orchestration.warehouse import WarehouseBusy
 
 from .conftest import (
+    HISTORIES,
     DAY_1,
     PUBLISHED_AT,
     change_warehouse,
@@ -36,7 +37,7 @@ def inode(path: Path) -> int:
 
 
 def metric_part(generation: Path, day) -> Path:
-    return generation / "parquet" / "metric_scores_history" / f"as_of_date={day}" / "part.parquet"
+    return generation / "parquet" / "metric_scores_history" / f"as_of_month={day:%Y-%m}" / "part.parquet"
 
 
 def leftovers(settings: Settings) -> list[str]:
@@ -58,14 +59,14 @@ def test_a_generation_holds_the_mart_as_database_and_parquet(settings, publish_d
     assert (done.number, done.first_as_of_date, done.last_as_of_date) == (1, THREE_DAYS[0], THREE_DAYS[2])
     # 3 accounts x 3 days; 2 metrics of each.
     without_rows = (
-        "score_changes", "tier_changes", "account_actions", "segment_health", "parent_health",
+        "wide.changes", "tier_changes", "account_actions", "segment_health", "parent_health",
         "candidate_scores_history", "metric_drift", "calendar",
     )  # fmt: skip
     assert done.rows == dict.fromkeys(without_rows, 0) | {
         "account_health": 3,
         "account_health_history": 9,
-        "dimension_scores_history": 9,
-        "metric_scores_history": 18,
+        "wide.account_dimensions": 9,
+        "wide.account_scores": 9,
         "scorecard": 1,
         "scorecard_tiers": 1,
         "metric_catalogue": 1,
@@ -108,7 +109,11 @@ def test_a_generation_holds_the_mart_as_database_and_parquet(settings, publish_d
 
 def test_an_enum_is_published_as_text(settings, publish_days):
     publish_days("run-1", [DAY_1])
-    assert read_current(settings, "select distinct typeof(metric_key) from metric_scores_history") == [("VARCHAR",)]
+    score_days(settings, "run-2", [DAY_1])
+    change_warehouse(settings, "create type kind as enum ('a', 'b')")
+    change_warehouse(settings, "create or replace table marts.quarantine_summary as select cast('a' as kind) as reason")
+    publish(settings, "run-2", PUBLISHED_AT)
+    assert read_current(settings, "select distinct typeof(reason) from quarantine_summary") == [("VARCHAR",)]
 
 
 def test_descriptions_go_along(settings, publish_days):
@@ -179,8 +184,8 @@ def test_only_days_that_changed_are_written(settings, publish_days):
     first = publish_days("run-1", THREE_DAYS).path
     second = publish_days("run-2", [THREE_DAYS[2]], shift=1.0)
 
-    # Two days of metrics and of changes, and January of seven other histories.
-    assert (second.changed_days, second.linked_files) == (1, 11)
+    # January of nine histories.
+    assert (second.changed_days, second.linked_files) == (1, 9)
     assert inode(metric_part(first, THREE_DAYS[0])) == inode(metric_part(second.path, THREE_DAYS[0]))
     assert inode(metric_part(first, THREE_DAYS[2])) != inode(metric_part(second.path, THREE_DAYS[2]))
     assert read_current(settings, HISTORY_QUERY)[5:7] == [("a3", THREE_DAYS[1], 15.0), ("a1", THREE_DAYS[2], 66.0)]
@@ -201,7 +206,7 @@ def test_what_a_failed_run_changed_is_published_by_the_next_one(settings, publis
 
     assert read_current(settings, HISTORY_QUERY)[0] == ("a1", DAY_1, 68.0)
     with duckdb.connect() as connection:
-        part = connection.execute(f"select sum(points) from read_parquet('{metric_part(path, DAY_1)}')").fetchall()
+        part = connection.execute(f"select sum(points) from read_parquet('{metric_part(path, DAY_1)}') where as_of_date = '{DAY_1}'").fetchall()
     # (20 + 0 - 30) + 3 x 3 - 3 x 5
     assert part == [(-16.0,)]
 
@@ -209,22 +214,27 @@ def test_what_a_failed_run_changed_is_published_by_the_next_one(settings, publis
 def test_a_day_that_left_the_warehouse_leaves_the_mart(settings, publish_days):
     publish_days("run-1", THREE_DAYS)
     score_days(settings, "run-2", [])
-    for table in ("account_health_history", "dimension_scores_history", "metric_rows"):
-        change_warehouse(settings, f"delete from marts.{table} where as_of_date = date '2026-01-30'")
+    for table in HISTORIES:
+        change_warehouse(settings, f"delete from {table} where as_of_date = date '2026-01-30'")
     path = publish(settings, "run-2", PUBLISHED_AT).path
     query = "select min(as_of_date), count(*) from {}"
     assert read_current(settings, query.format("account_health_history")) == [(THREE_DAYS[1], 6)]
     assert read_current(settings, query.format("metric_scores_history")) == [(THREE_DAYS[1], 12)]
-    assert not metric_part(path, DAY_1).exists()
     january = path / "parquet" / "account_health_history" / "as_of_month=2026-01" / "part.parquet"
     with duckdb.connect() as connection:
         assert connection.execute(f"select count(*) from read_parquet('{january}')").fetchall() == [(3,)]
+        assert connection.execute(f"select count(*) from read_parquet('{metric_part(path, DAY_1)}')").fetchall() == [(6,)]
 
 
 def test_a_new_column_reaches_every_day(settings, publish_days):
     publish_days("run-1", THREE_DAYS)
     score_days(settings, "run-2", [THREE_DAYS[2]])
-    change_warehouse(settings, "alter table marts.dimension_scores_history add column weight double default 0.25")
+    change_warehouse(settings, "alter table intermediate.int_scoring__account_dimensions add column weight double default 0.25")
+    change_warehouse(
+        settings,
+        "create or replace view marts.dimension_scores_history as "
+        "select account_id, as_of_date, weight from warehouse.intermediate.int_scoring__account_dimensions",
+    )
     done = publish(settings, "run-2", PUBLISHED_AT)
     assert read_current(settings, "select sum(weight) from dimension_scores_history") == [(2.25,)]
     with duckdb.connect() as connection:
@@ -286,11 +296,11 @@ def test_no_warehouse_no_state_no_table(settings):
         ),
         # 0.06 is more than the rounding to one decimal can explain.
         (
-            "update marts.metric_rows set points = -4.94 where account_id = 'a1' and points = -5",
+            "update intermediate.int_scoring__account_scores set days_late_180d__score = 45.06 where account_id = 'a1'",
             "points of account 'a1' on 2026-01-30 sum to 65.06",
         ),
-        ("delete from marts.metric_rows", "points of account 'a1' on 2026-01-30 sum to 50"),
-        ("update marts.metric_rows set points = 'nan' where account_id = 'a3'", "points of account 'a3'"),
+        ("delete from intermediate.int_scoring__account_scores", "points of account 'a1' on 2026-01-30 sum to 50"),
+        ("update intermediate.int_scoring__account_scores set days_late_180d__score = 'nan' where account_id = 'a3'", "points of account 'a3'"),
         ("update marts.account_health_history set health_score = null where account_id = 'a2'", "account 'a2'"),
         ("update marts.account_health_history set as_of_date = null where account_id = 'a2'", "without as_of_date"),
     ],
@@ -307,7 +317,7 @@ def test_the_audit_refuses_a_wrong_mart(settings, publish_days, statement, messa
 
 def test_rounding_alone_is_no_reason_to_refuse(settings):
     score_days(settings, "run-1", [DAY_1])
-    change_warehouse(settings, "update marts.metric_rows set points = -4.95 where points = -5")
+    change_warehouse(settings, "update intermediate.int_scoring__account_scores set days_late_180d__score = 45.05")
     assert publish(settings, "run-1", PUBLISHED_AT).number == 1
 
 
