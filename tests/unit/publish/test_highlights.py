@@ -45,9 +45,9 @@ insert into score_changes values
     ('a1', '2026-03-31', 7, 'behaviour', 'active_days_28d', 'Active days', -5),
     ('a2', '2026-03-31', 7, 'behaviour', 'active_days_28d', 'Active days', -7),
     ('a2', '2026-03-31', 7, 'behaviour', 'nps_180d', 'NPS', 2),
-    -- The strongest part of all went the other way.
+    -- Data that came lifted it by more than it fell.
     ('a3', '2026-03-31', 7, 'availability', null, 'Data came or went', 30),
-    ('a3', '2026-03-31', 7, 'behaviour', 'nps_180d', 'NPS', -40),
+    ('a3', '2026-03-31', 7, 'behaviour', 'nps_180d', 'NPS', -17.5),
     ('a4', '2026-03-31', 7, 'cap', null, 'No longer: Nobody came.', 30),
     -- Of another day, and of four weeks.
     ('a2', '2026-03-30', 7, 'behaviour', 'nps_180d', 'NPS', -99), ('a2', '2026-03-31', 28, 'behaviour', 'nps_180d', 'NPS', -99);
@@ -68,12 +68,13 @@ def mart(folder: Path, rows: str) -> Path:
 def test_who_moved_and_why(tmp_path: Path) -> None:
     highlights = read_highlights(make_settings(tmp_path), mart(tmp_path, _ROWS))
     assert highlights.fell == [
-        Movement("Acme", 60, -25, 0, "At risk", "A fee is past due."),
-        Movement("Beta", 75, -5, 0, "Healthy", "Active days"),
+        Movement("Acme", 60, -25, "At risk", "A fee is past due."),
+        # Rose by 12.5, of which 30 are data that came: no merit of the account.
+        Movement("a3", 72, -17.5, "At risk (today healthy)", "NPS"),
+        Movement("Beta", 75, -5, "Healthy", "Active days"),
     ]
     assert highlights.rose == [
-        Movement("Delta", 80, 30, 0, "Healthy", "No longer: Nobody came."),
-        Movement("a3", 72, 12.5, 30, "At risk (today healthy)", "Data came or went"),
+        Movement("Delta", 80, 30, "Healthy", "No longer: Nobody came."),
     ]
     # Acme fell and a3 rose this week; Beta did so the week before, Same is back; Delta comes from unknown, which is neither better nor worse.
     assert (highlights.to_worse, highlights.to_better) == (1, 1)
