@@ -100,7 +100,8 @@ class _Search:
                 account=account,
             )
             for account, before in found
-            if account.account_id not in by_data
+            # Whoever asks for unknown asks for data that went.
+            if account.tier == "unknown" or account.account_id not in by_data
         ]
 
     def _score_fell(self, rule: AlertRule, first: date) -> list[Alert]:
@@ -114,7 +115,7 @@ class _Search:
                 as_of_date=self._day,
                 since=since[account.account_id],
                 known_since=since[account.account_id] - self._lookback,
-                text=f"Score {account.health_score:.1f} ({points_text(_delta(account, rule.days))} in {rule.days} "
+                text=f"Score {account.health_score:.1f} ({points_text(_change(account, rule.days))} in {rule.days} "
                 f"days), {TIER_LABELS[account.tier]}",
                 reason=reasons.get(account.account_id),
                 account=account,
@@ -181,7 +182,10 @@ def _why_late(table: Freshness, day: date) -> str:
     return f"has nothing newer than {table.newest_fact_at.date()}; its metrics are late"
 
 
-def _delta(account: AccountDay, days: int) -> float:
-    delta = account.delta_7d if days == 7 else account.delta_28d
-    assert delta is not None
-    return delta
+def _change(account: AccountDay, days: int) -> float:
+    """The change of the score in `days` that the rule counts: without what data that came or went did to it."""
+    delta, availability = {
+        7: (account.delta_7d, account.availability_7d), 28: (account.delta_28d, account.availability_28d),
+    }[days]  # fmt: skip
+    assert delta is not None and availability is not None
+    return delta - availability

@@ -13,7 +13,7 @@ from orchestration.settings import Settings
 
 _ACCOUNT_COLUMNS = (
     "account_id, account_name, segment, csm, arr, health_score, tier, previous_tier, tier_since, delta_7d, delta_28d, "
-    "term_ends_on, negative_1_label, negative_1_points, negative_1_value"
+    "availability_7d, availability_28d, term_ends_on, negative_1_label, negative_1_points, negative_1_value"
 )
 
 
@@ -32,6 +32,8 @@ class AccountDay:
     tier_since: date
     delta_7d: float | None
     delta_28d: float | None
+    availability_7d: float | None
+    availability_28d: float | None
     term_ends_on: date | None
     weakest_label: str | None
     weakest_points: float | None

@@ -70,6 +70,20 @@ class TestTierWorsened:
         assert (alert.text, alert.since) == ("At risk → Poor, score 35.5", DAY)
         assert alert.reason == "Net promoter score (−4.3 points in 7 days)"
 
+    def test_data_that_came_or_went_worsens_nobody(self, find: Find) -> None:
+        change = {"as_of_date": DAY, "from_tier": "healthy", "to_tier": "at_risk", "cause": "score", "k": 7, "reason": "r", "points": -9.0}
+        alerts = find(
+            WORSENED,
+            account_health=[account(name, tier="at_risk", previous_tier="healthy", tier_since=DAY) for name in ("feed", "use")],
+            account_health_history=[account_day(ago(1), name) for name in ("feed", "use")],
+            tier_changes=[
+                change | {"account_id": "feed", "component": "availability"},
+                change | {"account_id": "use", "component": "behaviour", "metric_key": "active_days_28d"},
+                change | {"account_id": "use", "component": "availability", "as_of_date": ago(30)},
+            ],
+        )
+        assert ids(alerts) == ["use"]
+
     def test_days_without_data_between_two_tiers_say_nothing(self, find: Find) -> None:
         tiers = {"worse": ("healthy", "at_risk"), "same": ("poor", "poor"), "never_known": (None, "poor")}
         history = [account_day(ago(1), name, tier="unknown") for name in tiers]
@@ -88,7 +102,7 @@ class TestTierWorsened:
             account_health_history=[account_day(ago(1), name) for name in ("a1", "a2")],
             tier_changes=[
                 {"account_id": "a1", "as_of_date": DAY, "from_tier": "healthy", "to_tier": "unknown", "cause": "coverage"}
-                | {"reason": "Too little could be measured", "k": 7, "points": -3.0}
+                | {"reason": "Too little could be measured", "k": 7, "component": "availability", "points": -3.0}
             ],
         )
         assert (ids([alert]), alert.reason) == (["a1"], "Too little could be measured")
@@ -124,6 +138,25 @@ class TestScoreFell:
         assert {alert.text for alert in alerts} == {
             "Score 80.0 (−10.0 points in 7 days), Healthy", "Score 80.0 (−30.0 points in 7 days), Healthy",
         }  # fmt: skip
+
+    def test_data_that_came_or_went_counts_neither_way(self, find: Find) -> None:
+        # Delta, and what data that came or went did of it. What is told is what counted.
+        moved = {"feed": (-30.0, -25.04), "both": (-30.0, -20.0), "hidden": (2.0, 12.04)}
+        days = {name: {"delta_7d": delta, "availability_7d": by_data} for name, (delta, by_data) in moved.items()}
+        alerts = find(
+            FELL,
+            first=ago(9),
+            account_health=[account(name, **columns) for name, columns in days.items()],
+            account_health_history=[account_day(ago(1), "both", delta_7d=-30.0, availability_7d=-25.0), account_day(ago(1), "hidden", **days["hidden"])],
+            score_changes=[
+                {"account_id": "both", "as_of_date": DAY, "k": 7, "component": "availability", "points": -20.0},
+                {"account_id": "both", "as_of_date": DAY, "k": 7, "component": "behaviour", "label": "Use", "points": -10.0},
+            ],
+        )
+        assert {alert.account.account_id: ((DAY - alert.since).days, alert.reason) for alert in alerts if alert.account} == {
+            "both": (0, "Use (−10.0 points in 7 days)"), "hidden": (1, None),
+        }  # fmt: skip
+        assert {alert.text for alert in alerts} == {"Score 80.0 (−10.0 points in 7 days), Healthy"}
 
     def test_a_fall_lasts_as_long_as_it_is_true_on_every_scored_day(self, find: Find) -> None:
         # Deltas of the days before, newest first; None: not scored seven days earlier. A gap in the days breaks nothing.
