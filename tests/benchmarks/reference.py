@@ -1,12 +1,13 @@
-"""The benchmark's yardstick: health scores from raw files by plain DuckDB statements, without dbt or Dagster.
+"""The benchmark's yardstick: the whole second edition from raw files by plain DuckDB statements, without dbt or Dagster.
 
-`reference.sql` holds the statements. This module loads a world for them (usage events as
-`events/<day of delivery>.parquet`, the other raw tables as `<table>.csv`, absent ones empty; cleaned as section 2 of
-the scoring specification says) and the seeds, runs them step by step, and writes `account_health_history` as Parquet.
-It shares nothing with the pipeline but the raw tables' contract, so equal results are a second opinion on its scores.
+`reference.sql` holds the statements, with Jinja for what is the same for each metric and scorecard. This module loads a world for them
+(usage events as `events/<day of delivery>.parquet` or `events/<day>/*.parquet`, the other raw tables as `<table>.csv`, absent ones empty;
+cleaned as section 2 of the scoring specification says) and the seeds, runs them step by step, and leaves a DuckDB file with the rows that the
+pipeline publishes: `account_health_history`, `metric_scores_history` (a view over one wide row for each account and day) and
+`candidate_scores_history`. It shares nothing with the pipeline but the raw tables' contract, so equal results are a second opinion.
 
     python -m tests.benchmarks.reference WORLD --seeds seeds --first-day 2026-01-01 --last-day 2026-06-29 \\
-        --output scores.parquet
+        --output scores.duckdb
 """
 
 import argparse
@@ -14,36 +15,23 @@ import json
 import tempfile
 import time
 from datetime import date
+from fractions import Fraction
 from pathlib import Path
 
 import duckdb
+import jinja2
 
-from orchestration.contract import TABLES, Column, RawTable
+from orchestration.contract import TABLES, Column, NotBefore, RangeBy, RawTable
+from tests.oracle.cards import CardMetric, Scorecard, Version, read_versions
+from tests.oracle.metrics import METRICS
 
 STATEMENTS = Path(__file__).with_name("reference.sql")
 STEP_MARK = "-- step: "
 EVENT_TABLE = "usage_events"
-SEEDS = {
-    "config_versions": ("config_version", "valid_from", "status"),
-    "metrics": ("metric_key", "dimension_key", "higher_is_better"),
-    "scorecards": ("config_version", "scorecard_key", "priority", "segment", "stage", "min_coverage", "tier_mode"),
-    "scorecard_dimensions": ("config_version", "scorecard_key", "dimension_key", "weight"),
-    "scorecard_metrics": (
-        "config_version",
-        "scorecard_key",
-        "metric_key",
-        "weight",
-        "method",
-        "worst",
-        "best",
-        "missing_policy",
-    ),
-    "metric_bands": ("config_version", "scorecard_key", "metric_key", "lower_bound", "score"),
-    "score_caps": ("config_version", "scorecard_key", "metric_key", "operator", "threshold", "max_score"),
-    "tiers": ("config_version", "scorecard_key", "tier", "min_score", "min_percentile"),
-    "fx_rates": ("currency", "valid_from", "rate"),
-}
+MONEY = {"subscriptions": ("mrr",), "invoices": ("amount", "open_amount")}
 WHITE_SPACE = (9, 10, 13, 32)
+# A fraction, a number in scientific notation.
+NO_IDENTIFIER = r"[+-]?(\d+\.\d*|\.\d+)([eE][+-]?\d+)?|[+-]?\d+[eE][+-]\d+"
 
 
 def run_reference(
@@ -56,10 +44,7 @@ def run_reference(
     memory_limit: str = "3GB",
     threads: int = 2,
 ) -> dict[str, float]:
-    """Score every account on every day from `first_day` to `last_day` and write the history to `output` (Parquet).
-
-    The columns are account_id, as_of_date, health_score, uncapped_score, raw_tier, coverage, stage, scorecard_key,
-    config_version.
+    """Score every account on every day from `first_day` to `last_day` and write the rows to `output`, a new DuckDB file.
 
     Returns:
         Seconds by step, in the order in which the steps ran.
@@ -68,7 +53,7 @@ def run_reference(
     with (
         tempfile.TemporaryDirectory(dir=output.parent) as scratch,
         duckdb.connect(
-            str(Path(scratch) / "reference.duckdb"),
+            str(output),
             config={
                 "memory_limit": memory_limit,
                 "threads": threads,
@@ -81,8 +66,8 @@ def run_reference(
         connection.execute("set TimeZone = 'UTC'; set enable_progress_bar = false")
 
         started = time.perf_counter()
-        _load_seeds(connection, seeds)
-        _load_tables(connection, world, reporting_currency)
+        _load_rates(connection, seeds, reporting_currency)
+        _load_tables(connection, world)
         _view_events(connection, world, last_day)
         for name, value in (
             ("first_day", first_day),
@@ -92,43 +77,72 @@ def run_reference(
             connection.execute(f"set variable {name} = ?", [value])
         # Only the raw tables' rows have an order that means something.
         connection.execute("set preserve_insertion_order = false")
+        steps = _steps(read_versions(seeds))
         seconds["raw tables and seeds"] = time.perf_counter() - started
 
-        for step, statements in _steps():
+        for step, statements in steps:
             started = time.perf_counter()
             connection.execute(statements)
             seconds[step] = time.perf_counter() - started
 
         started = time.perf_counter()
-        connection.execute(
-            f"copy (from account_health_history order by account_id, as_of_date) to {_literal(output)} (format parquet)"
-        )
-        seconds["write"] = time.perf_counter() - started
+        connection.execute("checkpoint")
+        seconds["checkpoint"] = time.perf_counter() - started
     return seconds
 
 
-def _steps() -> list[tuple[str, str]]:
+def _steps(versions: list[Version]) -> list[tuple[str, str]]:
     """The parts of reference.sql between its step marks, with their names."""
-    parts = STATEMENTS.read_text(encoding="utf-8").split(f"\n{STEP_MARK}")[1:]
+    cards = [card for version in versions for card in version.cards]
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined)
+    statements = environment.from_string(STATEMENTS.read_text(encoding="utf-8")).render(
+        metrics={key: dimension for key, (dimension, _, _) in METRICS.items()},
+        cards=cards,
+        active=[version for version in versions if version.status == "active"],
+        candidates=[version for version in versions if version.status == "candidate"],
+        number=_number,
+        text=_literal,
+        number_of=cards.index,
+        limit=_limit,
+        nominal_weight=_nominal_weight,
+    )
+    parts = statements.split(f"\n{STEP_MARK}")[1:]
     return [(part.partition("\n")[0], part.partition("\n")[2]) for part in parts]
+
+
+def _number(value: Fraction) -> str:
+    return f"cast({float(value)!r} as double)"
+
+
+def _limit(card: Scorecard, tier: str) -> str:
+    """The score from which on an account is in the tier; null where the card has no such tier."""
+    return next((_number(limits.min_score) for limits in card.tiers if limits.tier == tier), "null")
+
+
+def _nominal_weight(card: Scorecard, metric: CardMetric) -> Fraction:
+    in_dimension = sum(other.weight for other in card.metrics if other.dimension_key == metric.dimension_key)
+    in_all = sum(card.dimensions.values())
+    return card.dimensions[metric.dimension_key] / in_all * metric.weight / in_dimension if metric.weight and in_all else Fraction(0)
 
 
 def _literal(text: object) -> str:
     return "'" + str(text).replace("'", "''") + "'"
 
 
-def _load_seeds(connection: duckdb.DuckDBPyConnection, seeds: Path) -> None:
-    for name, columns in SEEDS.items():
-        connection.execute(
-            f"create table seed_{name} as select {', '.join(columns)} "
-            "from read_csv(?, all_varchar = true, header = true, delim = ',', quote = '\"')",
-            [str(seeds / f"{name}.csv")],
-        )
+def _load_rates(connection: duckdb.DuckDBPyConnection, seeds: Path, reporting_currency: str) -> None:
+    connection.execute("set variable reporting_currency = ?", [reporting_currency.upper()])
+    connection.execute(
+        "create temp table rates as "
+        "select upper(currency) as currency, cast(valid_from as date) as valid_from, cast(rate as double) as rate "
+        "from read_csv(?, all_varchar = true, header = true, delim = ',', quote = '\"') "
+        "where upper(currency) <> getvariable('reporting_currency') "
+        "union all select getvariable('reporting_currency'), date '0001-01-01', 1",
+        [str(seeds / "fx_rates.csv")],
+    )
 
 
-def _load_tables(connection: duckdb.DuckDBPyConnection, world: Path, reporting_currency: str) -> None:
+def _load_tables(connection: duckdb.DuckDBPyConnection, world: Path) -> None:
     """Load every raw table but the events: clean rows, the last one of each key."""
-    connection.execute("set variable reporting_currency = ?", [reporting_currency])
     for table in TABLES.values():
         if table.name == EVENT_TABLE:
             continue
@@ -140,7 +154,7 @@ def _load_tables(connection: duckdb.DuckDBPyConnection, world: Path, reporting_c
         else:
             delivered, types = "(select 1 where false)", {}
         connection.execute(
-            f"create table raw_{table.name} as "
+            f"create temp table raw_{table.name} as "
             f"with delivered as (select *, row_number() over () as position from {delivered}), "
             f"clean as ({_clean(table, types, 'delivered', 'position')}) "
             "select * exclude (position) from clean "
@@ -149,19 +163,21 @@ def _load_tables(connection: duckdb.DuckDBPyConnection, world: Path, reporting_c
 
 
 def _view_events(connection: duckdb.DuckDBPyConnection, world: Path, last_day: date) -> None:
-    """Name the clean rows of the event files `delivered_events`, with file and position, still with doubled keys.
+    """Name the event files `event_files`, and their clean rows `delivered_events`, with file and position, still with doubled keys.
 
-    The files are named for the day of delivery; what arrives after `last_day` is not known yet.
+    Files or folders are named for the day of delivery; what arrives after `last_day` is not known yet.
     """
-    files = [str(path) for path in sorted((world / "events").glob("*.parquet")) if path.stem <= last_day.isoformat()]
+    folder = world / "events"
+    found = [*folder.glob("*.parquet"), *folder.glob("*/*.parquet")]
+    files = [str(path) for path in sorted(found) if path.relative_to(folder).parts[0][:10] <= last_day.isoformat()]
     if files:
-        source = "read_parquet(getvariable('events'), filename = true, file_row_number = true)"
-        connection.execute("set variable events = ?", [files])
+        source = f"read_parquet([{', '.join(map(_literal, files))}], filename = true, file_row_number = true)"
         types = _types(connection, source)
     else:
-        source, types = "(select '' as filename, 0 as file_row_number where false)", {}
+        source, types = "(select '' as filename, 0 as file_row_number, '' as event_id where false)", {}
+    connection.execute(f"create temp view event_files as select event_id from {source}")
     connection.execute(
-        "create view delivered_events as " + _clean(TABLES[EVENT_TABLE], types, source, "filename", "file_row_number")
+        "create temp view delivered_events as " + _clean(TABLES[EVENT_TABLE], types, source, "filename", "file_row_number")
     )
 
 
@@ -187,14 +203,25 @@ def _clean(table: RawTable, types: dict[str, str], source: str, *others: str) ->
             conditions.append(f"({name} is not null or coalesce({_trimmed(f'delivered_{name}')}, '') = '')")
         if column.minimum is not None:
             conditions.append(f"({name} is null or {name} between {column.minimum} and {column.maximum})")
-    if table.name == "survey_responses":
-        conditions.append("(survey <> 'nps' or score between 0 and 10)")
+    for rule in table.rules:
+        if isinstance(rule, NotBefore):
+            conditions.append(f"coalesce({rule.column} >= {rule.earlier}, true)")
+        elif isinstance(rule, RangeBy):
+            ranges = " ".join(f"when {_literal(choice)} then {rule.column} between {low} and {high}" for choice, low, high in rule.ranges)
+            conditions.append(f"case {rule.by} {ranges} else true end")
+    # A user_id that is a mail address is compared in lower case.
+    columns = [
+        f"case when contains({column.name}, '@') then lower({column.name}) else {column.name} end as {column.name}"
+        if column.name == "user_id"
+        else column.name
+        for column in table.columns
+    ]
     clean = (
-        f"select {', '.join([column.name for column in table.columns] + kept)} "
+        f"select {', '.join(columns + kept)} "
         f"from (select {', '.join(values + kept)} from {source} as source) as parsed "
         f"where {' and '.join(conditions)}"
     )
-    return _convert(table, clean, kept) if table.currency_date else clean
+    return _convert(table, clean) if table.currency_date else clean
 
 
 def _trimmed(name: str) -> str:
@@ -202,9 +229,16 @@ def _trimmed(name: str) -> str:
 
 
 def _is_identifier(name: str) -> str:
-    """Neither null nor blank nor padded; comparing prefix and suffixes costs a third of trimming."""
+    """Neither null nor blank nor padded, no number but a whole one, no list and no object.
+
+    Comparing prefix and suffixes costs a third of trimming, and few ids begin as a number or a list does.
+    """
     padded = " or ".join(f"{name} like '%' || chr({code})" for code in WHITE_SPACE)
-    return f"{name} >= '!' and not ({padded})"
+    return (
+        f"case when {name} is null or {name} < '!' or {padded} then false "
+        f"when {name} < ':' then not regexp_full_match({name}, {_literal(NO_IDENTIFIER)}) "
+        f"when {name}[1] in ('[', '{{') then not json_valid({name}) else true end"
+    )
 
 
 def _parse(column: Column, source_type: str | None) -> str:
@@ -235,19 +269,15 @@ def _parse(column: Column, source_type: str | None) -> str:
     return f"try_cast({name} as boolean)"
 
 
-def _convert(table: RawTable, clean: str, kept: list[str]) -> str:
-    """Add the money column in the reporting currency; a row whose currency has no rate on its date is left out."""
-    money = "mrr" if table.name == "subscriptions" else "amount"
+def _convert(table: RawTable, clean: str) -> str:
+    """Add the money columns in the reporting currency; a row whose currency has no rate on its date is left out."""
+    converted = "".join(f", cast({money} * rate as decimal(38, 9)) as {money}_reporting" for money in MONEY[table.name])
     return (
-        f"select clean.*, cast({money} * rate as decimal(38, 9)) as {money}_reporting from ("
-        "select * replace (coalesce(upper(currency), reporting_currency) as currency) "
-        f"from ({clean}), (select upper(getvariable('reporting_currency')) as reporting_currency)"
+        f"select clean.*{converted} from ("
+        "select * replace (coalesce(upper(currency), getvariable('reporting_currency')) as currency) "
+        f"from ({clean})"
         ") as clean "
-        "asof inner join ("
-        "select upper(currency) as currency, cast(valid_from as date) as valid_from, cast(rate as double) as rate "
-        "from seed_fx_rates where upper(currency) <> upper(getvariable('reporting_currency')) "
-        "union all select upper(getvariable('reporting_currency')), date '0001-01-01', 1"
-        f") as rates on clean.currency = rates.currency and clean.{table.currency_date} >= rates.valid_from"
+        f"asof inner join rates on clean.currency = rates.currency and clean.{table.currency_date} >= rates.valid_from"
     )
 
 

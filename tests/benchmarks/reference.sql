@@ -1,30 +1,35 @@
--- The benchmark's yardstick: raw files to account_health_history in plain DuckDB statements, for any range of days.
--- reference.py runs it: it loads the raw tables (cleaned as scoring specification 2 says) as raw_<table>, the seeds as
--- seed_<file>, the events as the view delivered_events, and sets the variables first_day, last_day, late_after_days.
+-- The benchmark's yardstick: the second edition of the specification in plain DuckDB statements, from raw files to the rows of the mart, for any
+-- range of days. reference.py runs it: it loads the raw tables (cleaned as scoring specification 2 says) as raw_<table>, exchange rates as
+-- rates, the events as the view delivered_events, and sets the variables first_day, last_day, late_after_days. Scratch tables are temporary.
 --
--- The three tricks, used throughout:
+-- What makes it fast:
 --   * a fact that counts from one day to another is a span; +x where it begins, -x where it ends and a running sum give
 --     the total of every day in one pass, however long the window (distinct users too: their visits joined into spans);
---   * accounts, scorecards and metrics are small integers, users and features hashes, once the raw rows are read;
---   * the scorecard's parameters are joined once to the long table, and only metrics that use ranks are ranked.
+--   * accounts are small integers, users and features hashes, once the raw rows are read;
+--   * one wide row for each account and day: a metric is a few columns of it, and its parameters are numbers in the statement. Jinja writes
+--     what is the same for each metric, dimension and scorecard; `metrics`, `dimensions`, `versions` and `states` come from reference.py.
 
 -- step: codes
 
-create table accounts as
+create table account_names as
+select cast(row_number() over (order by account_id) as integer) as account, account_id from raw_accounts;
+
+create temp table accounts as
 select
-    cast(row_number() over (order by account_id) as integer) as account,
+    account,
     account_id,
     segment,
     cast(created_at as date) as created_on
-from raw_accounts;
+from account_names
+inner join raw_accounts using (account_id);
 
-create table grid as
+create temp table grid as
 select account, cast(day as date) as day
 from accounts, generate_series(getvariable('first_day'), getvariable('last_day'), interval 1 day) as days (day);
 
 -- Running totals of the spans in a table (account, from_day, to_day, amounts...) for every account and day of the run.
 -- A span counts on from_day and no longer on to_day (null: it never ends).
-create macro running(spans) as table
+create temp macro running(spans) as table
 with
     visible as (
         select * from query_table(spans)
@@ -59,44 +64,73 @@ from grid
 left join daily using (account, day)
 window running_days as (partition by account order by day rows unbounded preceding);
 
+-- Median and least amount of the spans that hold on a day: they change only where a span begins or ends, and are held until the next such day.
+create temp macro rolling(spans) as table
+with
+    visible as (
+        select * from query_table(spans)
+        where to_day > from_day and from_day <= getvariable('last_day') and to_day > getvariable('first_day')
+    ),
+
+    change_days as (
+        select account, greatest(from_day, getvariable('first_day')) as day from visible
+        union
+        select account, to_day as day from visible where to_day <= getvariable('last_day')
+    ),
+
+    medians as (
+        select account, day, median(amount) as median, min(amount) as least
+        from change_days
+        left join visible using (account)
+        where from_day <= day and to_day > day
+        group by account, day
+    ),
+
+    changes as (
+        select account, day, median, least from change_days left join medians using (account, day)
+    )
+
+select account, grid.day, changes.median, changes.least
+from grid
+asof inner join changes using (account, day);
+
 -- step: duplicate events
 
--- Grouping 20 million hashes is the cheap way to find the few keys that stand more than once.
-create table suspects as
+-- Grouping 20 million hashes is the cheap way to find the few keys that may stand more than once.
+create temp table suspects as
 select hash(event_id) as key_hash
-from delivered_events
+from event_files
 group by key_hash
 having count(*) > 1;
 
 -- step: clean events
 
 -- Users and features are known by hash: two of one account's users would have to share all 64 bits to be taken for one.
-create table events as
-with
-    once as (
-        select * from delivered_events
-        anti join suspects on suspects.key_hash = hash(event_id)
-        union all
-        select * from (
-            select * from delivered_events
-            semi join suspects on suspects.key_hash = hash(event_id)
-            qualify row_number() over (partition by event_id order by filename desc, file_row_number desc) = 1
-        )
-    )
-
+create temp table events as
 select
     account,
     hash(user_id) as user_hash,
     case when feature is not null then hash(feature) end as feature_hash,
     cast(occurred_at as date) as day,
-    cast(duration_seconds as decimal(18, 6)) as seconds
-from once
-inner join accounts using (account_id)
-where occurred_at < getvariable('last_day') + interval 1 day;
+    cast(duration_seconds as decimal(18, 6)) as seconds,
+    case when key_hash is not null then event_id end as suspect,
+    case when key_hash is not null then { file: filename, number: file_row_number } end as position
+from delivered_events
+left join suspects on key_hash = hash(event_id)
+left join accounts using (account_id)
+where occurred_at < getvariable('last_day') + interval 1 day and (account is not null or key_hash is not null);
+
+create temp table repeated as
+select * from events
+where suspect is not null
+qualify row_number() over (partition by suspect order by position desc) = 1;
+
+delete from events where suspect is not null;
+insert into events from repeated where account is not null;
 
 -- step: user days
 
-create table user_days as
+create temp table user_days as
 select
     account, user_hash, day,
     cast(count(*) as integer) as events,
@@ -105,7 +139,7 @@ select
 from events
 group by account, user_hash, day;
 
-create table account_days as
+create temp table account_days as
 select
     account, day,
     cast(count(*) as integer) as users,
@@ -117,14 +151,14 @@ group by account, day;
 
 -- step: feature days
 
-create table feature_days as
+create temp table feature_days as
 select distinct account, feature_hash, day from events where feature_hash is not null;
 
 drop table events;
 
 -- step: usage spans
 
-create table visits as
+create temp table visits as
 select
     account, day,
     lag(day) over visits_of_user as previous_day,
@@ -133,7 +167,7 @@ from user_days
 window visits_of_user as (partition by account, user_hash order by day);
 
 -- Half spans: a user's 28-day span begins at a visit after a longer pause, and ends 28 days after a visit before one.
-create table user_changes as
+create temp table user_changes as
 select account, day, cast(sum(users_28) as integer) as users_28, cast(sum(users_56) as integer) as users_56
 from (
     select account, day, 1 as users_28, 0 as users_56 from visits where previous_day is null or previous_day + 28 < day
@@ -146,20 +180,20 @@ from (
 ) as changes
 group by account, day;
 
-create table feature_spans as
+create temp table feature_spans as
 select
     account, day as from_day,
     least(day + 90, lead(day) over (partition by account, feature_hash order by day)) as to_day
 from feature_days;
 
-create table release_spans as
+create temp table release_spans as
 select account, min(day) as from_day, any_value(released_on) + 90 as to_day
 from feature_days
 inner join raw_feature_releases on hash(feature) = feature_hash
 where day >= released_on
 group by account, feature_hash;
 
-create table usage_spans as
+create temp table usage_spans as
 select account, day as from_day, cast(null as date) as to_day, users_28, users_56 from user_changes
 union all by name
 select account, day + 28 as from_day, cast(null as date) as to_day, users_28 as users_28_before from user_changes
@@ -179,16 +213,16 @@ select account, from_day, to_day, 1 as new_features_90 from release_spans;
 
 -- step: usage by day
 
-create table usage as from running('usage_spans');
+create temp table usage as from running('usage_spans');
 
-create table last_use as
+create temp table last_use as
 select account, grid.day, account_days.day as last_active_on
 from grid
 asof inner join account_days using (account, day);
 
 -- A period of 28 days that ends on x is empty where x lies in a pause. Counting periods back from a day, the streak
 -- ends at the first period that ends inside a pause.
-create table pauses as
+create temp table pauses as
 select account, previous_day + 28 as from_day, coalesce(day - 1, date '9999-12-31') as to_day
 from (
     select account, day, lag(day) over (partition by account order by day) as previous_day from account_days
@@ -197,7 +231,7 @@ from (
 ) as neighbours
 where previous_day is null or day is null or day - previous_day > 28;
 
-create table streaks as
+create temp table streaks as
 select account, day, least(13, min(periods)) as streak
 from (
     select
@@ -212,36 +246,48 @@ group by account, day;
 
 -- step: subscriptions
 
-create table subscription_days as
+-- Of one subscription the earlier row ends when the later begins. A trial is worth nothing.
+create temp table subscriptions as
+select
+    account, seats, started_on, term_ends_on, currency,
+    case when is_trial then 0 else mrr end as own_mrr,
+    cast(case when is_trial then 0 else mrr_reporting end as decimal(38, 9)) as mrr,
+    least(ended_on, lead(started_on) over (partition by subscription_id order by started_on)) as ended_on
+from raw_subscriptions
+inner join accounts using (account_id);
+
+-- What is in force today, and what was 90 days ago, both at the rates of today too.
+create temp table subscription_days as
 with
     in_force as (
         select
             account, day,
             sum(seats) as seats,
-            sum(mrr_reporting) as mrr,
+            sum(mrr) as mrr,
+            sum(cast(own_mrr * rate as decimal(38, 9))) as mrr_now,
             min(case when term_ends_on >= day then term_ends_on end) - day as days_to_renewal,
             max(started_on) as started_on
         from grid
-        inner join accounts using (account)
-        inner join raw_subscriptions using (account_id)
+        inner join subscriptions using (account)
+        asof left join rates on subscriptions.currency = rates.currency and day >= valid_from
         where started_on <= day and (ended_on is null or ended_on > day)
         group by account, day
     ),
 
     in_force_before as (
-        select account, day, sum(mrr_reporting) as mrr
+        select account, day, sum(cast(own_mrr * rate as decimal(38, 9))) as mrr_before
         from grid
-        inner join accounts using (account)
-        inner join raw_subscriptions using (account_id)
+        inner join subscriptions using (account)
+        asof left join rates on subscriptions.currency = rates.currency and day >= valid_from
         where started_on <= day - 90 and (ended_on is null or ended_on > day - 90)
         group by account, day
     )
 
-select in_force.*, in_force_before.mrr as mrr_before
+select in_force.*, mrr_before
 from in_force
 left join in_force_before using (account, day);
 
-create table outcome_days as
+create temp table outcome_days as
 select
     account, day,
     max(case when kind = 'renewed' then occurred_on end) as renewed_on,
@@ -253,11 +299,15 @@ where occurred_on <= day and kind in ('renewed', 'churned')
 group by account, day;
 
 -- Without a single subscription row, every account counts that has not churned.
-create table population as
+create temp table population as
 select
-    cast(row_number() over (order by account, day) as integer) as score,
-    account, day, day - created_on as tenure,
-    seats, mrr, mrr_before, days_to_renewal,
+    account, day, segment, day - created_on as tenure,
+    seats, mrr, mrr_now, mrr_before, days_to_renewal,
+    case
+        when day - created_on < 90 then 'onboarding'
+        when days_to_renewal between 0 and 90 then 'renewing'
+        else 'mature'
+    end as stage,
     day - greatest(started_on, renewed_on) as days_since_renewal
 from grid
 inner join accounts using (account)
@@ -272,31 +322,44 @@ where
 
 -- step: invoices and outcomes
 
-create table invoices as
+create temp table invoices as
 select
-    account, issued_on, due_on, amount_reporting as amount,
-    coalesce(paid_on, date '9999-12-31') as paid_on,
+    account, issued_on, due_on,
+    amount_reporting as amount,
+    coalesce(open_amount_reporting, amount_reporting) as owed,
+    coalesce(
+        least(paid_on, written_off_on), case when open_amount_reporting = 0 then due_on end, date '9999-12-31'
+    ) as settled_on,
     coalesce(voided_on, date '9999-12-31') as voided_on
 from raw_invoices
 inner join accounts using (account_id);
 
-create table commercial_spans as
+create temp view claims as from invoices where amount > 0;
+
+create temp table owed_spans as
+select
+    account, greatest(due_on + 1, issued_on) as from_day, least(settled_on, voided_on) as to_day,
+    owed, due_on - date '2000-01-01' as amount
+from claims;
+
+create temp table oldest_owed as from rolling('owed_spans');
+
+create temp table commercial_spans as
 select
     account, greatest(due_on, issued_on) as from_day, least(due_on + 180, voided_on) as to_day, 1 as due
-from invoices
+from claims
 union all by name
 select
-    account, greatest(due_on, issued_on) as from_day, least(due_on + 180, voided_on, paid_on) as to_day,
+    account, greatest(due_on, issued_on) as from_day, least(due_on + 180, voided_on, settled_on) as to_day,
     1 as unpaid, due_on - date '2000-01-01' as unpaid_due_on
-from invoices
+from claims
 union all by name
 select
-    account, greatest(due_on, issued_on, paid_on) as from_day, least(due_on + 180, voided_on) as to_day,
-    greatest(0, paid_on - due_on) as paid_days_late
-from invoices
+    account, greatest(due_on, issued_on, settled_on) as from_day, least(due_on + 180, voided_on) as to_day,
+    greatest(0, settled_on - due_on) as paid_days_late
+from claims
 union all by name
-select account, greatest(due_on + 1, issued_on) as from_day, least(paid_on, voided_on) as to_day, amount as overdue
-from invoices
+select account, from_day, to_day, owed as overdue from owed_spans
 union all by name
 select account, issued_on as from_day, least(issued_on + 365, voided_on) as to_day, amount as invoiced_365 from invoices
 union all by name
@@ -305,28 +368,29 @@ from raw_account_outcomes
 inner join accounts using (account_id)
 where kind = 'expanded';
 
-create table commercial as from running('commercial_spans');
+create temp table commercial as from running('commercial_spans');
 
 -- step: tickets
 
-create table tickets as
+create temp table tickets as
 select
     account, priority, topic,
     cast(opened_at as date) as opened_on,
-    cast(escalated_at as date) as escalated_on,
-    cast(first_replied_at as date) as replied_on,
-    cast(resolved_at as date) as resolved_on,
-    epoch_us(first_replied_at) - epoch_us(opened_at) as reply_us,
-    epoch_us(resolved_at) - epoch_us(opened_at) as resolution_us
+    -- What is dated before the opening counts as at the opening; a null stays null.
+    case when escalated_at is not null then cast(greatest(escalated_at, opened_at) as date) end as escalated_on,
+    case when first_replied_at is not null then cast(greatest(first_replied_at, opened_at) as date) end as replied_on,
+    case when resolved_at is not null then cast(greatest(resolved_at, opened_at) as date) end as resolved_on,
+    greatest(0, epoch_us(first_replied_at) - epoch_us(opened_at)) as reply_us,
+    greatest(0, epoch_us(resolved_at) - epoch_us(opened_at)) as resolution_us
 from raw_tickets
 inner join accounts using (account_id);
 
-create table support_spans as
+create temp table support_spans as
 select account, opened_on as from_day, resolved_on as to_day, 1 as critical_open
 from tickets
 where priority = 'critical'
 union all by name
-select account, greatest(escalated_on, opened_on) as from_day, escalated_on + 90 as to_day, 1 as escalations_90
+select account, escalated_on as from_day, escalated_on + 90 as to_day, 1 as escalations_90
 from tickets
 where escalated_on is not null
 union all by name
@@ -348,60 +412,30 @@ from raw_survey_responses
 inner join accounts using (account_id)
 where survey = 'csat';
 
-create table support as from running('support_spans');
+create temp table support as from running('support_spans');
 
--- A median changes only where a ticket enters or leaves its window: it is taken on those days and held until the next.
-create macro rolling_median(spans) as table
-with
-    visible as (
-        select * from query_table(spans)
-        where to_day > from_day and from_day <= getvariable('last_day') and to_day > getvariable('first_day')
-    ),
-
-    change_days as (
-        select account, greatest(from_day, getvariable('first_day')) as day from visible
-        union
-        select account, to_day as day from visible where to_day <= getvariable('last_day')
-    ),
-
-    medians as (
-        select account, day, median(amount) as median
-        from change_days
-        left join visible using (account)
-        where from_day <= day and to_day > day
-        group by account, day
-    ),
-
-    changes as (
-        select account, day, median from change_days left join medians using (account, day)
-    )
-
-select account, grid.day, changes.median
-from grid
-asof inner join changes using (account, day);
-
-create table reply_spans as
-select account, greatest(replied_on, opened_on) as from_day, replied_on + 90 as to_day, reply_us / 3600e6 as amount
+create temp table reply_spans as
+select account, replied_on as from_day, replied_on + 90 as to_day, reply_us / 3600e6 as amount
 from tickets
 where replied_on is not null;
 
-create table replies as from rolling_median('reply_spans');
+create temp table replies as from rolling('reply_spans');
 
-create table resolution_spans as
+create temp table resolution_spans as
 select
-    account, greatest(resolved_on, opened_on) as from_day, resolved_on + 90 as to_day,
+    account, resolved_on as from_day, resolved_on + 90 as to_day,
     resolution_us / 3600e6 as amount
 from tickets
 where resolved_on is not null;
 
-create table resolutions as from rolling_median('resolution_spans');
+create temp table resolutions as from rolling('resolution_spans');
 
 -- step: voice and outcomes
 
-create table touchpoints as
+create temp table touchpoints as
 select *, cast(occurred_at as date) as day from raw_touchpoints inner join accounts using (account_id);
 
-create table answers as
+create temp table answers as
 select
     account, survey, score, cast(responded_at as date) as day,
     lead(cast(responded_at as date)) over (
@@ -412,14 +446,14 @@ from raw_survey_responses
 inner join accounts using (account_id)
 where survey in ('nps', 'product_rating');
 
-create table pulses as
+create temp table pulses as
 select
     account, rating, cast(rated_at as date) as day,
     lead(cast(rated_at as date)) over (partition by account order by rated_at, pulse_id) as next_day
 from raw_csm_pulses
 inner join accounts using (account_id);
 
-create table goals as
+create temp table goals as
 select
     account, measured_on as day, value_delivered,
     lead(measured_on) over (partition by account, goal_id order by measured_on) as next_day,
@@ -429,7 +463,7 @@ select
 from raw_account_goals
 inner join accounts using (account_id);
 
-create table voice_spans as
+create temp table voice_spans as
 select
     account, day as from_day, day + 90 as to_day,
     case when direction = 'inbound' or responded then 1 else 0 end as two_way_90,
@@ -481,12 +515,12 @@ select
 from goals
 where value_delivered is not null;
 
-create table voice as from running('voice_spans');
+create temp table voice as from running('voice_spans');
 
 -- step: facts of the day
 
 -- Whether each table has a row up to the day, whether usage is late, and what anyone did.
-create table calendar as
+create temp table calendar as
 with
     days as (select distinct day from grid),
 
@@ -531,167 +565,40 @@ select
     (select count(*) from raw_feature_releases where released_on between days.day - 89 and days.day) as releases
 from days, first_facts;
 
--- step: scorecards
+-- step: metric values
 
-create macro measured() as cast(0 as tinyint);
-create macro not_applicable() as cast(1 as tinyint);
-create macro stale() as cast(2 as tinyint);
-create macro missing() as cast(3 as tinyint);
-create macro late() as cast(4 as tinyint);
+{% set measured = "'measured'::metric_state" %}
+{% set not_applicable = "'not_applicable'::metric_state" %}
+{% set late = "'late'::metric_state" %}
 
--- Row n of this table is element n of the lists below.
-create table metric_codes as
-select cast(metric_code as tinyint) as metric_code, metric_key
-from (
-    select generate_subscripts(keys, 1) as metric_code, unnest(keys) as metric_key
-    from (
-        select [
-            'active_days_28d', 'active_users_28d', 'license_utilization_28d', 'active_user_trend_28d', 'stickiness_28d',
-            'minutes_per_active_user_28d', 'feature_breadth_90d', 'new_feature_adoption_90d',
-            'days_since_last_activity', 'user_retention_28d', 'usage_vs_baseline_28d',
-            'active_periods_streak', 'onboarding_rate_30d',
-            'days_late_180d', 'overdue_ratio', 'mrr_trend_90d', 'days_to_renewal', 'days_since_renewal',
-            'expansions_365d',
-            'critical_open_tickets', 'escalations_90d', 'tickets_per_10_users_28d', 'negative_ticket_share_90d',
-            'median_first_reply_hours_90d', 'median_resolution_hours_90d', 'csat_180d',
-            'nps_180d', 'product_rating_365d', 'two_way_touchpoints_90d', 'contact_minutes_90d',
-            'contact_sentiment_90d', 'response_rate_90d', 'advocacy_365d', 'csm_pulse',
-            'goal_attainment', 'customer_roi_365d'
-        ] as keys
-    ) as catalogue
-) as numbered;
+-- The scorecard of a version: that of the greatest priority which matches.
+{% macro card_of(version) -%}
+case
+    {% for card in version.cards | sort(attribute="priority", reverse=true) -%}
+    when
+        {{ "true" if card.segment == "*" else "segment = " ~ text(card.segment) }}
+        and {{ "true" if card.stage == "*" else "stage = " ~ text(card.stage) }}
+    then {{ number_of(card) }}
+    {% endfor -%}
+end
+{%- endmacro %}
 
-create table versions as
-select
-    config_version, cast(valid_from as date) as valid_from,
-    coalesce(
-        lead(cast(valid_from as date)) over (order by cast(valid_from as date)), date '9999-12-31'
-    ) as valid_to
-from seed_config_versions
-where status = 'active';
+create type metric_state as enum ('measured', 'not_applicable', 'stale', 'missing', 'late');
 
-create table cards as
-select
-    cast(row_number() over () as smallint) as card,
-    config_version, scorecard_key, segment, stage, valid_from, valid_to,
-    cast(priority as double) as priority,
-    coalesce(cast(min_coverage as double), 0.5) as min_coverage,
-    coalesce(tier_mode, 'threshold') as tier_mode
-from seed_scorecards
-inner join versions using (config_version);
-
-create table scores as
-with
-    staged as (
-        select
-            score, account, day, segment,
-            case
-                when tenure < 90 then 'onboarding'
-                when days_to_renewal between 0 and 90 then 'renewing'
-                else 'mature'
-            end as stage
-        from population
-        inner join accounts using (account)
-    )
-
-select score, account, day, staged.stage, max_by(card, priority) as card
-from staged
-inner join cards
-    on
-        day >= valid_from
-        and day < valid_to
-        and (cards.segment = '*' or cards.segment = staged.segment)
-        and (cards.stage = '*' or cards.stage = staged.stage)
-group by score, account, day, staged.stage;
-
--- Parameters of every metric on every card; `share` is the nominal weight but for the factor that all of a card share.
-create table parameters as
-with
-    weights as (
-        select
-            card, metric_code, dimension_key, higher_is_better = 'true' as is_higher_better,
-            coalesce(method, 'linear') as method,
-            cast(worst as double) as worst,
-            cast(best as double) as best,
-            coalesce(missing_policy, 'exclude') as missing_policy,
-            coalesce(cast(dimensions.weight as double), 0) as dimension_weight,
-            cast(metrics.weight as double) as weight
-        from cards
-        inner join seed_scorecard_metrics as metrics using (config_version, scorecard_key)
-        inner join (
-            select metric_key, dimension_key, lower(higher_is_better) as higher_is_better from seed_metrics
-        ) as catalogue using (metric_key)
-        inner join metric_codes using (metric_key)
-        left join seed_scorecard_dimensions as dimensions using (config_version, scorecard_key, dimension_key)
-    )
-
-select
-    * exclude (dimension_key),
-    cast(dense_rank() over (order by dimension_key) as tinyint) as dimension,
-    coalesce(
-        dimension_weight * weight / nullif(sum(weight) over (partition by card, dimension_key), 0), 0
-    ) as share
-from weights;
-
-create table bands as
-select
-    card, metric_code,
-    cast(lower_bound as double) as lower_bound,
-    coalesce(
-        lead(cast(lower_bound as double)) over (partition by card, metric_code order by cast(lower_bound as double)),
-        'infinity'
-    ) as upper_bound,
-    cast(bands.score as double) as band_score
-from seed_metric_bands as bands
-inner join cards using (config_version, scorecard_key)
-inner join metric_codes using (metric_key);
-
-create table caps as
-select
-    card, metric_code, operator, cast(threshold as double) as threshold, cast(max_score as double) as max_score
-from seed_score_caps
-inner join cards using (config_version, scorecard_key)
-inner join metric_codes using (metric_key);
-
-create table tiers as
-select
-    card,
-    coalesce(tier, default_tier) as tier,
-    coalesce(cast(seed_tiers.min_score as double), default_tiers.min_score) as min_score,
-    coalesce(cast(seed_tiers.min_percentile as double), default_tiers.min_percentile) as min_percentile
-from cards
-cross join (
-    values ('healthy', 70.0, 0.75), ('at_risk', 40.0, 0.25), ('poor', 0.0, 0.0)
-) as default_tiers (default_tier, min_score, min_percentile)
-left join seed_tiers
-    on
-        seed_tiers.config_version = cards.config_version
-        and seed_tiers.scorecard_key = cards.scorecard_key
-        and seed_tiers.tier = default_tiers.default_tier
-where
-    seed_tiers.tier is not null
-    or not exists (
-        select 1 from seed_tiers as own
-        where own.config_version = cards.config_version and own.scorecard_key = cards.scorecard_key
-    );
-
--- step: metric rows
-
--- Value and state of every metric: lists of one element per metric. No state is measured, and a measured value of
--- null is missing. The usage values of an account that never did anything come out as 0 by themselves.
-create table metric_rows as
+-- Value and state of every metric. A measured value of null is missing. The usage values of an account that never did
+-- anything come out as 0 by themselves.
+create temp table metric_values as
 with
     facts as (
         select
             *,
             users_28 + users_28_before - users_56 as kept_users,
-            case
-                when not has_usage then missing()
-                when is_usage_late then late()
-            end as no_usage,
-            case when last_active_on is null and tenure <= 30 then not_applicable() end as too_young,
-            case when not has_tickets then missing() end as no_tickets,
-            case when not has_touchpoints then missing() end as no_touchpoints,
+            case when not has_usage then 'missing' when is_usage_late then 'late' end as no_usage,
+            case when last_active_on is null and tenure <= 30 then 'not_applicable' end as too_young,
+            case when not has_invoices then 'missing' end as no_invoices,
+            case when not has_subscriptions then 'missing' end as no_subscriptions,
+            case when not has_tickets then 'missing' end as no_tickets,
+            case when not has_touchpoints then 'missing' end as no_touchpoints,
             coalesce(seats, 0) = 0 as is_without_seats
         from population
         inner join usage using (account, day)
@@ -701,305 +608,487 @@ with
         inner join calendar using (day)
         left join last_use using (account, day)
         left join streaks using (account, day)
+        left join (select account, day, least as overdue_since from oldest_owed) using (account, day)
         left join (select account, day, median as reply_hours from replies) using (account, day)
         left join (select account, day, median as resolution_hours from resolutions) using (account, day)
     ),
 
-    listed as (
+    stated as (
         select
-            score,
-            [
-                coalesce(no_usage, too_young),
-                coalesce(no_usage, too_young),
-                coalesce(no_usage, case when is_without_seats then not_applicable() end, too_young),
-                coalesce(no_usage, case when users_28_before = 0 or tenure < 56 then not_applicable() end, too_young),
-                coalesce(no_usage, too_young),
-                coalesce(
-                    no_usage,
-                    case when not has_timed_usage or (events_28 > 0 and timed_events_28 = 0) then missing() end,
-                    too_young
-                ),
-                coalesce(no_usage, case when anyones_features = 0 then missing() end, too_young),
-                coalesce(
-                    no_usage,
-                    case when not has_releases then missing() when releases = 0 then not_applicable() end,
-                    too_young
-                ),
-                coalesce(no_usage, too_young),
-                coalesce(no_usage, case when users_28_before = 0 then not_applicable() end, too_young),
-                coalesce(no_usage, case when events_before = 0 or tenure < 112 then not_applicable() end, too_young),
-                coalesce(no_usage, too_young),
-                coalesce(no_usage, case when is_without_seats or tenure > 120 then not_applicable() end, too_young),
-
-                case when not has_invoices then missing() when due = 0 then not_applicable() end,
-                case when not has_invoices then missing() when coalesce(mrr, 0) = 0 then not_applicable() end,
-                case
-                    when not has_subscriptions then missing()
-                    when coalesce(mrr_before, 0) = 0 then not_applicable()
-                end,
-                null,
-                case when not has_subscriptions then missing() end,
-                case when not has_outcomes then missing() end,
-
-                no_tickets,
-                no_tickets,
-                no_tickets,
-                coalesce(no_tickets, case when tickets_90 = 0 then not_applicable() end),
-                coalesce(no_tickets, case when reply_hours is null then not_applicable() end),
-                coalesce(no_tickets, case when resolution_hours is null then not_applicable() end),
-                case when csat_180 = 0 and csat_ever > 0 then stale() end,
-
-                case when nps_180 = 0 and nps_ever > 0 then stale() end,
-                case when rating_365 = 0 and rating_ever > 0 then stale() end,
-                no_touchpoints,
-                no_touchpoints,
-                no_touchpoints,
-                coalesce(no_touchpoints, case when outbound_90 = 0 then not_applicable() end),
-                case when not has_advocacy then missing() end,
-                case when pulse_90 = 0 and pulse_ever > 0 then stale() end,
-
-                case when goals_180 = 0 and goals_ever > 0 then stale() end,
-                case when delivered_365 = 0 then missing() when invoiced_365 = 0 then not_applicable() end
-            ] as states,
-            [
-                days_28,
-                users_28,
-                users_28 / nullif(seats, 0),
-                (users_28 - users_28_before) / nullif(users_28_before, 0),
-                case when users_28 = 0 then 0 else user_days_28 / 28 / users_28 end,
-                case when users_28 = 0 then 0 else seconds_28 / 60 / users_28 end,
-                features_90 / nullif(anyones_features, 0),
-                new_features_90 / nullif(releases, 0),
-                coalesce(day - last_active_on, tenure),
-                kept_users / nullif(users_28_before, 0),
-                (events_28 / 28) / nullif(events_before / 84, 0),
-                coalesce(streak, 0),
-                new_users_30 / nullif(seats, 0),
-
-                (unpaid * (day - date '2000-01-01') - unpaid_due_on + paid_days_late) / nullif(due, 0),
-                overdue / nullif(cast(mrr as double), 0),
-                cast(mrr - mrr_before as double) / nullif(cast(mrr_before as double), 0),
-                days_to_renewal,
-                days_since_renewal,
-                expansions_365,
-
-                critical_open,
-                escalations_90,
-                10 * tickets_28 / greatest(users_28, 1),
-                negative_90 / nullif(tickets_90, 0),
-                reply_hours,
-                resolution_hours,
-                csat_sum / nullif(csat_180, 0),
-
-                100 * nps_sum / nullif(nps_180, 0),
-                rating_sum / nullif(rating_365, 0),
-                two_way_90,
-                minutes_90,
-                sentiment_sum / nullif(sentiment_90, 0),
-                answered_90 / nullif(outbound_90, 0),
-                advocacy_365,
-                case when pulse_90 > 0 then pulse end,
-
-                goals_sum / nullif(goals_180, 0),
-                delivered_sum / nullif(invoiced_365, 0)
-            ] as "values"
+            account, day, segment, stage,
+            coalesce(no_usage, too_young) as active_days_28d__stated, days_28 as active_days_28d,
+            coalesce(no_usage, too_young) as active_users_28d__stated, users_28 as active_users_28d,
+            coalesce(no_usage, case when is_without_seats then 'not_applicable' end, too_young) as license_utilization_28d__stated,
+            users_28 / nullif(seats, 0) as license_utilization_28d,
+            coalesce(
+                no_usage,
+                case when users_28_before = 0 or tenure < 56 then 'not_applicable' end,
+                too_young
+            ) as active_user_trend_28d__stated,
+            (users_28 - users_28_before) / nullif(users_28_before, 0) as active_user_trend_28d,
+            coalesce(no_usage, too_young) as stickiness_28d__stated,
+            case when users_28 = 0 then 0 else user_days_28 / 28 / users_28 end as stickiness_28d,
+            coalesce(
+                no_usage,
+                case when not has_timed_usage or (events_28 > 0 and timed_events_28 = 0) then 'missing' end,
+                too_young
+            ) as minutes_per_active_user_28d__stated,
+            case when users_28 = 0 then 0 else seconds_28 / 60 / users_28 end as minutes_per_active_user_28d,
+            coalesce(no_usage, case when anyones_features = 0 then 'missing' end, too_young) as feature_breadth_90d__stated,
+            features_90 / nullif(anyones_features, 0) as feature_breadth_90d,
+            coalesce(
+                no_usage,
+                case when not has_releases then 'missing' when releases = 0 then 'not_applicable' end,
+                too_young
+            ) as new_feature_adoption_90d__stated,
+            new_features_90 / nullif(releases, 0) as new_feature_adoption_90d,
+            coalesce(no_usage, too_young) as days_since_last_activity__stated,
+            coalesce(day - last_active_on, tenure) as days_since_last_activity,
+            coalesce(no_usage, case when users_28_before = 0 then 'not_applicable' end, too_young) as user_retention_28d__stated,
+            kept_users / nullif(users_28_before, 0) as user_retention_28d,
+            coalesce(
+                no_usage,
+                case when events_before = 0 or tenure < 112 then 'not_applicable' end,
+                too_young
+            ) as usage_vs_baseline_28d__stated,
+            (events_28 / 28) / nullif(events_before / 84, 0) as usage_vs_baseline_28d,
+            coalesce(no_usage, too_young) as active_periods_streak__stated,
+            coalesce(streak, 0) as active_periods_streak,
+            coalesce(
+                no_usage,
+                case when is_without_seats or tenure > 120 then 'not_applicable' end,
+                too_young
+            ) as onboarding_rate_30d__stated,
+            new_users_30 / nullif(seats, 0) as onboarding_rate_30d,
+            coalesce(no_invoices, case when due = 0 then 'not_applicable' end) as days_late_180d__stated,
+            (unpaid * (day - date '2000-01-01') - unpaid_due_on + paid_days_late) / nullif(due, 0) as days_late_180d,
+            no_invoices as days_overdue_oldest__stated,
+            coalesce(day - date '2000-01-01' - overdue_since, 0) as days_overdue_oldest,
+            coalesce(no_invoices, case when coalesce(mrr, 0) = 0 then 'not_applicable' end) as overdue_ratio__stated,
+            overdue / nullif(cast(mrr as double), 0) as overdue_ratio,
+            coalesce(no_subscriptions, case when coalesce(mrr_before, 0) = 0 then 'not_applicable' end) as mrr_trend_90d__stated,
+            cast(mrr_now - mrr_before as double) / nullif(cast(mrr_before as double), 0) as mrr_trend_90d,
+            cast(null as varchar) as days_to_renewal__stated, days_to_renewal as days_to_renewal,
+            no_subscriptions as days_since_renewal__stated, days_since_renewal as days_since_renewal,
+            case when not has_outcomes then 'missing' end as expansions_365d__stated, expansions_365 as expansions_365d,
+            no_tickets as critical_open_tickets__stated, critical_open as critical_open_tickets,
+            no_tickets as escalations_90d__stated, escalations_90 as escalations_90d,
+            no_tickets as tickets_per_10_users_28d__stated,
+            10 * tickets_28 / greatest(users_28, 10) as tickets_per_10_users_28d,
+            coalesce(no_tickets, case when tickets_90 = 0 then 'not_applicable' end) as negative_ticket_share_90d__stated,
+            negative_90 / nullif(tickets_90, 0) as negative_ticket_share_90d,
+            coalesce(no_tickets, case when reply_hours is null then 'not_applicable' end) as median_first_reply_hours_90d__stated,
+            reply_hours as median_first_reply_hours_90d,
+            coalesce(no_tickets, case when resolution_hours is null then 'not_applicable' end) as median_resolution_hours_90d__stated,
+            resolution_hours as median_resolution_hours_90d,
+            case when csat_180 = 0 and csat_ever > 0 then 'stale' end as csat_180d__stated,
+            csat_sum / nullif(csat_180, 0) as csat_180d,
+            case when nps_180 = 0 and nps_ever > 0 then 'stale' end as nps_180d__stated,
+            100 * nps_sum / nullif(nps_180, 0) as nps_180d,
+            case when rating_365 = 0 and rating_ever > 0 then 'stale' end as product_rating_365d__stated,
+            rating_sum / nullif(rating_365, 0) as product_rating_365d,
+            no_touchpoints as two_way_touchpoints_90d__stated, two_way_90 as two_way_touchpoints_90d,
+            no_touchpoints as contact_minutes_90d__stated, minutes_90 as contact_minutes_90d,
+            no_touchpoints as contact_sentiment_90d__stated,
+            sentiment_sum / nullif(sentiment_90, 0) as contact_sentiment_90d,
+            coalesce(no_touchpoints, case when outbound_90 = 0 then 'not_applicable' end) as response_rate_90d__stated,
+            answered_90 / nullif(outbound_90, 0) as response_rate_90d,
+            case when not has_advocacy then 'missing' end as advocacy_365d__stated, advocacy_365 as advocacy_365d,
+            case when pulse_90 = 0 and pulse_ever > 0 then 'stale' end as csm_pulse__stated,
+            case when pulse_90 > 0 then pulse end as csm_pulse,
+            case when goals_180 = 0 and goals_ever > 0 then 'stale' end as goal_attainment__stated,
+            goals_sum / nullif(goals_180, 0) as goal_attainment,
+            case when delivered_365 = 0 then 'missing' when invoiced_365 <= 0 then 'not_applicable' end as customer_roi_365d__stated,
+            delivered_sum / nullif(invoiced_365, 0) as customer_roi_365d
         from facts
-    ),
-
-    unnested as (
-        select
-            score,
-            cast(unnest(generate_series(1, 36)) as tinyint) as metric_code,
-            unnest("values") as value,
-            unnest(states) as stated
-        from listed
     )
 
 select
-    score, metric_code, card,
-    case when stated is null then value end as value,
-    coalesce(stated, case when value is null then missing() else measured() end) as state
-from unnested
-inner join scores using (score);
+    account, day, stage,
+    case
+        {% for version in active | sort(attribute="valid_from", reverse=true) -%}
+        when day >= date '{{ version.valid_from }}' then {{ card_of(version) }}
+        {% endfor -%}
+    end as card
+    {%- for version in candidates %},
+    case when day >= date '{{ version.valid_from }}' then {{ card_of(version) }} end as candidate_{{ loop.index }}
+    {%- endfor %}
+    {%- for metric in metrics %},
+    cast(case when {{ metric }}__stated is null then {{ metric }} end as double) as {{ metric }},
+    cast(
+        coalesce({{ metric }}__stated, case when {{ metric }} is null then 'missing' else 'measured' end) as metric_state
+    ) as {{ metric }}__state
+    {%- endfor %}
+from stated;
 
--- step: dimension totals
+-- step: scores
 
--- Peers are compared among the measured values of one card, metric and day.
-create table dimension_totals as
+-- Every account and day of `rows` on one card. Peers are the rows with is_peer; another row is ranked among them and
+-- itself. Per dimension: sums of metric weights (of the applicable, scored, measured, measured or late), and of w x s.
+{% macro scored(card, rows) %}
+{% set of_card = card.metrics %}
+{% set ranked = of_card | selectattr("method", "in", ("percentile", "zscore")) | list %}
+{% set weighing = card.dimensions.items() | selectattr(1, "gt", 0) | map(attribute=0) | list %}
 with
-    -- Read twice, and cheaper to join twice than to write down.
-    parametrized as not materialized (
-        select * from metric_rows
-        inner join parameters using (card, metric_code)
-    ),
-
-    absolute as (
+    compared as (
         select
-            parametrized.*,
-            case
-                when state <> measured() then null
-                when method = 'bands' then coalesce(band_score, 0)
-                else greatest(0, least(100, 100 * (value - worst) / (best - worst)))
-            end as normalized
-        from parametrized
-        left join bands
-            on
-                bands.card = parametrized.card
-                and bands.metric_code = parametrized.metric_code
-                and value >= lower_bound
-                and value < upper_bound
-        where method in ('linear', 'bands') or state <> measured()
+            *
+            {%- for metric in ranked %}
+            {%- set v, is_known = metric.metric_key, metric.metric_key ~ "__state = " ~ measured %}
+            {%- set peers = "filter (is_peer and " ~ is_known ~ ")" %},
+            {%- if metric.method == "percentile" %}
+            count(*) {{ peers }} over (
+                partition by day order by case when {{ is_known }} then {{ v }} end groups between unbounded preceding and 1 preceding
+            ) as {{ v }}__less,
+            count(*) {{ peers }} over (partition by day, {{ v }}) + cast(not is_peer as integer) as {{ v }}__equal,
+            count(*) {{ peers }} over (partition by day) + cast(not is_peer as integer) as {{ v }}__n
+            {%- else %}
+            count(*) {{ peers }} over (partition by day) as {{ v }}__n,
+            avg({{ v }}) {{ peers }} over (partition by day) as {{ v }}__mean,
+            var_pop({{ v }}) {{ peers }} over (partition by day) as {{ v }}__variance,
+            min({{ v }}) {{ peers }} over (partition by day) as {{ v }}__min,
+            max({{ v }}) {{ peers }} over (partition by day) as {{ v }}__max
+            {%- endif %}
+            {%- endfor %}
+        from {{ rows }}
     ),
 
-    peers as (
-        select parametrized.*, day
-        from parametrized
-        inner join (select score, day from scores) using (score)
-        where method in ('percentile', 'zscore') and state = measured()
-    ),
-
-    ranked as (
+    {% for metric in ranked if metric.method == "zscore" %}
+    {% set v = metric.metric_key %}
+    compared_{{ v }} as (
         select
-            * exclude (day),
-            rank() over by_value - 1 as n_less,
-            count(*) over by_value - rank() over by_value + 1 as n_equal,
-            count(*) over (partition by card, metric_code, day) as n
-        from peers
-        where method = 'percentile'
-        window by_value as (partition by card, metric_code, day order by value)
+            * replace (
+                case
+                    when is_peer then {{ v }}__mean
+                    else (coalesce({{ v }}__mean, 0) * {{ v }}__n + {{ v }}) / ({{ v }}__n + 1)
+                end as {{ v }}__mean,
+                case
+                    when least({{ v }}__min, {{ v }}) = greatest({{ v }}__max, {{ v }}) then null
+                    when is_peer then {{ v }}__variance
+                    else
+                        ({{ v }}__n * coalesce({{ v }}__variance, 0)
+                        + pow({{ v }} - coalesce({{ v }}__mean, 0), 2) * {{ v }}__n / ({{ v }}__n + 1)) / ({{ v }}__n + 1)
+                end as {{ v }}__variance
+            )
+        from {{ "compared" if loop.first else "compared_" ~ loop.previtem.metric_key }}
     ),
-
-    percentiles as (
-        select *, case when n = 1 then 50 else 100 * (n_less + (n_equal - 1) / 2) / (n - 1) end as position
-        from ranked
-    ),
-
-    moments as (
-        select
-            card, metric_code, day, avg(value) as mean,
-            case when min(value) < max(value) then stddev_pop(value) end as deviation
-        from peers
-        where method = 'zscore'
-        group by card, metric_code, day
-    ),
-
-    deviations as (
-        select
-            peers.* exclude (day),
-            case when is_higher_better then 1 else -1 end * (value - mean) / deviation as z
-        from peers
-        inner join moments using (card, metric_code, day)
-        where method = 'zscore'
-    ),
+    {% endfor %}
 
     normalized as (
-        select score, dimension, state, missing_policy, weight, dimension_weight, share, normalized from absolute
-        union all
         select
-            score, dimension, state, missing_policy, weight, dimension_weight, share,
-            case when is_higher_better then position else 100 - position end
-        from percentiles
-        union all
-        select
-            score, dimension, state, missing_policy, weight, dimension_weight, share,
-            coalesce(100 / (1 + exp(-1.702 * z)), 50)
-        from deviations
+            *
+            {%- for metric in of_card %}
+            {%- set v = metric.metric_key %},
+            case {{ v }}__state
+                when {{ measured }} then
+                {%- if metric.method == "linear" %}
+                    greatest(0, least(100, 100 * ({{ v }} - {{ number(metric.worst) }}) / {{ number(metric.best - metric.worst) }}))
+                {%- elif metric.method == "bands" %}
+                    case
+                        {% for bound, score in metric.bands | sort(reverse=true) -%}
+                        when {{ v }} >= {{ number(bound) }} then {{ number(score) }}
+                        {% endfor -%}
+                        else 0
+                    end
+                {%- elif metric.method == "percentile" %}
+                    {{ "" if metric.higher_is_better else "100 - " }}case
+                        when {{ v }}__n = 1 then 50
+                        else 100 * ({{ v }}__less + ({{ v }}__equal - 1) / 2) / ({{ v }}__n - 1)
+                    end
+                {%- else %}
+                    coalesce(
+                        100 / (1 + exp({{ "-" if metric.higher_is_better else "" }}1.702 * ({{ v }} - {{ v }}__mean) / sqrt({{ v }}__variance))), 50
+                    )
+                {%- endif %}
+                when {{ not_applicable }} then null
+                else {{ {"exclude": "null", "neutral": "50", "worst": "0"}[metric.missing_policy] }}
+            end as {{ v }}__score
+            {%- endfor %}
+        from {{ ("compared_" ~ (ranked | selectattr("method", "equalto", "zscore") | list)[-1].metric_key)
+            if ranked | selectattr("method", "equalto", "zscore") | list else "compared" }}
     ),
 
-    weighted as (
+    weighed as (
+        select
+            *
+            {%- for dimension in weighing %}
+            {%- for name, condition in (
+                ("applicable", "__state <> " ~ not_applicable), ("scored", "__score is not null"),
+                ("measured", "__state = " ~ measured), ("but_for_late", "__state in (" ~ measured ~ ", " ~ late ~ ")")
+            ) %},
+            cast(0
+            {%- for metric in of_card if metric.dimension_key == dimension and metric.weight > 0 %}
+            + case when {{ metric.metric_key }}{{ condition }} then {{ number(metric.weight) }} else 0 end
+            {%- endfor %} as double) as {{ dimension }}__{{ name }}
+            {%- endfor %},
+            cast(0
+            {%- for metric in of_card if metric.dimension_key == dimension and metric.weight > 0 %}
+            + coalesce({{ number(metric.weight) }} * {{ metric.metric_key }}__score, 0)
+            {%- endfor %} as double) as {{ dimension }}__weighted
+            {%- endfor %}
+        from normalized
+    ),
+
+    {% macro total(column) -%}
+    cast(0 {% for dimension in weighing -%}
+    + coalesce({{ number(card.dimensions[dimension]) }} * {{ dimension }}__{{ column }} / nullif({{ dimension }}__applicable, 0), 0)
+    {% endfor %} as double)
+    {%- endmacro %}
+    totals as (
         select
             *,
-            case
-                when state in (measured(), not_applicable()) then normalized
-                when missing_policy = 'neutral' then 50
-                when missing_policy = 'worst' then 0
-            end as counted
-        from normalized
-    )
+            {{ total("scored") }} as scored_weight,
+            coalesce({{ total("weighted") }} / nullif({{ total("scored") }}, 0), 50) as uncapped_score,
+            coalesce({{ total("measured") }} / nullif({{ total("applicable") }}, 0), 0) as coverage,
+            coalesce({{ total("but_for_late") }} / nullif({{ total("applicable") }}, 0), 0) as coverage_but_for_late
+        from weighed
+    ),
 
-select
-    score, dimension,
-    any_value(dimension_weight) as dimension_weight,
-    sum(case when counted is not null then weight end) as weight,
-    sum(counted * weight) as weighted_score,
-    sum(case when state = measured() then share else 0 end) as measured_share,
-    sum(case when state <> not_applicable() then share else 0 end) as applicable_share
-from weighted
-group by score, dimension;
-
--- step: scores and tiers
-
-create table totals as
-select
-    score,
-    coalesce(
-        sum(case when weight > 0 then dimension_weight * weighted_score / weight end)
-        / nullif(sum(case when weight > 0 then dimension_weight end), 0),
-        50
-    ) as uncapped_score,
-    coalesce(sum(measured_share) / nullif(sum(applicable_share), 0), 0) as coverage
-from dimension_totals
-group by score;
-
-create table cap_scores as
-select score, min(max_score) as max_score
-from metric_rows
-inner join caps using (card, metric_code)
-where
-    state = measured()
-    and case operator
-        when '<' then value < threshold
-        when '<=' then value <= threshold
-        when '>' then value > threshold
-        when '>=' then value >= threshold
-        when '=' then value = threshold
-        when '!=' then value <> threshold
-    end
-group by score;
-
--- step: account health history
-
-create table account_health_history as
-with
-    rounded as (
+    capped as (
         select
-            scores.*, cards.* exclude (card, segment, stage),
-            coalesce(uncapped_score, 50) as uncapped_score,
-            coalesce(coverage, 0) as coverage,
-            -- A sum of shares may miss the minimum by floating-point noise alone.
-            round(coalesce(coverage, 0), 9) >= min_coverage as is_covered,
-            cast(
-                round(cast(least(coalesce(uncapped_score, 50), max_score) as decimal(18, 9)), 1) as double
-            ) as health_score
-        from scores
-        inner join cards using (card)
-        left join totals using (score)
-        left join cap_scores using (score)
+            *,
+            {% if card.caps %}case
+                {% for cap in card.caps | sort(attribute="max_score,cap_key") -%}
+                when
+                    {{ cap.metric_key }}__state = {{ measured }} and {{ cap.metric_key }} {{ cap.operator }} {{ number(cap.threshold) }}
+                    and uncapped_score > {{ number(cap.max_score) }} + 1e-10
+                then { cap_key: {{ text(cap.cap_key) }}, max_score: {{ number(cap.max_score) }}, value: {{ cap.metric_key }} }
+                {% endfor -%}
+            end{% else %}null{% endif %} as cap
+        from totals
     ),
 
     placed as (
         select
             *,
-            case
-                when is_covered then cume_dist() over (partition by card, day, is_covered order by health_score)
-            end as p
-        from rounded
-    ),
-
-    cuts as (
-        select
-            score,
-            max_by(tier, case when tier_mode = 'quantile' then min_percentile else min_score end) as tier
-        from placed
-        inner join tiers using (card)
-        where case when tier_mode = 'quantile' then min_percentile < p else min_score <= health_score end
-        group by score
+            cast(round(cast({{ "coalesce(cap.max_score, uncapped_score)" if card.caps else "uncapped_score" }} as decimal(18, 9)), 1) as double)
+                as health_score,
+            -- A sum of shares may miss the minimum by floating-point noise alone.
+            round(coverage, 9) >= {{ number(card.min_coverage) }} as is_covered
+        from capped
     )
 
 select
-    account_id, day as as_of_date, health_score, uncapped_score,
-    case when is_covered then tier else 'unknown' end as raw_tier,
-    coverage, stage, scorecard_key, config_version
+    account, day, stage, {{ number_of(card) }} as card,
+    health_score, uncapped_score, coverage, coverage_but_for_late,
+    {% if card.caps %}cap.cap_key, cap.value as cap_value, cap.max_score - uncapped_score as cap_points,{% endif %}
+    case
+        when not is_covered then 'unknown'
+        {% if card.tier_mode == "quantile" -%}
+        {% set p = "cume_dist() over (partition by day, is_covered order by health_score)" -%}
+        {% for tier in card.tiers | sort(attribute="min_percentile", reverse=true) -%}
+        when {{ p }} > {{ number(tier.min_percentile) }} then '{{ tier.tier }}'
+        {% endfor -%}
+        {% else -%}
+        {% for tier in card.tiers | sort(attribute="min_score", reverse=true) -%}
+        when health_score >= {{ number(tier.min_score) }} then '{{ tier.tier }}'
+        {% endfor -%}
+        {% endif -%}
+    end as raw_tier
+    {%- for metric in of_card %}
+    {%- set v, dimension = metric.metric_key, metric.dimension_key %}
+    {%- set weighs = metric.weight > 0 and card.dimensions[dimension] > 0 %},
+    {{ v }}, {{ v }}__state, {{ v }}__score,
+    {{ number(nominal_weight(card, metric)) }} as {{ v }}__nominal_weight,
+    {% if weighs -%}
+    case
+        when {{ v }}__score is not null
+            then {{ number(metric.weight * card.dimensions[dimension]) }} / {{ dimension }}__applicable / scored_weight
+        else 0
+    end
+    {%- else -%}
+    cast(0 as double)
+    {%- endif %} as {{ v }}__effective_weight
+    {%- endfor %}
 from placed
-inner join accounts using (account)
-left join cuts using (score);
+{% endmacro %}
+
+create table wide_scores (
+    account integer, day date, stage varchar, card smallint,
+    health_score double, uncapped_score double, coverage double, coverage_but_for_late double,
+    cap_key varchar, cap_value double, cap_points double, raw_tier varchar
+    {%- for metric in metrics %},
+    {{ metric }} double, {{ metric }}__state metric_state, {{ metric }}__score double,
+    {{ metric }}__nominal_weight double, {{ metric }}__effective_weight double
+    {%- endfor %}
+);
+
+{% for version in active %}
+{% for card in version.cards %}
+insert into wide_scores by name
+{{ scored(card, "(select *, true as is_peer from metric_values where card = " ~ number_of(card) ~ ")") }};
+{% endfor %}
+{% endfor %}
+
+create temp table cards as
+from (values
+    {% for card in cards -%}
+    (
+        {{ number_of(card) }}, {{ text(card.config_version) }}, {{ text(card.scorecard_key) }}, {{ number(card.min_coverage) }},
+        {{ card.confirm_days }}, {{ "true" if card.tier_mode == "quantile" else "false" }}, {{ number(card.tier_margin) }},
+        {{ limit(card, "at_risk") }}, {{ limit(card, "healthy") }}
+    ){{ "" if loop.last else "," }}
+    {% endfor -%}
+) as cards (
+    card, config_version, scorecard_key, min_coverage, confirm_days, is_quantile, tier_margin, at_risk_from, healthy_from
+);
+
+create view metric_scores_history as
+{% for metric, dimension in metrics.items() %}
+select
+    account_id, day as as_of_date, '{{ metric }}' as metric_key, '{{ dimension }}' as dimension_key,
+    {{ metric }} as value, cast({{ metric }}__state as varchar) as state, {{ metric }}__score as normalized_score,
+    {{ metric }}__nominal_weight as nominal_weight, {{ metric }}__effective_weight as effective_weight,
+    coalesce({{ metric }}__effective_weight * ({{ metric }}__score - 50), 0) as points
+from wide_scores inner join account_names using (account)
+where {{ metric }}__nominal_weight is not null
+union all
+{% endfor %}
+select account_id, day, 'cap:' || cap_key, 'cap', cap_value, 'measured', null, 0, 0, cap_points
+from wide_scores inner join account_names using (account)
+where cap_key is not null;
+
+-- step: what-if
+
+create table candidate_scores_history (
+    account_id varchar, as_of_date date, config_version varchar, scorecard_key varchar,
+    health_score double, uncapped_score double, coverage double, raw_tier varchar
+);
+
+{% for version in candidates %}
+{% set candidate = loop.index %}
+{% for card in version.cards %}
+insert into candidate_scores_history by name
+select
+    account_id, day as as_of_date, {{ text(card.config_version) }} as config_version, {{ text(card.scorecard_key) }} as scorecard_key,
+    health_score, uncapped_score, coverage, raw_tier
+from ({{ scored(card, "(select *, true as is_peer from metric_values where candidate_" ~ candidate ~ " = " ~ number_of(card) ~ ")") }})
+inner join accounts using (account);
+{% endfor %}
+{% endfor %}
+
+-- step: tiers and trend
+
+-- A limit is known by the tier that begins there. `side`: whether the day is above it, null on a day of unknown.
+create temp table scored_days as
+select
+    account, day, health_score, raw_tier, is_quantile, tier_margin, confirm_days, at_risk_from, healthy_from,
+    row_number() over days_of_account as position,
+    round(coverage_but_for_late, 9) >= min_coverage as is_only_late,
+    {% for limit, upper in (("at_risk", ("at_risk", "healthy")), ("healthy", ("healthy",))) -%}
+    case when raw_tier <> 'unknown' then raw_tier in {{ upper | list | replace("[", "(") | replace("]", ")") }} end as {{ limit }}__side,
+    {% endfor -%}
+from wide_scores
+inner join cards using (card)
+window days_of_account as (partition by account order by day);
+
+create temp table crossings as
+with
+    runs as (
+        select
+            *
+            {%- for limit in ("at_risk", "healthy") %},
+            position - coalesce(max(case when {{ limit }}__side is distinct from true then position end) over until, 0) as {{ limit }}__up,
+            position - coalesce(max(case when {{ limit }}__side is distinct from false then position end) over until, 0) as {{ limit }}__down
+            {%- endfor %},
+            max(case when raw_tier <> 'unknown' then day end) over until as last_known_on
+        from scored_days
+        window until as (partition by account order by position rows unbounded preceding)
+    )
+
+select
+    *
+    {%- for limit in ("at_risk", "healthy") %},
+    coalesce(
+        last_value(
+            case
+                when {{ limit }}__up >= confirm_days and (is_quantile or health_score >= {{ limit }}_from + tier_margin) then true
+                when {{ limit }}__down >= confirm_days and (is_quantile or health_score < {{ limit }}_from - tier_margin) then false
+            end
+            ignore nulls
+        ) over until,
+        first_value({{ limit }}__side ignore nulls) over until
+    ) as is_from_{{ limit }}
+    {%- endfor %}
+from runs
+window until as (partition by account order by position rows unbounded preceding);
+
+create temp table overrides as
+select account, override_id, tier, starts_on, expires_on from raw_score_overrides inner join accounts using (account_id);
+
+-- Days and scores as whole numbers: the sums of the slope are exact.
+create table account_health_history as
+with
+    modelled as (
+        select
+            *,
+            raw_tier = 'unknown' and is_only_late and coalesce(day - last_known_on <= 7, false) as is_tier_held,
+            case
+                when raw_tier = 'unknown' and not (is_only_late and coalesce(day - last_known_on <= 7, false)) then 'unknown'
+                when is_from_healthy then 'healthy'
+                when is_from_at_risk then 'at_risk'
+                else 'poor'
+            end as model_tier
+        from crossings
+    ),
+
+    overridden as (
+        select account, day, max_by(overrides.tier, (starts_on, override_id)) as override_tier
+        from modelled
+        inner join overrides using (account)
+        where starts_on <= day and day < expires_on
+        group by account, day
+    ),
+
+    tiered as (
+        select *, coalesce(override_tier, model_tier) as tier
+        from modelled
+        left join overridden using (account, day)
+    ),
+
+    begun as (
+        select *, lag(tier) over days_of_account as tier_before
+        from tiered
+        window days_of_account as (partition by account order by day)
+    ),
+
+    trends as (
+        select
+            account, day, model_tier, is_tier_held, tier,
+            last_value(case when tier is distinct from tier_before then day end ignore nulls) over until as tier_since,
+            last_value(case when tier is distinct from tier_before then { tier: tier_before } end ignore nulls) over until as run,
+            {% for k in (7, 28, 90) -%}
+            health_score - first_value(health_score) over (
+                partition by account order by day range between interval {{ k }} day preceding and interval {{ k }} day preceding
+            ) as delta_{{ k }}d,
+            {% endfor -%}
+            count(*) over month as n,
+            sum(x) over month as sum_x,
+            sum(y) over month as sum_y,
+            sum(x * x) over month as sum_xx,
+            sum(x * y) over month as sum_xy
+        from (
+            select *, cast(day - getvariable('first_day') as bigint) as x, cast(round(10 * health_score) as bigint) as y
+            from begun
+        ) as numbered
+        window
+            until as (partition by account order by day rows unbounded preceding),
+            month as (partition by account order by day range between interval 27 day preceding and current row)
+    )
+
+select
+    account_id, day as as_of_date, health_score, uncapped_score, raw_tier, model_tier, is_tier_held, tier, coverage, stage,
+    scorecard_key, config_version,
+    round(delta_7d, 1) as delta_7d, round(delta_28d, 1) as delta_28d, round(delta_90d, 1) as delta_90d,
+    case when n >= 7 then 0.7 * (n * sum_xy - sum_x * sum_y) / (n * sum_xx - sum_x * sum_x) end as slope_28d,
+    case
+        when delta_28d is null then 'new'
+        when round(delta_28d, 1) >= 5 then 'improving'
+        when round(delta_28d, 1) <= -5 then 'declining'
+        else 'stable'
+    end as trend,
+    run.tier as previous_tier, tier_since, day - tier_since + 1 as days_in_tier
+from wide_scores
+inner join trends using (account, day)
+inner join cards using (card)
+inner join accounts using (account);
