@@ -1,7 +1,7 @@
 """The benchmark's yardstick: the whole second edition from raw files by plain DuckDB statements, without dbt or Dagster.
 
 `reference.sql` holds the statements, with Jinja for what is the same for each metric and scorecard. This module loads a world for them
-(usage events as `events/<day of delivery>.parquet` or `events/<day>/*.parquet`, the other raw tables as `<table>.csv`, absent ones empty;
+(usage events as `events/<day of delivery>*.parquet`, the other raw tables as `<table>.csv`, absent ones empty;
 cleaned as section 2 of the scoring specification says) and the seeds, runs them step by step, and leaves a DuckDB file with the rows that the
 pipeline publishes: `account_health_history`, `metric_scores_history` (a view over one wide row for each account and day) and
 `candidate_scores_history`. It shares nothing with the pipeline but the raw tables' contract, so equal results are a second opinion.
@@ -165,11 +165,9 @@ def _load_tables(connection: duckdb.DuckDBPyConnection, world: Path) -> None:
 def _view_events(connection: duckdb.DuckDBPyConnection, world: Path, last_day: date) -> None:
     """Name the event files `event_files`, and their clean rows `delivered_events`, with file and position, still with doubled keys.
 
-    Files or folders are named for the day of delivery; what arrives after `last_day` is not known yet.
+    The files' names begin with the day of delivery; what arrives after `last_day` is not known yet.
     """
-    folder = world / "events"
-    found = [*folder.glob("*.parquet"), *folder.glob("*/*.parquet")]
-    files = [str(path) for path in sorted(found) if path.relative_to(folder).parts[0][:10] <= last_day.isoformat()]
+    files = [str(path) for path in sorted((world / "events").glob("*.parquet")) if path.name[:10] <= last_day.isoformat()]
     if files:
         source = f"read_parquet([{', '.join(map(_literal, files))}], filename = true, file_row_number = true)"
         types = _types(connection, source)
