@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from orchestration.contract import TABLES
 from orchestration.extract.demo import demo_sources, write_demo_files
 from orchestration.publish.publishing import PublishedGeneration
+from orchestration.publish.tables import BY_NAME
 from orchestration.settings import EVENT_TABLE, Demo, Settings, load_settings
 from tests.pipeline import run_pipeline
 
@@ -147,7 +148,9 @@ def read_mart(published: Path, tables: Collection[str] | None = None) -> dict[st
     current = published / "current"
     mart: dict[str, Rows] = {}
     with duckdb.connect(str(current / "health.duckdb"), read_only=True) as connection:
-        names = [name for (name,) in connection.execute("select table_name from duckdb_tables()").fetchall()]
+        # The wide tables are read through the views over them.
+        tables_and_views = "select table_name from duckdb_tables() where schema_name = 'main' union all select view_name from duckdb_views()"
+        names = [name for (name,) in connection.execute(tables_and_views).fetchall() if name in (*BY_NAME, "published_revisions")]
         for name in names:
             # The revisions say who published when, which is a fact about the runs: see `revision_faults`.
             if name != "published_revisions" and (tables is None or name in tables):

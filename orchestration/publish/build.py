@@ -35,6 +35,15 @@ from orchestration.warehouse import identifier, literal
 # The oldest storage format: the drivers that BI tools ship open it.
 STORAGE_VERSION = "v1.0.0"
 _EPOCH = date(1970, 1, 1)
+# What stands in the columns of a wide table, by the part of their names behind a metric or dimension.
+_WIDE_COLUMNS = {
+    "": "Column or value of",
+    "state": "Data state of",
+    "score": "Normalized score of",
+    "nominal_weight": "Nominal weight of",
+    "effective_weight": "Effective weight of",
+    "coverage": "Coverage of",
+}
 
 _log = logging.getLogger(__name__)
 
@@ -329,6 +338,14 @@ def _copy_comments(connection: duckdb.DuckDBPyConnection) -> None:
     ).fetchall():
         if name in names:
             connection.execute(f"comment on column health.main.{name}.{identifier(column)} is {literal(comment)}")
+    for table in TABLES:
+        if table.wide is not None:
+            wide = f"health.{table.stored_as}"
+            connection.execute(f"comment on table {wide} is 'The rows of {table.name}, wide: read them through that view.'")
+            for (column, *_,) in connection.execute(f"describe {wide}").fetchall():
+                base, _, part = column.partition("__")
+                text = f"{_WIDE_COLUMNS[part]} {base}, as {table.name} shows it."
+                connection.execute(f"comment on column {wide}.{identifier(column)} is {literal(text)}")
 
 
 def _write_parquet(

@@ -60,7 +60,11 @@ def mart(published_mart: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     Path(database).chmod(0o600)
     with duckdb.connect(str(database)) as connection:
         for table in ("account_health", "metric_scores_history"):
-            connection.execute(f"create or replace table {table} as select * from {table}")
+            kind = "view" if table == "metric_scores_history" else "table"
+            connection.execute(f"create temp table copied as select * from {table}")
+            connection.execute(f"drop {kind} {table}")
+            connection.execute(f"create table {table} as select * from copied")
+            connection.execute("drop table copied")
         measured = "state = 'measured' and as_of_date = (select max(as_of_date) from account_health)"
         connection.execute("update metric_scores_history set state = 'late', value = null where metric_key = 'stickiness_28d'")
         connection.execute(f"update metric_scores_history set value = 0.1 where metric_key = 'feature_breadth_90d' and {measured}")

@@ -16,21 +16,16 @@ with components as (
         scorecard_key, config_version, run_id, configuration_hash
     from {{ ref('int_ledger__changes') }}
     where {{ component }} is not null
-    union all
+    {{ 'union all' if not loop.last }}
     {% endfor %}
     {% for metric in scorecard_metrics() %}
+    union all
     select
-        account_id, as_of_date, k, 'behaviour' as component, '{{ metric.key }}' as metric_key, cast(null as varchar) as label, {{ metric.key }} as points,
+        account_id, as_of_date, k, 'behaviour', '{{ metric.key }}', cast(null as varchar), {{ metric.key }},
         scorecard_key, config_version, run_id, configuration_hash
     from {{ ref('int_ledger__changes') }}
     where {{ metric.key }} is not null
-    union all
     {% endfor %}
-    select
-        account_id, as_of_date, k, 'none', cast(null as varchar), cast(null as varchar), cast(null as double),
-        scorecard_key, config_version, run_id, configuration_hash
-    from {{ ref('int_ledger__changes') }}
-    where false
 
 )
 

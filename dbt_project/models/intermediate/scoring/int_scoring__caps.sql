@@ -20,9 +20,9 @@ with caps as (
 
 ),
 
+-- The first select holds no row: it names the columns where no metric has a cap.
 holding as (
 
-    {% for metric in metrics %}
     select
         scorings.account_id,
         scorings.as_of_date,
@@ -32,7 +32,22 @@ holding as (
         caps.cap_key,
         caps.cap_label,
         caps.max_score,
-        wide.{{ metric.key }} as cap_value
+        cast(null as double) as cap_value
+    from {{ ref('int_scoring__scorings') }} as scorings
+    cross join caps
+    where false
+    {% for metric in metrics %}
+    union all
+    select
+        scorings.account_id,
+        scorings.as_of_date,
+        scorings.scorecard_id,
+        scorings.track,
+        caps.metric_key,
+        caps.cap_key,
+        caps.cap_label,
+        caps.max_score,
+        wide.{{ metric.key }}
     from {{ ref('int_scoring__scorings') }} as scorings
     inner join caps
         on scorings.scorecard_id = caps.scorecard_id
@@ -44,20 +59,7 @@ holding as (
         scorings.track <> 'earlier'
         and wide.{{ metric.key }}__state = 'measured'
         and {{ compare('round(wide.' ~ metric.key ~ ', 9)', 'caps.operator', 'caps.threshold') }}
-    union all
     {% endfor %}
-    select
-        scorings.account_id,
-        scorings.as_of_date,
-        scorings.scorecard_id,
-        scorings.track,
-        cast(null as varchar),
-        cast(null as varchar),
-        cast(null as varchar),
-        cast(null as double),
-        cast(null as double)
-    from {{ ref('int_scoring__scorings') }} as scorings
-    where false
 
 ),
 

@@ -4,26 +4,27 @@
 {% set metrics = scorecard_metrics("scorecard_metrics.method <> 'linear'") %}
 
 -- depends_on: {{ ref('int_metrics__adoption') }}, {{ ref('int_metrics__commercial') }}, {{ ref('int_metrics__support') }}, {{ ref('int_metrics__voice') }}, {{ ref('int_metrics__outcomes') }}
+-- The first select holds no row: it names the columns where all metrics are linear.
 with measured as (
 
-    {% for metric in metrics %}
     select
         scorings.*,
-        '{{ metric.key }}' as metric_key,
-        wide.{{ metric.key }} as value
+        cast(null as varchar) as metric_key,
+        cast(null as double) as value
+    from {{ ref('int_scoring__scorings') }} as scorings
+    where false
+    {% for metric in metrics %}
+    union all
+    select
+        scorings.*,
+        '{{ metric.key }}',
+        wide.{{ metric.key }}
     from {{ ref('int_scoring__scorings') }} as scorings
     inner join {{ ref('int_metrics__' ~ metric.dimension) }} as wide
         on scorings.account_id = wide.account_id
         and scorings.as_of_date = wide.as_of_date
     where wide.{{ metric.key }}__state = 'measured'
-    union all
     {% endfor %}
-    select
-        scorings.*,
-        cast(null as varchar),
-        cast(null as double)
-    from {{ ref('int_scoring__scorings') }} as scorings
-    where false
 
 ),
 
