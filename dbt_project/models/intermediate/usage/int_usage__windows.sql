@@ -15,11 +15,11 @@
     'baseline_events_84d': {'fact': 'events', 'days': 84, 'ended_days_ago': 28},
     'new_users_30d': {'fact': 'new_users', 'days': 30},
 } %}
-{# of: CTE with a row for each day on which somebody was active or something was used, and the days before and after it. #}
+{# of: whose days of activity are joined into stretches. #}
 {% set distinct_counts = {
-    'active_users_28d': {'of': 'user_days', 'days': 28},
-    'active_users_56d': {'of': 'user_days', 'days': 56},
-    'features_90d': {'of': 'feature_days', 'days': 90},
+    'active_users_28d': {'of': 'user_stretches', 'days': 28},
+    'active_users_56d': {'of': 'user_stretches', 'days': 56},
+    'features_90d': {'of': 'feature_stretches', 'days': 90},
 } %}
 {% set daily_facts = ['events', 'events_with_duration', 'duration_seconds', 'active_users', 'active_days'] %}
 {% set changing = distinct_counts.keys() | list + ['new_features_90d', 'new_users'] %}
@@ -62,33 +62,65 @@ account_days as (
 
 ),
 
+-- A count is read on the days of the run, those of users also 28 days before each. Of what a user did between two days on which
+-- it is read, only the last day matters; so a run of few days sorts few days, whatever the length of the window.
 user_days as (
 
-    select
-        user_days.account_id,
-        user_days.day,
-        lag(user_days.day) over (partition by user_days.account_id, user_days.user_id order by user_days.day) as previous_day,
-        lead(user_days.day) over (partition by user_days.account_id, user_days.user_id order by user_days.day) as next_day
+    select user_days.account_id, user_days.user_id, user_days.day
     from {{ ref('int_usage__user_days') }} as user_days
     inner join scored_accounts on user_days.account_id = scored_accounts.account_id
+    cross join bounds
     where
-        user_days.day >= (select first_day from bounds) - 55
-        and user_days.day <= (select last_day from bounds)
+        (user_days.day > bounds.first_day and user_days.day <= bounds.last_day)
+        or (user_days.day > bounds.first_day - 28 and user_days.day <= bounds.last_day - 28)
+    union all
+    select user_days.account_id, user_days.user_id, max(user_days.day)
+    from {{ ref('int_usage__user_days') }} as user_days
+    inner join scored_accounts on user_days.account_id = scored_accounts.account_id
+    cross join bounds
+    where
+        (user_days.day >= bounds.first_day - 55 and user_days.day <= bounds.first_day - 28)
+        or (user_days.day > bounds.last_day - 28 and user_days.day <= bounds.first_day)
+    group by user_days.account_id, user_days.user_id, case when user_days.day <= bounds.first_day - 28 then 1 else 2 end
+
+),
+
+user_stretches as (
+
+    select
+        account_id,
+        day,
+        lag(day) over (partition by account_id, user_id order by day) as previous_day,
+        lead(day) over (partition by account_id, user_id order by day) as next_day
+    from user_days
 
 ),
 
 feature_days as (
 
-    select
-        feature_days.account_id,
-        feature_days.day,
-        lag(feature_days.day) over (partition by feature_days.account_id, feature_days.feature order by feature_days.day) as previous_day,
-        lead(feature_days.day) over (partition by feature_days.account_id, feature_days.feature order by feature_days.day) as next_day
+    select feature_days.account_id, feature_days.feature, feature_days.day
     from {{ ref('int_usage__feature_days') }} as feature_days
     inner join scored_accounts on feature_days.account_id = scored_accounts.account_id
-    where
-        feature_days.day >= (select first_day from bounds) - 89
-        and feature_days.day <= (select last_day from bounds)
+    cross join bounds
+    where feature_days.day > bounds.first_day and feature_days.day <= bounds.last_day
+    union all
+    select feature_days.account_id, feature_days.feature, max(feature_days.day)
+    from {{ ref('int_usage__feature_days') }} as feature_days
+    inner join scored_accounts on feature_days.account_id = scored_accounts.account_id
+    cross join bounds
+    where feature_days.day >= bounds.first_day - 89 and feature_days.day <= bounds.first_day
+    group by feature_days.account_id, feature_days.feature
+
+),
+
+feature_stretches as (
+
+    select
+        account_id,
+        day,
+        lag(day) over (partition by account_id, feature order by day) as previous_day,
+        lead(day) over (partition by account_id, feature order by day) as next_day
+    from feature_days
 
 ),
 
