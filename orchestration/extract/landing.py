@@ -18,7 +18,7 @@ from orchestration.extract.deliveries import Delivery, NumberedFile, at_hand, co
 from orchestration.extract.engine import connect, fingerprint
 from orchestration.extract.errors import SourceError, SourceUnavailable, SuddenLoss
 from orchestration.extract.lake import WHOLE, Fault, LakeError, LandedDelivery, Manifest, Mode, Partition
-from orchestration.extract.layout import fits_as_is, layout, reading
+from orchestration.extract.layout import Layout, fits_as_is, layout, parquet_scan, reading
 from orchestration.extract.quarantine import QuarantineLimitExceeded
 from orchestration.extract.staging import create_staged, parquet_rows, stage_batches, stage_files, stage_query
 from orchestration.extract.superseding import supersede
@@ -37,7 +37,7 @@ from orchestration.extract.writing import (
 from orchestration.masking import without_secrets
 from orchestration.settings import EVENT_TABLE, Settings
 from orchestration.sources import ConnectedSource, DemoSource, FilesSource
-from orchestration.warehouse import identifier
+from orchestration.warehouse import identifier, literal
 
 # Deliveries are staged together up to this many bytes of files, which bounds memory and keeps both cores busy.
 _BATCH_BYTES = 64 * 1024 * 1024
@@ -357,43 +357,72 @@ def _land_as_is(
     batch: Sequence[Incoming],
     known: Mapping[str, LandedDelivery],
 ) -> dict[str, LandedDelivery]:
-    """Land the deliveries of events whose only file could have been written by this lake: its bytes are copied.
+    """Land the deliveries of events whose files could have been written by this lake: one file's bytes are copied, several are joined.
 
-    These are Parquet files in the contract's columns and types, every row good, no key twice, all of one event day.
+    These are Parquet files in the contract's columns and types, every row good, no key twice in the delivery, all of one event day.
     One pass over the rows and one over the keys then replace typing, sorting out and writing.
     """
-    fitting: list[NumberedFile] = []
+    fitting: dict[int, list[NumberedFile]] = {}
+    rows: dict[int, int] = {}
     types: Mapping[str, str] = {}
     for number, one in enumerate(batch):
-        if len(one.delivery.files) == 1 and one.delivery.files[0].format == "parquet":
-            found = layout(connection, one.delivery.files[0], table, source.columns)
-            if found is not None and fits_as_is(found, table, source.columns):
-                fitting.append(NumberedFile(one.delivery.files[0], number, number))
-                types = found.types
+        found = _layouts_as_is(connection, table, source, one)
+        if found:
+            fitting[number] = [NumberedFile(file, number, number) for file in one.delivery.files]
+            rows[number] = sum(layout.rows for layout in found)
+            types = found[0].types
     if not fitting:
         return {}
-    uniform = _uniform(connection, settings, table, source, fitting[:_SAMPLE], types)
+    sample = list(fitting)[:_SAMPLE]
+    uniform = _uniform(connection, settings, table, source, [file for number in sample for file in fitting.pop(number)], types)
     if not uniform:
-        # A source whose first files are not clean has few clean ones: not worth a pass of their own.
+        # A source whose first deliveries are not clean has few clean ones: not worth a pass of their own.
         return {}
-    if len(fitting) > _SAMPLE:
-        uniform += _uniform(connection, settings, table, source, fitting[_SAMPLE:], types)
+    if fitting:
+        uniform += _uniform(connection, settings, table, source, [file for files in fitting.values() for file in files], types)
     landed: dict[str, LandedDelivery] = {}
     copies: list[tuple[Path, Path]] = []
     folder = lake.raw_folder(settings.lake, table.name)
     temporary = lake.temporary_folder(settings.lake, table.name)
     for number, delivered, content, day, newest in uniform:
+        if delivered != rows[number]:
+            # Fewer or more rows than the footers name: `_stage` says of which file.
+            continue
         one = batch[number]
         name = f"{place_of('events', one.key, day.isoformat())}{content}.parquet"
-        # A file of that name which the lake does not count is damaged.
-        if one.key not in known or not (folder / name).is_file():
-            shutil.copyfile(one.delivery.files[0].path, temporary / f"{number}.parquet")
+        there = known[one.key].partitions.get(day.isoformat()) if one.key in known else None
+        if there is not None and (there.rows, there.fingerprint) == (delivered, content):
+            partition = there
+        else:
+            partition = Partition((name,), delivered, content)
+            _join(connection, table, [file.path for file in one.delivery.files], temporary / f"{number}.parquet")
             copies.append((temporary / f"{number}.parquet", folder / name))
-        partitions = {day.isoformat(): Partition((name,), delivered, content)}
-        landed[one.key] = LandedDelivery(one.identity, delivered, 0, {}, None, newest.isoformat(), partitions)
+        landed[one.key] = LandedDelivery(one.identity, delivered, 0, {}, None, newest.isoformat(), {day.isoformat(): partition})
     lake.keep(copies)
     shutil.rmtree(temporary)
     return landed
+
+
+def _layouts_as_is(
+    connection: duckdb.DuckDBPyConnection, table: RawTable, source: FilesSource, one: Incoming
+) -> list[Layout]:
+    """The layouts of a delivery's files, if all are Parquet files in the contract's columns and types; else none."""
+    found: list[Layout] = []
+    for file in one.delivery.files:
+        of_file = layout(connection, file, table, source.columns) if file.format == "parquet" else None
+        if of_file is None or not fits_as_is(of_file, table, source.columns):
+            return []
+        found.append(of_file)
+    return found
+
+
+def _join(connection: duckdb.DuckDBPyConnection, table: RawTable, files: Sequence[Path], joined: Path) -> None:
+    if len(files) == 1:
+        shutil.copyfile(files[0], joined)
+        return
+    connection.execute(
+        f"copy (select {columns_of(table)} from {parquet_scan(files)}) to {literal(joined)} (format parquet, compression zstd)"
+    )
 
 
 def _uniform(
@@ -404,10 +433,10 @@ def _uniform(
     fitting: Sequence[NumberedFile],
     types: Mapping[str, str],
 ) -> list[tuple[int, int, str, date, datetime]]:
-    """Of files in the contract's types, those with good rows only, no key twice and one event day.
+    """Of deliveries in the contract's types, those with good rows only, no key twice and one event day.
 
     Returns:
-        Number of the file, its rows, their fingerprint, the event day, the newest fact.
+        Number of the delivery, its rows, their fingerprint, the event day, the newest fact.
     """
     rows = parquet_rows(table, source.columns, fitting, types)
     keys = ", ".join(f"r_{name}" for name in table.key)
@@ -415,15 +444,15 @@ def _uniform(
     judged_rows = judge_of(settings, table)(rows)
     with reading(fitting):
         uniform = connection.execute(
-            f"select _file, count(*), {fingerprint(columns_of(table))}, cast(min({fact}) as date), max({fact})"
-            f" from ({judged_rows}) as judged group by _file"
+            f"select _delivery, count(*), {fingerprint(columns_of(table))}, cast(min({fact}) as date), max({fact})"
+            f" from ({judged_rows}) as judged group by _delivery"
             " having count(_reasons) = 0 and not bool_or(_blanked)"
             f" and cast(min({fact}) as date) = cast(max({fact}) as date)"
         ).fetchall()
         if not uniform:
             return []
         repeated = connection.execute(
-            f"select distinct _file from (select _file, hash({keys}) from ({rows.sql}) as delivered group by all"
+            f"select distinct _delivery from (select _delivery, hash({keys}) from ({rows.sql}) as delivered group by all"
             " having count(*) > 1) as repeated"
         ).fetchall()
     return [found for found in uniform if (found[0],) not in repeated]

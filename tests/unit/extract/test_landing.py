@@ -11,7 +11,9 @@ import pytest
 from orchestration.contract import TABLES
 from orchestration.extract import LakeError, SourceError, event_day_fingerprints, lake_select, land_table, landing_stats, thin_event_days
 from orchestration.extract import lake as lake_module
+from orchestration.extract import landing
 from orchestration.extract.lake import manifest_copy, unavailable_tables
+from orchestration.extract.staging import stage_files
 from orchestration.settings import SettingsError
 
 JAN = [date(2026, 1, day) for day in range(1, 32)]
@@ -274,6 +276,34 @@ def test_parquet_events_whether_taken_as_they_are_or_not(events, third, expected
     assert {row[0] for row in events.rows("usage_events", "feature")} == {"f", None}
     copied = [file for file in events.files("usage_events") if "event_day=2026-01-01/2026-01-01" in file]
     assert (events.settings.lake / copied[0]).read_bytes() == source.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("last", "rows", "bad", "duplicates"),
+    [
+        (GOOD.format("c", "2026-01-01"), 6, {}, 0),
+        # The key of another file of the day: the last file's row counts.
+        (GOOD.format("a", "2026-01-01").replace("'u1'", "'u2'"), 4, {}, 2),
+        (GOOD.format("c", "2026-01-01").replace("'a1'", "' '"), 4, {"account_id: missing": 2}, 0),
+        (GOOD.format("c", "2026-01-02"), 6, {}, 0),
+    ],
+)
+def test_a_day_of_many_parquet_files_is_judged_together(events, monkeypatch, last, rows, bad, duplicates):
+    staged = []
+    monkeypatch.setattr(landing, "stage_files", lambda *args: staged.append(args[3]) or stage_files(*args))
+    events.source("usage_events", 'path = "events/{day}/*.parquet"\nmax_bad_share = 1.0')
+    for name, content in (("a", GOOD.format("a", "2026-01-01")), ("b", GOOD.format("b", "2026-01-01")), ("c", last)):
+        events.write_parquet(f"events/2026-01-01/{name}.parquet", PARQUET.format(rows=content))
+    landed = events.land("usage_events", day(2))
+    assert (landed.delivered, landed.loaded, landed.quarantined, landed.duplicates) == (6, rows, bad, duplicates)
+    assert len(events.rows("usage_events")) == rows
+    assert {row[0] for row in events.rows("usage_events", "user_id")} == ({"u1", "u2"} if duplicates else {"u1"})
+    # Whole days of good rows take one pass, without `staged`.
+    assert (staged == []) == (last == GOOD.format("c", "2026-01-01"))
+    kept = {name: found for name, found in events.kept().items() if name.startswith("raw/usage_events/event_day=")}
+    (events.root / "events/2026-01-01/c.parquet").rename(events.root / "events/2026-01-01/d.parquet")
+    events.land("usage_events", day(2))
+    assert kept == {name: found for name, found in events.kept().items() if name.startswith("raw/usage_events/event_day=")}
 
 
 def test_parquet_events_with_swapped_names_are_not_taken_as_they_are(events):
