@@ -1092,3 +1092,154 @@ from wide_scores
 inner join trends using (account, day)
 inner join cards using (card)
 inner join accounts using (account);
+
+-- step: ledger
+
+-- The card of the later day's version that has the earlier card's key; the later card where the key is gone.
+create temp table same_keys as
+from (values
+    {% for version in active %}{% for card in version.cards %}{% for earlier_version in active %}{% for earlier in earlier_version.cards -%}
+    (
+        {{ number_of(card) }}, {{ number_of(earlier) }},
+        {{ number_of((version.cards | selectattr("scorecard_key", "equalto", earlier.scorecard_key) | list or [card])[0]) }}
+    ),
+    {% endfor %}{% endfor %}{% endfor %}{% endfor -%}
+    (null, null, null)
+) as same_keys (card, earlier_card, same_key_card);
+
+create temp table pairs as
+select later.account, later.day, k, earlier.day as earlier_day, later.card, earlier.card as earlier_card, same_key_card
+from (select account, day, card from wide_scores) as later
+cross join (values (7), (28)) as look_backs (k)
+inner join (select account, day, card from wide_scores) as earlier on later.account = earlier.account and later.day - k = earlier.day
+inner join same_keys on later.card = same_keys.card and earlier.card = same_keys.earlier_card;
+
+-- Earlier days on a card that was not the account's own: ranked among the accounts that were on one of this key, and itself.
+create temp table visits_to_cards as
+select distinct account, earlier_day as day, unnest([card, same_key_card]) as visited_card, earlier_card
+from pairs
+where card <> earlier_card or same_key_card <> earlier_card;
+
+delete from visits_to_cards where visited_card = earlier_card;
+
+create temp table visitor_scores (
+    account integer, day date, card smallint, uncapped_score double
+    {%- for metric in metrics %}, {{ metric }}__score double{% endfor %}
+);
+
+{% for version in active %}
+{% for card in version.cards %}
+insert into visitor_scores by name
+with
+    visitors as (
+        select account, day from visits_to_cards where visited_card = {{ number_of(card) }}
+    ),
+
+    own_or_visiting as (
+        select metric_values.*, scorecard_key = {{ text(card.scorecard_key) }} as is_peer
+        from metric_values
+        inner join cards using (card)
+        left join (select *, true as is_visitor from visitors) using (account, day)
+        where
+            is_visitor
+            {%- if card.metrics | selectattr("method", "in", ("percentile", "zscore")) | list %}
+            or (scorecard_key = {{ text(card.scorecard_key) }} and day in (select day from visitors))
+            {%- endif %}
+    )
+
+select account, day, card, uncapped_score, columns('__score$')
+from ({{ scored(card, "own_or_visiting") }}) as scored
+semi join visitors using (account, day);
+{% endfor %}
+{% endfor %}
+
+create table wide_changes (
+    account integer, day date, k tinyint, configuration double, scorecard double, availability double, cap double
+    {%- for metric in metrics %}, {{ metric }} double{% endfor %}
+);
+
+-- A metric's behaviour: its points on both days as if the card held only the metrics that have a score on both.
+{% for version in active %}
+{% for card in version.cards %}
+{% set in_both = [] %}
+{% for metric in card.metrics if metric.weight > 0 and card.dimensions[metric.dimension_key] > 0 %}{% if in_both.append(metric) %}{% endif %}{% endfor %}
+insert into wide_changes by name
+with
+    compared as (
+        select
+            pairs.account, pairs.day, k,
+            earlier.uncapped_score as s0,
+            coalesce(same_key.uncapped_score, earlier.uncapped_score) as s1,
+            coalesce(then_on_card.uncapped_score, earlier.uncapped_score) as s2,
+            later.uncapped_score as s3,
+            coalesce(later.cap_points, 0) - coalesce(earlier.cap_points, 0) as cap
+            {%- for metric in in_both %},
+            {%- set score = metric.metric_key ~ "__score" %}
+            later.{{ score }}
+            - case when pairs.card = earlier_card then earlier.{{ score }} else then_on_card.{{ score }} end as {{ metric.metric_key }}__moved
+            {%- endfor %}
+        from pairs
+        inner join wide_scores as later on pairs.account = later.account and pairs.day = later.day
+        inner join wide_scores as earlier on pairs.account = earlier.account and earlier_day = earlier.day
+        left join visitor_scores as same_key
+            on pairs.account = same_key.account and earlier_day = same_key.day and same_key_card = same_key.card and same_key_card <> earlier_card
+        left join visitor_scores as then_on_card
+            on pairs.account = then_on_card.account and earlier_day = then_on_card.day and pairs.card = then_on_card.card
+            and pairs.card <> earlier_card
+        where pairs.card = {{ number_of(card) }}
+    ),
+
+    weighed as (
+        select
+            *
+            {%- for dimension, weight in card.dimensions.items() if weight > 0 %},
+            cast(0
+            {%- for metric in in_both if metric.dimension_key == dimension %}
+            + case when {{ metric.metric_key }}__moved is not null then {{ number(metric.weight) }} else 0 end
+            {%- endfor %} as double) as {{ dimension }}__common
+            {%- endfor %}
+        from compared
+    ),
+
+    behaved as (
+        select
+            * exclude (common_weight)
+            {%- for metric in in_both %},
+            {{ number(metric.weight * card.dimensions[metric.dimension_key]) }} / {{ metric.dimension_key }}__common / common_weight
+            * {{ metric.metric_key }}__moved as {{ metric.metric_key }}
+            {%- endfor %}
+        from (
+            select
+                *,
+                cast(0
+                {%- for dimension, weight in card.dimensions.items() if weight > 0 %}
+                + case when {{ dimension }}__common > 0 then {{ number(weight) }} else 0 end
+                {%- endfor %} as double) as common_weight
+            from weighed
+        )
+    )
+
+select
+    account, day, k, s1 - s0 as configuration, s2 - s1 as scorecard, cap,
+    s3 - s2{% for metric in in_both %} - coalesce({{ metric.metric_key }}, 0){% endfor %} as availability
+    {%- for metric in in_both %},
+    {{ metric.metric_key }}
+    {%- endfor %}
+from behaved;
+{% endfor %}
+{% endfor %}
+
+-- What is smaller than 1e-11 is the noise of floating-point arithmetic.
+create view score_changes as
+{% for component in ("configuration", "scorecard", "availability", "cap") %}
+select account_id, day as as_of_date, k, '{{ component }}' as component, cast(null as varchar) as metric_key, {{ component }} as points
+from wide_changes inner join account_names using (account)
+where abs({{ component }}) > 1e-11
+union all
+{% endfor %}
+{% for metric in metrics %}
+select account_id, day, k, 'behaviour', '{{ metric }}', {{ metric }}
+from wide_changes inner join account_names using (account)
+where abs({{ metric }}) > 1e-11
+{{ "" if loop.last else "union all" }}
+{% endfor %};

@@ -51,6 +51,6 @@ def test_the_reference_writes_the_rows_of_the_oracle(tmp_path: Path, seed: int) 
     run_reference(tmp_path / "plain", seeds, world.first_day, world.last_day, output, reporting_currency=currency)
 
     written = published_tables(output, world.first_day, world.last_day)
-    assert set(written) >= {"account_health_history", "metric_scores_history", "candidate_scores_history"}
+    assert set(written) >= {"account_health_history", "metric_scores_history", "candidate_scores_history", "score_changes"}
     found = differences({name: expected[name] for name in written}, written)
     assert not found, f"{len(found)} differences, the first of them:\n" + "\n".join(found[:20])
