@@ -196,7 +196,7 @@ def card_formulas(sheet: Sheet, card: str, rules: Rules, metrics: Mapping[str, M
 
 
 _METRIC_COLUMNS = {
-    "weight": WEIGHT, "share": SHARE, "method": METHOD, "worst": WORST, "best": BEST, "policy": POLICY, "better": BETTER, "key": KEY, "card": CARD,
+    "weight": WEIGHT, "method": METHOD, "worst": WORST, "best": BEST, "policy": POLICY, "better": BETTER, "key": KEY, "card": CARD,
 }  # fmt: skip
 
 

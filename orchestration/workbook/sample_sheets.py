@@ -35,7 +35,7 @@ _NAME_LIMIT = 80
 
 # Columns of the details.
 ACCOUNT, DIMENSION, LABEL, VALUE, UNIT, STATE, SCORE, EFFECTIVE, POINTS, PUBLISHED, DIFFERENCE = range(1, 12)
-_COUNTS, _DIMENSION_COUNTS, _SHARE, _METRIC, _PEERS, _LESS, _EQUAL, _MEAN, _DEVIATION = range(12, 21)
+_APPLICABLE, _SCORED, _BASE, _METRIC, _PEERS, _LESS, _EQUAL, _MEAN, _DEVIATION = range(12, 21)
 # Columns of the samples.
 (
     S_ACCOUNT, S_CARD, S_STAGE, S_PUBLISHED, S_SCORE, S_DIFFERENCE, S_PUBLISHED_TIER, S_TIER, S_CHANGES, S_PUBLISHED_COVERAGE, S_COVERAGE,
@@ -93,7 +93,7 @@ def details_sheet(
         blocks.append(Block(sample, first, last, is_same))
     sheet.worksheet.autofilter(head, ACCOUNT, max(head, sheet.next_row - 1), DIFFERENCE)
     book.colour_differences(sheet.worksheet, f"L{head + 2}:L{sheet.next_row + 1}")
-    sheet.worksheet.set_column(_COUNTS, _DEVIATION, None, None, {"hidden": True})
+    sheet.worksheet.set_column(_APPLICABLE, _DEVIATION, None, None, {"hidden": True})
     return sheet, blocks
 
 
@@ -128,15 +128,16 @@ def _metric_row(
         return f"SUM({xl_rowcol_to_cell(rows[0], column, True, True)}:{xl_rowcol_to_cell(rows[1], column, True, True)})"
 
     sheet.formula(row, SCORE, _score(here, rule, cells), (published["normalized_score"] if is_same else None), "score")
-    weight = f"N({rule['weight']})"
-    counts = f"IF(ISERROR({here(SCORE)}),{here(SCORE)},IF(AND(ISNUMBER({here(SCORE)}),{weight}>0,N({dimension_weight})>0),{weight},0))"
-    sheet.formula(row, _COUNTS, counts, None, "hidden")
-    if row == dimension_rows[0]:
-        sheet.formula(row, _DIMENSION_COUNTS, f"IF({over(dimension_rows, _COUNTS)}>0,{dimension_weight},0)", None, "hidden")
-    sheet.formula(row, _SHARE, rule["share"], None, "hidden")
-    effective = f"{dimension_weight}/{over(account_rows, _DIMENSION_COUNTS)}*{here(_COUNTS)}/{over(dimension_rows, _COUNTS)}"
-    sheet.formula(row, EFFECTIVE, f"IF({here(_COUNTS)}>0,{effective},0)", published["effective_weight"] if is_same else None, "share")
-    points = f"IF({here(_COUNTS)}>0,{here(EFFECTIVE)}*({here(SCORE)}-50),0)"
+    # Specification, section 5: what has no meaning leaves its weight to its dimension, what is not known leaves it to everything known.
+    applicable = f'IF({here(STATE)}="not applicable",0,N({rule["weight"]}))'
+    sheet.formula(row, _APPLICABLE, applicable, None, "hidden")
+    weights = over(dimension_rows, _APPLICABLE)
+    sheet.formula(row, _BASE, f"IF({weights}>0,N({dimension_weight})*{here(_APPLICABLE)}/{weights},0)", None, "hidden")
+    scored = f"IF(ISERROR({here(SCORE)}),{here(SCORE)},IF(ISNUMBER({here(SCORE)}),{here(_BASE)},0))"
+    sheet.formula(row, _SCORED, scored, None, "hidden")
+    effective = f"IF({here(_SCORED)}>0,{here(_SCORED)}/{over(account_rows, _SCORED)},0)"
+    sheet.formula(row, EFFECTIVE, effective, published["effective_weight"] if is_same else None, "share")
+    points = f"IF({here(_SCORED)}>0,{here(EFFECTIVE)}*({here(SCORE)}-50),0)"
     sheet.formula(row, POINTS, points, published["points"] if is_same else None, "points")
     sheet.value(row, PUBLISHED, published["points"], "points")
     sheet.formula(row, DIFFERENCE, f"{here(POINTS)}-{here(PUBLISHED)}", 0 if is_same else None, "points")
@@ -251,9 +252,9 @@ def _sample_row(sheet: Sheet, block: Block, cap_column: int, details: Sheet, cap
     def published(column: str) -> Any:
         return account[column] if is_same else None
 
-    states, shares = (details.range(block.first, block.last, column) for column in (STATE, _SHARE))
+    states, weights = (details.range(block.first, block.last, column) for column in (STATE, _BASE))
     codes, most, names = (caps.range(*cells.caps, column) for column in (cap_column, CAP_SCORE, CAP_KEY))
-    applicable = f'SUMPRODUCT(({states}<>"not applicable")*{shares})'
+    applicable = f'SUMPRODUCT(({states}<>"not applicable")*{weights})'
     sheet.formula(row, _UNCAPPED, f"50+SUM({details.range(block.first, block.last, POINTS)})", None, "hidden")
     sheet.formula(row, _CAP_CODE, f'IF(COUNT({codes})=0,"",MIN({codes}))', None, "hidden")
     which = f"MATCH({here(_CAP_CODE)},{codes},0)"
@@ -263,7 +264,7 @@ def _sample_row(sheet: Sheet, block: Block, cap_column: int, details: Sheet, cap
     score = f"ROUND(ROUND(IF({here(_BINDS)},INDEX({most},{which}),{here(_UNCAPPED)}),9),1)"
     sheet.formula(row, S_SCORE, f'IFERROR({score},"{TO_MEND}")', published("health_score"), "score")
     sheet.formula(row, S_DIFFERENCE, f'IFERROR({here(S_SCORE)}-{here(S_PUBLISHED)},"")', 0 if is_same else None, "points")
-    coverage = f'IF({applicable}=0,0,SUMPRODUCT(({states}="measured")*{shares})/{applicable})'
+    coverage = f'IF({applicable}=0,0,SUMPRODUCT(({states}="measured")*{weights})/{applicable})'
     sheet.formula(row, S_COVERAGE, coverage, published("coverage"), "share")
     tiers = cells.tiers[account["scorecard_key"]]
     by_score = literal(tiers[-1][0])

@@ -198,9 +198,9 @@ def _caps(edited: Edited) -> None:
     for key, metric, operator, threshold, most in (
         ("zebra", "active_days_28d", ">=", 24, 71.25),
         ("ant", "active_days_28d", ">", 23, 71.25),
-        ("bee", "escalations_90d", "=", 0, 80),
+        ("bee", "escalations_90d", "=", 0, 99),
         ("cat", "escalations_90d", "!=", 0, 44.44),
-        ("dog", "critical_open_tickets", "<=", 0, 90),
+        ("dog", "critical_open_tickets", "<=", 0, 99),
         ("elk", "active_days_28d", "<", 20, 33),
         ("fox", "stickiness_28d", "<", 1, 1),  # late: never tested
     ):
