@@ -62,6 +62,17 @@ def report_canceled(instance: "DagsterInstance", run_id: str, by: str) -> None:
         instance.report_run_canceled(run, f"Stopped by {by}. Readers see a complete mart; a later run does the rest.")
 
 
+def report_failed(instance: "DagsterInstance", run_id: str, why: str) -> None:
+    """Have Dagster show that the process of the run ended itself; nothing happens if the run has ended or was never begun."""
+    from dagster._core.events import JobFailureData, RunFailureReason
+
+    run = instance.get_run_by_id(run_id)
+    if run is not None and not run.is_finished:
+        # No asset of ours is in a pool, but one of yours may be.
+        instance.event_log_storage.free_concurrency_slots_for_run(run_id)
+        instance.report_run_failed(run, why, JobFailureData(error=None, failure_reason=RunFailureReason.UNEXPECTED_TERMINATION))
+
+
 def _folder(settings: Settings) -> Path:
     return settings.dagster_home / "running"
 
@@ -82,17 +93,15 @@ def _is_free(lock_file: Path) -> bool:
 
 def _report(instance: "DagsterInstance", run_id: str) -> list[str]:
     from dagster import DagsterRunStatus
-    from dagster._core.events import JobFailureData, RunFailureReason
 
     run = instance.get_run_by_id(run_id)
     if run is None or run.is_finished:
         return []
-    # No asset of ours is in a pool, but one of yours may be.
-    instance.event_log_storage.free_concurrency_slots_for_run(run_id)
     if run.status == DagsterRunStatus.CANCELING:
+        instance.event_log_storage.free_concurrency_slots_for_run(run_id)
         instance.report_run_canceled(run, _WHY)
     else:
-        instance.report_run_failed(run, _WHY, JobFailureData(error=None, failure_reason=RunFailureReason.UNEXPECTED_TERMINATION))
+        report_failed(instance, run_id, _WHY)
     return [run_id]
 
 

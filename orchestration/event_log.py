@@ -18,6 +18,8 @@ from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
 from dagster._serdes import ConfigurableClassData
 
+from orchestration.disk_space import end_if_full
+
 
 class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
     """`SqliteEventLogStorage` that stores a batch of asset events of one run with one insert."""
@@ -31,6 +33,10 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> Self:
         return cls(base_dir=str(Path(os.environ["DAGSTER_HOME"]) / "history" / "runs"), inst_data=inst_data)
 
+    def store_event(self, event: EventLogEntry) -> None:
+        end_if_full()
+        super().store_event(event)
+
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         batch = [event for event in events if event.dagster_event_type in ASSET_EVENTS]
         for event in events:
@@ -38,6 +44,7 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
                 self.store_event(event)
         if not batch:
             return
+        end_if_full()
         rows = [self._event_to_row(event) for event in batch]
         with self.run_connection(batch[0].run_id) as connection:
             connection.execute(SqlEventLogStorageTable.insert(), rows)

@@ -54,7 +54,9 @@ def writer_lock(settings: Settings, holder: str, say: Callable[[str], None] = sa
             f"{seconds:g} s. Nothing was written: wait for it to end, or raise pipeline.lock_timeout_seconds"
         ) from None
     try:
-        _write_note(folder / NOTE_NAME, holder)
+        # On a full disk: the holder is just not named.
+        with suppress(OSError):
+            _write_note(folder / NOTE_NAME, holder)
         yield
     finally:
         # Before the release: afterwards the note may already be the next holder's.

@@ -123,9 +123,10 @@ def main() -> int:
 
 
 def _main(days: str | None, verbose: bool) -> int:
+    from orchestration.disk_space import DiskFull, naming_a_full_disk
     from orchestration.home import prepare_home
     from orchestration.locking import WriterBusy, writer_lock
-    from orchestration.run_guard import check_configuration
+    from orchestration.run_guard import check_configuration, remove_leftovers
     from orchestration.scorecard import ConfigurationError
     from orchestration.settings import SettingsError, load_settings
 
@@ -134,14 +135,20 @@ def _main(days: str | None, verbose: bool) -> int:
         start, end = parse_range(days, settings)
         check_configuration(settings)
         # Within Dagster the run takes the lock again. Taken here, a refusal is one line, and no other run comes in between.
-        with writer_lock(settings, f"{JOB} {start}...{end}"):
+        with writer_lock(settings, f"{JOB} {start}...{end}"), naming_a_full_disk(settings):
             os.environ["HEALTH_CONFIG"] = str(settings.config_file)
+            remove_leftovers(settings)
             prepare_home(settings)
             print(f"{JOB} {start}...{end}", flush=True)
             succeeded = run_range(settings, start, end, verbose)
     except (SettingsError, ConfigurationError, WriterBusy) as error:
         print(error, file=sys.stderr)
         return 2
+    except DiskFull as error:
+        if verbose:
+            raise
+        print(error, file=sys.stderr)
+        return 1
     if not succeeded:
         print("the run failed; what was published before is unchanged", file=sys.stderr)
         return 1

@@ -8,12 +8,14 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import partial
 
 _REPORT_SECONDS = 5
 _reports: list[Callable[[str], None]] = []
+_ending = threading.Lock()
 
 
 def until_signal(what: str, work: Callable[[], int]) -> int:
@@ -56,15 +58,30 @@ def reporting(report: Callable[[str], None]) -> Iterator[None]:
 def _end(received: int, stderr: int, what: str) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    status, name = 128 + received, signal.Signals(received).name
+    name = signal.Signals(received).name
+    line = f"{what}: stopped by {name}. Readers see a complete mart; the same command again does the rest"
+    end(128 + received, line, stderr, [partial(report, name) for report in reversed(_reports)])
+
+
+def end(status: int, line: str, stderr: int, reports: Iterable[Callable[[], None]]) -> None:
+    """End this process with one line on standard error, whatever its threads do. The first call counts; one during it returns.
+
+    Args:
+        stderr: the descriptor that the line goes to.
+        reports: are called after that, and have some seconds together.
+    """
+    if not _ending.acquire(blocking=False):
+        return
     last_resort = threading.Timer(_REPORT_SECONDS, os._exit, [status])
     last_resort.daemon = True
     last_resort.start()
     with suppress(OSError):
-        os.write(stderr, f"{what}: stopped by {name}. Readers see a complete mart; the same command again does the rest\n".encode())
-    for report in reversed(_reports):
+        os.write(stderr, f"{line}\n".encode())
+    # What other threads and the reports complain about from now on is no news.
+    sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+    for report in reports:
         with suppress(Exception):
-            report(name)
+            report()
     with suppress(Exception):
         sys.stdout.flush()
     os._exit(status)

@@ -5,9 +5,7 @@ It may be rebuilt from the lake at any time, so a file that is not beyond doubt 
 
 import fcntl
 import logging
-import os
 import re
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -145,13 +143,6 @@ def scan(settings: Settings, temp_dir: Path | None = None) -> str | None:
 def has_log(path: Path) -> bool:
     """Whether a write-ahead log stands beside the DuckDB file, so that it was not closed in order."""
     return bool(_logs(path))
-
-
-def free_megabytes(settings: Settings) -> int | None:
-    """Space that is left for the data folder, which need not be there yet; None where the system does not say."""
-    folder = next(folder for folder in (settings.data_dir, *settings.data_dir.parents) if os.path.exists(folder))
-    disk = shutil.disk_usage(folder)
-    return disk.free // 10**6 if disk.total else None
 
 
 def identifier(name: str) -> str:

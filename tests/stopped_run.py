@@ -5,6 +5,7 @@ It writes the time to FILE first.
 A place is `before module:function` or `after module:function`, for the function's first call, or a text that dbt writes.
 Where the signal does not end the process at once, the function is a statement of DuckDB that lasts for minutes.
 SIGNAL may also be POWER: its children die with it, as when the machine goes down; the caller starts it in a session of its own.
+Or FULL: from then on nothing more fits on the disk of FILE, and the run goes on.
 """
 
 import importlib
@@ -13,6 +14,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from orchestration import run
 _MINUTES = "select sum(a.range * b.range) from range(10000000) as a, range(10000000) as b"
 
 
-def stop_at(place: str, send: Callable[[], None]) -> None:
+def stop_at(signal_name: str, place: str, send: Callable[[], None]) -> None:
     when, _, function = place.partition(" ")
     if when not in ("before", "after"):
         sys.stdout = _Stdout(sys.stdout, place, send)
@@ -30,18 +32,26 @@ def stop_at(place: str, send: Callable[[], None]) -> None:
     module = importlib.import_module(module_name)
     original = getattr(module, function_name)
 
-    def stop(*arguments: Any, **named: Any) -> None:
+    def stop(*arguments: Any, **named: Any) -> Any:
         import duckdb
 
         if when == "after":
             original(*arguments, **named)
         send()
+        if signal_name == "FULL" and when == "before":
+            return original(*arguments, **named)
         duckdb.execute(_MINUTES).fetchall()
 
     setattr(module, function_name, stop)
 
 
 def send(name: str, note: Path) -> None:
+    if name == "FULL":
+        with suppress(OSError), open(note, "wb") as file:
+            while True:
+                file.write(bytes(1 << 20))
+                file.flush()
+        return
     note.write_text(str(time.time()))
     if name == "POWER":
         os.killpg(os.getpgid(0), signal.SIGKILL)
@@ -65,6 +75,6 @@ class _Stdout:
 
 if __name__ == "__main__":
     signal_name, at, sent_at, days = sys.argv[1:]
-    stop_at(at, lambda: send(signal_name, Path(sent_at)))
+    stop_at(signal_name, at, lambda: send(signal_name, Path(sent_at)))
     sys.argv = ["orchestration.run", days]
     sys.exit(run.main())

@@ -7,7 +7,8 @@ from datetime import date, timedelta
 
 import dagster as dg
 
-from orchestration.dead_runs import report_dead_runs, show_alive
+from orchestration.dead_runs import report_dead_runs, report_failed, show_alive
+from orchestration.disk_space import ending_when_full
 from orchestration.locking import writer_lock
 from orchestration.run_guard import check_configuration, remove_leftovers
 from orchestration.settings import load_settings
@@ -45,7 +46,8 @@ class RunGuard(dg.ConfigurableResource):
                 context.log.warning(f"run {dead} was left by a process that is gone: now shown as failed")
             remove_leftovers(SETTINGS)
             check_configuration(SETTINGS)
-            yield self
+            with ending_when_full(SETTINGS, lambda why: report_failed(instance, run.run_id, why)):
+                yield self
 
 
 @dg.logger(

@@ -171,16 +171,24 @@ def is_as_sealed(folder: Path, name: str, entry: FileEntry) -> bool:
     return found.st_size == entry.bytes and found.st_mtime_ns <= sealed.st_mtime_ns
 
 
-def start_building(settings: Settings) -> Path:
-    """Remove what dead runs left behind and make a new folder to build in."""
+def remove_half_built(settings: Settings) -> None:
+    """Remove what dead runs left behind: generations half built or half removed, links that nobody follows."""
     folder = generations_folder(settings)
-    folder.mkdir(parents=True, exist_ok=True)
+    if not folder.is_dir():
+        return
     for entry in folder.iterdir():
         if entry.name.startswith((_BUILDING, _REMOVING)):
             shutil.rmtree(entry)
     for entry in settings.published.iterdir():
         if entry.name.startswith(_LINK):
             entry.unlink()
+
+
+def start_building(settings: Settings) -> Path:
+    """Remove what dead runs left behind and make a new folder to build in."""
+    remove_half_built(settings)
+    folder = generations_folder(settings)
+    folder.mkdir(parents=True, exist_ok=True)
     building = folder / f"{_BUILDING}{os.getpid()}"
     building.mkdir()
     return building

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import duckdb
 
+from orchestration.disk_space import free_megabytes
 from orchestration.integrity import FileEntry
 from orchestration.publish.audit import audit_database
 from orchestration.publish.board import FOLDER as BOARD
@@ -41,7 +42,7 @@ from orchestration.publish.generations import (
 )
 from orchestration.publish.revision_log import enter, next_number, settle
 from orchestration.settings import Settings
-from orchestration.warehouse import attach_warehouse, connect, discard, first_line, free_megabytes, has_log, scan
+from orchestration.warehouse import attach_warehouse, connect, discard, first_line, has_log, scan
 
 PASSED = "passed"
 

@@ -1,6 +1,7 @@
 """The real command is killed at every kind of moment, or stopped by a signal: the same command again goes through, and the mart is whole."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,7 +24,7 @@ MOMENTS = (
     ("SIGKILL", "before orchestration.home:prepare_home"),
     # Dagster knows nothing of the run yet; then it is created; then it waits for the lock, which it has.
     ("SIGKILL", "before orchestration.definitions:defs"),
-    ("SIGKILL", "before orchestration.run_guard:remove_leftovers"),
+    ("SIGKILL", "before orchestration.dead_runs:report_dead_runs"),
     # Extract: before the first table, with its files but without its manifest, after it.
     ("SIGTERM", "before orchestration.extract:land_table"),
     ("SIGKILL", "before orchestration.extract:land_table"),
@@ -109,6 +110,66 @@ def test_a_run_that_is_killed_anywhere_blocks_no_other(
             last = [entry.dagster_event.message for entry in instance.all_logs(run.run_id) if entry.dagster_event][-1]
             if run.status.value == "FAILURE":
                 assert "The process of this run is gone" in last
+
+
+@pytest.fixture
+def small_disk(company: Company) -> Iterator[Path]:
+    """The company's data folder on a small disk of its own, at the same path."""
+    data = company.settings.data_dir
+    aside = shutil.copytree(data, data.with_name("aside"), symlinks=True)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400m", "tmpfs", str(data)], capture_output=True, check=False)
+    try:
+        if mounted.returncode != 0:
+            pytest.skip("only root may mount the small disk of this test")
+        shutil.copytree(aside, data, symlinks=True, dirs_exist_ok=True)
+        yield data
+    finally:
+        shutil.rmtree(aside)
+        if mounted.returncode == 0:
+            subprocess.run(["umount", "--lazy", str(data)], check=True)
+
+
+def test_a_disk_that_fills_up_during_a_run_ends_it_in_one_line(
+    next_mart: dict[str, Rows], first_mart: dict[str, Rows], company: Company, small_disk: Path
+) -> None:
+    filler = small_disk / "filler"
+    generations = company.published / "generations"
+    for place in ("before orchestration.extract:land_table", "before orchestration.publish.publishing:audit_database"):
+        filled = start(company, "tests.stopped_run", "FULL", place, str(filler))
+        _, stderr = filled.communicate(timeout=300)
+        assert filled.returncode == 1, (place, stderr)
+        *others, said = stderr.splitlines()
+        # Dagster could not note how the first one ended.
+        assert all(line.endswith("was left by a process that is gone: now shown as failed") for line in others), (place, stderr)
+        assert f"{small_disk}: its disk is full: 0 MB are free, and a run ends below 20. " in said, (place, stderr)
+        assert said.endswith("free 100 MB or more, and the same command does the rest"), (place, stderr)
+        assert filler.stat().st_size > 100 << 20, place
+        assert not differences(first_mart, read_mart(company.published)), place
+        verify(company.settings, 1)
+        if place.endswith("audit_database"):
+            break
+        filler.unlink()
+
+    # Half a generation is left. It may be what fills the disk, so it goes before the space is measured.
+    assert [path.name for path in generations.iterdir()] != ["1"]
+    (company.settings.temp_dir / "spilled").write_bytes(b"")
+    os.truncate(filler, filler.stat().st_size - (50 << 20))
+    refused = start(company, "orchestration.run")
+    _, stderr = refused.communicate(timeout=300)
+    assert refused.returncode == 2 and "MB are free on its disk, and a run needs at least 100" in stderr and stderr.count("\n") == 1
+    assert [path.name for path in generations.iterdir()] == ["1"]
+    assert not company.settings.temp_dir.exists()
+
+    filler.unlink()
+    undisturbed = start(company, "orchestration.run")
+    _, stderr = undisturbed.communicate(timeout=300)
+    assert undisturbed.returncode == 0, stderr
+    assert not differences(next_mart, read_mart(company.published))
+    assert not revision_faults(company)
+    assert sorted(path.name for path in generations.iterdir()) == ["1", "2"]
+    assert not [path for path in company.settings.lake.rglob("*") if ".tmp" in path.name]
+    with dagster_of(company) as instance:
+        assert sorted(record.dagster_run.status.value for record in instance.get_run_records()) == ["FAILURE", "FAILURE", "SUCCESS"]
 
 
 def test_who_waits_says_for_whom_and_ends_on_a_signal(company: Company) -> None:
