@@ -31,11 +31,11 @@ changed as (
         end as cause,
         {% set rank = "case {} when 'poor' then 1 when 'at_risk' then 2 when 'healthy' then 3 end" %}
         sign({{ rank.format('now.tier') }} - {{ rank.format('now.previous_tier') }}) as direction,
-        -- The limit between the new tier and the next one towards the old.
+        -- The tier was left where the limit next to it was crossed.
         case
-            when now.tier = 'healthy' then now.healthy_before_run
-            when now.tier = 'poor' then now.at_risk_before_run
             when now.previous_tier = 'healthy' then now.healthy_before_run
+            when now.previous_tier = 'poor' then now.at_risk_before_run
+            when now.tier = 'healthy' then now.healthy_before_run
             else now.at_risk_before_run
         end as before_run
     from tiers as now
