@@ -1,28 +1,66 @@
-"""Dagster's event log in SQLite, with a batch of events stored as a batch.
+"""Dagster's event log in SQLite, without what makes it slow and large there.
 
-A run over a range of days records each asset twice for each of its days: 25,000 events for 180 days. Dagster's own SQLite storage opens
-databases, looks up the schema and commits several times for each event, which takes longer than the run itself. This one
-stores the asset events that Dagster hands over together (DAGSTER_EVENT_BATCH_SIZE) with one statement and one commit for each
-database. The files are the same; either storage reads the other's.
+The files and what stands in them are Dagster's own; either storage reads the other's. All that leans on Dagster's internals is here
+(dagster 1.13.27), because its SQLite storage
+* opens a database, looks up its schema and waits for the disk several times for each event: 1,543 commits for the 303 events of a day.
+  Here a database stays open, and only its checkpoints wait for the disk: after a loss of power the newest history may be missing;
+* stores for a range of days each asset's plan once for each day, though it has a form for a range (used by its cloud service only);
+* stores each asset event twice, in the run's file and in the index, from which all pages of assets, partitions and lineage are read.
+  Here the run's file holds one event of each batch, the newest: in a run's log each asset appears once, not once for each of its days.
 """
 
 import os
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
-import sqlalchemy
-from dagster import EventLogEntry
+import sqlalchemy as db
+from dagster import AssetKey, DagsterEventType, DagsterInstance, EventLogEntry
 from dagster._core.events import ASSET_EVENTS
 from dagster._core.storage.event_log import SqliteEventLogStorage
-from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
-from dagster._serdes import ConfigurableClassData
+from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, AssetEventTagsTable, SqlEventLogStorageTable
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
+from dagster._core.storage.sql import create_engine
+from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
+from dagster._serdes import ConfigurableClassData, deserialize_value
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.pool import StaticPool
+
+# A run a day for half a year; the alerts and other jobs count as well.
+KEPT_RUNS = 200
+# So that the first run after an update does not stand still.
+_DELETED_AT_ONCE = 20
+
+
+def prune_history(instance: DagsterInstance) -> list[str]:
+    """Delete the oldest ended runs beyond `KEPT_RUNS`, a few at each call. Each partition keeps its newest materialization.
+
+    Returns:
+        The ids of the deleted runs.
+    """
+    surplus = instance.get_runs_count() - KEPT_RUNS
+    if surplus <= 0:
+        return []
+    oldest = instance.get_run_records(limit=min(surplus, _DELETED_AT_ONCE), ascending=True)
+    gone = [record.dagster_run.run_id for record in oldest if record.dagster_run.is_finished]
+    for run_id in gone:
+        instance.delete_run(run_id)
+        # What its steps wrote to standard output and error.
+        shutil.rmtree(Path(instance.storage_directory()) / run_id, ignore_errors=True)
+    return gone
 
 from orchestration.disk_space import end_if_full
 
 
 class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
-    """`SqliteEventLogStorage` that stores a batch of asset events of one run with one insert."""
+    """`SqliteEventLogStorage` that keeps its databases open and stores what concerns a range of days once for the range."""
+
+    def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
+        self._engines: dict[str, Engine] = {}
+        self._tables: set[str] = set()
+        super().__init__(base_dir, inst_data)
 
     @classmethod
     def config_type(cls) -> dict[str, Any]:
@@ -33,9 +71,46 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> Self:
         return cls(base_dir=str(Path(os.environ["DAGSTER_HOME"]) / "history" / "runs"), inst_data=inst_data)
 
+<<<<<<< HEAD
     def store_event(self, event: EventLogEntry) -> None:
         end_if_full()
         super().store_event(event)
+=======
+    @contextmanager
+    def _connect(self, shard: str) -> Iterator[Connection]:
+        with self._db_lock:
+            engine = self._engine(shard)
+            if shard not in self._initialized_dbs:
+                self._initdb(engine, for_index_shard=shard == INDEX_SHARD_NAME)
+                self._initialized_dbs.add(shard)
+            with engine.begin() as connection:
+                yield connection
+
+    def _engine(self, shard: str) -> Engine:
+        if shard not in self._engines:
+            # The UI looks at many runs in its life: of their files one stays open.
+            for other in [name for name in self._engines if name != INDEX_SHARD_NAME and shard != INDEX_SHARD_NAME]:
+                self._engines.pop(other).dispose()
+            # Threads take turns under the lock of `_connect`.
+            connect_args = {"timeout": SQLITE_BUSY_TIMEOUT_SECONDS, "check_same_thread": False}
+            engine = create_engine(self.conn_string_for_shard(shard), poolclass=StaticPool, connect_args=connect_args)
+            db.event.listen(engine, "connect", lambda connection, _: connection.execute("pragma synchronous = normal"))
+            self._engines[shard] = engine
+        return self._engines[shard]
+
+    def dispose(self) -> None:
+        super().dispose()
+        with self._db_lock:
+            while self._engines:
+                self._engines.popitem()[1].dispose()
+
+    def has_table(self, table_name: str) -> bool:
+        if table_name not in self._tables:
+            if not super().has_table(table_name):
+                return False
+            self._tables.add(table_name)
+        return True
+>>>>>>> 69cec48 (Dagster's history is a third as large and pruned: one event for each asset in a run's log, seeds and views recorded once for a range, databases stay open)
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         batch = [event for event in events if event.dagster_event_type in ASSET_EVENTS]
@@ -46,15 +121,66 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
             return
         end_if_full()
         rows = [self._event_to_row(event) for event in batch]
+        newest = {(event.dagster_event_type, event.get_dagster_event().asset_key): place for place, event in enumerate(batch)}
         with self.run_connection(batch[0].run_id) as connection:
-            connection.execute(SqlEventLogStorageTable.insert(), rows)
-        with self.index_transaction() as connection:
+            connection.execute(SqlEventLogStorageTable.insert(), [rows[place] for place in newest.values()])
+        with self.index_connection() as connection:
             connection.execute(SqlEventLogStorageTable.insert(), rows)
             # This transaction is the only writer, so the ids just given are the last ones, in order.
-            last_id = connection.execute(sqlalchemy.select(sqlalchemy.func.max(SqlEventLogStorageTable.c.id))).scalar_one()
-            ids = range(last_id - len(batch) + 1, last_id + 1)
-            newest = {event.get_dagster_event().asset_key: (event, event_id) for event, event_id in zip(batch, ids, strict=True)}
-            for event, event_id in newest.values():
-                self._store_asset_event(connection, event, event_id)
-        # Opens a connection of its own, to look the table up.
-        self.store_asset_event_tags(batch, list(ids))
+            last_id = connection.execute(db.select(db.func.max(SqlEventLogStorageTable.c.id))).scalar_one()
+            first_id = last_id - len(batch) + 1
+            for place in newest.values():
+                self._store_asset_event(connection, batch[place], first_id + place)
+            self._store_asset_event_tags(connection, batch, range(first_id, last_id + 1))
+
+    @property
+    def supports_partition_subset_in_asset_materialization_planned_events(self) -> bool:
+        return True
+
+    def get_latest_asset_partition_materialization_attempts_without_materializations(
+        self, asset_key: AssetKey, after_storage_id: int | None = None
+    ) -> Mapping[str, tuple[str, int]]:
+        """As Dagster's: the partitions whose last plan was not followed by a materialization, with its run and event; plans hold ranges."""
+        attempts = dict(super().get_latest_asset_partition_materialization_attempts_without_materializations(asset_key, after_storage_id))
+        attempts.pop(None, None)
+        table = SqlEventLogStorageTable.c
+        planned, done = DagsterEventType.ASSET_MATERIALIZATION_PLANNED.value, DagsterEventType.ASSET_MATERIALIZATION.value
+        of_asset = db.and_(table.asset_key == asset_key.to_string(), table.id > (after_storage_id or 0))
+        newest = db.select(table.partition, db.func.max(table.id)).where(of_asset, table.dagster_event_type == done).group_by(table.partition)
+        plans = db.select(table.id, table.run_id, table.event).where(
+            of_asset, table.dagster_event_type == planned, table.partition.is_(None)
+        )
+        with self.index_connection() as connection:
+            materialized = dict(connection.execute(newest).fetchall())
+            rows = connection.execute(plans.order_by(table.id)).fetchall()
+        for event_id, run_id, text in rows:
+            subset = deserialize_value(text, EventLogEntry).get_dagster_event().asset_materialization_planned_data.partitions_subset
+            for partition in subset.get_partition_keys() if subset else ():
+                if materialized.get(partition, 0) < event_id and attempts.get(partition, ("", 0))[1] < event_id:
+                    attempts[partition] = (run_id, event_id)
+        return attempts
+
+    def delete_events(self, run_id: str) -> None:
+        """Delete the file of the run, and of the index all but the newest materialization of each asset and partition."""
+        with self._db_lock:
+            if run_id in self._engines:
+                self._engines.pop(run_id).dispose()
+            self._initialized_dbs.discard(run_id)
+            for suffix in ("", "-wal", "-shm"):
+                with suppress(FileNotFoundError):
+                    os.unlink(self.path_for_shard(run_id) + suffix)
+        event, later = SqlEventLogStorageTable.c, SqlEventLogStorageTable.alias()
+        is_replaced = db.exists().where(
+            later.c.asset_key == event.asset_key,
+            later.c.dagster_event_type == event.dagster_event_type,
+            later.c.partition.is_not_distinct_from(event.partition),
+            later.c.id > event.id,
+        )
+        is_materialization = event.dagster_event_type == DagsterEventType.ASSET_MATERIALIZATION.value
+        of_run = db.select(event.id).where(event.run_id == run_id, db.or_(event.dagster_event_type.is_(None), ~is_materialization, is_replaced))
+        with self.index_connection() as connection:
+            connection.execute(AssetEventTagsTable.delete().where(AssetEventTagsTable.c.event_id.in_(of_run)))
+            connection.execute(SqlEventLogStorageTable.delete().where(event.id.in_(of_run)))
+            connection.execute(AssetCheckExecutionsTable.delete().where(AssetCheckExecutionsTable.c.run_id == run_id))
+        if self.supports_global_concurrency_limits:
+            self.free_concurrency_slots_for_run(run_id)

@@ -9,6 +9,7 @@ import dagster as dg
 
 from orchestration.dead_runs import report_dead_runs, report_failed, show_alive
 from orchestration.disk_space import ending_when_full
+from orchestration.event_log import prune_history
 from orchestration.locking import writer_lock
 from orchestration.run_guard import check_configuration, remove_leftovers
 from orchestration.settings import load_settings
@@ -44,6 +45,7 @@ class RunGuard(dg.ConfigurableResource):
         with writer_lock(SETTINGS, name, context.log.warning):
             for dead in report_dead_runs(SETTINGS, instance, run.job_name):
                 context.log.warning(f"run {dead} was left by a process that is gone: now shown as failed")
+            prune_history(instance)
             remove_leftovers(SETTINGS)
             check_configuration(SETTINGS)
             with ending_when_full(SETTINGS, lambda why: report_failed(instance, run.run_id, why)):
@@ -73,7 +75,10 @@ def _is_of_failure(record: logging.LogRecord) -> bool:
 
 
 def days_of(context: dg.AssetExecutionContext) -> tuple[date, date]:
-    """First and last as-of day of the run."""
+    """First and last as-of day of the run; the last day that is over if only assets without days were selected."""
+    if not context.has_partition_key_range:
+        last = date.fromisoformat(PARTITIONS.get_last_partition_key())
+        return last, last
     keys = context.partition_key_range
     return date.fromisoformat(keys.start), date.fromisoformat(keys.end)
 

@@ -25,10 +25,13 @@ class Translator(DagsterDbtTranslator):
         spec = super().get_asset_spec(manifest, unique_id, project)
         node = self.get_resource_props(manifest, unique_id)
         is_seed = node["resource_type"] == "seed"
+        # Seeds and views hold no days of their own: one materialization for each run, whatever its range.
+        is_static = is_seed or node["config"].get("materialized") == "view"
         # Folders name the layer and, below it, the domain: intermediate/usage/int_usage__windows.sql.
         layer, *domain = ["seeds"] if is_seed else node["fqn"][1:-1]
         return spec.replace_attributes(
             group_name="transform",
+            partitions_def=None if is_static else PARTITIONS,
             owners=OWNERS,
             deps=[dep for dep in spec.deps if dep.asset_key.path[0] != CONTROL_SCHEMA],
             # A seed has no SQL to show.
@@ -58,7 +61,6 @@ def _column_schema(node: Mapping[str, Any]) -> dict[str, dg.TableSchema]:
     manifest=PROJECT.manifest_path,
     project=PROJECT,
     dagster_dbt_translator=Translator(DagsterDbtTranslatorSettings(enable_code_references=True)),
-    partitions_def=PARTITIONS,
     backfill_policy=dg.BackfillPolicy.single_run(),
 )
 def health_models(context: dg.AssetExecutionContext, dbt: DbtCliResource, run_guard: RunGuard) -> Iterator[Any]:
@@ -85,8 +87,9 @@ def health_models(context: dg.AssetExecutionContext, dbt: DbtCliResource, run_gu
                 "A row counts from its own day on, and keeps no table up to date before. Fix its date in the source"
             )
     # One writer at a time: all runs share one folder of artifacts, and with it what dbt has parsed.
+    # Nobody reads its debug log and its JSON artifacts, which take a second to write.
     yield from dbt.cli(
-        ["build", "--exclude-resource-type", "unit_test"], context=context, target_path=SETTINGS.dbt_target
+        ["build", "--exclude-resource-type", "unit_test", "--no-write-json", "--log-level-file", "none"], context=context, target_path=SETTINGS.dbt_target
     ).stream()
     # A part of the models does not make a mart: only a whole build that passed may be published.
     if not context.is_subset:
