@@ -3,11 +3,13 @@
 import dagster as dg
 
 from orchestration.defs.common import SETTINGS
-from orchestration.verify import verify_everything
 
 
 @dg.op(description="Compares lake, revisions and generations with their hashes and reads the warehouse. Changes nothing.")
 def verify_stored_files(context: dg.OpExecutionContext) -> None:
+    # With it comes the client of Stripe, and a second of imports that no other run needs.
+    from orchestration.verify import verify_everything
+
     report = verify_everything(SETTINGS)
     for line in report.looked_at:
         context.log.info(f"looked at {line}")

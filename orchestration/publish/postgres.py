@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from typing import TYPE_CHECKING
 
-import adbc_driver_postgresql.dbapi as adbc
 import duckdb
 import sqlalchemy as sa
 
@@ -25,6 +25,10 @@ from orchestration.publish.tables import BY_NAME, DATE_COLUMN
 from orchestration.settings import Settings, SettingsError
 from orchestration.sources import Secret
 from orchestration.warehouse import identifier, literal
+
+if TYPE_CHECKING:
+    # Takes pandas along, two seconds which only a run with a copy need wait for.
+    import adbc_driver_postgresql.dbapi as adbc
 
 COPIED_TABLES = (*BY_NAME, REVISIONS)
 # One row: which generation the schema holds. Where it is missing, the tables are somebody else's.
@@ -121,7 +125,7 @@ def _marker_row(manifest: Manifest, tables: list[str]) -> str:
 class _Copy:
     """The statements of one copy, within its transaction."""
 
-    def __init__(self, mart: duckdb.DuckDBPyConnection, cursor: adbc.Cursor, schema: str) -> None:
+    def __init__(self, mart: duckdb.DuckDBPyConnection, cursor: "adbc.Cursor", schema: str) -> None:
         self._mart, self._cursor, self._name, self._schema = mart, cursor, schema, identifier(schema)
 
     def take_schema(self, names: list[str]) -> set[str]:
@@ -253,8 +257,10 @@ def _text(comment: str) -> str:
 
 
 @contextmanager
-def _transaction(settings: Settings) -> Iterator[adbc.Cursor]:
+def _transaction(settings: Settings) -> Iterator["adbc.Cursor"]:
     """A transaction that is committed at the end, or rolled back where anything fails."""
+    import adbc_driver_postgresql.dbapi as adbc
+
     url = _address(settings)
     try:
         with adbc.connect(url.render_as_string(hide_password=False)) as connection, connection.cursor() as cursor:
@@ -281,8 +287,10 @@ def _address(settings: Settings) -> sa.URL:
     return url.set(drivername="postgresql").update_query_dict({"connect_timeout": url.query.get("connect_timeout", _CONNECT_SECONDS)})
 
 
-def _explain(error: adbc.Error, secret: Secret, url: sa.URL) -> str:
+def _explain(error: "adbc.Error", secret: Secret, url: sa.URL) -> str:
     """What the database said, in one line, and what to do."""
+    import adbc_driver_postgresql.dbapi as adbc
+
     said = masked(str(error).replace(url.render_as_string(hide_password=False), "***"), [secret])
     for part in (url.username, url.host):
         said = re.sub(rf"(?<!\w){re.escape(part)}(?!\w)", "***", said) if part else said
