@@ -28,6 +28,8 @@ from dagster._serdes import ConfigurableClassData, deserialize_value
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.pool import StaticPool
 
+from orchestration.disk_space import end_if_full
+
 # A run a day for half a year; the alerts and other jobs count as well.
 KEPT_RUNS = 200
 # So that the first run after an update does not stand still.
@@ -51,8 +53,6 @@ def prune_history(instance: DagsterInstance) -> list[str]:
         shutil.rmtree(Path(instance.storage_directory()) / run_id, ignore_errors=True)
     return gone
 
-from orchestration.disk_space import end_if_full
-
 
 class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
     """`SqliteEventLogStorage` that keeps its databases open and stores what concerns a range of days once for the range."""
@@ -71,11 +71,10 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> Self:
         return cls(base_dir=str(Path(os.environ["DAGSTER_HOME"]) / "history" / "runs"), inst_data=inst_data)
 
-<<<<<<< HEAD
     def store_event(self, event: EventLogEntry) -> None:
         end_if_full()
         super().store_event(event)
-=======
+
     @contextmanager
     def _connect(self, shard: str) -> Iterator[Connection]:
         with self._db_lock:
@@ -110,7 +109,6 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
                 return False
             self._tables.add(table_name)
         return True
->>>>>>> 69cec48 (Dagster's history is a third as large and pruned: one event for each asset in a run's log, seeds and views recorded once for a range, databases stay open)
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         batch = [event for event in events if event.dagster_event_type in ASSET_EVENTS]

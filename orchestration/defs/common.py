@@ -76,7 +76,7 @@ def _is_of_failure(record: logging.LogRecord) -> bool:
 
 def days_of(context: dg.AssetExecutionContext) -> tuple[date, date]:
     """First and last as-of day of the run; the last day that is over if only assets without days were selected."""
-    if not context.has_partition_key_range:
+    if not (context.has_partition_key or context.has_partition_key_range):
         last = date.fromisoformat(PARTITIONS.get_last_partition_key())
         return last, last
     keys = context.partition_key_range
