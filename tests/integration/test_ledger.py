@@ -12,7 +12,11 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from orchestration.alert_rules import AlertRule
 from orchestration.playbooks import all_fields
+from orchestration.publish.alerts.evaluate import find_alerts
+from orchestration.publish.alerts.mart import PublishedMart
+from orchestration.publish.highlights import read_highlights
 from orchestration.settings import load_settings
 from orchestration.transform import prepare
 from tests.company import Rows, differences, read_mart
@@ -197,6 +201,38 @@ def test_only_one_source_stops(steady: Steady) -> None:
     [(first,)] = steady.query("select min(as_of_date) from score_changes")
     # The newest ticket is of the day four before the change day: late when that is more than two days ago.
     assert first == CHANGE_DAY - timedelta(days=1)
+
+
+def test_a_feed_that_is_late_over_a_long_weekend_is_reported_and_no_account(steady: Steady) -> None:
+    """Late on the last three days: scores move by availability alone; nobody is alerted, moved or asked to act because of it."""
+    # On its own scorecard a3 keeps enough coverage, and its score falls below the limit of its tier for long enough: 62.5 to 50.
+    steady.edit("accounts", lambda row: row | {"segment": "big" if row["account_id"] == "a3" else ""})
+    steady.add_to_seed("tiers", "v1,big,healthy,green,60,0.75", "v1,big,at_risk,yellow,40,0.25", "v1,big,poor,red,0,0")
+    steady.add_to_seed("playbooks", "fell,Fell,1,fell by {delta_7d}")
+    steady.add_to_seed("playbook_conditions", "fell,delta_7d,<=,-5")
+    steady.edit("usage_events", lambda row: row if day_of(row, "occurred_at") <= CHANGE_DAY - timedelta(days=3) else None)
+    steady.config_file.write_text(steady.config_file.read_text().replace("threads = 1", "threads = 2"))
+    before, end = CHANGE_DAY - timedelta(days=1), CHANGE_DAY + timedelta(days=2)
+    steady.run(before - timedelta(days=7), end)
+
+    assert steady.query("select account_id, round(delta_7d, 1) from account_health order by 1") == [("a1", -16.7), ("a2", -16.7), ("a3", -12.5)]
+    # From the first late day on; until then two days without events are two days without events.
+    moved = "select distinct account_id, component from score_changes where as_of_date >= ? order by 1"
+    assert steady.query(moved, CHANGE_DAY) == [(account, "availability") for account in ACCOUNTS]
+    # Of a1 and a2 too little is known: their tiers are held.
+    tiers = "select account_id, raw_tier, tier, is_tier_held, count(*) from account_health_history where as_of_date >= ? group by all order by 1"
+    assert steady.query(tiers, CHANGE_DAY)[:2] == [(account, "unknown", "at_risk", True, 3) for account in ("a1", "a2")]
+    assert steady.query("select account_id, to_tier, component from tier_changes") == [("a3", "at_risk", "availability")]
+
+    settings = load_settings(steady.config_file)
+    rules = [AlertRule("w", "W", "tier_worsened"), AlertRule("f", "F", "score_fell", points=5, days=7), AlertRule("l", "L", "source_late")]
+    with PublishedMart(settings, settings.published / "current") as mart:
+        alerts = find_alerts(mart, settings, dict.fromkeys(rules, FIRST_DAY))
+    assert [(alert.rule.key, alert.raw_table, alert.since) for alert in alerts] == [("l", "usage_events", CHANGE_DAY)]
+    highlights = read_highlights(settings, settings.published / "current")
+    assert (highlights.fell, highlights.rose, highlights.to_worse, highlights.to_better) == ([], [], 0, 0)
+    assert steady.query("select * from account_actions where playbook_key = 'fell'") == []
+    assert steady.query("select raw_table, status from data_freshness where status = 'late'") == [("usage_events", "late")]
 
 
 def test_only_the_usage_of_one_account_changes(steady: Steady) -> None:

@@ -1,10 +1,11 @@
 """What must hold for any scorecard and any values: the compiled SQL of the scoring models over generated ones.
 
 dbt compiles the models once, for the company that all tests of the whole pipeline share; each example replays them in a
-database in memory that bears the warehouse's name. Every variant of an example is a scorecard and a day of its own, so
+database in memory with the warehouse's name. Every variant of an example is a scorecard and a day of its own, so
 that one replay compares them.
 """
 
+import csv
 import json
 import random
 from collections.abc import Sequence
@@ -20,18 +21,29 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from orchestration.settings import PROJECT_ROOT
 from orchestration.warehouse import SAFE_OPTIONS, connect
 from tests.company import Company
 
-# What the replayed models get instead of the models of that name: one row per generated account, and per value of it.
-GENERATED = ("int_scoring__account_scorecards", "int_scoring__metric_values")
-DIMENSIONS = ("adoption", "commercial", "support")
-METRICS = {f"m{number}": DIMENSIONS[number % 3] for number in range(9)}
-LOWER_IS_BETTER = {"m1", "m5", "m6"}
-METRIC_CODES = {metric: code for code, metric in enumerate(METRICS, 1)}
-STATES = {"measured": 1, "not_applicable": 2, "stale": 3, "missing": 4, "late": 5}
+# What the replayed models get instead of the models of that name: who is scored, and the values.
+SCORINGS = "int_scoring__scorings"
+GENERATED = (SCORINGS, *(f"int_metrics__{dimension}" for dimension in ("adoption", "commercial", "support", "voice", "outcomes")))
+# What assigns scorecards to accounts; the generated scorings say that.
+LEFT_OUT = ("int_scoring__matching_scorecards", "int_scoring__account_days", "int_scoring__account_dimensions")
+
+
+def _seed(name: str) -> list[dict[str, str]]:
+    with open(PROJECT_ROOT / "seeds" / f"{name}.csv", encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+# The compiled SQL compares with bands and peers only the metrics that a shipped scorecard does not score by the linear method.
+COMPARED = {row["metric_key"] for row in _seed("scorecard_metrics") if row["method"] not in ("", "linear")}
+_USED = COMPARED | {"active_days_28d", "stickiness_28d", "overdue_ratio", "csat_180d", "escalations_90d"}
+METRICS = {row["metric_key"]: row["dimension_key"] for row in _seed("metrics") if row["metric_key"] in _USED}
+LOWER_IS_BETTER = {row["metric_key"] for row in _seed("metrics") if row["higher_is_better"].lower() == "false"}
 FIRST_DAY = date(2026, 1, 1)
-EXAMPLES = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+EXAMPLES = settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @dataclass(frozen=True)
@@ -75,7 +87,7 @@ def scoring_models(target: Path) -> dict[str, str]:
         for node in nodes
         if node["resource_type"] == "model"
         and node["name"].startswith("int_scoring__")
-        and node["name"] not in GENERATED
+        and node["name"] not in (*GENERATED, *LEFT_OUT)
     }
     compiled = {path.stem: path for path in (target / "compiled").rglob("int_scoring__*.sql")}
     return {name: compiled[name].read_text() for name in TopologicalSorter(needs).static_order() if name in needs}
@@ -92,8 +104,8 @@ class Models:
         with connect(company.settings, company.settings.warehouse, read_only=True) as warehouse:
             described = warehouse.execute(
                 "select table_schema, table_name, column_name, data_type from information_schema.columns "
-                "where table_schema in ('seeds', 'control') or table_name in (?, ?) order by all",
-                GENERATED,
+                "where table_schema in ('seeds', 'control') or list_contains(?, table_name) order by table_schema, table_name, ordinal_position",
+                [GENERATED],
             ).fetchall()
         self.columns: dict[str, list[str]] = {}
         types: dict[str, list[str]] = {}
@@ -113,7 +125,7 @@ class Models:
         for table in self.columns:
             self.connection.execute(f"delete from warehouse.{table}")
             name = table.partition(".")[2]
-            content = rows.get(name, [])
+            content = rows.get(table, rows.get(name, []))
             if dice and name.startswith(shuffled):
                 dice.shuffle(content)
             if content:
@@ -129,19 +141,20 @@ class Models:
         return self._scores(len(variants))
 
     def _scores(self, variants: int) -> list[dict[str, Score]]:
-        prefix = "from warehouse.intermediate.int_scoring__"
         found: list[dict[str, Score]] = [{} for _ in range(variants)]
         for account, day, *score in self.connection.execute(
-            "select account_id, as_of_date, health_score, uncapped_score, exact_score, coverage, raw_tier "
-            f"{prefix}account_scores"
+            "select account_id, as_of_date, scores.health_score, uncapped_score, exact_score, scores.coverage, raw_tier "
+            "from warehouse.intermediate.int_scoring__account_scores as scores "
+            "inner join warehouse.intermediate.int_scoring__raw_tiers using (account_id, as_of_date)"
         ).fetchall():
             found[(day - FIRST_DAY).days][account] = Score(*score, {})
-        keys = {code: metric for metric, code in METRIC_CODES.items()}
-        for account, day, code, *metric in self.connection.execute(
-            "select account_id, as_of_date, metric_code, nominal_weight, effective_weight, points, normalized_score "
-            f"{prefix}metric_points"
-        ).fetchall():
-            found[(day - FIRST_DAY).days][account].metrics[keys[code]] = tuple(metric)
+        for key in METRICS:
+            for account, day, nominal, effective, points, normalized in self.connection.execute(
+                f"select account_id, as_of_date, {key}__nominal_weight, {key}__effective_weight, "
+                f"coalesce({key}__effective_weight * ({key}__score - 50), 0), {key}__score "
+                f"from warehouse.intermediate.int_scoring__account_scores where {key}__nominal_weight is not null"
+            ).fetchall():
+                found[(day - FIRST_DAY).days][account].metrics[key] = (nominal, effective, points, normalized)
         return found
 
 
@@ -149,23 +162,21 @@ def _rows(variants: Sequence[Variant]) -> dict[str, list[dict[str, Any]]]:
     """The rows of every table that the models read."""
     rows: dict[str, list[dict[str, Any]]] = {
         "config_versions": [{"config_version": "v", "valid_from": date(2000, 1, 1), "status": "active"}],
-        "run": [{"run_code": 1, "run_id": "r", "configuration_hash": "h", "reporting_currency": "USD"}],
+        "run": [{"run_id": "r", "configuration_hash": "h", "reporting_currency": "USD"}],
         "metrics": [
             {"metric_key": metric, "dimension_key": dimension, "higher_is_better": metric not in LOWER_IS_BETTER}
             for metric, dimension in METRICS.items()
         ],
-        "codes": [{"kind": "metric", "code": code, "key": metric} for metric, code in METRIC_CODES.items()]
-        + [{"kind": "dimension", "code": code, "key": key} for code, key in enumerate((*DIMENSIONS, "cap"), 1)],
     }
     for number, variant in enumerate(variants):
         day = FIRST_DAY + timedelta(days=number)
         card = {"config_version": "v", "scorecard_key": f"card{number}"}
-        scored = {"as_of_date": day, "scorecard_code": number}
+        scorecard_id = f"v/card{number}/h"
+        accounts = sorted({account for account, _ in variant.values})
         of_variant = {
-            "scorecard_codes": [card | {"scorecard_code": number}],
-            "configurations": [{"configuration_hash": "h", "scorecard_code": number}],
-            "as_of_days": [{"as_of_date": day, "day": number}],
-            "scorecards": [card | {"priority": number, "segment": "*", "stage": "*"}],
+            "control.scorecards": [card | {"scorecard_id": scorecard_id, "rules_hash": "h"}],
+            "configurations": [{"configuration_hash": "h", "scorecard_id": scorecard_id}],
+            "seeds.scorecards": [card | {"priority": number, "segment": "*", "stage": "*"}],
             "scorecard_dimensions": [
                 card | {"dimension_key": key, "weight": weight} for key, weight in variant.dimensions.items()
             ],
@@ -181,20 +192,27 @@ def _rows(variants: Sequence[Variant]) -> dict[str, list[dict[str, Any]]]:
                 if metric.method == "bands"
                 for bound, score in metric.bands
             ],
-            "int_scoring__account_scorecards": [
-                scored | {"account_id": account, "day": number, "tenure": 400, "stage": "mature"}
-                for account in sorted({account for account, _ in variant.values})
-            ],
-            "int_scoring__metric_values": [
-                scored
-                | {"account_id": account, "metric_code": METRIC_CODES[metric]}
-                | {"value": value, "state": STATES[state]}
-                for (account, metric), (state, value) in variant.values.items()
+            SCORINGS: [
+                {"account_id": account, "as_of_date": day, "scorecard_id": scorecard_id, "track": "own", "is_member": True}
+                for account in accounts
             ],
         }
+        for dimension in set(METRICS.values()):
+            of_variant[f"int_metrics__{dimension}"] = [
+                {"account_id": account, "as_of_date": day} | _wide(variant, account, dimension) for account in accounts
+            ]
         for table, content in of_variant.items():
             rows.setdefault(table, []).extend(content)
     return rows
+
+
+def _wide(variant: Variant, account: str, dimension: str) -> dict[str, Any]:
+    """Values and states of an account's metrics of a dimension; null for those that are not on the scorecard."""
+    row: dict[str, Any] = {}
+    for key in METRICS:
+        if METRICS[key] == dimension:
+            row[f"{key}__state"], row[key] = variant.values.get((account, key), (None, None))
+    return row
 
 
 # -- generated scorecards and values
@@ -209,13 +227,13 @@ STATE_NAMES = st.sampled_from(("measured",) * 6 + ("not_applicable", "stale", "m
 
 
 @st.composite
-def card_metrics(draw: st.DrawFn, methods: Sequence[str]) -> CardMetric:
+def card_metrics(draw: st.DrawFn, key: str, methods: Sequence[str]) -> CardMetric:
     worst, best = draw(st.lists(AMOUNTS, min_size=2, max_size=2, unique=True))
     bounds = sorted(draw(st.lists(AMOUNTS, min_size=1, max_size=3, unique=True)))
     scores = sorted(draw(st.lists(SCORES, min_size=len(bounds), max_size=len(bounds))))
     return CardMetric(
         weight=draw(st.one_of(WEIGHTS, st.just(0.0))),
-        method=draw(st.sampled_from(methods)),
+        method=draw(st.sampled_from(methods)) if key in COMPARED else "linear",
         worst=worst,
         best=best,
         policy=draw(st.sampled_from(("exclude", "neutral", "worst"))),
@@ -227,7 +245,7 @@ def card_metrics(draw: st.DrawFn, methods: Sequence[str]) -> CardMetric:
 @st.composite
 def variants(draw: st.DrawFn, methods: Sequence[str] = ("linear", "bands", "percentile", "zscore")) -> Variant:
     keys = draw(st.lists(st.sampled_from(sorted(METRICS)), min_size=1, max_size=7, unique=True))
-    metrics = {key: draw(card_metrics(methods)) for key in keys}
+    metrics = {key: draw(card_metrics(key, methods)) for key in keys}
     # Each card weighs something: the validation refuses others.
     if not any(metric.weight for metric in metrics.values()):
         metrics[keys[0]] = replace(metrics[keys[0]], weight=1.0)
@@ -251,6 +269,16 @@ def nominal_weight(variant: Variant, key: str) -> Fraction:
         return Fraction(0)
     total = sum(Fraction(weight) for weight in variant.dimensions.values())
     return Fraction(variant.dimensions[dimension]) / total * Fraction(variant.metrics[key].weight) / peers
+
+
+def base_weights(variant: Variant, account: str) -> dict[str, Fraction]:
+    """W_dim x w_m / sum(w over the applicable metrics of the dimension) of an account's applicable metrics, section 5."""
+    applicable = {key: Fraction(metric.weight) for key, metric in variant.metrics.items() if variant.values[account, key][0] != "not_applicable"}
+    weights = {}
+    for key, weight in applicable.items():
+        peers = sum(other for name, other in applicable.items() if METRICS[name] == METRICS[key])
+        weights[key] = Fraction(variant.dimensions[METRICS[key]]) * weight / peers if peers else Fraction(0)
+    return weights
 
 
 def changed(variant: Variant, place: tuple[str, str], state: str, value: float | None = None) -> Variant:
@@ -285,17 +313,29 @@ def test_scores_are_bounded_and_explained_by_their_points(models: Models, varian
 
 @EXAMPLES
 @given(variant=variants())
+def test_weights_are_base_weights_over_what_has_a_score(models: Models, variant: Variant) -> None:
+    [scores] = models.replay([variant])
+    for account, score in scores.items():
+        base = base_weights(variant, account)
+        scored = {key for key, (_, _, _, normalized) in score.metrics.items() if normalized is not None}
+        assert scored <= base.keys()
+        total = sum(base[key] for key in scored)
+        for key, (nominal, effective, points, normalized) in score.metrics.items():
+            assert abs(nominal - nominal_weight(variant, key)) <= 1e-12
+            assert abs(effective - (base[key] / total if key in scored and total else 0)) <= 1e-9
+            assert points == (0 if normalized is None else effective * (normalized - 50))
+
+
+@EXAMPLES
+@given(variant=variants())
 def test_coverage_is_the_measured_share_of_what_applies(models: Models, variant: Variant) -> None:
     [scores] = models.replay([variant])
     for account, score in scores.items():
-        states = {key: variant.values[account, key][0] for key in variant.metrics}
-        measured = sum(nominal_weight(variant, key) for key, state in states.items() if state == "measured")
-        applies = sum(nominal_weight(variant, key) for key, state in states.items() if state != "not_applicable")
-        expected = measured / applies if applies else Fraction(0)
+        base = base_weights(variant, account)
+        measured = sum((weight for key, weight in base.items() if variant.values[account, key][0] == "measured"), Fraction(0))
+        expected = measured / sum(base.values()) if any(base.values()) else Fraction(0)
         assert 0 <= score.coverage <= 1
         assert abs(score.coverage - expected) <= 1e-9
-        for key, (nominal, *_) in score.metrics.items():
-            assert abs(nominal - nominal_weight(variant, key)) <= 1e-12
         if abs(expected - Fraction(1, 2)) > Fraction(1, 10**9):
             assert (score.raw_tier == "unknown") == (expected < Fraction(1, 2))
 
@@ -313,14 +353,60 @@ def test_a_metric_that_goes_missing_takes_its_weight_from_the_coverage(
         changed(variant, place, "not_applicable"),
     ]
     measured, missing, not_applicable = (scores[account] for scores in models.replay(cases))
-    weight = nominal_weight(variant, key)
-    if weight > Fraction(1, 10**6):
+    base = base_weights(cases[0], account)
+    if base[key] > sum(base.values()) / 10**6:
         assert missing.coverage < measured.coverage
     else:
         assert missing.coverage <= measured.coverage + 1e-9
     # Out of the denominator, not only out of the numerator.
     assert not_applicable.coverage >= missing.coverage - 1e-9
     assert not_applicable.metrics[key][1:] == (0, 0, None)
+
+
+@EXAMPLES
+@given(variant=variants(), data=st.data())
+def test_what_is_unknown_gives_its_weight_to_everything_known_in_proportion(
+    models: Models, variant: Variant, data: st.DataObject
+) -> None:
+    place = data.draw(st.sampled_from(sorted(variant.values)))
+    account, key = place
+    excluded = replace(variant, metrics=variant.metrics | {key: replace(variant.metrics[key], policy="exclude")})
+    cases = [
+        changed(excluded, place, "measured", data.draw(AMOUNTS)),
+        changed(excluded, place, data.draw(st.sampled_from(("missing", "stale", "late")))),
+    ]
+    known, unknown = (scores[account].metrics for scores in models.replay(cases))
+    assert unknown[key][1:] == (0, 0, None)
+    left = 1 - known[key][1]
+    for other in known.keys() - {key}:
+        # Whatever their dimension, all by the same factor.
+        assert abs(unknown[other][1] * left - known[other][1]) <= 1e-9
+
+
+@EXAMPLES
+@given(variant=variants(), data=st.data())
+def test_what_is_not_applicable_leaves_its_weight_within_the_dimension(
+    models: Models, variant: Variant, data: st.DataObject
+) -> None:
+    place = data.draw(st.sampled_from(sorted(variant.values)))
+    account, key = place
+    # Everything else is known, or not applicable too.
+    known = replace(
+        variant, values={at: (state, value) if state == "not_applicable" else ("measured", value or 0.0) for at, (state, value) in variant.values.items()}
+    )
+    cases = [changed(known, place, "measured", data.draw(AMOUNTS)), changed(known, place, "not_applicable")]
+    before, after = (scores[account].metrics for scores in models.replay(cases))
+    dimension = {other for other in variant.metrics if METRICS[other] == METRICS[key]}
+    weight_before, weight_after = (sum(metrics[other][1] for other in dimension) for metrics in (before, after))
+    if any(before[other][1] > 0 for other in dimension - {key}):
+        assert abs(weight_before - weight_after) <= 1e-9
+        for other in before.keys() - dimension:
+            assert abs(before[other][1] - after[other][1]) <= 1e-9
+    else:
+        # Nobody is left there: the dimension's weight goes to the others in proportion.
+        assert weight_after == 0
+        for other in before.keys() - dimension:
+            assert abs(after[other][1] * (1 - weight_before) - before[other][1]) <= 1e-9
 
 
 @EXAMPLES
