@@ -45,7 +45,7 @@ _CONTROL_TABLES = f"""
 create schema if not exists raw;
 create schema if not exists control;
 create or replace view control.format as select {WAREHOUSE_FORMAT} as format;
-create table if not exists control.scorecards (scorecard_id varchar, config_version varchar, scorecard_key varchar, rules_hash varchar);
+create table if not exists control.scorecard_rules (scorecard_id varchar, config_version varchar, scorecard_key varchar, rules_hash varchar);
 create table if not exists control.configurations (configuration_hash varchar, scorecard_id varchar);
 create table if not exists control.rolled_up_event_days (activity_day date, fingerprint varchar);
 create table if not exists control.uncovered_days (table_name varchar, as_of_date date);
@@ -124,7 +124,7 @@ def prepare(settings: Settings, run_id: str, start: date, end: date) -> Plan:
     with connect(settings, settings.warehouse) as warehouse:
         # What an unfinished run computed along with its days is computed again.
         left: dict[str, set[date]] = {}
-        if not warehouse.execute("select 1 from duckdb_tables() where schema_name = 'control' and table_name = 'scorecards'").fetchall():
+        if not warehouse.execute("select 1 from duckdb_tables() where schema_name = 'control' and table_name = 'scorecard_rules'").fetchall():
             again = scored_before
         else:
             again = {day for day in scored_before if lookback_starts <= day < start}
@@ -213,12 +213,12 @@ def _register_scorecards(warehouse: duckdb.DuckDBPyConnection, seeds: Path, conf
 
     A scorecard whose rules were edited in place gets another name, so the change ledger can tell a new rule from new behaviour.
     """
-    known = {scorecard for (scorecard,) in warehouse.execute("select scorecard_id from control.scorecards").fetchall()}
+    known = {scorecard for (scorecard,) in warehouse.execute("select scorecard_id from control.scorecard_rules").fetchall()}
     warehouse.execute("delete from control.configurations where configuration_hash = ?", [configuration])
     for (version, card), rules in sorted(scorecard_rules(seeds).items()):
         scorecard_id = f"{version}/{card}/{rules[:12]}"
         if scorecard_id not in known:
-            warehouse.execute("insert into control.scorecards values (?, ?, ?, ?)", [scorecard_id, version, card, rules])
+            warehouse.execute("insert into control.scorecard_rules values (?, ?, ?, ?)", [scorecard_id, version, card, rules])
         warehouse.execute("insert into control.configurations values (?, ?)", [configuration, scorecard_id])
 
 
@@ -307,7 +307,7 @@ def _discard_other_format(settings: Settings) -> str | None:
         tables = {name for (name,) in warehouse.execute("select table_name from duckdb_tables() where schema_name = 'control'").fetchall()}
         views = {name for (name,) in warehouse.execute("select view_name from duckdb_views() where schema_name = 'control'").fetchall()}
         found = warehouse.execute("select format from control.format").fetchall() if "format" in views else []
-    if "scorecards" not in tables or found == [(WAREHOUSE_FORMAT,)]:
+    if "scorecard_rules" not in tables or found == [(WAREHOUSE_FORMAT,)]:
         return None
     reason = "another version of the product laid it out"
     discard(settings, reason)

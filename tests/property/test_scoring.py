@@ -174,7 +174,7 @@ def _rows(variants: Sequence[Variant]) -> dict[str, list[dict[str, Any]]]:
         scorecard_id = f"v/card{number}/h"
         accounts = sorted({account for account, _ in variant.values})
         of_variant = {
-            "control.scorecards": [card | {"scorecard_id": scorecard_id, "rules_hash": "h"}],
+            "control.scorecard_rules": [card | {"scorecard_id": scorecard_id, "rules_hash": "h"}],
             "configurations": [{"configuration_hash": "h", "scorecard_id": scorecard_id}],
             "seeds.scorecards": [card | {"priority": number, "segment": "*", "stage": "*"}],
             "scorecard_dimensions": [

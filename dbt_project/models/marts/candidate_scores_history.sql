@@ -19,7 +19,7 @@ select
     candidates.run_id,
     candidates.configuration_hash
 from {{ ref('int_scoring__candidate_scores') }} as candidates
-inner join {{ source('control', 'scorecards') }} as scorecards on candidates.scorecard_id = scorecards.scorecard_id
+inner join {{ source('control', 'scorecard_rules') }} as scorecards on candidates.scorecard_id = scorecards.scorecard_id
 inner join {{ ref('int_scoring__raw_tiers') }} as tiers
     on tiers.is_candidate
     and candidates.account_id = tiers.account_id

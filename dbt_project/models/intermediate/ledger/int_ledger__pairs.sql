@@ -12,7 +12,7 @@ with account_days as (
         scorecards.config_version,
         scorecards.scorecard_key
     from {{ ref('int_scoring__account_days') }} as days
-    inner join {{ source('control', 'scorecards') }} as scorecards on days.scorecard_id = scorecards.scorecard_id
+    inner join {{ source('control', 'scorecard_rules') }} as scorecards on days.scorecard_id = scorecards.scorecard_id
 
 ),
 
@@ -24,7 +24,7 @@ configured as (
         scorecards.scorecard_key,
         scorecards.scorecard_id
     from {{ source('control', 'configurations') }} as configurations
-    inner join {{ source('control', 'scorecards') }} as scorecards on configurations.scorecard_id = scorecards.scorecard_id
+    inner join {{ source('control', 'scorecard_rules') }} as scorecards on configurations.scorecard_id = scorecards.scorecard_id
 
 )
 

@@ -11,6 +11,6 @@ select
     run.run_id,
     run.configuration_hash
 from {{ ref('int_scoring__scores') }} as scores
-inner join {{ source('control', 'scorecards') }} as scorecards on scores.scorecard_id = scorecards.scorecard_id
+inner join {{ source('control', 'scorecard_rules') }} as scorecards on scores.scorecard_id = scorecards.scorecard_id
 cross join {{ source('control', 'run') }} as run
 where scores.track = 'own'

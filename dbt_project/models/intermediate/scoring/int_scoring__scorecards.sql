@@ -23,7 +23,7 @@ in_hand as (
         scorecards.scorecard_id,
         scorecards.config_version,
         scorecards.scorecard_key
-    from {{ source('control', 'scorecards') }} as scorecards
+    from {{ source('control', 'scorecard_rules') }} as scorecards
     inner join {{ source('control', 'configurations') }} as configurations on scorecards.scorecard_id = configurations.scorecard_id
     inner join {{ source('control', 'run') }} as run on configurations.configuration_hash = run.configuration_hash
 

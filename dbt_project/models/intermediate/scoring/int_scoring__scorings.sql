@@ -40,7 +40,7 @@ peer_groups as (
         scorecards.scorecard_key
     from asked
     inner join {{ ref('int_scoring__scorecard_metrics') }} as rules on asked.scorecard_id = rules.scorecard_id
-    inner join {{ source('control', 'scorecards') }} as scorecards on asked.scorecard_id = scorecards.scorecard_id
+    inner join {{ source('control', 'scorecard_rules') }} as scorecards on asked.scorecard_id = scorecards.scorecard_id
     where rules.method in ('percentile', 'zscore')
 
 ),
@@ -52,7 +52,7 @@ own as (
         days.as_of_date,
         scorecards.scorecard_key
     from {{ ref('int_scoring__account_days') }} as days
-    inner join {{ source('control', 'scorecards') }} as scorecards on days.scorecard_id = scorecards.scorecard_id
+    inner join {{ source('control', 'scorecard_rules') }} as scorecards on days.scorecard_id = scorecards.scorecard_id
     where days.as_of_date in (select as_of_date from asked)
 
 ),
@@ -84,7 +84,7 @@ select
     'earlier',
     scorecards.scorecard_key = own.scorecard_key
 from earlier
-inner join {{ source('control', 'scorecards') }} as scorecards on earlier.scorecard_id = scorecards.scorecard_id
+inner join {{ source('control', 'scorecard_rules') }} as scorecards on earlier.scorecard_id = scorecards.scorecard_id
 inner join own
     on earlier.account_id = own.account_id
     and earlier.as_of_date = own.as_of_date
