@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from orchestration import alert_rules
-from orchestration.scorecard import SEEDS, ConfigurationError, configuration_hash, validate_seeds
+from orchestration.scorecard import SEEDS, ConfigurationError, configuration_hash, load_seeds, validate_seeds
 from orchestration.settings import DBT_PROJECT, PROJECT_ROOT
 
 SHIPPED = PROJECT_ROOT / "seeds"
@@ -924,3 +924,18 @@ def test_numbers_of_the_accepted_form_are_numbers_to_duckdb(seeds: Path) -> None
             validate_seeds(seeds)
             assert connection.execute("select cast(? as double)", [text]).fetchall() == [(value,)]
         assert connection.execute("select cast('3.0' as integer)").fetchall() == [(3,)]
+
+
+def test_a_shipped_cap_reaches_the_tier_that_it_is_for() -> None:
+    """A score between a limit and the margin below it leaves nobody in the lower tier: a cap there would never turn an account red."""
+    seeds = load_seeds(SHIPPED)
+    cards = {card.take(("config_version", "scorecard_key")): card["tier_margin"] for card in seeds["scorecards"]}
+    limits = {key: {tier["min_score"] for tier in seeds["tiers"] if tier.take(("config_version", "scorecard_key")) == key} for key in cards}
+    stuck = [
+        cap["cap_key"]
+        for cap in seeds["score_caps"]
+        for key in [cap.take(("config_version", "scorecard_key"))]
+        for limit in limits[key] or {70, 40}
+        if limit - cards[key] <= cap["max_score"] < limit
+    ]
+    assert not stuck
