@@ -1,6 +1,6 @@
 """Dagster's event log in SQLite, without what makes it slow and large there.
 
-The files and what stands in them are Dagster's own; either storage reads the other's. All that leans on Dagster's internals is here
+The files and their content are Dagster's own; either storage reads the other's. All that leans on Dagster's internals is here
 (dagster 1.13.27), because its SQLite storage
 * opens a database, looks up its schema and waits for the disk several times for each event: 1,543 commits for the 303 events of a day.
   Here a database stays open, and only its checkpoints wait for the disk: after a loss of power the newest history may be missing;

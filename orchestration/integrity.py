@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 _CHUNK = 1 << 20
-# Stands in a stamped file's text where its own hash will be.
+# Takes the place of a stamped file's own hash until that is known.
 _UNSTAMPED = "0" * 64
 
 

@@ -39,7 +39,7 @@ WAREHOUSE_FORMAT = 5
 LEDGER_DAYS = (7, 28)
 # Facts that may be known before their day.
 _PLANNED = ("subscriptions", "feature_releases", "score_overrides")
-# Stands for the fingerprint of an event day while a run rolls it up; equal to none.
+# In place of the fingerprint of an event day while a run rolls it up; equal to none.
 _ROLLING_UP = "rolling up"
 _CONTROL_TABLES = f"""
 create schema if not exists raw;

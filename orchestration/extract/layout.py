@@ -29,7 +29,7 @@ _described: dict[str, Mapping[str, str]] = {}
 
 @dataclass(frozen=True)
 class Layout:
-    """What stands in the columns of a file: names, DuckDB types and the number of rows (Parquet), the delimiter (CSV)."""
+    """What the columns of a file hold: names, DuckDB types and the number of rows (Parquet), the delimiter (CSV)."""
 
     names: tuple[str, ...]
     types: Mapping[str, str]

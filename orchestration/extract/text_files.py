@@ -99,7 +99,7 @@ def _rows_loaded(connection: duckdb.DuckDBPyConnection) -> int:
 
 
 def _batches(schema: pa.Schema, rows: Iterator[tuple]) -> Iterator[pa.RecordBatch]:
-    """Rows in batches that memory holds easily, however long their texts are."""
+    """Rows in batches that fit in memory, however long their strings are."""
     chunk: list[tuple] = []
     size = 0
     for row in rows:

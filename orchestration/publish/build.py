@@ -35,7 +35,7 @@ from orchestration.warehouse import identifier, literal
 # The oldest storage format: the drivers that BI tools ship open it.
 STORAGE_VERSION = "v1.0.0"
 _EPOCH = date(1970, 1, 1)
-# What stands in the columns of a wide table, by the part of their names behind a metric or dimension.
+# What the columns of a wide table hold, by the part of their names after a metric or dimension.
 _WIDE_COLUMNS = {
     "": "Column or value of",
     "state": "Data state of",
