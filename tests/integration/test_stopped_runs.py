@@ -1,6 +1,7 @@
 """The real command is killed at every kind of moment, or stopped by a signal: the same command again goes through, and the mart is whole."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -141,7 +142,9 @@ def test_a_disk_that_fills_up_during_a_run_ends_it_in_one_line(
         *others, said = stderr.splitlines()
         # Dagster could not note how the first one ended.
         assert all(line.endswith("was left by a process that is gone: now shown as failed") for line in others), (place, stderr)
-        assert f"{small_disk}: its disk is full: 0 MB are free, and a run ends below 20. " in said, (place, stderr)
+        # What is left when it is measured depends on what the run frees in that moment: a journal of SQLite, a part of a Parquet file.
+        found = re.search(re.escape(f"{small_disk}: its disk is full: ") + r"(\d+) MB are free, and a run ends below 20\. ", said)
+        assert found and int(found[1]) < 20, (place, stderr)
         assert said.endswith("free 100 MB or more, and the same command does the rest"), (place, stderr)
         assert filler.stat().st_size > 100 << 20, place
         assert not differences(first_mart, read_mart(company.published)), place
