@@ -86,7 +86,8 @@ class _Search:
             if account.tier_since >= first and before is not None and rule.worsened(before, account.tier):
                 found.append((account, before))
         changes = [(account.account_id, account.tier_since) for account, _ in found]
-        by_data, reasons = self._mart.moved_by_data(changes), self._mart.tier_reasons(changes)
+        by_data, by_late_data = self._mart.moved_by_data(changes), self._mart.held_before(changes)
+        reasons = self._mart.tier_reasons(changes)
         return [
             Alert(
                 rule=rule,
@@ -100,8 +101,8 @@ class _Search:
                 account=account,
             )
             for account, before in found
-            # Whoever asks for unknown asks for data that went.
-            if account.tier == "unknown" or account.account_id not in by_data
+            # Whoever asks for unknown asks for data that went, but not for a late feed: that is reported once, as the source's.
+            if account.account_id not in (by_late_data if account.tier == "unknown" else by_data)
         ]
 
     def _score_fell(self, rule: AlertRule, first: date) -> list[Alert]:

@@ -187,6 +187,22 @@ class PublishedMart:
         )
         return {account for (account,) in rows}
 
+    def held_before(self, changes: Iterable[tuple[str, date]]) -> set[str]:
+        """The accounts whose tier was held until the day given with it: only late data was missing, and it stayed late for too long."""
+        changes = list(changes)
+        rows = self._rows(
+            f"""
+            select account_id
+            from account_health_history
+            where is_tier_held and (account_id, {DATE_COLUMN} + 1) in (
+                select unnest(cast($accounts as varchar[])), unnest(cast($days as date[]))
+            )
+            """,
+            accounts=[account for account, _ in changes],
+            days=[day for _, day in changes],
+        )
+        return {account for (account,) in rows}
+
     def tier_reasons(self, changes: Iterable[tuple[str, date]]) -> dict[str, str]:
         """What made each account's tier another one on the day given with it."""
         changes = list(changes)

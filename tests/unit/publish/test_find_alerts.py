@@ -92,14 +92,16 @@ class TestTierWorsened:
         [alert] = find(WORSENED, account_health=newest, account_health_history=history)
         assert ids([alert]) == ["worse"] and alert.text.startswith("Healthy → At risk")
 
-    def test_too_little_data_is_told_where_a_rule_asks_for_it(self, find: Find) -> None:
+    def test_too_little_data_is_told_where_a_rule_asks_for_it_but_not_a_late_feed(self, find: Find) -> None:
         [alert] = find(
             AlertRule("grey", "Grey", "tier_worsened", tier="unknown"),
             account_health=[
                 account("a1", tier="unknown", previous_tier="healthy", tier_since=DAY),
                 account("a2", tier="poor", previous_tier="healthy", tier_since=DAY),
+                # Its tier was held while data was late, and the data stayed late.
+                account("a3", tier="unknown", previous_tier="healthy", tier_since=DAY),
             ],
-            account_health_history=[account_day(ago(1), name) for name in ("a1", "a2")],
+            account_health_history=[account_day(ago(1), name, is_tier_held=name == "a3") for name in ("a1", "a2", "a3")],
             tier_changes=[
                 {"account_id": "a1", "as_of_date": DAY, "from_tier": "healthy", "to_tier": "unknown", "cause": "coverage"}
                 | {"reason": "Too little could be measured", "k": 7, "component": "availability", "points": -3.0}
