@@ -232,16 +232,18 @@ class ZendeskSource(HttpSource):
         subdomain: `acme` of acme.zendesk.com; or give base_url.
         email, api_token: an API token and the e-mail address of the agent that it belongs to; or oauth_token alone.
         account_key: what names the account of an organization: `external_id`, `id`, `name`, `domain` (the first of its
-            domain names) or `field.<key>` of its organization fields.
+            domain names that is not a public one) or `field.<key>` of its organization fields.
         priorities: Zendesk priority -> priority of the contract, where they differ from low, normal, high, urgent -> critical.
         topics: tag or, with topic_field, value of that field -> topic of the contract; the first that fits counts.
         topic_field: id of a custom ticket field; without it topics are found by tag.
         escalation_tags: a ticket that has one of them is escalated.
         escalation_field: id of a custom ticket field; a ticket is escalated while it is checked or filled.
         survey_scores: value of a satisfaction rating -> csat score.
+        max_bad_share: half by default: tickets of people without an organization are ordinary, have no account and are quarantined.
     """
 
     connector: Literal["zendesk"]
+    max_bad_share: float | None = Field(default=0.5, ge=0, le=1)
     subdomain: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9-]*$")
     base_url: str | None = None
     email: str | None = None

@@ -20,6 +20,7 @@ from orchestration.extract.account_note import DOMAIN, AccountNote
 from orchestration.extract.connector import Preview, Window, filled_columns, text_batches
 from orchestration.extract.errors import SourceUnavailable
 from orchestration.extract.http import Api, Refused
+from orchestration.extract.mail_domains import company_domain
 from orchestration.extract.staging import DELETED
 from orchestration.settings import Settings, secret_value
 from orchestration.sources import ZendeskSource
@@ -42,11 +43,12 @@ _PREVIEW_DAYS = timedelta(days=30)
 _PRIORITIES = {"urgent": "critical"}
 _TOPIC_OF_TYPE = {"question": "question", "problem": "bug", "incident": "bug", "task": "other"}
 _SOLVED = ("solved", "closed")
+_MERGED = "closed_by_merge"
 _NO_ANSWER = ("offered", "unoffered")
 _COMMENT_SUFFIXES = ("_with_comment", "_without_comment")
 _TICKET_FIELDS = {
     "id", "status", "created_at", "updated_at", "organization_id", "requester_id", "priority", "type", "tags",
-    "metric_set",
+    "metric_set", "via",
 }  # fmt: skip
 _RATING_FIELDS = {"id", "ticket_id", "requester_id", "score", "created_at", "updated_at"}
 
@@ -57,7 +59,7 @@ def is_incremental(table: RawTable, source: ZendeskSource) -> bool:
 
 
 def read(settings: Settings, table: RawTable, source: ZendeskSource, window: Window) -> Iterator[pa.RecordBatch]:
-    """What changed since the window's first day, or all where an organization leads to another account; deleted tickets as gone.
+    """What changed since the window's first day, or all where an organization leads to another account; deleted and merged tickets as gone.
 
     Raises:
         SettingsError: the variable with the token is not set.
@@ -248,11 +250,11 @@ class _Reader:
     def _ticket_rows(self, page: Object) -> Iterator[Row]:
         metrics = {one.get("ticket_id"): one for one in _objects(page.get("metric_sets"))}
         tickets = self.objects(page)
-        homeless = [one for one in tickets if one.get("status") != "deleted" and not self._known(one)]
+        homeless = [one for one in tickets if _is_a_request(one) and not self._known(one)]
         users = self._users(_objects(page.get("users")), (one.get("requester_id") for one in homeless))
         for ticket in tickets:
             number = ticket.get("id")
-            if ticket.get("status") == "deleted":
+            if not _is_a_request(ticket):
                 yield {"ticket_id": number, DELETED: True}
                 continue
             # Zendesk documents the list beside the tickets and gives the object within.
@@ -285,8 +287,8 @@ class _Reader:
         for one in (ticket, requester):
             if one.get("organization_id") is not None:
                 return organizations.get(one["organization_id"])
-        domain = str(requester.get("email") or "").rpartition("@")[2].strip().lower()
-        if self._source.account_key != "domain" or not domain:
+        domain = company_domain(str(requester.get("email") or ""))
+        if self._source.account_key != "domain" or domain is None:
             return None
         return self._account_of_domain.get(domain, domain)
 
@@ -343,6 +345,18 @@ class _Reader:
             return None
 
 
+def _is_a_request(ticket: Object) -> bool:
+    """Whether a ticket counts: it is not deleted, nor merged into another one, which then holds all that was said.
+
+    A merged ticket is closed with a tag of Zendesk's own. A follow-up of it inherits the tag and is a request.
+    """
+    if ticket.get("status") == "deleted":
+        return False
+    origin = (ticket.get("via") or {}).get("source") or {}
+    is_follow_up = origin.get("rel") == "follow_up"
+    return is_follow_up or not (ticket.get("status") in _SOLVED and _MERGED in _words(ticket.get("tags")))
+
+
 def _auth(table: RawTable, source: ZendeskSource) -> AuthBase:
     if source.oauth_token is not None:
         return BearerTokenAuth(token=secret_value(f"sources.{table.name}.oauth_token", source.oauth_token))
@@ -363,7 +377,9 @@ def _key(value: Any) -> str | None:
 
 
 def _domains(organization: Object) -> list[str]:
-    return [str(domain).strip().lower() for domain in organization.get("domain_names") or [] if str(domain).strip()]
+    """Without public ones: an agent adds those where a colleague wrote from home."""
+    found = (company_domain(str(domain)) for domain in organization.get("domain_names") or [])
+    return [domain for domain in found if domain is not None]
 
 
 def _folded(values: Iterable[Any]) -> set[str]:

@@ -1,40 +1,29 @@
 """Which account a Stripe customer belongs to, and the rows of `accounts`."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
 from orchestration.extract.http import Api
+from orchestration.extract.mail_domains import company_domain
 from orchestration.extract.stripe import client, journal
 from orchestration.extract.stripe.history import midnight
 from orchestration.extract.stripe.journal import Record
 from orchestration.extract.stripe.shapes import Body, text_id, time_of
 from orchestration.sources import StripeSource
 
-# Everybody's domains are nobody's account.
-_FREE_MAIL = re.compile(
-    r"(gmail|googlemail|outlook|hotmail|live|msn|icloud|me|mac|aol|fastmail|hey|mail|zoho|hushmail|comcast|verizon|att)\.com"
-    r"|(yahoo|ymail|hotmail|outlook|live|gmx|yandex|zoho|protonmail)\.[a-z.]+|(web|t-online|freenet|posteo|mailbox)\.(de|org)"
-    r"|proton\.me|pm\.me|tuta(nota)?\.(com|de)|(mail|bk|inbox|list)\.ru|(qq|163|126|sina|naver|rediffmail)\.com"
-    r"|(orange|free|laposte|wanadoo|sfr)\.(fr|net)|(libero|virgilio)\.it|btinternet\.com"
-)
-
-
 def value_at(customer: Mapping[str, Any], place: str) -> str | None:
     """What stands at `customer`, `name`, `metadata.<key>` or `email_domain`; None where it is blank.
 
-    The domain is in lower case; domains of free mail services, which many accounts share, are none.
+    The domain is in lower case; a public one, which many accounts share, is none.
     """
     if place == "customer":
         return text_id(customer)
     if place == "name":
         found = customer.get("name")
     elif place == "email_domain":
-        _, at, domain = str(customer.get("email") or "").rpartition("@")
-        found = domain.strip().lower() if at else None
-        if found and _FREE_MAIL.fullmatch(found):
-            found = None
+        email = str(customer.get("email") or "")
+        found = company_domain(email) if "@" in email else None
     else:
         metadata = customer.get("metadata")
         found = metadata.get(place.removeprefix("metadata.")) if isinstance(metadata, Mapping) else None

@@ -424,14 +424,17 @@ create table zendesk."user" (id bigint, role text, organization_id bigint, email
 insert into zendesk."user" values (1, 'end-user', null, 'a@acme.com', false), (2, 'end-user', 10, 'b@acme.com', null), (8, 'agent', null, 'c@us.com', false),
     (9, 'admin', null, 'd@us.com', false);
 create table zendesk.ticket (id bigint, requester_id bigint, organization_id bigint, status text, priority text, created_at timestamptz,
-    updated_at timestamptz, _fivetran_deleted boolean);
-insert into zendesk.ticket values
+    updated_at timestamptz, _fivetran_deleted boolean, via_source_rel text);
+insert into zendesk.ticket (id, requester_id, organization_id, status, priority, created_at, updated_at, _fivetran_deleted) values
     (101, 1, 10, 'closed', 'urgent', '2026-01-01 23:30-05', '2026-02-01Z', false),
     (102, 2, null, 'open', 'normal', '2026-01-02Z', '2026-01-20 12:00Z', null),
     (103, 2, null, 'solved', null, '2026-01-03Z', '2026-01-04Z', false),
     (104, 1, 10, 'open', 'low', '2026-01-03Z', '2026-01-04Z', true),
     (105, 1, 10, 'deleted', 'low', '2026-01-03Z', '2026-01-04Z', false),
     (106, 1, 11, 'new', 'high', '2026-01-03Z', '2026-01-04Z', false);
+insert into zendesk.ticket values
+    (107, 1, 10, 'closed', null, '2026-01-03Z', '2026-01-03 00:05Z', false, null),
+    (108, 1, 10, 'closed', null, '2026-01-04Z', '2026-01-05Z', false, 'follow_up');
 create table zendesk.ticket_comment (id bigint, ticket_id bigint, user_id bigint, public boolean, created timestamptz, _fivetran_deleted boolean);
 insert into zendesk.ticket_comment values
     (1, 101, 1, true, '2026-01-02 04:30Z', false), (2, 101, 8, false, '2026-01-02 05:00Z', false), (3, 101, 1, true, '2026-01-02 05:10Z', false),
@@ -444,7 +447,8 @@ insert into zendesk.ticket_field_history values
     (101, '360000000000', '2026-01-02 04:30Z', 1, 'false'), (101, '360000000000', '2026-01-04 08:00Z', 8, 'true'),
     (101, '360000000000', '2026-01-06 08:00Z', 8, 'true');
 create table zendesk.ticket_tag (ticket_id bigint, tag text);
-insert into zendesk.ticket_tag values (101, 'vip'), (101, 'refund'), (102, 'how_to'), (102, 'bug'), (102, 'escalated'), (106, 'question');
+insert into zendesk.ticket_tag values (101, 'vip'), (101, 'refund'), (102, 'how_to'), (102, 'bug'), (102, 'escalated'), (106, 'question'),
+    (107, 'closed_by_merge'), (108, 'closed_by_merge');
 create table zendesk.satisfaction_rating (id bigint, ticket_id bigint, requester_id bigint, assignee_id bigint, group_id bigint, score text, comment text,
     reason text, created_at timestamptz, updated_at timestamptz);
 insert into zendesk.satisfaction_rating (id, ticket_id, requester_id, score, created_at, updated_at) values
@@ -459,14 +463,16 @@ def test_fivetran_tickets(world: World, warehouse: sa.Engine) -> None:
     landed = land(world, "tickets")
     moments = ", ".join(f"cast({name} as varchar)" for name in ("opened_at", "first_replied_at", "resolved_at", "escalated_at"))
     # 101: the note at 05:00 is private, the comment at 05:10 the customer's; solved, opened again, solved again. 102: the agent's first comment came
-    # with the ticket, the second was deleted; it is open again; bug stands before question. 104 and 105 are deleted.
+    # with the ticket, the second was deleted; it is open again; bug stands before question. 104 and 105 are deleted, 107 was merged, 108 is a
+    # follow-up of such a one.
     assert world.rows("tickets", f"ticket_id, account_id, priority, topic, {moments}") == [
         ("101", "acme", "critical", "billing", "2026-01-02 04:30:00", "2026-01-02 06:00:00", "2026-01-05 06:00:00", "2026-01-04 08:00:00"),
         ("102", "acme", "normal", "bug", "2026-01-02 00:00:00", None, None, "2026-01-20 12:00:00"),
         ("103", "acme", None, "other", "2026-01-03 00:00:00", None, "2026-01-04 00:00:00", None),
+        ("108", "acme", None, "other", "2026-01-04 00:00:00", None, "2026-01-05 00:00:00", None),
     ]
     # The organization of 106 has no external_id.
-    assert (landed.delivered, landed.quarantined) == (4, {"account_id: missing": 1})
+    assert (landed.delivered, landed.quarantined) == (5, {"account_id: missing": 1})
 
 
 def test_fivetran_satisfaction_ratings(world: World, warehouse: sa.Engine) -> None:

@@ -146,6 +146,32 @@ def test_tickets_without_organization(server: ZendeskServer) -> None:
     assert [row["account_id"] for row in read(server, account_key="domain")] == by_domain
 
 
+def test_public_mail_domains_lead_to_no_account(server: ZendeskServer) -> None:
+    # An agent added the private address of a colleague; gmx.net stands alone.
+    server.organizations[0] |= {"domain_names": ["GMail.com", "acme.test"]}
+    server.organizations += [{"id": 8, "domain_names": ["gmx.net"]}]
+    server.users = [{"id": n, "organization_id": None, "email": mail} for n, mail in ((71, "a@acme.test"), (72, "b@gmail.com"), (73, "c@Yahoo.co.uk"))]
+    wanted = {1: (7, 71, "acme.test"), 2: (None, 71, "acme.test"), 3: (None, 72, None), 4: (None, 73, None), 5: (8, 71, None)}
+    server.tickets = [
+        ticket(n, organization_id=organization, requester_id=user, metric_set=measured(n)) for n, (organization, user, _) in wanted.items()
+    ]
+    found = {int(row["ticket_id"]): row["account_id"] for row in read(server, account_key="domain")}
+    assert found == {n: account for n, (*_, account) in wanted.items()}
+
+
+def test_a_merged_ticket_is_none_and_a_follow_up_of_it_is_one(server: ZendeskServer) -> None:
+    follow_up = {"via": {"channel": "web", "source": {"rel": "follow_up"}}}
+    server.tickets = [
+        ticket(1, status="closed", tags=["vip", "Closed_by_merge"], organization_id=None),
+        ticket(2, status="closed", tags=["closed_by_merge"], metric_set=measured(2), **follow_up),
+        ticket(3, status="open", tags=["closed_by_merge"], metric_set=measured(3), via=None),
+    ]
+    assert [(row["ticket_id"], row["opened_at"], row["_deleted"]) for row in read(server)] == [
+        ("1", None, True), ("2", "2026-03-01T10:00:00Z", False), ("3", "2026-03-01T10:00:00Z", False),
+    ]  # fmt: skip
+    assert not any(path.endswith("tickets/1/metrics.json") for path in server.paths())
+
+
 def test_priorities_are_overridden_and_unknown_ones_left_to_the_contract(server: ZendeskServer) -> None:
     values = ["low", "urgent", "P9", None]
     server.tickets = [ticket(n, priority=value, metric_set=measured(n)) for n, value in enumerate(values, 1)]

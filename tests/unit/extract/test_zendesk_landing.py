@@ -51,6 +51,19 @@ def test_a_later_run_brings_changes_and_takes_out_what_was_deleted(world: World,
         assert world.rows("tickets", "ticket_id") == [("1",), ("3",)]
 
 
+def test_tickets_of_nobodys_organization_may_be_half_and_one_that_is_merged_later_goes(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DESK_TOKEN", TOKEN)
+    organizations = [{"id": 7, "external_id": "a1", "name": "Acme"}]
+    tickets = [ticket(n, "2026-01-01T09:00:00Z", organization_id=7 if n < 4 else None) for n in range(1, 6)]
+    with ZendeskServer(tickets=tickets, organizations=organizations) as server:
+        zendesk(world, server.url)
+        landed = world.land("tickets", date(2026, 1, 1))
+        assert (world.rows("tickets", "ticket_id"), landed.quarantined) == ([("1",), ("2",), ("3",)], {"account_id: missing": 2})
+        tickets[1] = ticket(2, "2026-01-04T09:00:00Z", status="closed", tags=["closed_by_merge"])
+        world.land("tickets", date(2026, 1, 4))
+        assert world.rows("tickets", "ticket_id") == [("1",), ("3",)]
+
+
 @pytest.mark.parametrize("is_first_landing", [True, False])
 def test_what_a_ticket_last_was_within_one_reading_counts(world: World, monkeypatch: pytest.MonkeyPatch, is_first_landing: bool) -> None:
     monkeypatch.setenv("DESK_TOKEN", TOKEN)
