@@ -18,6 +18,7 @@ $(LOCK_STAMP): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	env -u HEALTH_CONFIG $(BIN)/python -m orchestration.dbt
+	$(BIN)/python -m orchestration.publish.board.assets
 	touch $@
 
 run: setup ## run the pipeline: RANGE=2026-01-05...2026-02-10, by default all configured days
@@ -58,4 +59,4 @@ scorecard-import: setup ## add an edited spreadsheet to the seeds: FILE=..., as 
 	$(BIN)/python -m orchestration.workbook import "$(FILE)" $(if $(ACTIVE),--active)
 
 clean: ## remove the data folder of the demo company and the environments
-	rm -rf data .venv .venv-next
+	rm -rf data build .venv .venv-next

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import vl_convert
 
-from orchestration.publish.board.charts import picture_of_tiers
+from orchestration.publish.board.assets import static_assets
 from orchestration.publish.generations import open_published
 from orchestration.publish.tables import DATE_COLUMN, HISTORY, TABLES
-from orchestration.publish.tiers import TIER_COLOURS
+from orchestration.publish.tiers import TIER_COLOURS, TIER_LABELS, WORST_FIRST
 from orchestration.settings import Settings
 
 
@@ -92,8 +92,8 @@ def unexplained_drift(settings: Settings, generation_path: Path, first: date, la
 def _draw(counts: dict[date, dict[str, int]]) -> bytes:
     """Accounts by tier on every day, stacked, as on the board; the same counts give the same bytes."""
     rows = [
-        {"day": day.isoformat(), "tier": tier, "value": value}
+        {"day": day.isoformat(), "tier": TIER_LABELS[tier], "stack": WORST_FIRST.index(tier), "value": value}
         for day in sorted(counts)
         for tier, value in counts[day].items()
     ]
-    return vl_convert.vegalite_to_png(picture_of_tiers(rows), scale=1.5)
+    return vl_convert.vegalite_to_png(static_assets()["picture"] | {"data": {"values": rows}}, scale=1.5)

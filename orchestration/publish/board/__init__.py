@@ -12,8 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from orchestration.plain_text import BREAKS, HIDDEN
 from orchestration.publish.board.accounts import write_account_list, write_accounts
-from orchestration.publish.board.assets import vendor_scripts
-from orchestration.publish.board.charts import all_charts
+from orchestration.publish.board.assets import static_assets
 from orchestration.publish.board.formats import FILTERS
 from orchestration.publish.board.portfolio import read_portfolio
 from orchestration.publish.board.scripts import call
@@ -102,6 +101,6 @@ def _write_assets(folder: Path) -> None:
     with as_file(files("orchestration.publish.board") / "static") as static:
         for path in static.iterdir():
             shutil.copyfile(path, folder / path.name)
-    for name, script in vendor_scripts().items():
+    made = static_assets()
+    for name, script in {**made["scripts"], "charts.js": call("board.setCharts", made["charts"])}.items():
         (folder / name).write_text(script, encoding="utf-8")
-    (folder / "charts.js").write_text(call("board.setCharts", all_charts()), encoding="utf-8")

@@ -1,17 +1,27 @@
-"""JavaScript of others, taken from the packages that ship it and turned into classic scripts."""
+"""What is the same on every board: the JavaScript of others, turned into classic scripts, and the charts' specifications.
 
+To bundle and check it takes three seconds, so it is made once and kept in `build/` of the project, under a name that says of what it was made.
+"""
+
+import hashlib
 import re
 from functools import cache
+from importlib.metadata import version
 from importlib.resources import files
+from pathlib import Path
+from typing import Any
 
-import vl_convert
-
+from orchestration.durable import write_text
+from orchestration.integrity import Damaged, read_stamped, stamped
 from orchestration.publish.generations import PublishError
+from orchestration.settings import PROJECT_ROOT
 
 # What a minified ES module ends with: `export{a as ITable,b as default,c as jQuery};`
 _EXPORT = re.compile(r"\bexport\s*\{([^{}]*)\};?")
 _DEFAULT = re.compile(r"([\w$]+)\s+as\s+default")
 _VEGA_GLOBAL = "window.vegaEmbed"
+_MADE_BY = ("altair", "itables", "vl-convert-python")
+_MADE_FROM = ("board/assets.py", "board/charts.py", "tiers.py")
 
 
 class AssetError(PublishError):
@@ -19,12 +29,38 @@ class AssetError(PublishError):
 
 
 @cache
-def vendor_scripts() -> dict[str, str]:
-    """File name -> classic script: Vega for charts, DataTables for the list of accounts.
+def static_assets() -> dict[str, Any]:
+    """`scripts`: file name -> classic script; `charts`: name -> Vega-Lite specification; `picture`: one of the tiers over time on its own.
 
     Raises:
         AssetError: see there.
     """
+    folder = files("orchestration.publish")
+    sources = [f"{library} {version(library)}".encode() for library in _MADE_BY] + [(folder / name).read_bytes() for name in _MADE_FROM]
+    path = PROJECT_ROOT / "build" / f"board-{hashlib.sha256(b''.join(sources)).hexdigest()[:16]}.json"
+    try:
+        return read_stamped(path)
+    except (OSError, Damaged):
+        return _make(path)
+
+
+def _make(path: Path) -> dict[str, Any]:
+    # Imported for this alone.
+    from orchestration.publish.board.charts import all_charts, picture_of_tiers
+
+    made = {"scripts": _vendor_scripts(), "charts": all_charts(), "picture": picture_of_tiers()}
+    try:
+        write_text(path, stamped(made))
+    except OSError:
+        # An installation that may not be written to makes it each time.
+        pass
+    return made
+
+
+def _vendor_scripts() -> dict[str, str]:
+    """Vega for charts, DataTables for the list of accounts."""
+    import vl_convert
+
     module = (files("itables") / "html" / "dt_bundle.js").read_text(encoding="utf-8")
     vega = vl_convert.javascript_bundle()
     if _VEGA_GLOBAL not in vega:
@@ -49,3 +85,8 @@ def classic_script(module: str, name: str) -> str:
     start, end = exports[0].span()
     # A module is strict and keeps its names to itself.
     return f'(function () {{ "use strict";\n{module[:start]}window.{name}={default[1]};{module[end:]}\n}})();\n'
+
+
+if __name__ == "__main__":
+    # `make setup`: the first run finds them made.
+    static_assets()

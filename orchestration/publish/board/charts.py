@@ -3,7 +3,6 @@
 Dates are UTC days: without `utc` a browser west of Greenwich would show the day before.
 """
 
-from functools import cache
 from typing import Any
 
 import altair as alt
@@ -43,7 +42,6 @@ _CONFIG = {
 }
 
 
-@cache
 def all_charts() -> dict[str, dict[str, Any]]:
     """Name -> specification, checked against Vega-Lite's schema."""
     charts = {
@@ -95,13 +93,9 @@ def tiers_over_time(measure: str, number_format: str) -> alt.Chart:
     )
 
 
-def picture_of_tiers(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """The tiers over time with their data and a legend, to be drawn where no page is: rows of day, tier, value."""
-    chart = tiers_over_time("accounts", ",.0f").properties(
-        width=640,
-        height=200,
-        data=alt.Data(values=[row | {"tier": TIER_LABELS[row["tier"]], "stack": WORST_FIRST.index(row["tier"])} for row in rows]),
-    )
+def picture_of_tiers() -> dict[str, Any]:
+    """The tiers over time with a legend, to be drawn where no page is."""
+    chart = tiers_over_time("accounts", ",.0f").properties(width=640, height=200)
     chart.encoding.color.legend = alt.Legend(orient="top", title=None, symbolType="square")
     return chart.configure(**_CONFIG | {"background": "white", "padding": 8}).to_dict()
 

@@ -9,6 +9,7 @@ import duckdb
 import pytest
 
 from orchestration.publish.board.accounts import MAX_SHARDS, shard_of
+from orchestration.publish.board import assets
 from orchestration.publish.board.assets import AssetError, classic_script
 from orchestration.publish.board.formats import ago, compact, counted, moment, share, signed
 from orchestration.publish.board.portfolio import read_portfolio
@@ -312,6 +313,28 @@ def test_modules_become_classic_scripts_or_fail():
     ):
         with pytest.raises(AssetError, match="Thing"):
             classic_script(module, "Thing")
+
+
+def test_what_is_the_same_on_every_board_is_made_once_and_anew_where_it_is_damaged(tmp_path, monkeypatch):
+    made = []
+    genuine = assets._make
+    monkeypatch.setattr(assets, "PROJECT_ROOT", tmp_path)
+    monkeypatch.setattr(assets, "_vendor_scripts", lambda: {"vega.js": "bundled"})
+    monkeypatch.setattr(assets, "_make", lambda path: made.append(path) or genuine(path))
+
+    def read():
+        assets.static_assets.cache_clear()
+        return assets.static_assets()
+
+    first = read()
+    assert (first["scripts"], first["charts"]["renewals"]["mark"]["type"], made) == ({"vega.js": "bundled"}, "bar", made[:1])
+    assert read() == first and len(made) == 1
+    [kept] = tmp_path.rglob("*.json")
+    kept.write_text(kept.read_text().replace("bundled", "bungled"))
+    assert read() == first and len(made) == 2
+    monkeypatch.setattr(assets, "version", lambda library: "another")
+    assert read() == first and len(made) == 3
+    assets.static_assets.cache_clear()
 
 
 def test_figures_for_people():
