@@ -40,7 +40,8 @@ _TAKEN = {
     },
     "invoices": {
         *("id", "object", "customer", "status", "status_transitions", "effective_at", "created", "date", "due_date"),
-        *("total", "currency", "billing_reason", "subscription", "parent", "lines"),
+        *("total", "currency", "billing_reason", "subscription", "parent", "lines", "amount_remaining", "amount_due"),
+        *("paid", "closed", "forgiven", "pre_payment_credit_notes_amount", "post_payment_credit_notes_amount"),
     },
 }
 

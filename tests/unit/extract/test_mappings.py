@@ -317,14 +317,21 @@ insert into stripe.subscription_discount values
     ('di_5', 'after', 'half', 'cus_4', '2026-02-01Z', null), ('di_6', 'after', 'free', 'cus_4', '2026-04-01Z', '2026-04-11Z');
 create table stripe.invoice (id text, customer_id text, subscription_id text, status text, billing_reason text, currency text, total bigint,
     created timestamptz, due_date timestamptz, status_transitions_finalized_at timestamptz, status_transitions_paid_at timestamptz,
-    status_transitions_voided_at timestamptz, livemode boolean, is_deleted boolean);
+    status_transitions_voided_at timestamptz, livemode boolean, is_deleted boolean, status_transitions_marked_uncollectible_at timestamptz,
+    amount_due bigint, amount_remaining bigint, pre_payment_credit_notes_amount bigint, post_payment_credit_notes_amount bigint);
 insert into stripe.invoice values
-    ('in_1', 'cus_1', 'several', 'paid', 'subscription_cycle', 'usd', 12345, '2026-01-10Z', '2026-02-10Z', '2026-01-11 23:30-05', '2026-01-31 23:30-05', null, true, false),
-    ('in_2', 'cus_1', 'yen', 'open', 'subscription_cycle', 'jpy', 10000, '2026-02-01Z', null, '2026-02-01Z', null, null, true, null),
-    ('in_3', 'cus_4', 'before', 'void', 'subscription_cycle', 'kwd', 90001, '2026-01-01Z', null, null, null, '2026-01-03Z', true, false),
-    ('in_4', 'cus_4', 'before', 'draft', 'manual', 'usd', 100, '2026-01-01Z', null, null, null, null, true, false),
-    ('in_5', 'cus_4', 'before', 'open', 'manual', 'usd', 100, '2026-01-01Z', null, null, null, null, true, true),
-    ('in_6', 'cus_4', 'before', 'paid', 'subscription_cycle', 'usd', 100, '2025-12-01Z', null, null, '2025-12-01Z', null, true, false);
+    ('in_1', 'cus_1', 'several', 'paid', 'subscription_cycle', 'usd', 12345, '2026-01-10Z', '2026-02-10Z', '2026-01-11 23:30-05', '2026-01-31 23:30-05', null, true, false,
+        null, 12345, 0, 0, 345),
+    ('in_2', 'cus_1', 'yen', 'open', 'subscription_cycle', 'jpy', 10000, '2026-02-01Z', null, '2026-02-01Z', null, null, true, null, null, 10000, 10000, 0, 0),
+    ('in_3', 'cus_4', 'before', 'void', 'subscription_cycle', 'kwd', 90001, '2026-01-01Z', null, null, null, '2026-01-03Z', true, false, null, 90001, 90001, 0, 0),
+    ('in_4', 'cus_4', 'before', 'draft', 'manual', 'usd', 100, '2026-01-01Z', null, null, null, null, true, false, null, 100, 100, 0, 0),
+    ('in_5', 'cus_4', 'before', 'open', 'manual', 'usd', 100, '2026-01-01Z', null, null, null, null, true, true, null, 100, 100, 0, 0),
+    ('in_6', 'cus_4', 'before', 'paid', 'subscription_cycle', 'usd', 100, '2025-12-01Z', null, null, '2025-12-01Z', null, true, false, null, 100, 0, null, null),
+    ('in_7', 'cus_3', null, 'open', 'manual', 'usd', 60000, '2026-01-01Z', '2026-01-31Z', null, null, null, true, false, null, 13000, 3000, 47000, 0),
+    ('in_8', 'cus_3', null, 'paid', 'manual', 'usd', 500, '2026-01-02Z', null, null, null, null, true, false, null, 500, 500, 0, 0),
+    ('in_9', 'cus_3', null, 'uncollectible', 'manual', 'usd', 500, '2026-01-02Z', '2026-01-09Z', null, null, null, true, false, null, 500, 500, 0, 0),
+    ('in_10', 'cus_3', null, 'uncollectible', 'manual', 'usd', 500, '2026-01-02Z', null, null, null, null, true, false, '2026-02-20Z', 500, 500, 0, 0),
+    ('in_11', 'cus_3', null, 'void', 'manual', 'usd', 500, '2026-01-02Z', '2026-01-09Z', null, null, null, true, false, null, 500, 500, 0, 0);
 create table stripe.invoice_line_item (id text, invoice_id text, subscription_id text, proration boolean, period_start timestamptz, period_end timestamptz);
 insert into stripe.invoice_line_item values
     ('il_1', 'in_1', 'several', false, '2026-01-11Z', '2026-02-11Z'), ('il_2', 'in_1', 'several', false, '2026-01-11Z', '2027-01-11Z'),
@@ -384,14 +391,21 @@ def test_fivetran_subscriptions_by_price_trial_and_discount(stripe: World) -> No
     ]
 
 
-def test_fivetran_invoices_in_full_units_of_their_currency(stripe: World) -> None:
+def test_fivetran_invoices_in_full_units_of_their_currency_and_what_is_owed_of_them(stripe: World) -> None:
     land(stripe, "invoices")
-    columns = "invoice_id, account_id, cast(issued_on as varchar), cast(due_on as varchar), cast(paid_on as varchar), amount, currency, cast(voided_on as varchar)"
-    assert stripe.rows("invoices", columns) == [
-        ("in_1", "cus_1", "2026-01-12", "2026-02-10", "2026-02-01", 123.45, "USD", None),
-        ("in_2", "cus_1", "2026-02-01", "2026-02-01", None, 10000.0, "JPY", None),
-        ("in_3", "cus_4", "2026-01-01", "2026-01-01", None, 90.001, "KWD", "2026-01-03"),
-        ("in_6", "cus_4", "2025-12-01", "2025-12-01", "2025-12-01", 1.0, "USD", None),
+    days = ", ".join(f"cast({name} as varchar)" for name in ("issued_on", "due_on", "paid_on", "voided_on", "written_off_on"))
+    assert stripe.rows("invoices", f"invoice_id, account_id, amount, open_amount, currency, {days}") == [
+        # 3.45 were credited after it was paid.
+        ("in_1", "cus_1", 120.0, None, "USD", "2026-01-12", "2026-02-10", "2026-02-01", None, None),
+        ("in_10", "cus_3", 5.0, 5.0, "USD", "2026-01-02", "2026-01-02", None, None, "2026-02-20"),
+        ("in_11", "cus_3", 5.0, 5.0, "USD", "2026-01-02", "2026-01-09", None, "2026-01-02", None),
+        ("in_2", "cus_1", 10000.0, 10000.0, "JPY", "2026-02-01", "2026-02-01", None, None, None),
+        ("in_3", "cus_4", 90.001, 90.001, "KWD", "2026-01-01", "2026-01-01", None, "2026-01-03", None),
+        ("in_6", "cus_4", 1.0, None, "USD", "2025-12-01", "2025-12-01", "2025-12-01", None, None),
+        # 470 of 600 were credited, 100 of the rest paid.
+        ("in_7", "cus_3", 130.0, 30.0, "USD", "2026-01-01", "2026-01-31", None, None, None),
+        ("in_8", "cus_3", 5.0, 0.0, "USD", "2026-01-02", "2026-01-02", None, None, None),
+        ("in_9", "cus_3", 5.0, 5.0, "USD", "2026-01-02", "2026-01-09", None, None, "2026-01-09"),
     ]
 
 

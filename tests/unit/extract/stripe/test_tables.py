@@ -59,29 +59,68 @@ def test_a_deleted_customers_subscription_keeps_its_account(replay: Replay, read
         assert b"secret" not in content
 
 
-def test_invoices(replay: Replay, reader: Reader) -> None:
-    def invoice(key: str, **fields: Any) -> dict[str, Any]:
-        passed = {"finalized_at": at("2026-02-02"), "paid_at": None, "voided_at": None, "marked_uncollectible_at": None}
-        return {
-            "id": key, "customer": "cus_1", "status": "open", "created": at("2026-02-01"), "due_date": None,
-            "total": 2500,
-            "currency": "eur", "status_transitions": passed | fields.pop("passed", {}), **fields,
-        }  # fmt: skip
+INVOICE_COLUMNS = ("paid_on", "amount", "open_amount", "voided_on", "written_off_on")
 
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        # Paid: all was open until then, whatever is open now.
+        ({"passed": {"paid_at": at("2026-03-09")}, "status": "paid", "amount_due": 2500, "amount_remaining": 0}, ("2026-03-09", "25.0000", None, None, None)),
+        # Paid, nobody knows when.
+        ({"status": "paid", "amount_remaining": 2500}, (None, "25.0000", "0", None, None)),
+        ({}, (None, "25.0000", None, None, None)),
+        ({"amount_due": 2500, "amount_paid": 2000, "amount_remaining": 500}, (None, "25.0000", "5.0000", None, None)),
+        # The customer's balance takes a part.
+        ({"amount_due": 1800}, (None, "25.0000", "18.0000", None, None)),
+        ({"pre_payment_credit_notes_amount": 2000, "amount_due": 500, "amount_remaining": 500}, (None, "5.0000", "5.0000", None, None)),
+        ({"status": "paid", "passed": {"paid_at": at("2026-03-01")}, "pre_payment_credit_notes_amount": 1000, "post_payment_credit_notes_amount": 1500},
+         ("2026-03-01", "0.0000", None, None, None)),
+        ({"status": "uncollectible", "passed": {"marked_uncollectible_at": at("2026-04-01")}, "amount_remaining": 2500},
+         (None, "25.0000", "25.0000", None, "2026-04-01")),
+        ({"status": "uncollectible"}, (None, "25.0000", None, None, "2026-03-04")),
+        ({"status": "paid", "passed": {"marked_uncollectible_at": at("2026-04-01"), "paid_at": at("2026-05-01")}},
+         ("2026-05-01", "25.0000", None, None, "2026-04-01")),
+        ({"status": "void", "passed": {"voided_at": at("2026-02-20")}}, (None, "25.0000", None, "2026-02-20", None)),
+        ({"status": "void"}, (None, "25.0000", None, "2026-02-02", None)),
+        # A downgrade is credited to the balance.
+        ({"status": "paid", "total": -700, "amount_due": 0}, (None, "-7.0000", "0", None, None)),
+        # Without decimals.
+        ({"currency": "jpy", "amount_remaining": 500}, (None, "2500.0000", "500.0000", None, None)),
+    ],
+)  # fmt: skip
+def test_what_is_owed_of_an_invoice(replay: Replay, reader: Reader, fields: dict[str, Any], expected: tuple[str | None, ...]) -> None:
+    passed = {"finalized_at": at("2026-02-02"), "paid_at": None, "voided_at": None, "marked_uncollectible_at": None}
+    invoice = {
+        "id": "in_1", "customer": "cus_1", "status": "open", "created": at("2026-02-01"), "due_date": at("2026-03-04"), "total": 2500,
+        "currency": "eur", **fields, "status_transitions": passed | fields.get("passed", {}),
+    }  # fmt: skip
+    replay.lists["/v1/invoices"] = [invoice]
+    assert reader.values("invoices", "issued_on", "due_on", *INVOICE_COLUMNS) == [("2026-02-02", "2026-03-04", *expected)]
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"paid": True, "closed": True}, (None, "25.0000", "0", None, None)),
+        ({"paid": False, "closed": False, "amount_due": 2500}, (None, "25.0000", "25.0000", None, None)),
+        ({"paid": False, "closed": True, "forgiven": True}, (None, "25.0000", None, None, "2026-02-01")),
+        # Collection was given up, or the invoice was issued by mistake.
+        ({"paid": False, "closed": True, "forgiven": False}, (None, "25.0000", None, None, "2026-02-01")),
+        # Statuses, and no times yet: 2018-11-08 to 2019-03-13.
+        ({"paid": True, "status": "paid"}, (None, "25.0000", "0", None, None)),
+    ],
+)
+def test_invoices_of_old_versions(replay: Replay, reader: Reader, fields: dict[str, Any], expected: tuple[str | None, ...]) -> None:
     replay.lists["/v1/invoices"] = [
-        invoice("in_1", due_date=at("2026-03-04"), passed={"paid_at": at("2026-03-01")}),
-        invoice("in_2", status="void", passed={"voided_at": at("2026-02-20")}),
-        invoice("in_3", status="uncollectible", passed={"marked_uncollectible_at": at("2026-04-01")}, total=0),
-        invoice("in_4", status="draft"),
-        {"id": "in_5", "created": at("2026-02-01")},
+        {"id": "in_1", "customer": "cus_1", "date": at("2026-02-01"), "due_date": None, "total": 2500, "currency": "eur", **fields}
     ]
-    columns = ("invoice_id", "account_id", "issued_on", "due_on", "paid_on", "amount", "voided_on")
-    assert reader.values("invoices", *columns) == [
-        ("in_1", "cus_1", "2026-02-02", "2026-03-04", "2026-03-01", "25.0000", None),
-        ("in_2", "cus_1", "2026-02-02", "2026-02-02", None, "25.0000", "2026-02-20"),
-        ("in_3", "cus_1", "2026-02-02", "2026-02-02", None, "0.0000", None),
-        ("in_5", None, "2026-02-01", "2026-02-01", None, None, None),
-    ]
+    assert reader.values("invoices", "issued_on", "due_on", *INVOICE_COLUMNS) == [("2026-02-01", "2026-02-01", *expected)]
+
+
+def test_a_draft_is_no_invoice_and_what_holds_little_still_comes(replay: Replay, reader: Reader) -> None:
+    replay.lists["/v1/invoices"] = [{"id": "in_1", "status": "draft", "created": at("2026-02-01")}, {"id": "in_2", "created": at("2026-02-01")}]
+    assert reader.values("invoices", "invoice_id", "account_id", "due_on", *INVOICE_COLUMNS) == [("in_2", None, "2026-02-01", None, None, None, None, None)]
 
 
 @pytest.mark.parametrize("table", ["invoices", "account_outcomes"])
@@ -125,6 +164,7 @@ def test_new_terms_of_three_months_and_more_are_renewals(replay: Replay, reader:
         cycle("in_3", "2026-02-01", "2026-03-01", subscription="sub_3"),
         cycle("in_4", "2026-01-10", "2027-01-10", subscription="sub_4", billing_reason="subscription_create"),
         cycle("in_5", "2026-01-10", "2027-01-10", subscription="sub_5", status="void"),
+        cycle("in_6", "2026-01-10", "2027-01-10", subscription="sub_6", status="uncollectible"),
     ]
     rows = reader.values("account_outcomes", "outcome_id", "account_id", "occurred_on", "kind")
     assert rows == [
