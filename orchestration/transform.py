@@ -34,7 +34,7 @@ from orchestration.warehouse import connect, discard, discard_if_broken, identif
 
 EPOCH = date(1970, 1, 1)
 # Of the tables that outlive a run. A warehouse of another format is rebuilt from the lake.
-WAREHOUSE_FORMAT = 5
+WAREHOUSE_FORMAT = 6
 # The change ledger looks back this many days.
 LEDGER_DAYS = (7, 28)
 # Facts that may be known before their day.

@@ -15,10 +15,10 @@
     {%- for metric in metrics %}
     {%- set conditions = [('table_states.' ~ metric.source ~ '_state is not null', 'table_states.' ~ metric.source ~ '_state')] %}
     {%- for condition, state in metric.states or [] %}
-        {%- do conditions.append((condition, "'" ~ state ~ "'")) %}
+        {%- do conditions.append((condition, data_state("'" ~ state ~ "'"))) %}
     {%- endfor %}
     {%- if never_used %}
-        {%- do conditions.append((never_used ~ ' and scored_days.tenure <= 30', "'not_applicable'")) %}
+        {%- do conditions.append((never_used ~ ' and scored_days.tenure <= 30', data_state("'not_applicable'"))) %}
         {%- set value = 'case when ' ~ never_used ~ ' then ' ~ (metric.never_used_value or 0) ~ ' else ' ~ metric.value ~ ' end' %}
     {%- else %}
         {%- set value = metric.value %}
@@ -35,8 +35,8 @@
         {%- for condition, then_state in conditions %}
         when {{ condition }} then {{ then_state }}
         {%- endfor %}
-        when ({{ value }}) is null then 'missing'
-        else 'measured'
+        when ({{ value }}) is null then {{ data_state("'missing'") }}
+        else {{ data_state("'measured'") }}
     end as {{ metric.key }}__state
     {{- "," if not loop.last }}
     {%- endfor %}

@@ -1,21 +1,26 @@
 {# The dimensions, each with its wide model int_metrics__<dimension>. #}
 {% macro dimensions() %}{{ return(['adoption', 'commercial', 'support', 'voice', 'outcomes']) }}{% endmacro %}
 
-{# The metrics that any scorecard has or had, as a list of {key, dimension}: what the wide models loop over.
+{# The metrics that any scorecard has or had, as a list of {key, dimension, bands}: what the wide models loop over. `bands` is the greatest
+   number of bands that the metric has on a scorecard.
 
    `condition` chooses among the rows of int_scoring__scorecard_metrics, for example those of a method. #}
 {% macro scorecard_metrics(condition='true') %}
     {%- set metrics = [] %}
     {%- set query %}
-        select scorecard_metrics.metric_key, coalesce(max(metrics.dimension_key), max(scorecard_metrics.dimension_key))
+        select
+            scorecard_metrics.metric_key,
+            coalesce(max(metrics.dimension_key), max(scorecard_metrics.dimension_key)),
+            coalesce(max(bands.position), 0)
         from {{ ref('int_scoring__scorecard_metrics') }} as scorecard_metrics
         left join {{ ref('metrics') }} as metrics on scorecard_metrics.metric_key = metrics.metric_key
+        left join {{ ref('int_scoring__metric_bands') }} as bands on scorecard_metrics.metric_key = bands.metric_key
         where {{ condition }}
         group by scorecard_metrics.metric_key
         order by 2, 1
     {%- endset %}
     {%- for row in (run_query(query).rows if execute else []) %}
-        {%- do metrics.append({'key': row[0], 'dimension': row[1]}) %}
+        {%- do metrics.append({'key': row[0], 'dimension': row[1], 'bands': row[2]}) %}
     {%- endfor %}
     {{- return(metrics) }}
 {% endmacro %}

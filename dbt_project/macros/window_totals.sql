@@ -4,12 +4,12 @@
      of        CTE with the facts, with the column account_id
      from_day  SQL: first day on which the fact counts
      to_day    SQL: first day on which it no longer counts; left out or null: it counts for ever
-     amount    SQL: what it adds; 1 if left out
+     amount    SQL: what it adds; left out: it is counted
      where     SQL: which facts count; all if left out
 
    A fact of day t in a window of W days counts on [t, t + W). +amount at the beginning, -amount at the end and a running sum give every
    measure on every scored day in one pass, however many days are scored. Amounts are exact decimals, so adding a fact and later
-   removing it gives exactly zero.
+   removing it gives exactly zero. Counts are bigint: the engine's sum of integers is wider, and twice as slow to sum again.
 
    Renders the CTE `window_totals`: account_id, as_of_date, day and one column per measure.
    Needs the CTEs `scored_days` (account_id, as_of_date, day) and those that the measures name. #}
@@ -22,7 +22,7 @@ intervals as (
         '{{ name }}' as measure,
         {{ measure.from_day }} as from_day,
         cast({{ measure.to_day or 'null' }} as integer) as to_day,
-        {{ measure.amount or 1 }} as amount
+        {{ exact(measure.amount or 'null') }} as amount
     from {{ measure.of }}
     {%- if measure.where %}
     where {{ measure.where }}
@@ -46,20 +46,24 @@ window_changes as (
     select
         account_id,
         day,
-        {%- for measure in measures %}
-        sum(case when measure = '{{ measure }}' then amount end) as {{ measure }},
+        {%- for name, measure in measures.items() %}
+        {%- if measure.amount %}
+        sum(case when measure = '{{ name }}' then amount end) as {{ name }},
+        {%- else %}
+        cast(sum(case when measure = '{{ name }}' then facts end) as bigint) as {{ name }},
+        {%- endif %}
         {%- endfor %}
         max(is_scored) as is_scored,
         max(as_of_date) as as_of_date
     from (
-        select account_id, from_day as day, measure, {{ exact('amount') }} as amount, 0 as is_scored, cast(null as date) as as_of_date
+        select account_id, from_day as day, measure, 1 as facts, amount, 0 as is_scored, cast(null as date) as as_of_date
         from current_intervals
         union all
-        select account_id, to_day, measure, -{{ exact('amount') }}, 0, cast(null as date)
+        select account_id, to_day, measure, -1, -amount, 0, cast(null as date)
         from current_intervals
         where to_day is not null
         union all
-        select account_id, day, cast(null as varchar), null, 1, as_of_date
+        select account_id, day, cast(null as varchar), null, null, 1, as_of_date
         from scored_days
     ) as changes
     group by account_id, day
@@ -75,8 +79,9 @@ window_totals as (
             as_of_date,
             day,
             is_scored,
-            {%- for measure in measures %}
-            coalesce(sum({{ measure }}) over (partition by account_id order by day rows unbounded preceding), 0) as {{ measure }}
+            {%- for name, measure in measures.items() %}
+            {%- set total = 'coalesce(sum(' ~ name ~ ') over (partition by account_id order by day rows unbounded preceding), 0)' %}
+            {{ total if measure.amount else 'cast(' ~ total ~ ' as bigint)' }} as {{ name }}
             {{- "," if not loop.last }}
             {%- endfor %}
         from window_changes

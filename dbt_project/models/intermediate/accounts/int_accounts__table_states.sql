@@ -63,7 +63,7 @@ states as (
 select
     as_of_date
     {%- for table_name in fact_days %},
-    max(case when table_name = '{{ table_name }}' then state end) as {{ table_name }}_state
+    {{ data_state("max(case when table_name = '" ~ table_name ~ "' then state end)") }} as {{ table_name }}_state
     {%- endfor %}
 from states
 group by as_of_date

@@ -1,10 +1,10 @@
--- Grain: scoring x metric that is not linear on its scorecard and has a measured value: the score by bands, or by the peers, which are the accounts
--- with a measured value on the same scorecard, day and track. Apart from the linear metrics, so that only these pay for sorting.
+-- Grain: scoring x metric that is scored by comparison on its scorecard and has a measured value: the score by the peers, which are the accounts with a
+-- measured value on the same scorecard, day and track. Apart from the other metrics, so that only these pay for sorting.
 
-{% set metrics = scorecard_metrics("scorecard_metrics.method <> 'linear'") %}
+{% set metrics = scorecard_metrics("scorecard_metrics.method in ('percentile', 'zscore')") %}
 
 -- depends_on: {{ ref('int_metrics__adoption') }}, {{ ref('int_metrics__commercial') }}, {{ ref('int_metrics__support') }}, {{ ref('int_metrics__voice') }}, {{ ref('int_metrics__outcomes') }}
--- The first select holds no row: it names the columns where all metrics are linear.
+-- The first select holds no row: it names the columns where no metric is scored by comparison.
 with measured as (
 
     select
@@ -38,26 +38,7 @@ scored as (
     inner join {{ ref('int_scoring__scorecard_metrics') }} as rules
         on measured.scorecard_id = rules.scorecard_id
         and measured.metric_key = rules.metric_key
-    where rules.method <> 'linear'
-
-),
-
-banded as (
-
-    select
-        scored.account_id,
-        scored.as_of_date,
-        scored.scorecard_id,
-        scored.track,
-        scored.metric_key,
-        cast(coalesce(bands.score, 0) as double) as score
-    from scored
-    left join {{ ref('int_scoring__metric_bands') }} as bands
-        on scored.scorecard_id = bands.scorecard_id
-        and scored.metric_key = bands.metric_key
-        and round(scored.value, 9) >= bands.lower_bound
-        and round(scored.value, 9) < bands.upper_bound
-    where scored.method = 'bands'
+    where rules.method in ('percentile', 'zscore')
 
 ),
 
@@ -75,7 +56,6 @@ ranked as (
         stddev_pop(case when is_member then value end)
             over (peers order by value rows between unbounded preceding and unbounded following) as deviation_of_members
     from scored
-    where method in ('percentile', 'zscore')
     window
         peers as (partition by as_of_date, scorecard_id, track, metric_key),
         equals as (partition by as_of_date, scorecard_id, track, metric_key, value)
@@ -124,8 +104,6 @@ by_rank as (
 
 )
 
-select * from banded
-union all
 -- Negating z mirrors the logistic curve, so lower-is-better is 100 - s in both methods.
 select
     account_id,
@@ -133,5 +111,5 @@ select
     scorecard_id,
     track,
     metric_key,
-    cast(case when higher_is_better then score_if_higher_is_better else 100 - score_if_higher_is_better end as double)
+    cast(case when higher_is_better then score_if_higher_is_better else 100 - score_if_higher_is_better end as double) as score
 from by_rank

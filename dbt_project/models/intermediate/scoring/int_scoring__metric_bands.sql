@@ -1,16 +1,13 @@
 {{ config(materialized='incremental', incremental_strategy='append') }}
 
--- Grain: scorecard x metric x band: the score of a value in [lower_bound, upper_bound). Keeps what the seeds no longer hold, as
--- int_scoring__scorecard_metrics does.
+-- Grain: scorecard x metric x band: the score of a value from lower_bound on, up to the next band. The highest band is the first. Keeps what the seeds no
+-- longer hold, as int_scoring__scorecard_metrics does.
 
 select
     scorecards.scorecard_id,
     bands.metric_key,
+    row_number() over (partition by scorecards.scorecard_id, bands.metric_key order by bands.lower_bound desc) as position,
     bands.lower_bound,
-    coalesce(
-        lead(bands.lower_bound) over (partition by scorecards.scorecard_id, bands.metric_key order by bands.lower_bound),
-        cast('infinity' as double)
-    ) as upper_bound,
     bands.score
 from {{ ref('metric_bands') }} as bands
 inner join {{ ref('int_scoring__scorecards') }} as scorecards

@@ -9,7 +9,7 @@
 -- A view: written out are only account_scores, candidate_scores and what the ledger asks for.
 
 {% set metrics = scorecard_metrics() %}
-{% set compared_keys = scorecard_metrics("scorecard_metrics.method <> 'linear'") | map(attribute='key') | list %}
+{% set compared_keys = scorecard_metrics("scorecard_metrics.method in ('percentile', 'zscore')") | map(attribute='key') | list %}
 
 with compared as (
 
@@ -26,8 +26,7 @@ with compared as (
 
 ),
 
--- weight: 0 for what is not applicable, so that its weight stays within the dimension.
-normalized as (
+joined as (
 
     select
         scorings.account_id,
@@ -43,22 +42,25 @@ normalized as (
         rules.{{ dimension }}__weight,
         rules.{{ dimension }}__nominal_weight
         {%- endfor %}
-        {%- for metric in metrics %}
-        {%- set value = metric.dimension ~ '.' ~ metric.key %}
-        {%- set state = 'coalesce(' ~ value ~ "__state, 'missing')" %},
-        {{ value }},
-        {{ state }} as {{ metric.key }}__state,
-        case
-            when {{ state }} = 'not_applicable' then null
-            when {{ state }} <> 'measured' then rules.{{ metric.key }}__score_without_value
-            when rules.{{ metric.key }}__best is not null then
-                greatest(0, least(100, 100 * ({{ value }} - rules.{{ metric.key }}__worst) / (rules.{{ metric.key }}__best - rules.{{ metric.key }}__worst)))
-            {%- if metric.key in compared_keys %}
-            else compared.{{ metric.key }}
-            {%- endif %}
-        end as {{ metric.key }}__score,
+        {%- for metric in metrics %},
+        {{ metric.dimension }}.{{ metric.key }},
+        coalesce({{ metric.dimension }}.{{ metric.key }}__state, {{ data_state("'missing'") }}) as {{ metric.key }}__state,
         rules.{{ metric.key }}__nominal_weight,
-        case when {{ state }} = 'not_applicable' then 0 else rules.{{ metric.key }}__weight end as {{ metric.key }}__weight
+        rules.{{ metric.key }}__weight as {{ metric.key }}__rule_weight,
+        rules.{{ metric.key }}__worst,
+        rules.{{ metric.key }}__best,
+        rules.{{ metric.key }}__score_without_value
+        {%- if metric.bands %},
+        round({{ metric.dimension }}.{{ metric.key }}, 9) as {{ metric.key }}__rounded,
+        rules.{{ metric.key }}__method
+        {%- for band in range(1, 1 + metric.bands) %},
+        rules.{{ metric.key }}__bound_{{ band }},
+        rules.{{ metric.key }}__score_{{ band }}
+        {%- endfor %}
+        {%- endif %}
+        {%- endfor %}
+        {%- for key in compared_keys %},
+        compared.{{ key }} as {{ key }}__compared
         {%- endfor %}
     from {{ ref('int_scoring__scorings') }} as scorings
     inner join {{ ref('int_scoring__rules') }} as rules on scorings.scorecard_id = rules.scorecard_id
@@ -77,6 +79,36 @@ normalized as (
         and scorings.as_of_date = caps.as_of_date
         and scorings.scorecard_id = caps.scorecard_id
         and scorings.track = caps.track
+
+),
+
+-- weight: 0 for what is not applicable, so that its weight stays within the dimension.
+normalized as (
+
+    select
+        *
+        {%- for metric in metrics %},
+        case
+            when {{ metric.key }}__state = 'not_applicable' then null
+            when {{ metric.key }}__state <> 'measured' then {{ metric.key }}__score_without_value
+            when {{ metric.key }}__best is not null then
+                greatest(0, least(100, 100 * ({{ metric.key }} - {{ metric.key }}__worst) / ({{ metric.key }}__best - {{ metric.key }}__worst)))
+            {%- if metric.bands %}
+            when {{ metric.key }}__method = 'bands' then
+                case
+                    {%- for band in range(1, 1 + metric.bands) %}
+                    when {{ metric.key }}__rounded >= {{ metric.key }}__bound_{{ band }} then {{ metric.key }}__score_{{ band }}
+                    {%- endfor %}
+                    else 0
+                end
+            {%- endif %}
+            {%- if metric.key in compared_keys %}
+            else {{ metric.key }}__compared
+            {%- endif %}
+        end as {{ metric.key }}__score,
+        case when {{ metric.key }}__state = 'not_applicable' then 0 else {{ metric.key }}__rule_weight end as {{ metric.key }}__weight
+        {%- endfor %}
+    from joined
 
 ),
 

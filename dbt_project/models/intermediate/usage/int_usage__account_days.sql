@@ -7,8 +7,8 @@ select
     activity_day,
     day,
     count(*) as active_users,
-    sum(events) as events,
-    sum(events_with_duration) as events_with_duration,
+    cast(sum(events) as bigint) as events,
+    cast(sum(events_with_duration) as bigint) as events_with_duration,
     coalesce(sum(duration_seconds), 0) as duration_seconds
 from {{ ref('int_usage__user_days') }}
 {% if is_incremental() %}

@@ -21,7 +21,7 @@
     'active_users_56d': {'of': 'user_stretches', 'days': 56},
     'features_90d': {'of': 'feature_stretches', 'days': 90},
 } %}
-{% set daily_facts = ['events', 'events_with_duration', 'duration_seconds', 'active_users', 'active_days'] %}
+{% set counted_facts = ['events', 'events_with_duration', 'active_users', 'active_days'] %}
 {% set changing = distinct_counts.keys() | list + ['new_features_90d', 'new_users'] %}
 {% set lookback = 112 %}
 
@@ -169,7 +169,7 @@ daily_changes as (
         account_id,
         day
         {%- for measure in changing %},
-        sum(case when measure = '{{ measure }}' then change else 0 end) as {{ measure }}
+        cast(sum(case when measure = '{{ measure }}' then change else 0 end) as bigint) as {{ measure }}
         {%- endfor %}
     from changes
     group by account_id, day
@@ -198,7 +198,7 @@ grid as (
     select
         scored_accounts.account_id,
         days.day,
-        {%- for fact in daily_facts %}
+        {%- for fact in counted_facts + ['duration_seconds'] %}
         coalesce(account_days.{{ fact }}, 0) as {{ fact }},
         {%- endfor %}
         {%- for measure in changing %}
@@ -221,8 +221,9 @@ running_sums as (
     select
         account_id,
         day,
-        {%- for measure in daily_facts + changing %}
-        sum({{ measure }}) over by_day as {{ measure }},
+        sum(duration_seconds) over by_day as duration_seconds,
+        {%- for measure in counted_facts + changing %}
+        cast(sum({{ measure }}) over by_day as bigint) as {{ measure }},
         {%- endfor %}
         max(active_day) over by_day as last_active_day
     from grid
