@@ -18,7 +18,7 @@ $(LOCK_STAMP): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	env -u HEALTH_CONFIG $(BIN)/python -m orchestration.dbt
-	$(BIN)/python -m orchestration.publish.board.assets
+	$(BIN)/python -c 'from orchestration.publish.board.assets import static_assets; static_assets()'
 	touch $@
 
 run: setup ## run the pipeline: RANGE=2026-01-05...2026-02-10, by default all configured days

@@ -1,6 +1,6 @@
 """What is the same on every board: the JavaScript of others, turned into classic scripts, and the charts' specifications.
 
-To bundle and check it takes three seconds, so it is made once and kept in `build/` of the project, under a name that says of what it was made.
+To bundle and check it takes three seconds, so it is made once, by `make setup` or the first run, and kept in `build/` of the project, under a name that says of what it was made.
 """
 
 import hashlib
@@ -85,8 +85,3 @@ def classic_script(module: str, name: str) -> str:
     start, end = exports[0].span()
     # A module is strict and keeps its names to itself.
     return f'(function () {{ "use strict";\n{module[:start]}window.{name}={default[1]};{module[end:]}\n}})();\n'
-
-
-if __name__ == "__main__":
-    # `make setup`: the first run finds them made.
-    static_assets()
