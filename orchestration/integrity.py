@@ -33,6 +33,19 @@ def hash_file(path: Path) -> FileEntry:
         return FileEntry(bytes=file.tell(), sha256=digest.hexdigest())
 
 
+def copy_hashed(source: Path, target: Path) -> FileEntry | None:
+    """Copy a file and return the entry of what was copied, in one pass; None where there is no such file."""
+    digest = hashlib.sha256()
+    try:
+        with open(source, "rb") as original, open(target, "wb") as copy:
+            while chunk := original.read(_CHUNK):
+                digest.update(chunk)
+                copy.write(chunk)
+            return FileEntry(bytes=copy.tell(), sha256=digest.hexdigest())
+    except FileNotFoundError:
+        return None
+
+
 def hash_files(paths: Mapping[str, Path], threads: int) -> dict[str, FileEntry]:
     """The entries of files, by the same names."""
     with ThreadPoolExecutor(threads) as pool:

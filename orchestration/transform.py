@@ -51,7 +51,7 @@ create table if not exists control.rolled_up_event_days (activity_day date, fing
 create table if not exists control.uncovered_days (table_name varchar, as_of_date date);
 create or replace table control.run (run_id varchar, configuration_hash varchar, reporting_currency varchar);
 create or replace table control.run_state (
-    run_id varchar, status varchar, first_day date, last_day date, configuration_hash varchar, finished_at timestamp
+    run_id varchar, status varchar, first_day date, last_day date, configuration_hash varchar, finished_at timestamp, previous_run_id varchar
 );
 create or replace table control.as_of_days (as_of_date date, day integer);
 create or replace table control.restated_days (as_of_date date);
@@ -124,11 +124,13 @@ def prepare(settings: Settings, run_id: str, start: date, end: date) -> Plan:
     with connect(settings, settings.warehouse) as warehouse:
         # What an unfinished run computed along with its days is computed again.
         left: dict[str, set[date]] = {}
+        previous = None
         if not warehouse.execute("select 1 from duckdb_tables() where schema_name = 'control' and table_name = 'scorecard_rules'").fetchall():
             again = scored_before
         else:
             again = {day for day in scored_before if lookback_starts <= day < start}
             left = _unfinished_days(warehouse)
+            previous = _last_passed_run(warehouse)
             unfinished = left.get("as_of_days", set())
             again |= (unfinished | _recovered_days(warehouse, covered)) & scored_before
             _remove_days(warehouse, unfinished - scored_before)
@@ -138,7 +140,7 @@ def prepare(settings: Settings, run_id: str, start: date, end: date) -> Plan:
         warehouse.execute(_CONTROL_TABLES)
         hash_ = configuration_hash(settings.seeds_dir)
         warehouse.execute("insert into control.run values (?, ?, ?)", [run_id, hash_, settings.pipeline.reporting_currency])
-        warehouse.execute("insert into control.run_state values (?, 'running', ?, ?, ?, null)", [run_id, start, end, hash_])
+        warehouse.execute("insert into control.run_state values (?, 'running', ?, ?, ?, null, ?)", [run_id, start, end, hash_, previous])
         warehouse.executemany("insert into control.as_of_days values (?, ?)", [[day, (day - EPOCH).days] for day in days])
         warehouse.executemany(
             "insert into control.raw_tables values (?, ?, ?, ?)",
@@ -252,6 +254,14 @@ def _unfinished_days(warehouse: duckdb.DuckDBPyConnection) -> dict[str, set[date
     return {
         table: {day for (day,) in warehouse.execute(f"select as_of_date from control.{table}").fetchall()} for table in tables
     }
+
+
+def _last_passed_run(warehouse: duckdb.DuckDBPyConnection) -> str | None:
+    """The last run that passed: all later ones left their days to the next. Publishing reads only what changed since that one was published."""
+    query = "select case when status = 'passed' then run_id else previous_run_id end from control.run_state"
+    known = "select 1 from duckdb_columns() where schema_name = 'control' and table_name = 'run_state' and column_name = 'previous_run_id'"
+    rows = warehouse.execute(query).fetchall() if warehouse.execute(known).fetchall() else []
+    return rows[0][0] if rows else None
 
 
 def _recovered_days(warehouse: duckdb.DuckDBPyConnection, covered: dict[str, date]) -> set[date]:

@@ -106,8 +106,8 @@ def publish(settings: Settings, run_id: str, published_at: datetime) -> Publishe
         with connect(settings) as connection:
             attach_warehouse(settings, connection)
             state = _require_passed(read_run_state(connection), run_id)
-            mart = read_mart(connection)
             base = _base(settings)
+            mart = read_mart(connection, state, base)
             building = start_building(settings)
             number = next_number(settings)
             built = build_generation(settings, connection, building, mart, base, number, run_id, published_at, revisions)

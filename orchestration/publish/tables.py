@@ -1,5 +1,6 @@
 """What is published, as data: one entry per table of the mart."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
 
@@ -7,6 +8,8 @@ SCHEMA = "marts"
 # Of `health.duckdb`: the wide tables that views in the default schema show one metric below the other.
 WIDE_SCHEMA = "wide"
 DATE_COLUMN = "as_of_date"
+# The last part of a month has what is left, up to seven days.
+PART_DAYS = 8
 
 
 @dataclass(frozen=True)
@@ -16,8 +19,8 @@ class PublishedTable:
     Attributes:
         name: in the warehouse's schema `marts`, in `health.duckdb` and as Parquet.
         order_by: columns in whose order a table that is no history is written.
-        is_history: it has one Parquet file per month of `as_of_date`; the files of months that a run did not touch are shared with the
-            generation before. Else one file, written anew.
+        is_history: it has four Parquet files per month of `as_of_date`, see `part_name`; the files of days that a run did not touch are
+            shared with the generation before. Else one file, written anew.
         is_limited: `health.duckdb` holds the last `pipeline.metric_history_days` days only; Parquet holds all.
         wide: model of the warehouse's schema `intermediate` that the table is a view over. `health.duckdb` holds that model, with one column
             for each metric, and the same view over it: a seventh of the time and a fifth of the space.
@@ -40,9 +43,21 @@ class PublishedTable:
         return self.name if self.wide is None else f"{WIDE_SCHEMA}.{self.wide.partition('__')[2]}"
 
 
-def month_folder(day: date) -> str:
-    """The folder of a day's rows: `as_of_month=2026-01`."""
-    return f"as_of_month={day:%Y-%m}"
+def part_name(day: date) -> str:
+    """The file of a day's rows: `as_of_month=2026-01/from-09.parquet` for 9 to 16 January.
+
+    A run that touches the last four days rewrites one or two of these; a whole month of metrics would take longer than all else that it publishes.
+    """
+    return f"as_of_month={day:%Y-%m}/from-{(day.day - 1) // PART_DAYS * PART_DAYS + 1:02d}.parquet"
+
+
+def on_days(days: Collection[date], table: str | None = None) -> str:
+    """SQL that holds for rows of these days; the bounds let DuckDB skip the storage of all others."""
+    if not days:
+        return "false"
+    column = DATE_COLUMN if table is None else f"{table}.{DATE_COLUMN}"
+    listed = ", ".join(f"date '{day}'" for day in sorted(days))
+    return f"{column} between date '{min(days)}' and date '{max(days)}' and {column} in ({listed})"
 
 
 HISTORY = "account_health_history"

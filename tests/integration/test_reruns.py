@@ -9,6 +9,7 @@ import pytest
 
 from orchestration.contract import TABLES
 from orchestration.extract import extract_table
+from orchestration.publish.generations import read_manifest
 from orchestration.settings import EVENT_TABLE
 from orchestration.transform import prepare
 from tests.company import (
@@ -114,6 +115,10 @@ def test_late_events_are_restated_in_the_lookback_and_reported_before_it(
     for run_id in ("killed", "killed again"):
         late_days = prepare(company.settings, run_id, NEXT_DAY, NEXT_DAY).late_days
         assert FIRST_DAY in late_days and LAST_DAY not in late_days
+    # Publishing reads only what changed since the last run that passed.
+    with duckdb.connect(str(company.settings.warehouse), read_only=True) as warehouse:
+        [previous] = warehouse.execute("select previous_run_id from control.run_state").fetchone()
+    assert previous == read_manifest(company.settings, 1).run_id
     company.run(NEXT_DAY, run_id="next")
     # Older than the lookback of one day: as they were.
     assert LOOKBACK_DAYS == 1

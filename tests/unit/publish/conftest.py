@@ -30,7 +30,7 @@ create schema if not exists marts;
 create schema if not exists intermediate;
 create schema if not exists control;
 create table control.run_state (
-    run_id varchar, status varchar, first_day date, last_day date, configuration_hash varchar, finished_at timestamp
+    run_id varchar, status varchar, first_day date, last_day date, configuration_hash varchar, finished_at timestamp, previous_run_id varchar
 );
 create table control.as_of_days (as_of_date date);
 create table control.restated_days (as_of_date date);
@@ -51,7 +51,9 @@ create view marts.metric_scores_history as
     from warehouse.intermediate.int_scoring__account_scores
     union all
     select account_id, as_of_date, 'days_late_180d', days_late_180d__effective_weight * (days_late_180d__score - 50)
-    from warehouse.intermediate.int_scoring__account_scores;
+    from warehouse.intermediate.int_scoring__account_scores
+    union all
+    select account_id, as_of_date, 'cap', cap_points from warehouse.intermediate.int_scoring__account_scores where cap_points is not null;
 create table marts.attributes (account_id varchar, {attributes});
 create view marts.account_health as
     select * from marts.account_health_history
@@ -114,6 +116,7 @@ def score_days(
     accounts: str = "a1 a2 a3",
     rules: str = "rules",
     late_days: int = 0,
+    previous_run: str | None = None,
 ) -> None:
     """Do what a transform does: replace the days' rows. `shift` moves points and scores alike.
 
@@ -126,7 +129,7 @@ def score_days(
     with duckdb.connect(str(settings.warehouse)) as connection:
         connection.execute("begin")
         connection.execute("delete from control.run_state")
-        connection.execute("insert into control.run_state values (?, ?, ?, ?, 'c0ffee', null)", [run_id, status, *own_days])
+        connection.execute("insert into control.run_state values (?, ?, ?, ?, 'c0ffee', null, ?)", [run_id, status, *own_days, previous_run])
         for table in ("as_of_days", "restated_days"):
             connection.execute(f"delete from control.{table}")
             connection.execute(f"insert into control.{table} select unnest(cast(? as date[]))", [days])

@@ -5,6 +5,7 @@ import os
 import stat
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 
 import duckdb
@@ -14,6 +15,7 @@ from orchestration.publish import PublishError, current_generation, publishing, 
 from orchestration.publish.build import PublishRefused
 from orchestration.publish.generations import list_generations, read_manifest
 from orchestration.publish.publishing import publish
+from orchestration.publish.tables import part_name
 from orchestration.settings import PROJECT_ROOT, Settings
 from orchestration.warehouse import WarehouseBusy
 
@@ -37,7 +39,7 @@ def inode(path: Path) -> int:
 
 
 def metric_part(generation: Path, day) -> Path:
-    return generation / "parquet" / "metric_scores_history" / f"as_of_month={day:%Y-%m}" / "part.parquet"
+    return generation / "parquet" / "metric_scores_history" / part_name(day)
 
 
 def leftovers(settings: Settings) -> list[str]:
@@ -88,16 +90,16 @@ def test_a_generation_holds_the_mart_as_database_and_parquet(settings, publish_d
             ).fetchall()
             for name in (
                 "account_health.parquet",
-                "account_health_history/*/part.parquet",
-                "dimension_scores_history/*/part.parquet",
-                "metric_scores_history/*/part.parquet",
+                "account_health_history/*/*.parquet",
+                "dimension_scores_history/*/*.parquet",
+                "metric_scores_history/*/*.parquet",
             )
         }
     assert counts == {
         "account_health.parquet": [(3, 1)],
-        "account_health_history/*/part.parquet": [(9, 3)],
-        "dimension_scores_history/*/part.parquet": [(9, 3)],
-        "metric_scores_history/*/part.parquet": [(18, 3)],
+        "account_health_history/*/*.parquet": [(9, 3)],
+        "dimension_scores_history/*/*.parquet": [(9, 3)],
+        "metric_scores_history/*/*.parquet": [(18, 3)],
     }
     manifest = json.loads((done.path / "manifest.json").read_text())
     assert (manifest["run_id"], manifest["configuration_hash"]) == ("run-1", "c0ffee")
@@ -211,6 +213,40 @@ def test_what_a_failed_run_changed_is_published_by_the_next_one(settings, publis
     assert part == [(-16.0,)]
 
 
+@pytest.mark.parametrize(("previous_run", "score"), [("run-1", 65.0), ("never published", 75.0), (None, 75.0)])
+def test_what_was_published_is_read_again_only_where_another_run_lies_between(settings, publish_days, previous_run, score):
+    publish_days("run-1", THREE_DAYS)
+    # What the control tables do not say, as if it were of the run in between.
+    score_days(settings, "another", [DAY_1], shift=10.0)
+    score_days(settings, "run-2", [THREE_DAYS[2]], shift=1.0, previous_run=previous_run)
+    done = publish(settings, "run-2", PUBLISHED_AT)
+    assert read_current(settings, HISTORY_QUERY)[::6] == [("a1", DAY_1, score), ("a1", THREE_DAYS[2], 66.0)]
+    assert done.changed_days == (1 if score == 65.0 else 2)
+    verify(settings, done.number)
+
+
+def test_a_database_that_lost_a_row_of_an_older_day_is_refused(settings, publish_days, monkeypatch):
+    publish_days("run-1", THREE_DAYS)
+    score_days(settings, "run-2", [THREE_DAYS[2]], previous_run="run-1")
+    genuine = publishing.build_generation
+
+    def lose_a_row(settings, connection, building, *rest):
+        built = genuine(settings, connection, building, *rest)
+        with duckdb.connect(str(building / "health.duckdb")) as database:
+            # As many rows as before.
+            database.execute(f"update account_health_history set as_of_date = '{THREE_DAYS[1]}' where account_id = 'a1' and as_of_date = '{DAY_1}'")
+        return built
+
+    monkeypatch.setattr(publishing, "build_generation", lose_a_row)
+    with pytest.raises(PublishRefused, match="account_health_history of 2026-01-30 differs from the warehouse's"):
+        publish(settings, "run-2", PUBLISHED_AT)
+
+
+@pytest.mark.parametrize(("day", "name"), [(1, "from-01"), (8, "from-01"), (9, "from-09"), (16, "from-09"), (24, "from-17"), (25, "from-25"), (31, "from-25")])
+def test_a_month_is_four_files(day, name):
+    assert part_name(date(2026, 1, day)) == f"as_of_month=2026-01/{name}.parquet"
+
+
 def test_a_day_that_left_the_warehouse_leaves_the_mart(settings, publish_days):
     publish_days("run-1", THREE_DAYS)
     score_days(settings, "run-2", [])
@@ -220,7 +256,7 @@ def test_a_day_that_left_the_warehouse_leaves_the_mart(settings, publish_days):
     query = "select min(as_of_date), count(*) from {}"
     assert read_current(settings, query.format("account_health_history")) == [(THREE_DAYS[1], 6)]
     assert read_current(settings, query.format("metric_scores_history")) == [(THREE_DAYS[1], 12)]
-    january = path / "parquet" / "account_health_history" / "as_of_month=2026-01" / "part.parquet"
+    january = path / "parquet" / "account_health_history" / "as_of_month=2026-01" / "from-25.parquet"
     with duckdb.connect() as connection:
         assert connection.execute(f"select count(*) from read_parquet('{january}')").fetchall() == [(3,)]
         assert connection.execute(f"select count(*) from read_parquet('{metric_part(path, DAY_1)}')").fetchall() == [(6,)]
@@ -238,7 +274,7 @@ def test_a_new_column_reaches_every_day(settings, publish_days):
     done = publish(settings, "run-2", PUBLISHED_AT)
     assert read_current(settings, "select sum(weight) from dimension_scores_history") == [(2.25,)]
     with duckdb.connect() as connection:
-        parts = done.path / "parquet" / "dimension_scores_history" / "*" / "part.parquet"
+        parts = done.path / "parquet" / "dimension_scores_history" / "*" / "*.parquet"
         assert connection.execute(f"select sum(weight) from read_parquet('{parts}')").fetchall() == [(2.25,)]
 
 

@@ -19,7 +19,7 @@ def damaged(settings) -> list[str]:
 
 def test_a_linked_file_that_is_damaged_in_silence_is_named_and_written_anew_once_it_is_removed(settings, publish_days):
     first = publish_days("run-1", DAYS).path
-    path = first / "parquet" / "metric_scores_history" / f"as_of_month={DAY_1:%Y-%m}" / "part.parquet"
+    path = first / "parquet" / "metric_scores_history" / f"as_of_month={DAY_1:%Y-%m}" / "from-25.parquet"
     flip_bit(path, random.Random(1))
     current = publish_days("run-2", DAYS[2:]).path
     shared = current / path.relative_to(first)
