@@ -17,12 +17,6 @@ with pairs as (
 
 ),
 
-scores as (
-
-    select * from {{ ref('int_scoring__account_scores') }}
-
-),
-
 earlier_scores as (
 
     select * from {{ ref('int_ledger__earlier_scores') }}
@@ -61,10 +55,11 @@ compared as (
         later.{{ metric.key }}__score - {{ before }} as {{ metric.key }}__moved
         {%- endfor %}
     from pairs
-    inner join scores as later
+    -- Both days have a score. As inner joins the engine may join the scores of an account with each other first, all days with all days.
+    left join {{ ref('int_scoring__account_scores') }} as later
         on pairs.account_id = later.account_id
         and pairs.as_of_date = later.as_of_date
-    inner join scores as earlier
+    left join {{ ref('int_scoring__account_scores') }} as earlier
         on pairs.account_id = earlier.account_id
         and pairs.earlier_date = earlier.as_of_date
     inner join {{ ref('int_scoring__rules') }} as rules on pairs.scorecard_id = rules.scorecard_id

@@ -58,10 +58,11 @@ under_other_rules as (
         changed.before_run,
         earlier.scorecard_id
     from changed
-    inner join tiers as earlier
+    -- Both are there. As inner joins the engine may join the days of an account with each other first, all with all.
+    left join tiers as earlier
         on changed.account_id = earlier.account_id
         and changed.before_run = earlier.as_of_date
-    inner join tiers as run_days
+    left join tiers as run_days
         on changed.account_id = run_days.account_id
         and run_days.as_of_date > changed.before_run
         and run_days.as_of_date <= changed.as_of_date
