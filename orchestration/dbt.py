@@ -2,13 +2,13 @@
 
 import json
 import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from dagster_dbt import DbtProject
 
+from orchestration.dbt_build import parse
 from orchestration.settings import DBT_PROJECT, Settings, load_settings
 from orchestration.transform import dbt_environment
 from orchestration.warehouse import connect
@@ -17,27 +17,19 @@ from orchestration.warehouse import connect
 Columns = dict[str, list[list[str]]]
 
 
-# Called `dbt`, as dagster-dbt looks for it on the path.
-_DBT = Path(__file__).with_name("bin") / "dbt"
-
-
-def dbt_executable() -> str:
-    """The dbt of this environment, also when it is not activated; it ends with the process that starts it."""
-    return str(_DBT)
-
-
 def load_project(settings: Settings) -> DbtProject:
     """The dbt project with an up-to-date manifest.
 
-    Sets the environment variables that dbt reads: it runs as a child of this process.
+    Sets the environment variables that dbt reads: it runs in this process.
+
+    Raises:
+        DbtFailed: the project cannot be parsed.
     """
     os.environ.update(dbt_environment(settings))
-    if str(_DBT.parent) not in os.environ.get("PATH", "").split(os.pathsep):
-        os.environ["PATH"] = str(_DBT.parent) + os.pathsep + os.environ.get("PATH", "")
     settings.dbt_target.mkdir(parents=True, exist_ok=True)
     project = DbtProject(DBT_PROJECT, target_path=settings.dbt_target)
     if _is_stale(project.manifest_path, settings):
-        project.preparer.prepare(project)
+        parse(settings)
     return project
 
 

@@ -1,7 +1,7 @@
 """SIGINT and SIGTERM end a command at once, wherever it is: in a query of minutes, in an import, in a wait for a lock.
 
-What a run writes survives `kill -9` at any moment, so nothing is wound up here. The dbt of a run ends with it: see
-`orchestration.dbt_child`.
+What a run writes survives `kill -9` at any moment, so little is wound up here: dbt closes the warehouse (`orchestration.dbt_build`),
+and Dagster shows the run as canceled.
 """
 
 import os

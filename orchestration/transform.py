@@ -6,7 +6,6 @@ goes through `--vars` (which forces a full parse and is rendered as Jinja) or st
 
 import csv
 import os
-import sys
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -14,7 +13,6 @@ from pathlib import Path
 import duckdb
 
 from orchestration.contract import TABLES
-from orchestration.dbt_child import PARENT
 from orchestration.extract import land_table
 from orchestration.extract.lake import (
     LakeError,
@@ -180,10 +178,8 @@ def mark_passed(settings: Settings, run_id: str) -> None:
 
 
 def dbt_environment(settings: Settings) -> dict[str, str]:
-    """Variables that profiles.yml, dbt_project.yml and orchestration/bin/dbt read."""
+    """Variables that profiles.yml and dbt_project.yml read."""
     return {
-        "HEALTH_PYTHON": sys.executable,
-        PARENT: str(os.getpid()),
         # Whatever target another project of this shell uses.
         "DBT_TARGET": "duckdb",
         "HEALTH_WAREHOUSE": str(settings.warehouse),

@@ -47,7 +47,7 @@ def connect(
         temp_dir: another folder for spilling.
 
     Raises:
-        WarehouseBusy: another process, such as the dbt child of a killed run, kept the file for the whole wait.
+        WarehouseBusy: another process kept the file for the whole wait.
         duckdb.Error: the file cannot be opened for another reason.
     """
     if temp_dir is None:

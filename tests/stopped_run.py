@@ -4,8 +4,7 @@ It writes the time to FILE first.
 
 A place is `before module:function` or `after module:function`, for the function's first call, or a text that dbt writes.
 Where the signal does not end the process at once, the function is a statement of DuckDB that lasts for minutes.
-SIGNAL may also be POWER: its children die with it, as when the machine goes down; the caller starts it in a session of its own.
-Or FULL: from then on nothing more fits on the disk of FILE, and the run goes on.
+SIGNAL may also be FULL: from then on nothing more fits on the disk of FILE, and the run goes on.
 """
 
 import importlib
@@ -53,8 +52,6 @@ def send(name: str, note: Path) -> None:
                 file.flush()
         return
     note.write_text(str(time.time()))
-    if name == "POWER":
-        os.killpg(os.getpgid(0), signal.SIGKILL)
     os.kill(os.getpid(), signal.Signals[name])
 
 

@@ -6,9 +6,10 @@ from typing import Any
 
 import dagster as dg
 import duckdb
-from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, DbtProject, dbt_assets
+from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject, dbt_assets
 
-from orchestration.dbt import check_sentence, dbt_executable, known_columns, load_project, note_columns
+from orchestration.dbt import check_sentence, known_columns, load_project, note_columns
+from orchestration.dbt_build import build
 from orchestration.defs.common import OWNERS, PARTITIONS, SETTINGS, RunGuard, days_of
 from orchestration.settings import EVENT_TABLE
 from orchestration.transform import mark_passed, prepare
@@ -63,7 +64,7 @@ def _column_schema(node: Mapping[str, Any]) -> dict[str, dg.TableSchema]:
     dagster_dbt_translator=Translator(DagsterDbtTranslatorSettings(enable_code_references=True)),
     backfill_policy=dg.BackfillPolicy.single_run(),
 )
-def health_models(context: dg.AssetExecutionContext, dbt: DbtCliResource, run_guard: RunGuard) -> Iterator[Any]:
+def health_models(context: dg.AssetExecutionContext, run_guard: RunGuard) -> Iterator[Any]:
     start, end = days_of(context)
     plan = prepare(SETTINGS, context.run_id, start, end)
     if plan.rebuilt:
@@ -87,10 +88,7 @@ def health_models(context: dg.AssetExecutionContext, dbt: DbtCliResource, run_gu
                 "A row counts from its own day on, and keeps no table up to date before. Fix its date in the source"
             )
     # One writer at a time: all runs share one folder of artifacts, and with it what dbt has parsed.
-    # Nobody reads its debug log and its JSON artifacts, which take a second to write.
-    yield from dbt.cli(
-        ["build", "--exclude-resource-type", "unit_test", "--no-write-json", "--log-level-file", "none"], context=context, target_path=SETTINGS.dbt_target
-    ).stream()
+    yield from build(SETTINGS, context)
     # A part of the models does not make a mart: only a whole build that passed may be published.
     if not context.is_subset:
         mark_passed(SETTINGS, context.run_id)
@@ -102,6 +100,4 @@ def health_models(context: dg.AssetExecutionContext, dbt: DbtCliResource, run_gu
 
 @dg.definitions
 def transform() -> dg.Definitions:
-    return dg.Definitions(
-        assets=[health_models], resources={"dbt": DbtCliResource(PROJECT, dbt_executable=dbt_executable())}
-    )
+    return dg.Definitions(assets=[health_models])

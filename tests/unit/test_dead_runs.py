@@ -1,9 +1,8 @@
-"""What a killed run leaves: it is shown as failed, its dbt ends, what it cut short is written anew. Others are left alone."""
+"""What a killed run leaves: it is shown as failed, what it cut short is written anew. Others are left alone."""
 
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -145,39 +144,6 @@ def test_the_configuration_of_an_earlier_version_is_brought_up_to_date(settings,
     written = config.stat().st_mtime_ns
     prepare_home(settings)
     assert config.stat().st_mtime_ns == written
-
-
-PARENT = """
-import subprocess, sys
-child = subprocess.Popen([sys.executable, "-c", sys.argv[1]])
-child.wait()
-"""
-CHILD = """
-import os, signal, time
-from orchestration import dbt_child
-if {stubborn}:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-dbt_child._WIND_UP_SECONDS = 1
-dbt_child.end_with(os.getppid())
-print(os.getpid(), flush=True)
-time.sleep(60)
-"""
-
-
-@pytest.mark.parametrize("stubborn", [False, True], ids=["winds up", "ignores it"])
-def test_dbt_ends_with_the_process_that_started_it(stubborn: bool) -> None:
-    parent = subprocess.Popen(
-        [sys.executable, "-c", PARENT, CHILD.format(stubborn=stubborn)],
-        cwd=PROJECT_ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )
-    assert int(parent.stdout.readline()) != parent.pid
-    time.sleep(0.6)
-    assert parent.poll() is None
-    parent.kill()
-    begun = time.monotonic()
-    # The child holds the pipes' other end as long as it lives.
-    parent.communicate(timeout=30)
-    assert time.monotonic() - begun < 10
 
 
 def test_a_manifest_that_a_kill_cut_short_is_parsed_again(settings, tmp_path) -> None:

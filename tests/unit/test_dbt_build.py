@@ -1,0 +1,74 @@
+"""dbt in the process of a run: stopped in the middle of a query it closes the warehouse, and the next invocation finds all in order."""
+
+import time
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from orchestration.dbt_build import DbtFailed, _Dbt
+from orchestration.warehouse import has_log
+
+PROJECT = """
+name: small
+profile: small
+flags: {send_anonymous_usage_stats: false}
+models: {+materialized: table}
+"""
+PROFILE = """
+small:
+  target: duckdb
+  outputs:
+    duckdb: {type: duckdb, path: WAREHOUSE, threads: 2}
+"""
+MODELS = {
+    "first": "select 1 as number",
+    "second": "select number from {{ ref('first') }}",
+    "minutes": "select sum(a.range * b.range) as number from range(10000000) as a, range(10000000) as b",
+    "broken": "select cast('one' as integer) as number",
+}
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> list[str]:
+    (tmp_path / "models").mkdir()
+    (tmp_path / "dbt_project.yml").write_text(PROJECT)
+    (tmp_path / "profiles.yml").write_text(PROFILE.replace("WAREHOUSE", str(tmp_path / "warehouse.duckdb")))
+    for name, sql in MODELS.items():
+        (tmp_path / "models" / f"{name}.sql").write_text(sql)
+    return ["build", "--project-dir", str(tmp_path), "--profiles-dir", str(tmp_path), "--log-level", "none", "--log-level-file", "none"]
+
+
+def tables(folder: Path) -> set[str]:
+    assert not has_log(folder / "warehouse.duckdb")
+    # Another configuration than dbt's: DuckDB would refuse it while this process has the file open.
+    with duckdb.connect(str(folder / "warehouse.duckdb"), config={"threads": 1}) as warehouse:
+        return {name for (name,) in warehouse.execute("select table_name from duckdb_tables()").fetchall()}
+
+
+def test_stopped_in_a_query_of_minutes_it_ends_within_seconds_and_closes_the_warehouse(command: list[str], tmp_path: Path) -> None:
+    stopped = _Dbt([*command, "--select", "first", "minutes"])
+    events = stopped.events()
+    # Both models run at once; the other one is through.
+    assert any("OK created sql table model main.first" in event.info.msg for event in events)
+    begun = time.monotonic()
+    events.close()
+    assert time.monotonic() - begun < 3
+    assert not stopped._thread.is_alive()
+    assert tables(tmp_path) == {"first"}
+
+    list(_Dbt([*command, "--select", "second"]).events())
+    assert tables(tmp_path) == {"first", "second"}
+
+
+def test_after_a_failure_the_warehouse_is_closed_and_the_next_invocation_passes(command: list[str], tmp_path: Path) -> None:
+    said = [event.info.msg for event in _Dbt([*command, "--select", "first", "broken"]).events() if event.info.level == "error"]
+    assert "Could not convert string 'one'" in "".join(said)
+    assert tables(tmp_path) == {"first"}
+    list(_Dbt([*command, "--select", "second"]).events())
+    assert tables(tmp_path) == {"first", "second"}
+
+
+def test_what_dbt_does_not_understand_is_an_error(command: list[str]) -> None:
+    with pytest.raises(DbtFailed, match="--no-such-option"):
+        list(_Dbt([*command, "--no-such-option"]).events())
