@@ -99,7 +99,7 @@ def land_connected(
         checksums = lake.known_checksums(whole, kept, superseded_file)
         manifest = Manifest(table.name, mode, by_day, landed, superseded_file, checksums=checksums)
         if by_day:
-            manifest = supersede(connection, settings, table, manifest, set(landed) if lost else set(looked_at))
+            manifest = supersede(connection, settings, table, None if first_landing or lost else old, manifest)
     return manifest, looked_at, first_landing
 
 

@@ -92,12 +92,16 @@ def find_deliveries(settings: Settings, name: str, source: FilesSource) -> list[
 def _local_files(settings: Settings, name: str, source: FilesSource, pattern: str) -> list[SourceFile]:
     found = sorted(path for path in _glob(pattern) if path.is_file())
     folder = settings.config_file.parent.resolve()
+    # Thousands of files share a few folders: each is followed once.
+    inside = {parent: parent.resolve().is_relative_to(folder) for parent in {path.parent for path in found}}
     return [
-        SourceFile(
-            path, _label(settings, path), _format(name, source, path), is_foreign=not path.resolve().is_relative_to(folder)
-        )
+        SourceFile(path, _label(settings, path), _format(name, source, path), is_foreign=_is_foreign(path, folder, inside[path.parent]))
         for path in found
     ]
+
+
+def _is_foreign(path: Path, folder: Path, is_parent_inside: bool) -> bool:
+    return not (path.resolve().is_relative_to(folder) if path.is_symlink() else is_parent_inside)
 
 
 def _stored_files(settings: Settings, name: str, source: FilesSource, pattern: str) -> list[SourceFile]:
@@ -135,8 +139,10 @@ def _glob(pattern: str) -> list[Path]:
 
 
 def _label(settings: Settings, path: Path) -> str:
-    folder = settings.config_file.parent
-    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
+    try:
+        return path.relative_to(settings.config_file.parent).as_posix()
+    except ValueError:
+        return path.name
 
 
 def _format(name: str, source: FilesSource, path: Path) -> Format:

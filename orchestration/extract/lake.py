@@ -245,14 +245,15 @@ def begin_landing(lake: Path, name: str) -> Manifest | None:
         LakeError: as `read_manifest`; every file stays where it is.
     """
     manifest = read_manifest(lake, name)
-    path = raw_folder(lake, name) / MANIFEST
+    path, copy = raw_folder(lake, name) / MANIFEST, manifest_copy(lake, name)
     if manifest is None:
-        write_text(manifest_copy(lake, name), _manifest_text(Manifest(name, "snapshot", False)))
-    else:
+        write_text(copy, _manifest_text(Manifest(name, "snapshot", False)))
+    elif not (path.is_file() and copy.is_file() and path.read_bytes() == copy.read_bytes()):
+        # One that was read above is whole; alike, both are.
         text = _manifest_text(manifest)
         if not _is_whole(path):
-            _log.warning("%s: was lost or damaged, restored from %s", path, manifest_copy(lake, name))
-        for place in (path, manifest_copy(lake, name)):
+            _log.warning("%s: was lost or damaged, restored from %s", path, copy)
+        for place in (path, copy):
             if not _holds(place, text):
                 write_text(place, text)
     sweep(lake, name)

@@ -272,9 +272,8 @@ def _land_deliveries(
     checksums = lake.known_checksums(whole, kept, superseded_file)
     manifest = Manifest(table.name, mode, by_day, landed, superseded_file, checksums=checksums)
     if by_day and (fresh or gone or lost):
-        new = set(landed) if lost else {one.key for one in fresh}
         with connect(settings) as connection:
-            manifest = supersede(connection, settings, table, manifest, new)
+            manifest = supersede(connection, settings, table, None if first_landing or lost else old, manifest)
     return manifest, [one.key for one in wanted], first_landing
 
 
@@ -373,10 +372,11 @@ def _land_as_is(
             types = found[0].types
     if not fitting:
         return {}
-    sample = list(fitting)[:_SAMPLE]
+    # From all over the batch: one dirty day must not speak for the others.
+    sample = list(fitting)[:: max(1, len(fitting) // _SAMPLE)]
     uniform = _uniform(connection, settings, table, source, [file for number in sample for file in fitting.pop(number)], types)
     if not uniform:
-        # A source whose first deliveries are not clean has few clean ones: not worth a pass of their own.
+        # Where none of several deliveries is clean, few are: not worth a pass of their own.
         return {}
     if fitting:
         uniform += _uniform(connection, settings, table, source, [file for files in fitting.values() for file in files], types)

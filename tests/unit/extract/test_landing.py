@@ -9,7 +9,7 @@ from datetime import date, datetime
 import pytest
 
 from orchestration.contract import TABLES
-from orchestration.extract import LakeError, SourceError, event_day_fingerprints, lake_select, land_table, landing_stats, thin_event_days
+from orchestration.extract import LakeError, SourceError, event_day_fingerprints, extract_table, lake_select, land_table, landing_stats, thin_event_days
 from orchestration.extract import lake as lake_module
 from orchestration.extract import landing
 from orchestration.extract.lake import manifest_copy, unavailable_tables
@@ -222,6 +222,34 @@ def test_a_key_comes_back_when_the_later_delivery_drops_it(events, delivery):
     assert not any("superseded" in file for file in events.files("usage_events"))
 
 
+def test_other_keys_stay_superseded_when_one_comes_back(events, delivery):
+    delivery(events, "2026-01-01", "x,2026-01-01", "y,2026-01-01", "z,2026-01-01")
+    delivery(events, "2026-01-02", "x,2026-01-02", "y,2026-01-02")
+    events.land("usage_events", day(2))
+    delivery(events, "2026-01-02", "x,2026-01-02")
+    delivery(events, "2026-01-03", "z,2026-01-03")
+    events.land("usage_events", day(3))
+    assert [(key, at.day) for key, at in events.rows("usage_events", "event_id, occurred_at")] == [("x", 2), ("y", 1), ("z", 3)]
+    [stats] = landing_stats(events.settings.lake)
+    assert (stats.loaded, stats.duplicates) == (3, 2)
+
+
+def test_a_new_day_reads_no_rows_of_days_whose_ids_lie_elsewhere(events, delivery):
+    delivery(events, "2026-01-01", "2026-01-01-a,2026-01-01")
+    events.land("usage_events", day(1))
+    [old] = (events.settings.lake / "raw" / "usage_events" / "event_day=2026-01-01").iterdir()
+    content = old.read_bytes()
+    footer = int.from_bytes(content[-8:-4], "little") + 8
+    unreadable = content[:4] + bytes(len(content) - footer - 4) + content[-footer:]
+    old.write_bytes(unreadable)
+    for number in (2, 3):
+        # DuckDB itself passes over files as long as it looks for a few keys.
+        delivery(events, f"2026-01-0{number}", *(f"2026-01-02-{number}-{key},2026-01-02" for key in range(500)))
+        extract_table(events.settings, TABLES["usage_events"], day(number), day(number), {day(number)})
+    # Had a row of it been asked for, it would have been found damaged and landed again.
+    assert old.read_bytes() == unreadable
+
+
 def test_an_older_delivery_brought_again_loses_against_a_later_one(events, delivery):
     delivery(events, "2026-01-01", "e1,2026-01-01")
     delivery(events, "2026-01-02", "x,2026-01-02")
@@ -304,6 +332,19 @@ def test_a_day_of_many_parquet_files_is_judged_together(events, monkeypatch, las
     (events.root / "events/2026-01-01/c.parquet").rename(events.root / "events/2026-01-01/d.parquet")
     events.land("usage_events", day(2))
     assert kept == {name: found for name, found in events.kept().items() if name.startswith("raw/usage_events/event_day=")}
+
+
+def test_dirty_first_days_send_no_clean_day_the_slow_way(events, monkeypatch):
+    staged = []
+    monkeypatch.setattr(landing, "stage_files", lambda *args: staged.extend(one.file.label for one in args[3]) or stage_files(*args))
+    events.source("usage_events", 'path = "events/{day}.parquet"\nmax_bad_share = 1.0')
+    days = [f"2026-01-{number:02}" for number in range(1, 13)]
+    for number, name in enumerate(days):
+        rows = GOOD.format(name, name)
+        events.write_parquet(f"events/{name}.parquet", PARQUET.format(rows=rows.replace("'a1'", "' '") if number < 4 else rows))
+    landed = events.land("usage_events", day(12))
+    assert sorted(staged) == [f"events/{name}.parquet" for name in days[:4]]
+    assert landed.loaded + sum(landed.quarantined.values()) == landed.delivered == 24
 
 
 def test_parquet_events_with_swapped_names_are_not_taken_as_they_are(events):
