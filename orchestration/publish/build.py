@@ -140,8 +140,9 @@ def read_mart(connection: duckdb.DuckDBPyConnection, state: RunState, base: Mani
         "where database_name = 'warehouse' order by column_index"
     ).fetchall():
         if source in stored:
-            # Clients hand an enum out as a category instead of a text.
-            columns[stored[source]].append([column, "VARCHAR" if kind.startswith("ENUM") else kind])
+            name = stored[source]
+            # Clients hand an enum out as a category instead of a text. What is wide is read through a view, which makes it a text.
+            columns[name].append([column, "VARCHAR" if kind.startswith("ENUM") and BY_NAME[name].wide is None else kind])
     if missing := [name for name, found in columns.items() if not found]:
         raise PublishRefused(f"{BY_NAME[missing[0]].source.partition('.')[2]} is not in the warehouse: run the transform again")
     views = _read_views(connection)

@@ -8,7 +8,7 @@ import vl_convert
 
 from orchestration.publish.board.assets import static_assets
 from orchestration.publish.generations import open_published
-from orchestration.publish.tables import DATE_COLUMN, HISTORY, TABLES
+from orchestration.publish.tables import DATE_COLUMN, HISTORY
 from orchestration.publish.tiers import TIER_COLOURS, TIER_LABELS, WORST_FIRST
 from orchestration.settings import Settings
 
@@ -23,7 +23,6 @@ class RunSummary:
         tiers: accounts on the last day by tier, every tier named.
         mean_score: 0 to 100, of the last day; None without accounts.
         mean_coverage: 0 to 1, of the last day; None without accounts.
-        rows: rows of each table of `health.duckdb`.
         not_read: raw tables that the run left as they were -> why; with any, the generation is degraded.
         chart: PNG, accounts by tier on every day.
     """
@@ -34,7 +33,6 @@ class RunSummary:
     tiers: dict[str, int]
     mean_score: float | None
     mean_coverage: float | None
-    rows: dict[str, int]
     not_read: dict[str, str]
     chart: bytes
 
@@ -54,9 +52,6 @@ def summarize(settings: Settings, generation_path: Path) -> RunSummary:
             f"select count(*), avg(health_score), avg(coverage) from {HISTORY} "
             f"where {DATE_COLUMN} = (select max({DATE_COLUMN}) from {HISTORY})"
         ).fetchall()
-        rows = {
-            table.name: connection.execute(f"select count(*) from {table.name}").fetchall()[0][0] for table in TABLES
-        }
         not_read = dict(
             connection.execute(
                 "select raw_table, not_read_reason from data_freshness where not_read_reason is not null order by raw_table"
@@ -73,7 +68,6 @@ def summarize(settings: Settings, generation_path: Path) -> RunSummary:
         tiers=dict.fromkeys(TIER_COLOURS, 0) if last is None else counts[last],
         mean_score=None if score is None else float(score),
         mean_coverage=None if coverage is None else float(coverage),
-        rows=rows,
         not_read=not_read,
         chart=_draw(counts),
     )

@@ -89,12 +89,24 @@ history as (
             'day': history.{DATE_COLUMN} - $first_day,
             'score': history.health_score,
             'tier': case history.tier {_TIER_CODE} else '3' end,
-            'rules': [history.config_version, history.scorecard_key, history.rules_hash]
+            'rules': hash(history.config_version, history.scorecard_key, history.rules_hash)
         }} order by history.{DATE_COLUMN}) as days
     from {HISTORY} as history
     semi join batch using (account_id)
     where history.{DATE_COLUMN} between $first_day and $as_of
     group by account_id
+
+),
+
+-- Texts once instead of on each day of each account.
+known_rules as (
+
+    select map(list(rules), list([config_version, scorecard_key])) as names
+    from (
+        select distinct hash(config_version, scorecard_key, rules_hash) as rules, config_version, scorecard_key
+        from {HISTORY}
+        where {DATE_COLUMN} between $first_day and $as_of
+    )
 
 ),
 
@@ -110,9 +122,10 @@ series as (
         [entry.score for entry in days] as scores,
         array_to_string([entry.tier for entry in days], '') as tiers,
         -- Where other rules begin to hold; the first entry says what held at first.
-        [[cast(days[i].day as varchar), days[i].rules[1], days[i].rules[2]]
-            for i in range(1, len(days) + 1) if i = 1 or days[i].rules is distinct from days[i - 1].rules] as rules
+        [[cast(days[i].day as varchar), names[days[i].rules][1], names[days[i].rules][2]]
+            for i in range(1, len(days) + 1) if i = 1 or days[i].rules <> days[i - 1].rules] as rules
     from history
+    cross join known_rules
 
 ),
 

@@ -20,7 +20,6 @@ def test_figures_of_the_last_day(settings):
     # (65 + 15) / 2 and (0.8 + 0.6) / 2
     assert summary.mean_score == pytest.approx(40.0)
     assert summary.mean_coverage == pytest.approx(0.7)
-    assert summary.rows["account_health_history"] == 5
     assert summary.chart.startswith(b"\x89PNG")
 
 
