@@ -143,3 +143,5 @@ select
     case when abs({{ metric.key }}) > 1e-11 then {{ metric.key }} end as {{ metric.key }}
     {%- endfor %}
 from components
+-- Readers take some days at a time, once for each component: sorted, they skip the storage of all others.
+order by as_of_date
