@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from orchestration.settings import Settings
 
 JOB = "daily_health"
-_LONGEST_REASON = 1_000
+_LONGEST_REASON, _NOTES_SHOWN = 1_000, 10
 
 
 def run_range(settings: Settings, start: date, end: date, verbose: bool = False) -> bool:
@@ -157,12 +157,17 @@ def _main(days: str | None, verbose: bool) -> int:
 
 
 def _show_result(settings: Settings, start: date, end: date) -> None:
-    from orchestration.extract import thin_event_days
+    from orchestration.extract import delivery_notes, thin_event_days
     from orchestration.publish.board import FOLDER as BOARD
     from orchestration.publish.summary import summarize, unexplained_drift
 
     current = settings.published / "current"
     print(describe(summarize(settings, current)))
+    notes = delivery_notes(settings.lake, start, end)
+    for note in notes[:_NOTES_SHOWN]:
+        print(one_line(note, _LONGEST_REASON))
+    if len(notes) > _NOTES_SHOWN:
+        print(f"and {len(notes) - _NOTES_SHOWN} more such notes about files, see the log above")
     thin_days = thin_event_days(settings.lake, start, end)
     if thin_days:
         print(thin_days)

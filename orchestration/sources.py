@@ -115,17 +115,20 @@ class Source(Section):
 
 
 class FilesSource(Source):
-    """`connector = "files"`: CSV, JSON lines or Parquet, plain or gzip, by path, glob or DuckDB query.
+    """`connector = "files"`: CSV, JSON, Excel (.xlsx) or Parquet, text also in gzip or zip, by path, glob or DuckDB query.
 
     `columns` maps contract column -> column in the file. `{day}` in the path stands for a delivery day (YYYY-MM-DD, `{epoch_day}`
     for its unix timestamp): only the wanted days' files are opened. A path may begin with `s3://`, `gs://` or `az://`; `storage`
     then holds the options of the object store (endpoint, region, credentials), by obstore's names. `format` says what the files
-    are where their names do not. With path and query, the query shapes the rows of each file, see `shaping`.
+    are where their names do not; `encoding` what their text is in, if it is not UTF-8; `sheet` which sheet of a workbook is read, if it
+    is not the first. With path and query, the query shapes the rows of each file, see `shaping`.
     """
 
     connector: Literal["files"]
     path: str | None = None
     format: Literal["csv", "jsonl", "parquet"] | None = None
+    encoding: str | None = None
+    sheet: str | None = None
     query: str | None = None
     columns: dict[str, str] = {}
     storage: dict[str, bool | Secret | str] = {}
@@ -134,13 +137,24 @@ class FilesSource(Source):
     def _path_or_query(self) -> "FilesSource":
         if self.path is None and self.query is None:
             raise ValueError("give path, query, or both")
-        if self.format is not None and self.path is None:
-            raise ValueError("format is for files that a path names")
+        for name in ("format", "encoding", "sheet"):
+            if getattr(self, name) is not None and self.path is None:
+                raise ValueError(f"{name} is for files that a path names")
         if self.path is not None and DAY in self.path and EPOCH_DAY in self.path:
             raise ValueError(f"give either {DAY} or {EPOCH_DAY} in the path")
         if self.storage and not self.is_remote:
             raise ValueError("storage is for paths that begin with s3://, gs:// or az://")
         return self
+
+    @field_validator("encoding")
+    @classmethod
+    def _is_of_text(cls, name: str | None) -> str | None:
+        try:
+            if name is not None:
+                "".encode(name)
+        except LookupError:
+            raise ValueError(f"{name} is no known encoding; there is utf-8, windows-1252, latin-1, utf-16, shift-jis, and others") from None
+        return name
 
     @field_validator("storage", mode="before")
     @classmethod

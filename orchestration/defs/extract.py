@@ -9,9 +9,12 @@ from orchestration.extract.lake import raw_folder
 from orchestration.markdown import table as markdown_table
 from orchestration.markdown import verbatim
 from orchestration.settings import EVENT_TABLE
+from orchestration.sources import FilesSource
 
 CHECK = "source_could_be_read"
+FILES_CHECK = "files_are_in_order"
 DAYS_CHECK = "days_have_their_events"
+_NOTES_SHOWN = 10
 
 
 def _asset(table: RawTable) -> dg.AssetsDefinition:
@@ -41,11 +44,15 @@ def _asset(table: RawTable) -> dg.AssetsDefinition:
         landed = land_table(SETTINGS, table, start, end)
         if landed.unavailable is not None:
             context.log.error(f"{landed.unavailable}. The table stays as it was; its metrics are late on the days that it lacks")
-        for loss in landed.losses:
-            context.log.warning(loss)
+        for warning in (*landed.losses, *landed.notes):
+            context.log.warning(warning)
         quarantined = sum(landed.quarantined.values())
         return dg.MaterializeResult(
-            check_results=[_warning(CHECK, landed.unavailable, "The source was read."), *_check_days(context, table)],
+            check_results=[
+                _warning(CHECK, landed.unavailable, "The source was read."),
+                *_check_files(table, landed.notes),
+                *_check_days(context, table),
+            ],
             metadata={
                 "dagster/row_count": landed.loaded,
                 "connector": connector,
@@ -65,9 +72,18 @@ def _asset(table: RawTable) -> dg.AssetsDefinition:
 def _checks(table: RawTable) -> dict[str, str]:
     """The checks of a raw table, with what each says."""
     checks = {CHECK: "The source was read and has not lost most of its rows; else the table stays as it was, and its metrics are late."}
+    if isinstance(SETTINGS.sources.get(table.name), FilesSource):
+        checks[FILES_CHECK] = "No file is empty, has rows of nothing but blank fields, or brings other values for a key of another file."
     if table.name == EVENT_TABLE:
         checks[DAYS_CHECK] = "No day of the run has less than a fifth of the events that its weekday had in the four weeks before."
     return checks
+
+
+def _check_files(table: RawTable, notes: tuple[str, ...]) -> list[dg.AssetCheckResult]:
+    if FILES_CHECK not in _checks(table):
+        return []
+    more = [f"and {len(notes) - _NOTES_SHOWN} more"] if len(notes) > _NOTES_SHOWN else []
+    return [_warning(FILES_CHECK, "\n".join([*notes[:_NOTES_SHOWN], *more]) or None, "Nothing to say about the files.")]
 
 
 def _check_days(context: dg.AssetExecutionContext, table: RawTable) -> list[dg.AssetCheckResult]:

@@ -20,21 +20,27 @@ _DAY_GLOBS = {DAY: "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]", EPOCH_DAY: "[0-
 _DAY_TEXTS = {DAY: re.compile(r"\d{4}-\d{2}-\d{2}"), EPOCH_DAY: re.compile(r"(?<!\d)(?:\d{10}|\d{13})(?!\d)")}
 
 Format = Literal["csv", "jsonl", "parquet"]
+# What a name says; the first bytes decide.
 _FORMATS: dict[str, Format] = {
     ".csv": "csv",
     ".tsv": "csv",
+    ".txt": "csv",
+    ".xlsx": "csv",
+    ".zip": "csv",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".json": "jsonl",
     ".parquet": "parquet",
 }
+# Not known, but often delivered: the first bytes say what to do.
+_OTHER_SPREADSHEETS = (".xls", ".xlsm", ".xlsb", ".ods")
 
 
 @dataclass(frozen=True)
 class SourceFile:
     """One file of a source; `label` is its path as a person knows it, relative to the configuration where it can be.
 
-    A file in an object store (`stored`) is at `path` only while it is `at_hand`. Of a file outside the folder of the configuration
+    `format` is what its name or the configuration says; `opened` looks at the bytes. A file in an object store (`stored`) is at `path` only while it is `at_hand`. Of a file outside the folder of the configuration
     (`is_foreign`, links followed) no message shows content: whoever may put a link into the folder must not learn what it leads to.
     """
 
@@ -43,6 +49,8 @@ class SourceFile:
     format: Format
     stored: StoredObject | None = None
     is_foreign: bool = False
+    encoding: str | None = None
+    sheet: str | None = None
 
     @property
     def size(self) -> int:
@@ -95,7 +103,14 @@ def _local_files(settings: Settings, name: str, source: FilesSource, pattern: st
     # Thousands of files share a few folders: each is followed once.
     inside = {parent: parent.resolve().is_relative_to(folder) for parent in {path.parent for path in found}}
     return [
-        SourceFile(path, _label(settings, path), _format(name, source, path), is_foreign=_is_foreign(path, folder, inside[path.parent]))
+        SourceFile(
+            path,
+            _label(settings, path),
+            _format(name, source, path),
+            is_foreign=_is_foreign(path, folder, inside[path.parent]),
+            encoding=source.encoding,
+            sheet=source.sheet,
+        )
         for path in found
     ]
 
@@ -107,7 +122,14 @@ def _is_foreign(path: Path, folder: Path, is_parent_inside: bool) -> bool:
 def _stored_files(settings: Settings, name: str, source: FilesSource, pattern: str) -> list[SourceFile]:
     folder = settings.temp_dir / "fetched" / name
     return [
-        SourceFile(folder / one.key, address_of(source, one.key), _format(name, source, Path(one.key)), one)
+        SourceFile(
+            folder / one.key,
+            address_of(source, one.key),
+            _format(name, source, Path(one.key)),
+            one,
+            encoding=source.encoding,
+            sheet=source.sheet,
+        )
         for one in list_objects(name, source, pattern)
     ]
 
@@ -149,6 +171,8 @@ def _format(name: str, source: FilesSource, path: Path) -> Format:
     if source.format is not None:
         return source.format
     suffix = Path(path.name.lower().removesuffix(".gz")).suffix
+    if suffix in _OTHER_SPREADSHEETS:
+        return "csv"
     if suffix not in _FORMATS or (suffix == ".parquet" and path.name.lower().endswith(".gz")):
         known = ", ".join(_FORMATS)
         raise SourceError(

@@ -39,6 +39,11 @@ def connect(settings: Settings, temp_dir: Path | None = None) -> Iterator[duckdb
         yield connection
 
 
+def scratch_folder(connection: duckdb.DuckDBPyConnection) -> Path:
+    """Where the connection spills to: also the place for what else is needed while it works."""
+    return Path(connection.execute("select current_setting('temp_directory')").fetchall()[0][0])
+
+
 @contextmanager
 def _plain_folder(folder: Path) -> Iterator[Path]:
     """The folder, or a temporary link to it where its name has characters that a search path cannot hold."""

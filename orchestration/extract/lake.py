@@ -85,6 +85,7 @@ class LandedDelivery:
         quarantine_file: name below the table's quarantine folder; None without quarantined rows.
         newest_fact: newest time in the fact column, ISO; None without rows.
         partitions: by event day, ISO; under `all` for tables without event days.
+        notes: what a person should know about its files, one sentence each.
     """
 
     source: str | None
@@ -94,6 +95,7 @@ class LandedDelivery:
     quarantine_file: str | None
     newest_fact: str | None
     partitions: Mapping[str, Partition]
+    notes: tuple[str, ...] = ()
 
     @property
     def superseded(self) -> int:
@@ -233,7 +235,7 @@ def _landed_delivery(content: dict) -> LandedDelivery:
     partitions = {
         day: Partition(**{**part, "files": tuple(part["files"])}) for day, part in content["partitions"].items()
     }
-    return LandedDelivery(**{**content, "partitions": partitions})
+    return LandedDelivery(**{**content, "partitions": partitions, "notes": tuple(content.get("notes", ()))})
 
 
 def begin_landing(lake: Path, name: str) -> Manifest | None:
@@ -486,6 +488,17 @@ def covered_through(lake: Path) -> dict[str, date]:
 def unavailable_tables(lake: Path) -> dict[str, str]:
     """Raw table -> why the last extraction left it as it was; tables whose source was read are left out."""
     return {one.table: one.not_read for one in _manifests(lake) if one.not_read is not None}
+
+
+def delivery_notes(lake: Path, start: date, end: date) -> list[str]:
+    """What a person should know about the files of the days [start, end], and of those that are read as a whole."""
+    return [
+        f"{one.table}: {note}"
+        for one in _manifests(lake)
+        for key, delivery in sorted(one.deliveries.items())
+        if key == WHOLE or start.isoformat() <= key <= end.isoformat()
+        for note in delivery.notes
+    ]
 
 
 def _manifests(lake: Path) -> list[Manifest]:

@@ -14,13 +14,14 @@ import duckdb
 from orchestration.contract import RawTable
 from orchestration.extract import demo, lake, shaping
 from orchestration.extract.connected import land_connected
-from orchestration.extract.deliveries import Delivery, NumberedFile, at_hand, content_hash, find_deliveries
+from orchestration.extract.deliveries import Delivery, NumberedFile, SourceFile, at_hand, content_hash, find_deliveries
 from orchestration.extract.engine import connect, fingerprint
 from orchestration.extract.errors import SourceError, SourceUnavailable, SuddenLoss
 from orchestration.extract.lake import WHOLE, Fault, LakeError, LandedDelivery, Manifest, Mode, Partition
 from orchestration.extract.layout import Layout, fits_as_is, layout, parquet_scan, reading
+from orchestration.extract.opening import PARQUET, first_bytes
 from orchestration.extract.quarantine import QuarantineLimitExceeded
-from orchestration.extract.staging import create_staged, parquet_rows, stage_batches, stage_files, stage_query
+from orchestration.extract.staging import Notes, create_staged, parquet_rows, stage_batches, stage_files, stage_query
 from orchestration.extract.superseding import supersede
 from orchestration.extract.volume import POPULATION, describe_losses, refuse_sudden_loss
 from orchestration.extract.writing import (
@@ -62,6 +63,7 @@ class LandedTable:
         late_days: those of them that lie before the run's first day less the lookback; none at the first landing.
         unavailable: why the source was not taken over and the table stays as it was; None if it was.
         losses: what was taken over but has far fewer rows than before, one sentence each.
+        notes: what a person should know about the files of the deliveries, one sentence each.
     """
 
     table: str
@@ -75,6 +77,7 @@ class LandedTable:
     late_days: tuple[date, ...] = ()
     unavailable: str | None = None
     losses: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def land_table(
@@ -189,9 +192,10 @@ def _extract_table(
     changed = _changed_days(None if first_landing else old, manifest)
     stats = lake.stats_of(table.name, manifest.mode, (manifest.deliveries[key] for key in looked_at))
     newest = lake.stats_of(table.name, manifest.mode, manifest.deliveries.values()).newest_fact
+    notes = tuple(note for key in looked_at for note in manifest.deliveries[key].notes)
     late = () if first_landing else tuple(day for day in changed if day < first_day)
     losses = tuple(describe_losses(source, old, manifest))
-    return LandedTable(**{**asdict(stats), "newest_fact": newest, "changed_days": changed, "late_days": late}, losses=losses)
+    return LandedTable(**{**asdict(stats), "newest_fact": newest, "changed_days": changed, "late_days": late}, losses=losses, notes=notes)
 
 
 def _through(old: Manifest | None, new: Manifest, first_landing: bool, is_connected: bool, end: date) -> str:
@@ -265,8 +269,8 @@ def _land_deliveries(
                     if by_day and mode == "events" and source.query is None:
                         landed |= _land_as_is(connection, settings, table, source, batch, landed)
                         batch = [one for one in batch if not _is_landed(one, landed)]
-                    labels = _stage(connection, settings, table, source, batch, end)
-                    landed |= land(connection, settings, table, mode, dict(enumerate(batch)), labels, landed, examples)
+                    labels, notes = _stage(connection, settings, table, source, batch, end)
+                    landed |= land(connection, settings, table, mode, dict(enumerate(batch)), labels, landed, examples, notes)
     check_share(settings, table, [landed[one.key] for one in wanted], examples)
     superseded_file = None if first_landing or lost else old.superseded_file
     checksums = lake.known_checksums(whole, kept, superseded_file)
@@ -316,7 +320,9 @@ def _identity(
     if source is not None and not delivery.files:
         return None
     rates, currency = rates_of(settings, table)
-    shape = (sorted(source.columns.items()), source.query, source.format) if isinstance(source, FilesSource) else None
+    shape = None
+    if isinstance(source, FilesSource):
+        shape = (sorted(source.columns.items()), source.query, source.format, source.encoding, source.sheet)
     parts = (
         LANDING_VERSION,
         repr(table),
@@ -409,11 +415,15 @@ def _layouts_as_is(
     """The layouts of a delivery's files, if all are Parquet files in the contract's columns and types; else none."""
     found: list[Layout] = []
     for file in one.delivery.files:
-        of_file = layout(connection, file, table, source.columns) if file.format == "parquet" else None
+        of_file = layout(connection, file, table, source.columns) if _is_parquet(file) else None
         if of_file is None or not fits_as_is(of_file, table, source.columns):
             return []
         found.append(of_file)
     return found
+
+
+def _is_parquet(file: SourceFile) -> bool:
+    return file.format == "parquet" and first_bytes(file.path, len(PARQUET)) == PARQUET
 
 
 def _join(connection: duckdb.DuckDBPyConnection, table: RawTable, files: Sequence[Path], joined: Path) -> None:
@@ -465,27 +475,28 @@ def _stage(
     source: FilesSource | DemoSource | None,
     batch: Sequence[Incoming],
     end: date,
-) -> list[str]:
-    """Fill `staged`; what the quarantine calls each of its files, by number."""
+) -> tuple[list[str], Notes]:
+    """Fill `staged`; what the quarantine calls each of its files, by number, and notes about them."""
     create_staged(connection, table)
     judge = judge_of(settings, table)
     if isinstance(source, DemoSource):
         stage_batches(connection, table, {}, demo.demo_batches(settings, table, end), judge, "demo")
-        return ["demo"]
+        return ["demo"], {}
     if isinstance(source, FilesSource) and source.path is None:
         stage_query(connection, table, source, judge)
-        return ["query"]
+        return ["query"], {}
     numbered = [
         NumberedFile(file, number, delivery)
         for number, (delivery, file) in enumerate(
             (delivery, file) for delivery, one in enumerate(batch) for file in one.delivery.files
         )
     ]
+    notes: Notes = {}
     if numbered and source.query is not None:
-        shaping.stage_shaped(connection, table, source, numbered, judge)
+        notes = shaping.stage_shaped(connection, table, source, numbered, judge)
     elif numbered:
-        stage_files(connection, table, source.columns, numbered, judge)
-    return [one.file.label for one in numbered]
+        notes = stage_files(connection, table, source.columns, numbered, judge)
+    return [one.file.label for one in numbered], notes
 
 
 def _changed_days(old: Manifest | None, new: Manifest) -> tuple[date, ...]:

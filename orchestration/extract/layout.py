@@ -16,6 +16,7 @@ from orchestration.contract import RawTable
 from orchestration.extract.deliveries import NumberedFile, SourceFile
 from orchestration.extract.engine import path_literals
 from orchestration.extract.errors import SourceError
+from orchestration.extract.opening import damaged_gzip, first_bytes, refuse_other_encoding
 from orchestration.extract.records import Counted, count_records, csv_records
 from orchestration.plain_text import as_said, one_line
 
@@ -46,13 +47,13 @@ def count_text(file: SourceFile) -> Counted:
     try:
         return count_records(file.path, quoted=file.format == "csv")
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise SourceError(f"{file.label}: truncated or damaged gzip stream ({error}). Deliver it again") from error
+        raise damaged_gzip(file, error) from error
 
 
 def layout(
     connection: duckdb.DuckDBPyConnection, file: SourceFile, table: RawTable, columns: Mapping[str, str]
 ) -> Layout | None:
-    """The columns of a CSV or Parquet file; None for JSON lines and for a file without a single byte.
+    """The columns of a CSV or Parquet file; None for JSON lines and for an empty file.
 
     Args:
         connection: any.
@@ -74,13 +75,15 @@ def layout(
 def read_layout(
     connection: duckdb.DuckDBPyConnection, file: SourceFile, table: RawTable, columns: Mapping[str, str]
 ) -> Layout | None:
-    """The columns of a CSV or Parquet file, whatever they are; None for a file without a single byte.
+    """The columns of a CSV or Parquet file, whatever they are; None for an empty file.
 
     Raises:
         SourceError: the file cannot be read.
     """
     try:
-        return _csv_layout(file, table, columns) if file.format == "csv" else _parquet_layout(connection, file)
+        if file.format == "csv":
+            return _csv_layout(file, table, columns)
+        return _parquet_layout(connection, file) if first_bytes(file.path, 1) else None
     except (OSError, EOFError, zlib.error, pa.ArrowException, duckdb.Error) as error:
         raise SourceError(f"{file.label}: cannot be read ({as_said(error)}). Deliver it again") from error
 
@@ -110,13 +113,6 @@ def check_columns(
             f"{label}: column {', '.join(missing)} of {table.name} is missing; {found}. "
             f"Map renamed columns with sources.{table.name}.columns"
         )
-
-
-def empty_file(file: SourceFile, table: RawTable | None = None, columns: Mapping[str, str] | None = None) -> SourceError:
-    """The error for a file without a single byte; with the columns that are wanted, where the table's own names are known."""
-    wanted = [(columns or {}).get(column.name, column.name) for column in table.columns] if table is not None else []
-    header = f"; wanted is a header with {', '.join(wanted)}" if wanted else ""
-    return SourceError(f"{file.label}: empty, not even a header{header}. Deliver it again, or remove it")
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -153,6 +149,7 @@ def _csv_layout(file: SourceFile, table: RawTable, columns: Mapping[str, str]) -
         if best is None or fit(names) > fit(best.names):
             best = Layout(names, {name: "VARCHAR" for name in names}, delimiter)
     if best is None and unreadable is not None:
+        refuse_other_encoding(file)
         raise SourceError(f"{file.label} line {unreadable.line}: the header cannot be read: {unreadable.problem}")
     if best is not None and len(best.names) > MAX_COLUMNS:
         raise SourceError(

@@ -1,5 +1,8 @@
 """What is wrong with the configured sources, found before anything is written."""
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import duckdb
 
 from orchestration.contract import TABLES, RawTable
@@ -8,6 +11,7 @@ from orchestration.extract.deliveries import find_deliveries
 from orchestration.extract.engine import connect
 from orchestration.extract.errors import SourceError
 from orchestration.extract.layout import layout
+from orchestration.extract.opening import opened
 from orchestration.extract.source_query import check_query
 from orchestration.extract.storage import check_store
 from orchestration.masking import without_secrets
@@ -67,5 +71,7 @@ def _check_files(
     if source.query is not None:
         shaping.check_shaped(connection, table, source, deliveries)
     elif source.day_token is None:
-        for file in deliveries[0].files:
-            layout(connection, file, table, source.columns)
+        with TemporaryDirectory() as scratch:
+            for file in deliveries[0].files:
+                with opened(file, Path(scratch), head=True) as head:
+                    layout(connection, head, table, source.columns)

@@ -16,10 +16,11 @@ from orchestration.extract.connector import Preview, connector_of, mapping_of, t
 from orchestration.extract.deliveries import NumberedFile, SourceFile, at_hand, find_deliveries
 from orchestration.extract.engine import connect
 from orchestration.extract.errors import SourceError
-from orchestration.extract.layout import empty_file, layout, parquet_scan, reading
-from orchestration.extract.records import NOT_JSON, NOT_OBJECT, Record, csv_records, json_records
+from orchestration.extract.layout import layout, parquet_scan, reading
+from orchestration.extract.opening import opened, refuse_other_encoding
+from orchestration.extract.records import INVALID_ENCODING, NOT_JSON, NOT_OBJECT, Record, csv_records, json_records
 from orchestration.extract.source_query import check_query, single_select
-from orchestration.extract.staging import create_staged, stage_batches
+from orchestration.extract.staging import create_staged, empty_note, stage_batches
 from orchestration.extract.writing import judge_of
 from orchestration.plain_text import as_said
 from orchestration.settings import Settings
@@ -102,8 +103,8 @@ def _page_of(
         return Preview(batches, mapped, note="made-up company" + (", first rows only" if is_page else ""))
     if source.path is None:
         return _page_of_query(connection, table, source, "")
-    file, note = _last_file(settings, table, source, scratch)
-    with at_hand(table.name, source, [file]):
+    found, note = _last_file(settings, table, source, scratch)
+    with at_hand(table.name, source, [found]), opened(found, scratch, head=True) as file:
         if source.query is None:
             return _page_of_file(connection, table, source, file, note)
         return _page_of_shaped(connection, table, source, file, note)
@@ -143,8 +144,10 @@ def _page_of_shaped(
 ) -> Preview:
     """What the source's query makes of a file, its first rows; the records that are broken before it."""
     with reading([NumberedFile(file, 0, 0)]):
-        relation = shaping.open_file(connection, table, file)
-        broken = [] if relation is None else connection.execute(f"select line, fault from {relation} limit {_ROWS}").fetchall()
+        shape = shaping.open_file(connection, table, file)
+        if shape is None:
+            return _nothing_in(file, note)
+        broken = [] if shape.broken is None else connection.execute(f"select line, fault from {shape.broken} limit {_ROWS}").fetchall()
     return _page_of_query(connection, table, source, note, [_fault(line, fault) for line, fault in broken], file.is_foreign)
 
 
@@ -157,16 +160,22 @@ def _page_of_file(
         records = list(itertools.islice(json_records(file.path), _ROWS))
         names, rows, broken = _json_rows(records, table, source.columns)
     elif found is None:
-        raise empty_file(file, table, source.columns)
+        return _nothing_in(file, note)
     elif file.format == "csv":
         records = list(itertools.islice(csv_records(file.path, found.delimiter, len(found.names)), 1, _ROWS + 1))
-        names, rows = found.names, [one.fields for one in records if one.problem is None]
+        names, rows = found.names, [one.fields for one in records if one.problem is None and "".join(one.fields).strip()]
         broken = [_fault(one.line, one.problem) for one in records if one.problem is not None]
     else:
         names, broken = found.names, []
         with reading([NumberedFile(file, 0, 0)]):
             rows = connection.execute(f"select * from {parquet_scan([file.path])} limit {_ROWS}").fetchall()
+    if any(one.problem == INVALID_ENCODING for one in ([] if file.format == "parquet" else records)):
+        refuse_other_encoding(file)
     return _preview(table, source.columns, names, rows, note, broken)
+
+
+def _nothing_in(file: SourceFile, note: str) -> Preview:
+    return Preview([], (), (), "; ".join(dict.fromkeys((note, empty_note(file)))))
 
 
 def _json_rows(

@@ -22,6 +22,8 @@ WRONG_WIDTH = "wrong number of fields"
 NOT_JSON = "not valid JSON, wanted is one object on each line"
 NOT_OBJECT = "not a JSON object, wanted is one on each line"
 
+GZIP = b"\x1f\x8b"
+
 _SHOWN_CHARACTERS = 10_000
 _BLOCK = 1 << 20
 _MARK = b"\xef\xbb\xbf"
@@ -34,11 +36,12 @@ csv.field_size_limit(MAX_LINE_BYTES)
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One physical line, line end included; `problem` is set where it cannot be read."""
+    """One physical line, line end included; `problem` is set where it cannot be read, with the bytes (`data`) that are not UTF-8."""
 
     number: int
     text: str
     problem: str | None = None
+    data: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +70,13 @@ class Counted:
 
 
 def open_binary(path: Path) -> BinaryIO:
-    """The file's bytes, unpacked where the name ends in `.gz`."""
-    return gzip.open(path, "rb") if path.name.lower().endswith(".gz") else path.open("rb")
+    """The file's bytes, unpacked where they are those of gzip, whatever the name."""
+    return gzip.open(path, "rb") if is_gzip(path) else path.open("rb")
+
+
+def is_gzip(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return stream.read(len(GZIP)) == GZIP
 
 
 def count_records(path: Path, quoted: bool) -> Counted:
@@ -148,7 +156,7 @@ def physical_lines(path: Path) -> Iterator[Line]:
             try:
                 yield Line(number, chunk.decode("utf-8"))
             except UnicodeDecodeError:
-                yield Line(number, chunk.decode("utf-8", "backslashreplace"), INVALID_ENCODING)
+                yield Line(number, chunk.decode("utf-8", "backslashreplace"), INVALID_ENCODING, chunk)
 
 
 def json_records(path: Path) -> Iterator[Record]:
@@ -169,7 +177,8 @@ def csv_records(path: Path, delimiter: str, width: int | None = None) -> Iterato
     Args:
         path: the file.
         delimiter: one character.
-        width: expected number of fields; None: any number. One empty field more at the end is let pass.
+        width: expected number of fields; None: any number. Blank fields more at the end are let pass, and fields that lack at the
+            end of a line are blank: Excel leaves out their delimiters. Not so in a last line without a line end, which may be cut off.
     """
     lines = physical_lines(path)
     pending: deque[Line] = deque()
@@ -195,8 +204,10 @@ def csv_records(path: Path, delimiter: str, width: int | None = None) -> Iterato
             except csv.Error as error:
                 problem = UNCLOSED_QUOTE if pulled or "end of data" in str(error) else TEXT_AFTER_QUOTE
         if fields is not None and width is not None:
-            if len(fields) == width + 1 and fields[-1] == "":
+            while len(fields) > width and not fields[-1].strip():
                 fields.pop()
+            if not pulled and (line.text.endswith("\n") or not text.strip()):
+                fields += [""] * (width - len(fields))
             if len(fields) != width:
                 fields, problem = None, UNCLOSED_QUOTE if pulled else WRONG_WIDTH
         if problem is not None:

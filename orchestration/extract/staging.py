@@ -2,19 +2,21 @@
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import duckdb
 import pyarrow as pa
 
 from orchestration.contract import RawTable
-from orchestration.extract.deliveries import NumberedFile
-from orchestration.extract.engine import literals, load_batches
+from orchestration.extract.deliveries import NumberedFile, SourceFile
+from orchestration.extract.engine import literals, load_batches, scratch_folder
 from orchestration.extract.errors import SourceError
-from orchestration.extract.layout import Layout, check_columns, count_text, empty_file, layout, parquet_scan, reading
+from orchestration.extract.layout import Layout, check_columns, count_text, layout, parquet_scan, reading
+from orchestration.extract.opening import opened
 from orchestration.extract.quarantine import RawRows
 from orchestration.extract.records import Counted, csv_records
 from orchestration.extract.source_query import single_select
-from orchestration.extract.text_files import csv_names, load_csv, load_csv_records, load_json_lines
+from orchestration.extract.text_files import csv_names, load_csv, load_csv_records, load_json_lines, not_blank, rows_loaded
 from orchestration.plain_text import as_said
 from orchestration.sources import FilesSource
 from orchestration.warehouse import identifier
@@ -23,6 +25,8 @@ from orchestration.warehouse import identifier
 DELETED = "_deleted"
 
 Judge = Callable[[RawRows], str]
+# Number of a delivery -> what a person should know about its files.
+Notes = dict[int, list[str]]
 
 
 def create_staged(connection: duckdb.DuckDBPyConnection, table: RawTable) -> None:
@@ -40,41 +44,50 @@ def stage_files(
     columns: Mapping[str, str],
     files: Sequence[NumberedFile],
     judge: Judge,
-) -> None:
+) -> Notes:
     """Append the rows of files to `staged`.
 
     `_position` is the row number in Parquet files; in text files it grows with the rows, and for rows with reasons it
-    is the physical line. A file of which DuckDB gives fewer or more rows than its bytes hold lands no row.
+    is the physical line. A file of which DuckDB gives fewer or more rows than its bytes hold lands no row; an empty one has none.
 
     Raises:
         SourceError: a file cannot be read, or not whole, or lacks a column.
     """
     parquet: dict[tuple, list[NumberedFile]] = {}
     footers: dict[int, int] = {}
-    headless: list[NumberedFile] = []
-    has_header = False
-    for numbered in files:
-        file = numbered.file
-        counted = None if file.format == "parquet" else count_text(file)
-        found = layout(connection, file, table, columns)
-        if file.format == "jsonl":
-            with reading([numbered]):
-                _stage_json(connection, table, columns, numbered, counted, judge)
-        elif found is None:
-            headless.append(numbered)
-        elif file.format == "csv":
-            has_header = True
-            with reading([numbered]):
-                _stage_csv(connection, table, columns, numbered, found, counted, judge)
-        else:
-            footers[numbered.number] = found.rows
-            parquet.setdefault(tuple(sorted(found.types.items())), []).append(numbered)
-    if headless and not has_header:
-        raise empty_file(headless[0].file, table, columns)
+    notes: Notes = {}
+    scratch = scratch_folder(connection)
+    for delivered in files:
+        with opened(delivered.file, scratch) as file:
+            numbered = replace(delivered, file=file)
+            counted = None if file.format == "parquet" else count_text(file)
+            found = layout(connection, file, table, columns)
+            if found is None and (counted is None or counted.records == 0):
+                notes.setdefault(numbered.delivery, []).append(empty_note(file))
+            elif file.format == "jsonl":
+                with reading([numbered]):
+                    _stage_json(connection, table, columns, numbered, counted, judge)
+            elif file.format == "csv":
+                with reading([numbered]):
+                    blank = _stage_csv(connection, table, columns, numbered, found, counted, judge)
+                if blank:
+                    notes.setdefault(numbered.delivery, []).append(blank_note(file, blank))
+            else:
+                footers[numbered.number] = found.rows
+                parquet.setdefault(tuple(sorted(found.types.items())), []).append(numbered)
     for types, alike in parquet.items():
         _stage_parquet(connection, table, columns, alike, dict(types), judge)
     if footers:
         _check_whole(connection, files, footers)
+    return notes
+
+
+def empty_note(file: SourceFile) -> str:
+    return f"{file.label}: empty, taken as a delivery without rows"
+
+
+def blank_note(file: SourceFile, rows: int) -> str:
+    return f"{file.label}: {rows} {'row' if rows == 1 else 'rows'} of nothing but blank fields left out"
 
 
 def _check_whole(connection: duckdb.DuckDBPyConnection, files: Sequence[NumberedFile], footers: Mapping[int, int]) -> None:
@@ -127,7 +140,8 @@ def _stage_csv(
     found: Layout,
     counted: Counted,
     judge: Judge,
-) -> None:
+) -> int:
+    """Stage a CSV file; how many rows of nothing but blank fields it has, which are no rows."""
     names = csv_names(found)
     values = {
         column.name: (names[found.names.index(in_file)], "VARCHAR")
@@ -135,19 +149,20 @@ def _stage_csv(
         if (in_file := columns.get(column.name, column.name)) in found.names
     }
 
-    def stage(position: str, **broken: str) -> None:
+    def stage(wanted: str, position: str, **broken: str) -> int:
         rows = _rows(
-            table, "loaded", values, file=numbered.number, delivery=numbered.delivery, position=position, **broken
+            table, f"loaded where {wanted}", values, file=numbered.number, delivery=numbered.delivery, position=position, **broken
         )
-        connection.execute(f"insert into staged {_staged_rows(judge(rows))}")
+        [(staged,)] = connection.execute(f"insert into staged {_staged_rows(judge(rows))}").fetchall()
+        return rows_loaded(connection) - staged
 
     if load_csv(connection, numbered.file, found, counted):
-        stage("loaded.rowid + 1")
+        blank = stage(not_blank(found), "loaded.rowid + 1")
         if _locate_bad_rows(connection, numbered, found):
-            return
+            return blank
         connection.execute("delete from staged where _file = ?", [numbered.number])
     load_csv_records(connection, numbered.file, found)
-    stage("line", problem="problem", text="shown")
+    return stage(f"problem is not null or {not_blank(found)}", "line", problem="problem", text="shown")
 
 
 def _locate_bad_rows(connection: duckdb.DuckDBPyConnection, numbered: NumberedFile, found: Layout) -> bool:
@@ -157,7 +172,7 @@ def _locate_bad_rows(connection: duckdb.DuckDBPyConnection, numbered: NumberedFi
     ).fetchall()
     if not bad:
         return True
-    total = connection.execute("select count(*) from loaded").fetchall()[0][0]
+    total = rows_loaded(connection)
     wanted = {position for (position,) in bad}
     lines: dict[int, int] = {}
     ordinal = 0
@@ -199,6 +214,25 @@ def _stage_json(
         problem="fault", text="left(text, 10000)",
     )
     connection.execute(f"insert into staged {_staged_rows(judge(rows))}")
+    if counted.records == 1:
+        _refuse_wrapped_rows(connection, table, numbered)
+
+
+def _refuse_wrapped_rows(connection: duckdb.DuckDBPyConnection, table: RawTable, numbered: NumberedFile) -> None:
+    """Refuse the answer of an API as it came: one JSON object that is no row, with the rows in a list in it."""
+    found = connection.execute(
+        "select key from (select text, unnest(json_keys(text)) as key from loaded where json_valid(text) and json_type(text) = 'OBJECT')"
+        " where json_type(text -> key) = 'ARRAY' and json_type(text -> key -> 0) = 'OBJECT'"
+        " and exists (select 1 from staged where _file = ? and _reasons is not null)",
+        [numbered.number],
+    ).fetchall()
+    if len(found) == 1:
+        key, name = found[0][0] if not numbered.file.is_foreign else "data", table.key[0]
+        raise SourceError(
+            f"{numbered.file.label}: one JSON object with the rows in a list in it. Take them out with a query beside the path:"
+            f" query = \"select row ->> '$.{name}' as {name}, ... from (select unnest(cast(line -> '$.{key}' as json[])) as row from file)\","
+            " or deliver the list alone"
+        )
 
 
 def stage_broken(

@@ -15,7 +15,17 @@ from orchestration.extract.deliveries import SourceFile
 from orchestration.extract.engine import load_batches, path_literals
 from orchestration.extract.errors import SourceError
 from orchestration.extract.layout import Layout
-from orchestration.extract.records import MAX_LINE_BYTES, NOT_JSON, NOT_OBJECT, Counted, csv_records, json_records
+from orchestration.extract.opening import refuse_other_encoding
+from orchestration.extract.records import (
+    INVALID_ENCODING,
+    MAX_LINE_BYTES,
+    NOT_JSON,
+    NOT_OBJECT,
+    Counted,
+    csv_records,
+    is_gzip,
+    json_records,
+)
 from orchestration.warehouse import literal
 
 _BATCH_ROWS = 50_000
@@ -37,7 +47,11 @@ def load_csv(connection: duckdb.DuckDBPyConnection, file: SourceFile, found: Lay
 
 
 def load_csv_records(connection: duckdb.DuckDBPyConnection, file: SourceFile, found: Layout) -> None:
-    """Load a CSV file record by record: as `load_csv` with `line`, and for broken ones `problem` and `shown`."""
+    """Load a CSV file record by record: as `load_csv` with `line`, and for broken ones `problem` and `shown`.
+
+    Raises:
+        SourceError: the file is not UTF-8.
+    """
     names = csv_names(found)
     schema = pa.schema([("line", pa.int64()), ("problem", pa.string()), ("shown", pa.string())])
     for name in names:
@@ -46,6 +60,19 @@ def load_csv_records(connection: duckdb.DuckDBPyConnection, file: SourceFile, fo
     records = itertools.islice(csv_records(file.path, found.delimiter, len(names)), 1, None)
     rows = ((r.line, r.problem, r.text if r.problem else None, *(r.fields or blank)) for r in records)
     load_batches(connection, schema, _batches(schema, rows))
+    _refuse_other_encoding(connection, file)
+
+
+def not_blank(found: Layout) -> str:
+    """SQL for whether a row of a CSV file in `loaded` has a field that is not blank; the first one decides it for most rows."""
+    names = csv_names(found)
+    plain = " or ".join(f"{name} >= '!'" for name in names)
+    return f"({plain} or regexp_matches(concat_ws('', {', '.join(names)}), '[^\\s\\p{{Z}}]'))"
+
+
+def _refuse_other_encoding(connection: duckdb.DuckDBPyConnection, file: SourceFile) -> None:
+    if connection.execute("select 1 from loaded where problem = ? limit 1", [INVALID_ENCODING]).fetchall():
+        refuse_other_encoding(file)
 
 
 def load_json_lines(connection: duckdb.DuckDBPyConnection, file: SourceFile, counted: Counted) -> str:
@@ -55,7 +82,7 @@ def load_json_lines(connection: duckdb.DuckDBPyConnection, file: SourceFile, cou
         A relation of the lines that are not blank: `line` (number), `text`, and what is wrong (`fault`) with one that is no JSON object.
 
     Raises:
-        SourceError: not every line could be read.
+        SourceError: not every line could be read, or the file is not UTF-8.
     """
     # The delimiter is a character that no valid JSON holds unescaped; blank lines come as nulls, so rows are lines.
     options = "header = false, columns = {'text': 'varchar'}, delim = '\x01', quote = '', escape = ''"
@@ -65,8 +92,9 @@ def load_json_lines(connection: duckdb.DuckDBPyConnection, file: SourceFile, cou
         schema = pa.schema([("line", pa.int64()), ("problem", pa.string()), ("text", pa.string())])
         rows = ((record.line, record.problem, record.text) for record in json_records(file.path))
         load_batches(connection, schema, _batches(schema, rows))
-        if (read := _rows_loaded(connection)) != counted.records:
+        if (read := rows_loaded(connection)) != counted.records:
             raise SourceError(f"{file.label}: {counted.records} records in the file, but {read} could be read. Deliver it in parts")
+        _refuse_other_encoding(connection, file)
         loaded = "loaded"
     return f"""(
         select line, text,
@@ -85,16 +113,16 @@ def _load_text(connection: duckdb.DuckDBPyConnection, file: SourceFile, options:
     try:
         connection.execute(
             f"create or replace temp table loaded as select * from read_csv({path_literals([file.path])},"
-            f" auto_detect = false, {options}, max_line_size = {MAX_LINE_BYTES}, buffer_size = {4 * MAX_LINE_BYTES})"
+            f" auto_detect = false, compression = '{'gzip' if is_gzip(file.path) else 'none'}', {options}, max_line_size = {MAX_LINE_BYTES}, buffer_size = {4 * MAX_LINE_BYTES})"
         )
     except (
         duckdb.InvalidInputException, duckdb.OutOfRangeException, duckdb.ConversionException, duckdb.NotImplementedException
     ):  # fmt: skip
         return None
-    return _rows_loaded(connection)
+    return rows_loaded(connection)
 
 
-def _rows_loaded(connection: duckdb.DuckDBPyConnection) -> int:
+def rows_loaded(connection: duckdb.DuckDBPyConnection) -> int:
     return connection.execute("select count(*) from loaded").fetchall()[0][0]
 
 

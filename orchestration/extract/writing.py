@@ -18,7 +18,7 @@ from orchestration.extract.deliveries import Delivery
 from orchestration.extract.engine import fingerprint
 from orchestration.extract.lake import WHOLE, LandedDelivery, Mode, Partition
 from orchestration.extract.quarantine import QuarantineLimitExceeded, first_rates, judged
-from orchestration.extract.staging import Judge
+from orchestration.extract.staging import Judge, Notes
 from orchestration.plain_text import without_hidden
 from orchestration.settings import Settings
 from orchestration.warehouse import identifier, literal
@@ -68,6 +68,7 @@ def land(
     labels: Sequence[str],
     landed: Mapping[str, LandedDelivery],
     examples: list[BadRow],
+    notes: Notes | None = None,
 ) -> dict[str, LandedDelivery]:
     """Write the files of the deliveries in `staged`; what landed, by delivery key. The manifest stays as it is."""
     duplicates = _drop_duplicates(connection, table)
@@ -94,6 +95,7 @@ def land(
             quarantine_file=quarantine_files.get(number),
             newest_fact=newest[number].isoformat() if newest.get(number) is not None else None,
             partitions=partitions.get(number, {}),
+            notes=tuple((notes or {}).get(number, ())),
         )
         for number, one in batch.items()
     }

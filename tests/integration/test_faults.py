@@ -246,8 +246,9 @@ def test_errors_of_the_data_are_one_line_each_without_tracebacks(
     company: Company, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     raw = company.folder / "raw"
-    whole = {table: company.read(table) for table in ("touchpoints", "csm_pulses")}
-    (raw / "tickets.csv").write_bytes(b"")
+    whole = {table: company.read(table) for table in ("touchpoints", "csm_pulses", "tickets", "survey_responses")}
+    (raw / "tickets.csv").write_bytes(b"<!DOCTYPE html><title>Sign in</title>")
+    (raw / "survey_responses.csv").write_bytes((raw / "survey_responses.csv").read_bytes().splitlines()[0] + b",gr\xf6\xdfe\n")
     company.edit("invoices", lambda row: row | {"currency": "XYZ"})
     company.edit("subscriptions", lambda row: row | {"started_on": "31.01.2026"})
     # Longer than DuckDB's buffer and the only row: it would be dropped without a word.
@@ -261,7 +262,10 @@ def test_errors_of_the_data_are_one_line_each_without_tracebacks(
     monkeypatch.setenv("HEALTH_CONFIG", str(company.config_file))
     monkeypatch.setattr(sys, "argv", ["run", str(NEXT_DAY)])
     assert run.main() == 2
-    linked, wide = (line.partition("health.toml: ")[2] for line in capsys.readouterr().err.splitlines())
+    faults = [line.partition("health.toml: ")[2] for line in capsys.readouterr().err.splitlines()]
+    linked, wide, page, umlaut = sorted(faults, key=lambda fault: ["touch", "csm_p", "ticke", "surve"].index(fault[4:9]))
+    assert page == "raw/tickets.csv: an HTML page, perhaps that of a login or of an error. Deliver the data itself"
+    assert umlaut.startswith("raw/survey_responses.csv line 1: not UTF-8. It is likely windows-1252 (it then reads 'größe'): write encoding = ")
     assert linked.startswith("raw/touchpoints.csv: column touchpoint_id, account_id, ") and "processor" not in linked
     assert "; wanted are touchpoint_id, account_id, " in linked and linked.endswith(". Map renamed columns with sources.touchpoints.columns")
     assert wide == "raw/csm_pulses.csv: 10000 columns, at most 1000 can be read. Leave out those that csm_pulses does not need, or deliver Parquet"
@@ -273,10 +277,9 @@ def test_errors_of_the_data_are_one_line_each_without_tracebacks(
     )
     assert failed.returncode == 1
     said = {line.partition(": ")[0]: line for line in failed.stderr.splitlines()}
-    tables = ("advocacy_events", "tickets", "invoices", "subscriptions")
+    tables = ("advocacy_events", "invoices", "subscriptions")
     assert said.keys() == {*(f"raw__{table}" for table in tables), "the run failed; what was published before is unchanged"}
     assert "raw/advocacy_events.csv line 2: line over 8 MB (found 'a1,a1,2026-01-01,review,xxx" in said["raw__advocacy_events"]
-    assert "raw/tickets.csv: empty, not even a header; wanted is a header with ticket_id, " in said["raw__tickets"]
     assert "raw/invoices.csv line 2: currency: no rate for XYZ on issued_on in fx_rates.csv (found 'XYZ')" in said["raw__invoices"]
     assert "raw/subscriptions.csv line 2: started_on: not a date like 2026-01-31 (found '31.01.2026')" in said["raw__subscriptions"]
     assert "or raise" not in "".join(said.values())

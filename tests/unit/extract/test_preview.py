@@ -25,7 +25,7 @@ def test_a_csv_file_with_renamed_columns_and_bad_rows(world: World) -> None:
     world.write(
         "crm.csv",
         "id;account_name;created_at;owner\na1;Acme;2025-01-01;x\n;Nobody;2025-02-01;x\n"
-        "a3;Bolt;2025-03-01 10:30;x\na4;too;few\na5;C;soon;x\n",
+        "a3;Bolt;2025-03-01 10:30;x\na4;one;2025-04-01;x;more\na5;C;soon;x\n",
     )
     world.source("accounts", 'path = "crm.csv"\ncolumns = { account_id = "id" }')
     assert page(world, "accounts") == FirstPage(
@@ -142,8 +142,8 @@ def test_a_table_of_a_database(world: World, monkeypatch: pytest.MonkeyPatch) ->
     ("name", "content", "said"),
     [
         ("f.parquet", b"PAR1 torn", "f.parquet: cannot be read"),
-        ("f.csv", b"", "f.csv: empty, not even a header"),
-        ("f.csv.gz", gzip.compress(b"feature,released_on\n" * 50, mtime=0)[:20], "f.csv.gz: cannot be read"),
+        ("f.csv", b"feature,released_on\n\xfc,2026-01-01\n", "f.csv line 2: not UTF-8. It is likely windows-1252 (it then reads 'ü')"),
+        ("f.csv.gz", gzip.compress(b"feature,released_on\n" * 50, mtime=0)[:20], "f.csv.gz: truncated or damaged gzip stream"),
     ],
     ids=["parquet", "csv", "gzip"],
 )
@@ -153,6 +153,22 @@ def test_a_damaged_file_is_one_clear_error(world: World, name: str, content: byt
     with pytest.raises(SourceError) as raised:
         page(world, "feature_releases")
     assert str(raised.value).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "rows", "note"),
+    [
+        ("f.csv", b"", 0, "f.csv; f.csv: empty, taken as a delivery without rows"),
+        ("f.json", b'[\n {"feature": "a", "released_on": "2026-01-02"}\n]', 1, "f.json"),
+        ("f.csv", "\ufefffeature,released_on\n,\na,2026-01-02\n".encode("utf-16-le"), 1, "f.csv"),
+    ],
+    ids=["empty", "array", "utf-16"],
+)  # fmt: skip
+def test_the_page_is_that_of_the_file_as_it_is_read(world: World, name: str, content: bytes, rows: int, note: str) -> None:
+    world.write(name, content)
+    world.source("feature_releases", f'path = "{name}"')
+    found = page(world, "feature_releases")
+    assert (found.rows, found.bad, found.note) == (rows, 0, note)
 
 
 def test_nothing_is_written_below_the_data_folder(world: World, tmp_path: Path) -> None:

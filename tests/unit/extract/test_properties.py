@@ -23,7 +23,8 @@ _FILE = st.lists(st.one_of(_ROW, _NOISE), max_size=12)
 
 
 def _content(rows) -> bytes:
-    lines = [",".join(_VALUES).encode()]
+    # Without a letter of UTF-8 a file with b"\xff" would be taken for one in another encoding.
+    lines = [",".join(_VALUES).encode(), "t0,ä,2026-01-01,low".encode()]
     for row in rows:
         if isinstance(row, bytes):
             lines.append(row)
@@ -50,7 +51,7 @@ def test_loaded_quarantined_and_duplicates_are_what_was_delivered(world, first, 
         assert landed.loaded == len(keys) == len(set(keys))
         assert len(fresh.quarantine("tickets")) == sum(landed.quarantined.values())
         lines = [row for row in first + second if row != b""]
-        assert landed.delivered >= len([row for row in lines if not isinstance(row, bytes)])
+        assert landed.delivered >= len([row for row in lines if not isinstance(row, bytes) and any(row)])
         manifest = fresh.manifest_bytes("tickets")
         fresh.land("tickets", date(2026, 1, 1), date(2026, 1, 2))
         assert fresh.manifest_bytes("tickets") == manifest
