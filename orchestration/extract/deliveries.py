@@ -3,7 +3,7 @@
 import glob
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -18,6 +18,9 @@ from orchestration.sources import DAY, EPOCH_DAY, DemoSource, FilesSource
 
 _DAY_GLOBS = {DAY: "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]", EPOCH_DAY: "[0-9]*"}
 _DAY_TEXTS = {DAY: re.compile(r"\d{4}-\d{2}-\d{2}"), EPOCH_DAY: re.compile(r"(?<!\d)(?:\d{10}|\d{13})(?!\d)")}
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_YEAR_LAST = re.compile(r"(?<![0-9])([0-9]{1,2})[-_. ]([0-9]{1,2})[-_. ]([0-9]{4})(?![0-9])")
+_MONTH_NAMED = re.compile(rf"(?:(?<![0-9])([0-9]{{1,2}})[-_. ]?)?(?<![a-z])({'|'.join(_MONTHS)})[a-z]*[-_. ]?([0-9]{{4}})(?![0-9])", re.IGNORECASE)
 
 Format = Literal["csv", "jsonl", "parquet"]
 # What a name says; the first bytes decide.
@@ -59,7 +62,7 @@ class SourceFile:
 
 @dataclass(frozen=True)
 class Delivery:
-    """The files of one delivery day, by name; of the whole source (`day` is None) where the path has no `{day}`."""
+    """The files of one delivery day, oldest first (`oldest_first`); of the whole source (`day` is None) where the path has no `{day}`."""
 
     day: date | None
     files: tuple[SourceFile, ...]
@@ -98,10 +101,10 @@ def find_deliveries(settings: Settings, name: str, source: FilesSource) -> list[
 
 
 def _local_files(settings: Settings, name: str, source: FilesSource, pattern: str) -> list[SourceFile]:
-    found = sorted(path for path in _glob(pattern) if path.is_file())
+    found = {str(path): path for path in _glob(pattern) if path.is_file()}
     folder = settings.config_file.parent.resolve()
     # Thousands of files share a few folders: each is followed once.
-    inside = {parent: parent.resolve().is_relative_to(folder) for parent in {path.parent for path in found}}
+    inside = {parent: parent.resolve().is_relative_to(folder) for parent in {path.parent for path in found.values()}}
     return [
         SourceFile(
             path,
@@ -111,7 +114,7 @@ def _local_files(settings: Settings, name: str, source: FilesSource, pattern: st
             encoding=source.encoding,
             sheet=source.sheet,
         )
-        for path in found
+        for path in (found[name] for name in oldest_first(found))
     ]
 
 
@@ -121,6 +124,7 @@ def _is_foreign(path: Path, folder: Path, is_parent_inside: bool) -> bool:
 
 def _stored_files(settings: Settings, name: str, source: FilesSource, pattern: str) -> list[SourceFile]:
     folder = settings.temp_dir / "fetched" / name
+    stored = {one.key: one for one in list_objects(name, source, pattern)}
     return [
         SourceFile(
             folder / one.key,
@@ -130,7 +134,7 @@ def _stored_files(settings: Settings, name: str, source: FilesSource, pattern: s
             encoding=source.encoding,
             sheet=source.sheet,
         )
-        for one in list_objects(name, source, pattern)
+        for one in (stored[key] for key in oldest_first(stored))
     ]
 
 
@@ -151,6 +155,27 @@ def at_hand(name: str, source: FilesSource | DemoSource | None, files: Iterable[
     finally:
         for path in fetched:
             path.unlink(missing_ok=True)
+
+
+def oldest_first(names: Collection[str]) -> list[str]:
+    """Paths in the order in which their names say that they were written.
+
+    Numbers in names are compared as numbers, and what follows a name (`subs (1).csv`) comes after it. Dates with the year at the end are
+    compared by year, month and day; whether the day or the month stands first is known where one of the names has a number over 12.
+    """
+    days_first = any(int(found[1]) > 12 for name in names for found in _YEAR_LAST.finditer(name))
+    days_first = days_first and not any(int(found[2]) > 12 for name in names for found in _YEAR_LAST.finditer(name))
+    by_year = r"\3-\2-\1" if days_first else r"\3-\1-\2"
+
+    def key(name: str) -> list[list[str | int]]:
+        dated = _MONTH_NAMED.sub(lambda found: f"{found[3]}-{_MONTHS.index(found[2].lower())}-{found[1] or 0}", name)
+        *folders, file = Path(_YEAR_LAST.sub(by_year, dated)).parts
+        stem = file.removesuffix(".gz")
+        stem = stem.removesuffix(Path(stem).suffix)
+        parts = [re.split(r"([0-9]+)", part.casefold()) for part in (*folders, stem)]
+        return [*([int(text) if at % 2 else text for at, text in enumerate(part)] for part in parts), [name]]
+
+    return sorted(names, key=key)
 
 
 def _glob(pattern: str) -> list[Path]:

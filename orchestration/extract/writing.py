@@ -19,13 +19,13 @@ from orchestration.extract.engine import fingerprint
 from orchestration.extract.lake import WHOLE, LandedDelivery, Mode, Partition
 from orchestration.extract.quarantine import QuarantineLimitExceeded, first_rates, judged
 from orchestration.extract.staging import Judge, Notes
-from orchestration.plain_text import without_hidden
+from orchestration.plain_text import one_line, without_hidden
 from orchestration.settings import Settings
 from orchestration.warehouse import identifier, literal
 
 # Part of every delivery's identity: raise it when the same rows would land differently.
 LANDING_VERSION = 3
-_EXAMPLES, _REASONS_SHOWN, _LONGEST_VALUE = 3, 5, 80
+_EXAMPLES, _REASONS_SHOWN, _LONGEST_VALUE, _FILES_SHOWN = 3, 5, 80, 5
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,7 @@ def land(
 ) -> dict[str, LandedDelivery]:
     """Write the files of the deliveries in `staged`; what landed, by delivery key. The manifest stays as it is."""
     duplicates = _drop_duplicates(connection, table)
+    repeated = _describe_repeated(connection, batch) if duplicates else {}
     quarantine_files = _write_quarantine(connection, settings, table, batch, labels, landed, examples)
     partitions = _write_partitions(connection, settings, table, mode, batch, landed)
     counts = dict(connection.execute("select _delivery, count(*) from staged group by all").fetchall())
@@ -95,7 +96,7 @@ def land(
             quarantine_file=quarantine_files.get(number),
             newest_fact=newest[number].isoformat() if newest.get(number) is not None else None,
             partitions=partitions.get(number, {}),
-            notes=tuple((notes or {}).get(number, ())),
+            notes=(*(notes or {}).get(number, ()), *repeated.get(number, ())),
         )
         for number, one in batch.items()
     }
@@ -112,12 +113,14 @@ def _drop_duplicates(connection: duckdb.DuckDBPyConnection, table: RawTable) -> 
     connection.execute(
         f"""
         create or replace temp table replaced as
-        select row_id, _delivery
+        select row_id, _delivery, repeated_key, file, kept_file, differs
         from (
-            select rowid as row_id, _delivery,
-                row_number() over (partition by _delivery, {keys} order by _file desc, _position desc) as newest
+            select rowid as row_id, _delivery, concat_ws(' / ', {keys}) as repeated_key, _file as file,
+                first_value(_file) over same as kept_file, hash({columns_of(table)}) <> first_value(hash({columns_of(table)})) over same as differs,
+                row_number() over same as newest
             from staged
             where _reasons is null and hash(_delivery, {keys}) in (select key_hash from twice)
+            window same as (partition by _delivery, {keys} order by _file desc, _position desc)
         ) as repeated
         where newest > 1
         """
@@ -126,6 +129,29 @@ def _drop_duplicates(connection: duckdb.DuckDBPyConnection, table: RawTable) -> 
     if counts:
         connection.execute("delete from staged where rowid in (select row_id from replaced)")
     return counts
+
+
+def _describe_repeated(connection: duckdb.DuckDBPyConnection, batch: Mapping[int, Incoming]) -> Notes:
+    """By delivery, which keys stand in several of its files with other values: which of them is newer is seen from the names alone."""
+    notes: Notes = {}
+    first = 0
+    for number, one in batch.items():
+        files = one.delivery.files
+        found = connection.execute(
+            "select count(distinct repeated_key), min(repeated_key), list_distinct(flatten([list(file), list(kept_file)]))"
+            " from replaced where _delivery = ? and file <> kept_file and differs having count(*) > 0",
+            [number],
+        ).fetchall()
+        for keys, example, numbers in found:
+            labels = [files[at - first].label for at in sorted(numbers)]
+            shown = f" ({one_line(example, _LONGEST_VALUE)})" if not any(file.is_foreign for file in files) else ""
+            listed = ", ".join(labels) if len(labels) <= _FILES_SHOWN else f"{', '.join(labels[: _FILES_SHOWN - 1])}, ..., {labels[-1]}"
+            notes[number] = [
+                f"{keys} {'key stands' if keys == 1 else 'keys stand'} in several files with different values{shown}; the files were read in this"
+                f" order, and the last one counts: {listed}"
+            ]
+        first += len(files)
+    return notes
 
 
 def columns_of(table: RawTable) -> str:
