@@ -36,6 +36,8 @@ _ARROW_TYPES: dict[Kind, pa.DataType] = {
 MONEY_LIMIT = 1e14
 DURATION_LIMIT = 1e9
 SEATS_LIMIT = 1e9
+# A date that lies so long before the one that it follows on is a placeholder (1900-01-01, 1970-01-01), not something that happened.
+PLACEHOLDER_YEARS = 10
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,11 @@ class Column:
 
     A null or blank value in a required column quarantines the row. `id` values are identifiers, text or whole numbers: blank ones are
     null. Those with white space around them, or with a character that cannot be seen, are quarantined, since ` a1` and `a1` would be two
-    accounts. So are those that are a fraction, a number in scientific notation, a list or an object: an id that lost its digits or its shape.
+    accounts. So are those that are a fraction, a number in scientific notation, a list, an object, true or false: an id that lost its digits
+    or its shape.
+
+    Attributes:
+        may_be_grouped: whether people write it with marks between thousands, so that `1.200` is not clear by itself.
     """
 
     name: str
@@ -53,6 +59,7 @@ class Column:
     minimum: float | None = None
     maximum: float | None = None
     choices: tuple[str, ...] = ()
+    may_be_grouped: bool = False
 
     @property
     def duckdb_type(self) -> str:
@@ -65,10 +72,11 @@ class Column:
 
 @dataclass(frozen=True)
 class NotBefore:
-    """`column` does not lie before `earlier`; a row that lacks either breaks nothing."""
+    """`column` does not lie before `earlier`, or not more than `years` before it; a row that lacks either breaks nothing."""
 
     column: str
     earlier: str
+    years: int = 0
 
 
 @dataclass(frozen=True)
@@ -134,7 +142,12 @@ def _choice(name: str, *choices: str, required: bool = True) -> Column:
 
 
 def _money(name: str, required: bool = False) -> Column:
-    return Column(name, "number", required, -MONEY_LIMIT, MONEY_LIMIT)
+    return Column(name, "number", required, -MONEY_LIMIT, MONEY_LIMIT, may_be_grouped=True)
+
+
+def _no_placeholder(earlier: str, *columns: str) -> tuple[NotBefore, ...]:
+    """What happened may well lie before `earlier` (paid in advance, two clocks), but not by years."""
+    return tuple(NotBefore(column, earlier, PLACEHOLDER_YEARS) for column in columns)
 
 
 _ALL = (
@@ -237,6 +250,7 @@ _ALL = (
             Column("expires_on", "date"),
         ),
         "Tiers that a person has set, with reason, author and expiry.",
+        rules=(NotBefore("expires_on", "starts_on"),),
     ),
     RawTable(
         "usage_events",
@@ -268,7 +282,7 @@ _ALL = (
             _id("subscription_id"),
             _id("account_id"),
             _optional("plan", "text"),
-            _optional("seats", "integer", 0, SEATS_LIMIT),
+            Column("seats", "integer", False, 0, SEATS_LIMIT, may_be_grouped=True),
             _money("mrr"),
             _optional("currency", "text"),
             Column("started_on", "date"),
@@ -278,7 +292,7 @@ _ALL = (
         ),
         "What the account pays for. A change of seats, price or term ends one row and begins the next.",
         currency_date="started_on",
-        rules=(NotBefore("ended_on", "started_on"),),
+        rules=(NotBefore("ended_on", "started_on"), *_no_placeholder("started_on", "term_ends_on")),
     ),
     RawTable(
         "invoices",
@@ -298,6 +312,7 @@ _ALL = (
         ),
         "What the account was billed, and what it still owes.",
         currency_date="issued_on",
+        rules=_no_placeholder("issued_on", "due_on", "paid_on", "voided_on", "written_off_on"),
     ),
     RawTable(
         "tickets",
@@ -314,6 +329,7 @@ _ALL = (
             _optional("escalated_at", "timestamp"),
         ),
         "Support requests of the account.",
+        rules=_no_placeholder("opened_at", "first_replied_at", "resolved_at", "escalated_at"),
     ),
     RawTable(
         "survey_responses",

@@ -3,6 +3,7 @@
 import os
 import re
 from typing import Annotated, Any, ClassVar, Literal
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -114,7 +115,79 @@ class Source(Section):
         return found
 
 
-class FilesSource(Source):
+# What databases, spreadsheets and languages write where there is nothing.
+NULL_WORDS = (
+    "NULL", "null", "(null)", "[NULL]", "\\N", "None", "NaN", "nan", "NaT", "<NA>", "N/A", "#N/A", "undefined",
+)  # fmt: skip
+_DIRECTIVE = re.compile(r"%(.?)")
+_DAY_DIRECTIVES, _CLOCK_DIRECTIVES = "dmyYbB-", "HIpMSf"
+
+
+class Notation(Section):
+    """How a source writes its values; the defaults are the contract's own.
+
+    Attributes:
+        nulls: words that mean that there is no value, exactly as written; white space around them does not count.
+        decimal, thousands: the marks in numbers that are text. None: a point and none, but a number such as `1.200`, which may be a
+            thousand, is not read where no other number of its column shows that the point is the decimal mark.
+        date_format: how dates are written (`%d.%m.%Y`), also several ways; a time of day may follow. ISO dates are read besides.
+        timezone: of times without a zone; a date that comes as a moment in UTC is the day in this zone.
+        scales: of `survey_responses`, survey -> lowest and highest score, where they are not those of the contract.
+    """
+
+    nulls: tuple[str, ...] = NULL_WORDS
+    decimal: Literal[".", ","] | None = None
+    thousands: Literal[".", ",", "'", "space"] | None = None
+    date_format: tuple[str, ...] = ()
+    timezone: str | None = None
+    scales: dict[Literal["nps", "csat", "ces", "product_rating"], tuple[float, float]] = {}
+
+    @field_validator("date_format", mode="before")
+    @classmethod
+    def _one_or_several(cls, formats: Any) -> Any:
+        return (formats,) if isinstance(formats, str) else formats
+
+    @field_validator("date_format")
+    @classmethod
+    def _names_a_day(cls, formats: tuple[str, ...]) -> tuple[str, ...]:
+        for text in formats:
+            used = _DIRECTIVE.findall(text.replace("%-", "%"))
+            unknown = sorted(set(used) - set(_DAY_DIRECTIVES + _CLOCK_DIRECTIVES))
+            if unknown:
+                raise ValueError(f"%{unknown[0]} is not known; give %d, %m or %b, %Y, and for times %H, %M, %S, or %I and %p")
+            if not ("d" in used and {"m", "b", "B"} & set(used) and {"y", "Y"} & set(used)):
+                raise ValueError("give day, month and year, for example %d.%m.%Y")
+        return formats
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_a_zone(cls, name: str | None) -> str | None:
+        try:
+            return name if name is None else ZoneInfo(name).key
+        except (ValueError, OSError):
+            raise ValueError("give the name of a time zone, such as Europe/Berlin") from None
+
+    @field_validator("scales")
+    @classmethod
+    def _rise(cls, scales: dict[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
+        for survey, (least, greatest) in scales.items():
+            if least >= greatest:
+                raise ValueError(f"{survey}: give the lowest score, then the highest")
+        return scales
+
+    @model_validator(mode="after")
+    def _marks_differ(self) -> "Notation":
+        if self.thousands is not None and self.thousands == (self.decimal or "."):
+            raise ValueError(f"decimal and thousands are both '{self.thousands}'. Give both, for example decimal = \",\" and thousands = \".\"")
+        return self
+
+    @property
+    def notation(self) -> dict[str, Any]:
+        """These settings alone, for what has more of them."""
+        return self.model_dump(include=set(Notation.model_fields))
+
+
+class FilesSource(Source, Notation):
     """`connector = "files"`: CSV, JSON, Excel (.xlsx) or Parquet, text also in gzip or zip, by path, glob or DuckDB query.
 
     `columns` maps contract column -> column in the file. `{day}` in the path stands for a delivery day (YYYY-MM-DD, `{epoch_day}`
@@ -288,7 +361,7 @@ class ZendeskSource(HttpSource):
         return self.base_url or f"https://{self.subdomain}.zendesk.com"
 
 
-class SqlSource(Source):
+class SqlSource(Source, Notation):
     """`connector = "sql"`: any database that SQLAlchemy speaks to; the driver for Postgres is installed.
 
     Attributes:

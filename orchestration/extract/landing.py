@@ -266,7 +266,7 @@ def _land_deliveries(
         with connect(settings) as connection:
             for batch in _batches(fresh):
                 with at_hand(table.name, source, [file for one in batch for file in one.delivery.files]):
-                    if by_day and mode == "events" and source.query is None:
+                    if by_day and mode == "events" and source.query is None and source.timezone is None:
                         landed |= _land_as_is(connection, settings, table, source, batch, landed)
                         batch = [one for one in batch if not _is_landed(one, landed)]
                     labels, notes = _stage(connection, settings, table, source, batch, end)
@@ -322,7 +322,7 @@ def _identity(
     rates, currency = rates_of(settings, table)
     shape = None
     if isinstance(source, FilesSource):
-        shape = (sorted(source.columns.items()), source.query, source.format, source.encoding, source.sheet)
+        shape = (sorted(source.columns.items()), source.query, source.format, source.encoding, source.sheet, source.notation)
     parts = (
         LANDING_VERSION,
         repr(table),

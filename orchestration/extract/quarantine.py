@@ -5,33 +5,45 @@ quarantine; the reasons of a row are kept in the contract's order, and the first
 """
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from orchestration.contract import Column, NotBefore, RawTable, Rule
+from orchestration.contract import Column, NotBefore, RangeBy, RawTable, Rule
 from orchestration.plain_text import HIDDEN, for_duckdb
+from orchestration.sources import Notation
 from orchestration.warehouse import identifier, literal
 
 # White space at an end, and nothing but white space; Unicode's, not only ASCII's.
 _SPACE = r"[\s\x0b\x1c-\x1f\x{85}\p{Z}]"
 _EDGE = f"^{_SPACE}|{_SPACE}$"
-_BLANK = f"{_SPACE}*"
 # Single characters of `_SPACE` at the end of ASCII text: far cheaper to look for than a regular expression.
 _ASCII_SPACES = "\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f "
-# Numbers that are not whole, as text. Without a point an exponent needs its sign: `12e45` may be the id of something.
-_FRACTION = r"[+-]?(\d+\.\d*|\.\d+)([eE][+-]?\d+)?|[+-]?\d+[eE][+-]\d+"
-# A list or an object as Python writes it, which is no JSON.
-_NESTED = r"(?s)\[\s*'.*\]|\{\s*'.*\}"
+# Numbers that are not whole, as text, with either decimal mark. Without one an exponent needs its sign: `12e45` may be the id of something.
+_FRACTION = r"[+-]?(\d+[.,]\d*|[.,]\d+)([eE][+-]?\d+)?|[+-]?\d+[eE][+-]\d+"
+# A list or an object as Python writes it, which is no JSON; an object as JavaScript does.
+_NESTED = r"(?s)\[\s*'.*\]|\{\s*'.*\}|\[object \w+\]"
+_TRUTHS = "('true', 'false', 'True', 'False', 'TRUE', 'FALSE')"
+_LONGEST_TRUTH = 5
 # What an id cannot have: at an end white space, anywhere what cannot be seen or looks like a plain space. It would be two accounts.
 _UNSEEN = for_duckdb(rf"{HIDDEN}|[\p{{Zl}}\p{{Zp}}\x{{a0}}\x{{1680}}\x{{2000}}-\x{{200a}}\x{{202f}}\x{{205f}}\x{{3000}}]")
-_NUMBER = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
+_EXPONENT = r"([eE][+-]?\d+)?"
 _WHOLE = r"[+-]?\d+"
+# What may stand between thousands: Excel writes no plain space there, and Switzerland either apostrophe.
+_THOUSANDS = {".": r"\.", ",": ",", "'": "['\u2019]", "space": r"[ \x{a0}\x{202f}\x{2009}]"}
+# A thousand, or one and a bit; and what can only be a fraction with a point.
+_UNCLEAR = r"[+-]?[1-9]\d{0,2}\.\d{3}"
+_WITH_POINT = rf"[+-]?(\d*\.\d*){_EXPONENT}"
 _DAY = r"\d{4}-\d\d-\d\d"
 _CLOCK = r"([01]\d|2[0-3]):[0-5]\d"
 _ZONE = r"(\s?(Z|UTC|[+-](0\d|1[0-4])(:?[0-5]\d)?))?"
 _MOMENT = rf"{_DAY}([T ]{_CLOCK}(:[0-5]\d(\.\d{{1,9}})?)?{_ZONE})?"
+_WITH_ZONE = rf"{_DAY}[T ].*(Z|UTC|[+-][\d:]+)"
+_LOCAL_DAY = rf"{_DAY}[T ](00:00(:00(\.0+)?)?|23:59(:59(\.\d+)?)?)\s?[+-]\d.*"
+# Times of day that may follow a date in a format of the source.
+_CLOCKS = ("%H:%M", "%H:%M:%S", "%H:%M:%S.%f")
+_FIRST_FORMATTED = "timestamp '1000-01-01'"
 # DuckDB 1.5 reads no zone behind minutes and none behind a space: write the seconds, drop the space.
 _SPACE_BEFORE_ZONE = r"\s([+-]\d\d(:?\d\d)?)$"
 _WITHOUT_SECONDS = r"^(.{10}[T ]\d\d:\d\d)(\s?(?:Z|UTC|[+-].*))$"
@@ -49,6 +61,8 @@ _MOMENTS = ("TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "DATE")
 _ZONED = "TIMESTAMP WITH TIME ZONE"
 _NOT_FRACTION = "a fraction or in scientific notation, not an id"
 _NOT_NESTED = "a list or an object, not an id"
+_NOT_TRUTH = "true or false, not an id"
+_NOT_CLEAR = "may be a thousand or a fraction"
 _UNREADABLE = {
     "timestamp": "not a timestamp like 2026-01-31 10:00:00",
     "date": "not a date like 2026-01-31",
@@ -56,6 +70,27 @@ _UNREADABLE = {
     "number": "not a number like 1234.5",
     "boolean": "not true or false",
 }
+_AS_TEXT = "deliver ids as text or as whole numbers (pandas: read them with dtype=str)"
+# What a reason has in it -> what helps where the values are as they should be; {source} stands for `sources.<table>`.
+_REMEDIES = {
+    _NOT_FRACTION: _AS_TEXT,
+    _NOT_NESTED: _AS_TEXT,
+    _NOT_TRUTH: _AS_TEXT,
+    _NOT_CLEAR: '{source}.decimal = "," and {source}.thousands = "." make it a thousand, {source}.decimal = "." a fraction',
+    "not a number": '{source}.decimal and {source}.thousands say how numbers are written, {source}.nulls which words mean that there is none',
+    "not a date": '{source}.date_format says how dates are written, for example "%d.%m.%Y"',
+    "not a timestamp": '{source}.date_format says how dates are written, for example "%d.%m.%Y"',
+    "outside": '{source}.scales gives the scale of a survey, for example {{ csat = [0, 100] }}',
+}
+
+
+def remedy_for(table: str, reasons: Iterable[str]) -> str | None:
+    """What helps against the first of some reasons against rows that a setting or the form of the delivery can help against."""
+    for reason in reasons:
+        for words, remedy in _REMEDIES.items():
+            if words in reason:
+                return remedy.format(source=f"sources.{table}")
+    return None
 
 
 class QuarantineLimitExceeded(ValueError):
@@ -70,10 +105,12 @@ class RawRows:
         sql: a select of `_file`, `_delivery`, `_position` (integers), `_problem` (text: why the row could not even be
             taken apart, else null), `_text` (the text of such a row) and `r_<column>` for every column of the contract.
         types: DuckDB type of each `r_<column>`; a column that the source lacks is a null `VARCHAR`.
+        has_typed_numbers: whether a number that is text here was none in the source (JSON), so that its point is one.
     """
 
     sql: str
     types: Mapping[str, str]
+    has_typed_numbers: bool = False
 
 
 def first_rates(seeds_dir: Path) -> dict[str, date]:
@@ -90,7 +127,7 @@ def first_rates(seeds_dir: Path) -> dict[str, date]:
     return first
 
 
-def judged(table: RawTable, rows: RawRows, rates: Mapping[str, date], reporting_currency: str) -> str:
+def judged(table: RawTable, rows: RawRows, rates: Mapping[str, date], reporting_currency: str, notation: Notation) -> str:
     """SQL that types and judges rows.
 
     Args:
@@ -98,26 +135,30 @@ def judged(table: RawTable, rows: RawRows, rates: Mapping[str, date], reporting_
         rows: what the source delivers.
         rates: as `first_rates` gives them.
         reporting_currency: needs no rate.
+        notation: how the source writes values.
 
     Returns:
         A select of `_file`, `_delivery`, `_position`, the contract's columns in its types, `_reasons` (list of texts,
         null for a good row), `_raw` (JSON of the values as delivered, as text; null for a good row) and `_blanked`
-        (whether a blank text became null).
+        (whether a text or a float that is no value became null).
     """
     edges = "".join(
         f",\n        {_is_odd(column, _text(column, rows))} as e_{column.name}" for column in table.columns if column.kind in _TEXTUAL
     )
-    cleaned = ",\n        ".join(f"{_cleaned(column, rows)} as c_{column.name}" for column in table.columns)
-    faults = [fault for column in table.columns for fault in _faults(column, rows)]
-    faults += _table_faults(table, rates, reporting_currency)
+    unclear = [column.name for column in table.columns if _may_be_unclear(column, rows, notation)]
+    edges += "".join(f",\n        {_is_unclear(name)} as u_{name}" for name in unclear)
+    cleaned = ",\n        ".join(f"{_cleaned(column, rows, notation)} as c_{column.name}" for column in table.columns)
+    faults = [(f"u_{name}", literal(f"{name}: {_NOT_CLEAR}")) for name in unclear]
+    faults += [fault for column in table.columns for fault in _faults(column, rows, notation)]
+    faults += _table_faults(table, rates, reporting_currency, notation)
     reasons = ",\n            ".join(f"case when {condition} then {reason} end" for condition, reason in faults)
     any_fault = "\n            or ".join(f"({condition})" for condition, _ in faults)
-    columns = ", ".join(_landed(column) for column in table.columns)
+    columns = ", ".join(_landed(column, table, notation) for column in table.columns)
     raw = ", ".join(f"{literal(column.name)}, cast(r_{column.name} as varchar)" for column in table.columns)
     blanked = " or ".join(
         f"(c_{column.name} is null and r_{column.name} is not null)"
         for column in table.columns
-        if column.kind in _TEXTUAL and not column.required
+        if (column.kind in _TEXTUAL or rows.types[column.name] in _FLOATS) and not column.required
     )
     return f"""
 select
@@ -163,12 +204,46 @@ def _is_whole(name: str, source_type: str) -> str:
 
 def _is_odd(column: Column, text: str) -> str:
     """Whether white space stands at an end, or in an id a character that cannot be seen. Plain ASCII text is spared the expensive expression."""
+    if column.kind == "id":
+        # What needs no escape in an address has nothing in it that cannot be seen: found twice as fast as by the second pattern.
+        plain = f"url_encode({text}) = {text} or regexp_full_match({text}, '[!-~]+')"
+        return f"case when {plain} then false else coalesce(regexp_matches({text}, {literal(f'{_EDGE}|{_UNSEEN}')}), false) end"
     spaces = " or ".join(f"suffix({text}, chr({ord(space)}))" for space in _ASCII_SPACES)
     plain = f"{text} >= '!' and {text} < chr(127) and strlen({text}) = length({text}) and not ({spaces})"
-    is_id = column.kind == "id"
-    odd = f"{_EDGE}|{_UNSEEN}" if is_id else _EDGE
-    within = f"regexp_matches({text}, '[\\x00-\\x1f\\x7f]')" if is_id else "false"
-    return f"case when {plain} then {within} else coalesce(regexp_matches({text}, {literal(odd)}), false) end"
+    return f"case when {plain} then false else coalesce(regexp_matches({text}, {literal(_EDGE)}), false) end"
+
+
+def _null_pattern(notation: Notation) -> str:
+    """What stands for no value as a whole: white space, or one of the words with or without white space around it."""
+    words = "|".join(_quoted(word.strip()) for word in notation.nulls)
+    return f"{_SPACE}*({words})?{_SPACE}*" if words else f"{_SPACE}*"
+
+
+def _quoted(text: str) -> str:
+    """A text as a pattern that matches it alone."""
+    return "".join(character if character.isalnum() else f"\\x{{{ord(character):x}}}" for character in text)
+
+
+def _is_null_word(text: str, notation: Notation) -> str:
+    """Whether the text is one of the words; a comparison of lengths spares most texts the others."""
+    words = [word.strip() for word in notation.nulls]
+    if not words:
+        return "false"
+    longest = max(len(word.encode()) for word in words)
+    return f"(strlen({text}) <= {longest} and {text} in ({', '.join(literal(word) for word in words)}))"
+
+
+def _may_be_unclear(column: Column, rows: RawRows, notation: Notation) -> bool:
+    is_declared = notation.decimal is not None or notation.thousands is not None
+    return column.may_be_grouped and rows.types[column.name] == "VARCHAR" and not rows.has_typed_numbers and not is_declared
+
+
+def _is_unclear(name: str) -> str:
+    """Whether a number is a thousand or a fraction, and no other number of its column shows which mark is the decimal one."""
+    text = f"trim(r_{name})"
+    looks = f"coalesce(regexp_full_match({text}, {literal(_UNCLEAR)}), false)"
+    has_point = f"regexp_full_match({text}, {literal(_WITH_POINT)}) and not regexp_full_match({text}, {literal(_UNCLEAR)})"
+    return f"{looks} and not coalesce(bool_or({has_point}) over (), false)"
 
 
 def _not_an_id(name: str, text: str, source_type: str) -> list[tuple[str, str]]:
@@ -177,27 +252,30 @@ def _not_an_id(name: str, text: str, source_type: str) -> list[tuple[str, str]]:
         return [(f"r_{name} is not null", _NOT_NESTED)]
     if _may_be_fraction(source_type):
         return [(f"r_{name} is not null and not ({_is_whole(f'r_{name}', source_type)})", _NOT_FRACTION)]
+    if source_type == "BOOLEAN":
+        return [(f"r_{name} is not null", _NOT_TRUTH)]
     if source_type not in ("VARCHAR", "JSON"):
         return []
-    # Text that begins with no digit, sign or point, and holds no point or sign, is passed over at the price of a comparison.
-    may_be = f"{text} < ':' and (contains({text}, '.') or contains({text}, '+') or contains({text}, '-'))"
+    # Text that begins with no digit, sign or mark, and holds no mark or sign, is passed over at the price of a comparison.
+    may_be = f"{text} < ':' and (contains({text}, '.') or contains({text}, ',') or contains({text}, '+') or contains({text}, '-'))"
     opens = f"prefix({text}, '[') or prefix({text}, '{{')"
     return [
+        (f"strlen({text}) <= {_LONGEST_TRUTH} and {text} in {_TRUTHS}", _NOT_TRUTH),
         (f"case when {may_be} then regexp_full_match({text}, {literal(_FRACTION)}) else false end", _NOT_FRACTION),
         (f"case when {opens} then json_valid({text}) or regexp_full_match({text}, {literal(_NESTED)}) else false end", _NOT_NESTED),
     ]
 
 
-def _cleaned(column: Column, rows: RawRows) -> str:
-    """The typed value; null where the raw value is blank or cannot be read as the kind."""
+def _cleaned(column: Column, rows: RawRows, notation: Notation) -> str:
+    """The typed value; null where the raw value is none or cannot be read as the kind."""
     raw, source_type = f"r_{column.name}", rows.types[column.name]
     text = _text(column, rows)
     if column.kind in _TEXTUAL:
         edge = f"e_{column.name}"
-        blank = f"{text} = '' or ({edge} and regexp_full_match({text}, {literal(_BLANK)}))"
-        return f"case when {blank} then null else {text} end"
+        padded = f"({edge} and regexp_full_match({text}, {literal(_null_pattern(notation))}))"
+        return f"case when {text} = '' or {_is_null_word(text, notation)} or {padded} then null else {text} end"
     if column.kind in ("timestamp", "date"):
-        return _moment(column, raw, text, source_type)
+        return _moment(column, raw, text, source_type, notation)
     if column.kind == "boolean":
         if source_type == "BOOLEAN":
             return raw
@@ -209,7 +287,7 @@ def _cleaned(column: Column, rows: RawRows) -> str:
         return f"case when isfinite({value}) then {value} end"
     if column.kind == "integer" and source_type in _INTEGERS:
         return f"try_cast({raw} as bigint)"
-    number = f"case when regexp_full_match(trim({text}), {literal(_NUMBER)}) then try_cast(trim({text}) as double) end"
+    number = _number(text, notation)
     if column.kind == "number":
         return f"case when isfinite({number}) then {number} end"
     return (
@@ -218,28 +296,78 @@ def _cleaned(column: Column, rows: RawRows) -> str:
     )
 
 
-def _moment(column: Column, raw: str, text: str, source_type: str) -> str:
+def _number(text: str, notation: Notation) -> str:
+    """A number that is text, as a double; null where it is none in the source's notation."""
+    mark, groups, clean = notation.decimal or ".", _THOUSANDS.get(notation.thousands or ""), f"trim({text})"
+    whole = r"\d+" if groups is None else rf"(\d+|\d{{1,3}}({groups}\d{{2,3}})*{groups}\d{{3}})"
+    pattern = rf"[+-]?({whole}(\{mark}\d*)?|\{mark}\d+){_EXPONENT}"
+    plain = clean if groups is None else f"regexp_replace({clean}, {literal(groups)}, '', 'g')"
+    plain = plain if mark == "." else f"replace({plain}, ',', '.')"
+    return f"case when regexp_full_match({clean}, {literal(pattern)}) then try_cast({plain} as double) end"
+
+
+def _moment(column: Column, raw: str, text: str, source_type: str, notation: Notation) -> str:
+    zone = literal(notation.timezone or "UTC")
     if source_type in _MOMENTS:
-        moment = raw if source_type == "TIMESTAMP" else f"try_cast({raw} as timestamp)"
-    elif source_type == _ZONED:
-        moment = f"({raw} at time zone 'UTC')"
-    else:
-        iso = (
-            f"regexp_replace(regexp_replace(trim({text}), {literal(_SPACE_BEFORE_ZONE)}, '\\1'),"
-            f" {literal(_WITHOUT_SECONDS)}, '\\1:00\\2')"
-        )
+        local = raw if source_type == "TIMESTAMP" else f"try_cast({raw} as timestamp)"
+        return _within_calendar(column, local if column.kind == "date" else _in_utc(local, notation))
+    if source_type == _ZONED:
+        return _within_calendar(column, f"({raw} at time zone {zone if column.kind == 'date' else literal('UTC')})")
+    clean = f"trim({text})"
+    iso = (
+        f"regexp_replace(regexp_replace({clean}, {literal(_SPACE_BEFORE_ZONE)}, '\\1'),"
+        f" {literal(_WITHOUT_SECONDS)}, '\\1:00\\2')"
+    )
+    utc = f"try_cast({iso} as timestamptz) at time zone 'UTC'"
+    if column.kind == "date":
+        # The first and the last moment of a local day stand for that day, whatever day it is in UTC.
+        written = f"try_cast(left({clean}, 10) as timestamp)"
+        day = f"case when regexp_full_match({clean}, {literal(_LOCAL_DAY)}) then {written} else {utc} end"
+        if notation.timezone is not None:
+            in_zone = f"try_cast({iso} as timestamptz) at time zone {zone}"
+            day = (
+                f"case when regexp_full_match({clean}, {literal(_LOCAL_DAY)}) then {written}"
+                f" when regexp_full_match({clean}, {literal(_WITH_ZONE)}) then {in_zone} else {utc} end"
+            )
+        moment = f"case when regexp_full_match({clean}, {literal(_MOMENT)}) then {day} end"
+    elif notation.timezone is not None:
+        zoned = f"regexp_full_match({clean}, {literal(_WITH_ZONE)})"
         moment = (
-            f"case when regexp_full_match(trim({text}), {literal(_MOMENT)})"
-            f" then try_cast({iso} as timestamptz) at time zone 'UTC' end"
+            f"case when regexp_full_match({clean}, {literal(_MOMENT)})"
+            f" then case when {zoned} then {utc} else {_in_utc(utc, notation)} end end"
         )
+    else:
+        moment = f"case when regexp_full_match({clean}, {literal(_MOMENT)}) then {utc} end"
+    if notation.date_format:
+        formatted = f"try_strptime({clean}, {_formats(notation)})"
+        # A year of two digits is none of four.
+        formatted = f"case when {formatted} >= {_FIRST_FORMATTED} then {formatted} end"
+        moment = f"coalesce({moment}, {formatted if column.kind == 'date' else _in_utc(formatted, notation)})"
+    return _within_calendar(column, moment)
+
+
+def _within_calendar(column: Column, moment: str) -> str:
     in_range = f"case when {moment} between {_FIRST_MOMENT} and {_LAST_MOMENT} then {moment} end"
     return in_range if column.kind == "timestamp" else f"cast({in_range} as date)"
 
 
-def _faults(column: Column, rows: RawRows) -> list[tuple[str, str]]:
+def _in_utc(local: str, notation: Notation) -> str:
+    return local if notation.timezone is None else f"timezone('UTC', timezone({literal(notation.timezone)}, {local}))"
+
+
+def _formats(notation: Notation) -> str:
+    """The formats as a list, each also with the times of day that may follow a date."""
+    found = []
+    for text in notation.date_format:
+        has_clock = "%H" in text or "%I" in text
+        found += [text] if has_clock else [text, *(f"{text} {clock}" for clock in _CLOCKS)]
+    return "[" + ", ".join(literal(text) for text in found) + "]"
+
+
+def _faults(column: Column, rows: RawRows, notation: Notation) -> list[tuple[str, str]]:
     """(condition, reason) of a column; both SQL, the condition never null."""
     name, clean, text = column.name, f"c_{column.name}", _text(column, rows)
-    blank = f"({clean} is null and coalesce(regexp_full_match({text}, {literal(_BLANK)}), true))"
+    blank = f"({clean} is null and coalesce(regexp_full_match({text}, {literal(_null_pattern(notation))}), true))"
     faults: list[tuple[str, str]] = []
 
     def add(condition: str, reason: str) -> None:
@@ -269,9 +397,11 @@ def _plain(number: float) -> str:
     return f"{int(number)}" if number == int(number) else f"{number}"
 
 
-def _table_faults(table: RawTable, rates: Mapping[str, date], reporting_currency: str) -> list[tuple[str, str]]:
+def _table_faults(
+    table: RawTable, rates: Mapping[str, date], reporting_currency: str, notation: Notation
+) -> list[tuple[str, str]]:
     """Faults that more than one column decides."""
-    faults = [fault for rule in table.rules for fault in _broken(rule)]
+    faults = [fault for rule in table.rules for fault in _broken(rule, notation)]
     if table.currency_date is None:
         return faults
     known = {**rates, reporting_currency.upper(): date.min}
@@ -283,20 +413,37 @@ def _table_faults(table: RawTable, rates: Mapping[str, date], reporting_currency
     return [*faults, (condition, reason)]
 
 
-def _broken(rule: Rule) -> list[tuple[str, str]]:
+def _broken(rule: Rule, notation: Notation) -> list[tuple[str, str]]:
     """(condition, reason) of a rule over two values of a row."""
     if isinstance(rule, NotBefore):
-        condition = f"coalesce(c_{rule.column} < c_{rule.earlier}, false)"
-        return [(condition, literal(f"{rule.column}: before {rule.earlier}"))]
+        limit = f"c_{rule.earlier} - interval {rule.years} year" if rule.years else f"c_{rule.earlier}"
+        reason = f"{rule.column}: {f'more than {rule.years} years ' if rule.years else ''}before {rule.earlier}"
+        return [(f"coalesce(c_{rule.column} < {limit}, false)", literal(reason))]
+    scales = {choice: notation.scales.get(choice, (least, greatest)) for choice, least, greatest in rule.ranges}
     return [
         (
             f"coalesce(c_{rule.by} = {literal(choice)} and not c_{rule.column} between {least!r} and {greatest!r}, false)",
             literal(f"{rule.column}: outside {_plain(least)} to {_plain(greatest)} for {choice}"),
         )
-        for choice, least, greatest in rule.ranges
+        for choice, (least, greatest) in scales.items()
     ]
 
 
-def _landed(column: Column) -> str:
+def _landed(column: Column, table: RawTable, notation: Notation) -> str:
     value = f"upper(c_{column.name})" if column.name == "currency" else f"c_{column.name}"
+    for rule in table.rules:
+        if isinstance(rule, RangeBy) and rule.column == column.name and notation.scales:
+            value = _on_our_scale(rule, notation)
     return f"cast({value} as {column.duckdb_type}) as {identifier(column.name)}"
+
+
+def _on_our_scale(rule: RangeBy, notation: Notation) -> str:
+    """The value as it lies on the contract's scale, where the source has another one."""
+    value = f"c_{rule.column}"
+    cases = []
+    for choice, least, greatest in rule.ranges:
+        if choice in notation.scales:
+            from_least, from_greatest = notation.scales[choice]
+            mapped = f"{least!r} + ({value} - {from_least!r}) * {greatest - least!r} / {from_greatest - from_least!r}"
+            cases.append(f"when {literal(choice)} then {mapped}")
+    return f"case c_{rule.by} {' '.join(cases)} else {value} end"

@@ -211,7 +211,7 @@ def _stage_json(
     values = {column.name: (f"found[{index}]", "VARCHAR") for index, column in enumerate(table.columns, start=1)}
     rows = _rows(
         table, relation, values, file=numbered.number, delivery=numbered.delivery, position="line",
-        problem="fault", text="left(text, 10000)",
+        problem="fault", text="left(text, 10000)", has_typed_numbers=True,
     )
     connection.execute(f"insert into staged {_staged_rows(judge(rows))}")
     if counted.records == 1:
@@ -363,6 +363,7 @@ def _rows(
     position: str,
     problem: str = "cast(null as varchar)",
     text: str = "cast(null as varchar)",
+    has_typed_numbers: bool = False,
 ) -> RawRows:
     """`values`: contract column -> (SQL expression, DuckDB type); columns without one are null."""
     null = ("cast(null as varchar)", "VARCHAR")
@@ -371,4 +372,4 @@ def _rows(
         f"select {file} as _file, {delivery} as _delivery, {position} as _position, {problem} as _problem,"
         f" {text} as _text, {selected} from {relation}"
     )
-    return RawRows(sql, {column.name: values.get(column.name, null)[1] for column in table.columns})
+    return RawRows(sql, {column.name: values.get(column.name, null)[1] for column in table.columns}, has_typed_numbers)

@@ -17,14 +17,15 @@ from orchestration.extract import lake
 from orchestration.extract.deliveries import Delivery
 from orchestration.extract.engine import fingerprint
 from orchestration.extract.lake import WHOLE, LandedDelivery, Mode, Partition
-from orchestration.extract.quarantine import QuarantineLimitExceeded, first_rates, judged
+from orchestration.extract.quarantine import QuarantineLimitExceeded, first_rates, judged, remedy_for
 from orchestration.extract.staging import Judge, Notes
 from orchestration.plain_text import one_line, without_hidden
 from orchestration.settings import Settings
+from orchestration.sources import Notation
 from orchestration.warehouse import identifier, literal
 
 # Part of every delivery's identity: raise it when the same rows would land differently.
-LANDING_VERSION = 3
+LANDING_VERSION = 4
 _EXAMPLES, _REASONS_SHOWN, _LONGEST_VALUE, _FILES_SHOWN = 3, 5, 80, 5
 
 
@@ -56,7 +57,10 @@ def rates_of(settings: Settings, table: RawTable) -> tuple[dict[str, date], str 
 def judge_of(settings: Settings, table: RawTable) -> Judge:
     """How the rows of a table are typed and judged."""
     rates, _ = rates_of(settings, table)
-    return partial(judged, table, rates=rates, reporting_currency=settings.pipeline.reporting_currency)
+    source = settings.sources.get(table.name)
+    # What a connector makes of an API's answer, and the demo company, is written as the contract has it.
+    notation = source if isinstance(source, Notation) else Notation(decimal=".")
+    return partial(judged, table, rates=rates, reporting_currency=settings.pipeline.reporting_currency, notation=notation)
 
 
 def land(
@@ -306,6 +310,8 @@ def check_share(
         reasons += f" and {len(by_count) - _REASONS_SHOWN} other reasons"
     # Where all rows are bad, to allow them would empty the table.
     remedy = "Fix the source" + (f", or raise sources.{table.name}.max_bad_share" if bad < stats.delivered else "")
+    if (helps := remedy_for(table.name, (reason for reason, _ in by_count))) is not None:
+        remedy += f"; {helps}"
     shown = "; ".join(f"{row.file} line {row.line}: {row.reason}" for row in examples[:_EXAMPLES])
     raise QuarantineLimitExceeded(
         f"{table.name}: {bad} of {stats.delivered} rows ({bad / stats.delivered:.1%}) break the contract, more than"

@@ -1,6 +1,7 @@
 """Raw tables of the specification, section 2: read as text by name, typed, deduplicated, no bad rows, no orphans.
 
-Where the specification is open: what is no id as a number, a list or an object is none as text either, since a CSV file
+Where the specification is open: midnight and the last minute of a day in a local time stand for that day in a column of days; a date
+that follows on another one by less than nothing is bad where it ends a row, and where it lies ten years before. What is no id as a number, a list or an object is none as text either, since a CSV file
 has nothing but text; only `12e3`, without point and sign, may be a hexadecimal id. A typed `7.0` is the whole number 7.
 An orphan ends no other row of its subscription. A row that ends on the day it begins ends the earlier one nevertheless.
 """
@@ -13,7 +14,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -64,6 +65,14 @@ FACT: dict[str, str] = {
     )
     for table, columns in SCHEMA.items()
 }
+# The later date must not lie before the earlier one; of a pair marked true only not ten years before, since that is a placeholder.
+NOT_BEFORE: dict[str, list[tuple[str, str, bool]]] = {
+    "subscriptions": [("started_on", "ended_on", False), ("started_on", "term_ends_on", True)],
+    "score_overrides": [("starts_on", "expires_on", False)],
+    "invoices": [("issued_on", later, True) for later in ("due_on", "paid_on", "voided_on", "written_off_on")],
+    "tickets": [("opened_at", later, True) for later in ("first_replied_at", "resolved_at", "escalated_at")],
+}
+DAYS_OF_TEN_YEARS = 3652
 CURRENCY_DATE = {"subscriptions": ("started_on", ("mrr",)), "invoices": ("issued_on", ("amount", "open_amount"))}
 LATE_AFTER_DAYS = {"usage_events": 2}
 Scale = tuple[Fraction, Fraction]
@@ -73,6 +82,7 @@ SURVEY_SCALES: dict[str, Scale] = {
 }
 
 _TIMESTAMP = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?)\s?(Z|[+-]\d\d(?::?\d\d)?)?)?")
+_LOCAL_DAY = re.compile(r"(\d{4}-\d\d-\d\d)[T ](?:00:00(?::00(?:\.0+)?)?|23:59(?::59(?:\.\d+)?)?)\s?[+-]\d.*")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _NO_ID = re.compile(r"[+-]?(\d+\.\d*|\.\d+)([eE][+-]?\d+)?|[+-]?\d+[eE][+-]\d+")
 
@@ -147,7 +157,8 @@ def parse(kind: str, text: str | None) -> Any:
     if kind == "timestamp":
         return _timestamp(text)
     if kind == "date":
-        return _timestamp(text).date()
+        local = _LOCAL_DAY.fullmatch(text.strip())
+        return date.fromisoformat(local[1]) if local and _timestamp(text) else _timestamp(text).date()
     if kind == "boolean":
         if text.strip().lower() not in ("true", "false"):
             raise Bad("no boolean")
@@ -224,9 +235,10 @@ def type_row(
         row["user_id"] = row["user_id"].lower()
     if table == "survey_responses":
         row["score"] = _on_our_scale(row["survey"], row["score"], survey_scales)
+    for earlier, later, is_placeholder in NOT_BEFORE.get(table, ()):
+        if row[later] is not None and row[later] < row[earlier] - timedelta(days=DAYS_OF_TEN_YEARS if is_placeholder else 0):
+            raise Bad(f"{later}: before {earlier}")
     if table == "subscriptions":
-        if row["ended_on"] is not None and row["ended_on"] < row["started_on"]:
-            raise Bad("ended_on: before started_on")
         row["mrr"] = Fraction(0) if row["is_trial"] else row["mrr"]
         row["own_mrr"] = row["mrr"]
     if table in CURRENCY_DATE:

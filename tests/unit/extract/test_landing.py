@@ -290,7 +290,8 @@ BOTH = ["a1", "a2", "b1", "b2"]
         ("'b3', 'a1', 'u9', ' ', timestamp '2026-01-02 12:00', null", [*BOTH, "b3"], {}, 0),
         ("'b3', 'a1', 'u9', null, timestamp '2026-01-01 12:00', null", [*BOTH, "b3"], {}, 0),
         ("'b3', ' ', 'u9', null, timestamp '2026-01-02 12:00', null", BOTH, {"account_id: missing": 1}, 0),
-        ("'b3', 'a1', 'u9', '', timestamp '2026-01-02', 'nan'", BOTH, {"duration_seconds: not a number like 1234.5": 1}, 0),
+        ("'b3', 'a1', 'u9', '', timestamp '2026-01-02', 'inf'", BOTH, {"duration_seconds: not a number like 1234.5": 1}, 0),
+        ("'b3', 'a1', 'u9', null, timestamp '2026-01-02', 'nan'", [*BOTH, "b3"], {}, 0),
     ],
 )
 def test_parquet_events_whether_taken_as_they_are_or_not(events, third, expected, bad, duplicates):

@@ -4,6 +4,8 @@ from datetime import date, datetime
 
 import pytest
 
+from orchestration.extract.quarantine import QuarantineLimitExceeded
+
 
 def land_one(world, table, header, row):
     world.write("t.csv", f"{header}\n{row}\n")
@@ -66,7 +68,6 @@ def test_whole_numbers(world, seats, value):
         ("seats", "1_000", "seats: not a whole number"),
         ("seats", "-1", "seats: below 0"),
         ("seats", "1000000001", "seats: above 1000000000"),
-        ("mrr", "NaN", "mrr: not a number like 1234.5"),
         ("mrr", "inf", "mrr: not a number like 1234.5"),
         ("mrr", "1e999", "mrr: not a number like 1234.5"),
         ("mrr", "12 USD", "mrr: not a number like 1234.5"),
@@ -162,6 +163,9 @@ NESTED = "account_id: a list or an object, not an id"
     ("text", "reason"),
     [
         *((text, FRACTION) for text in ("1.5", "1234.0", "7.", ".5", "-1.0", "1.23457E+11", "1e+16", "5E-3", "+2.5e3")),
+        *((text, FRACTION) for text in ('"1,23457E+11"', '"1234,0"')),
+        *((text, "account_id: true or false, not an id") for text in ("true", "False")),
+        ("[object Object]", NESTED),
         *((text, NESTED) for text in ("[1]", "[]", '"[""a1"", ""a2""]"', "{}", "\"['a', 'b']\"", '"{""id"": 7}"', "\"{'id': 7}\"")),
     ],
 )
@@ -195,7 +199,7 @@ def test_ids_in_json_lines(world):
     [
         ("7", "7"), ("7.0::double", "7"), ("-7.0::float", "-7"), ("7.00::decimal(9, 2)", "7"), ("9007199254740992::double", "9007199254740992"),
         ("uuid '3f2504e0-4f89-41d3-9a0c-0305e82c3301'", "3f2504e0-4f89-41d3-9a0c-0305e82c3301"),
-        ("7.5::double", FRACTION), ("7.25::decimal(9, 2)", FRACTION), ("1e17::double", FRACTION), ("'nan'::double", FRACTION),
+        ("7.5::double", FRACTION), ("7.25::decimal(9, 2)", FRACTION), ("1e17::double", FRACTION), ("'nan'::double", "account_id: missing"), ("true", "account_id: true or false, not an id"),
         ("[7]", NESTED), ("[7]::integer[1]", NESTED), ("{'a': 7}", NESTED), ("map {'a': 7}", NESTED),
     ],
 )
@@ -203,7 +207,7 @@ def test_ids_in_typed_columns(world, value, found):
     world.write_parquet("t.parquet", f"select 'x' as advocacy_id, {value} as account_id, 'review' as kind, date '2026-01-01' as occurred_at")
     world.source("advocacy_events", 'path = "t.parquet"\nmax_bad_share = 1.0')
     landed = world.land("advocacy_events")
-    if found in (FRACTION, NESTED):
+    if found.startswith("account_id: "):
         assert landed.quarantined == {found: 1}
     else:
         assert world.rows("advocacy_events", "account_id") == [(found,)]
@@ -263,7 +267,207 @@ def test_bad_values_in_typed_parquet_are_quarantined_by_row_number(world):
     world.land("subscriptions")
     assert world.quarantine("subscriptions") == [
         ("t.parquet", 2, "seats: not a whole number"),
-        ("t.parquet", 3, "seats: not a whole number"),
         ("t.parquet", 4, "started_on: not a date like 2026-01-31"),
         ("t.parquet", 5, "account_id: missing"),
     ]
+
+
+WORDS = ["NULL", "null", "(null)", "[NULL]", "\\N", "None", "NaN", "nan", "NaT", "<NA>", "N/A", "#N/A", "undefined", " NULL\u00a0"]
+
+
+def test_words_for_nothing_are_null_in_every_kind_of_column(world):
+    rows = [f"s{number},a1,{word},{word},{word},2026-01-05,{word},{word}" for number, word in enumerate(WORDS)]
+    world.write("s.csv", "\n".join(["subscription_id,account_id,plan,seats,mrr,started_on,ended_on,is_trial", *rows]) + "\n")
+    world.source("subscriptions", 'path = "s.csv"')
+    world.land("subscriptions")
+    assert world.rows("subscriptions", "plan, seats, mrr, ended_on, is_trial") == [(None,) * 5] * len(WORDS)
+    rows = [f"r{n},a1,{word},nps,9,2026-01-05\nq{n},{word},u,nps,9,2026-01-05" for n, word in enumerate(WORDS)]
+    world.write("r.csv", "\n".join(["response_id,account_id,user_id,survey,score,responded_at", *rows]) + "\n")
+    world.source("survey_responses", 'path = "r.csv"\nmax_bad_share = 1.0')
+    assert world.land("survey_responses").quarantined == {"account_id: missing": len(WORDS)}
+    assert world.rows("survey_responses", "user_id") == [(None,)] * len(WORDS)
+
+
+def test_a_source_has_its_own_words_for_nothing(world):
+    world.write("t.csv", "ticket_id,account_id,opened_at,topic,resolved_at\nt1,a1,2026-01-05,-,keine\nt2,null,2026-01-05,bug,\n")
+    world.source("tickets", 'path = "t.csv"\nnulls = ["-", "keine"]')
+    world.land("tickets")
+    assert world.rows("tickets", "ticket_id, account_id, topic, resolved_at") == [("t1", "a1", None, None), ("t2", "null", "bug", None)]
+
+
+def test_a_float_that_is_no_number_is_null_like_its_word(world):
+    header = "select 's1' as subscription_id, 'a1' as account_id, date '2026-01-01' as started_on"
+    world.write_parquet("t.parquet", f"{header}, 'nan'::double as mrr, 'nan'::float as seats")
+    world.source("subscriptions", 'path = "t.parquet"')
+    world.land("subscriptions")
+    assert world.rows("subscriptions", "mrr, seats") == [(None, None)]
+
+
+@pytest.mark.parametrize(
+    ("settings", "text", "value"),
+    [
+        ('decimal = ","\nthousands = "."', "1.200", 1200),
+        ('decimal = ","\nthousands = "."', "-1.234.567,89", -1234567.89),
+        ('decimal = ","\nthousands = "."', "99,90", 99.9),
+        ('decimal = ","\nthousands = "."', "1.20", None),
+        ('decimal = ","', "1.200", None),
+        ('decimal = "."', "1.200", 1.2),
+        ('thousands = ","', "12,000.50", 12000.5),
+        ('thousands = ","', "1,20,000", 120000),
+        ('thousands = ","', "1,2", None),
+        ("""thousands = "'\"""", "1'200.5", 1200.5),
+        ('decimal = ","\nthousands = "space"', "1\u00a0200,5", 1200.5),
+        ('decimal = ","', "1,5E3", 1500),
+    ],
+)
+def test_numbers_as_a_source_writes_them(world, settings, text, value):
+    world.write("t.csv", f"invoice_id;account_id;issued_on;due_on;amount\ni1;a1;2026-01-01;2026-02-01;{text}\n")
+    world.source("invoices", f'path = "t.csv"\nmax_bad_share = 1.0\n{settings}')
+    landed = world.land("invoices")
+    if value is None:
+        assert landed.quarantined == {"amount: not a number like 1234.5": 1}
+    else:
+        assert world.rows("invoices", "amount") == [(value,)]
+
+
+UNCLEAR = "amount: may be a thousand or a fraction"
+
+
+@pytest.mark.parametrize(
+    ("amounts", "unclear"),
+    [
+        (("1.200", "500"), 1),  # A German thousand, or 1.2: nothing says which.
+        (("1.200", "99,90"), 1),
+        (("1.200", "2.400", "-3.600"), 3),
+        (("33.333", "99.90"), 0),  # The second one has a decimal point.
+        (("33.333", "0.125"), 0),
+        (("33.333", "1234.567"), 0),
+    ],
+)
+def test_a_number_that_may_be_a_thousand_is_not_guessed(world, amounts, unclear):
+    rows = "".join(f"i{number};a1;2026-01-01;2026-02-01;{amount}\n" for number, amount in enumerate(amounts))
+    world.write("t.csv", f"invoice_id;account_id;issued_on;due_on;amount\n{rows}")
+    world.source("invoices", 'path = "t.csv"\nmax_bad_share = 1.0')
+    assert world.land("invoices").quarantined.get(UNCLEAR, 0) == unclear
+
+
+def test_json_numbers_and_typed_ones_are_what_they_are(world):
+    world.write("t.jsonl", '{"invoice_id": "i1", "account_id": "a1", "issued_on": "2026-01-01", "due_on": "2026-02-01", "amount": 1.125}\n')
+    world.source("invoices", 'path = "t.jsonl"')
+    world.land("invoices")
+    assert world.rows("invoices", "amount") == [(1.125,)]
+
+
+@pytest.mark.parametrize(
+    ("settings", "text", "value"),
+    [
+        ('date_format = "%d.%m.%Y"', "05.01.2026", datetime(2026, 1, 5)),
+        ('date_format = "%d.%m.%Y"', "5.1.2026 14:30", datetime(2026, 1, 5, 14, 30)),
+        ('date_format = "%d.%m.%Y"', "2026-01-05T10:00:00Z", datetime(2026, 1, 5, 10)),
+        ('date_format = ["%m/%d/%Y", "%m/%d/%Y %I:%M %p"]', "1/5/2026 2:30 PM", datetime(2026, 1, 5, 14, 30)),
+        ('date_format = "%d-%b-%Y"', "05-Jan-2026", datetime(2026, 1, 5)),
+        ('date_format = "%d.%m.%Y"', "05.01.26", None),
+        ('date_format = "%d.%m.%Y"', "31.02.2026", None),
+        ('date_format = "%d.%m.%Y"\ntimezone = "Europe/Berlin"', "05.07.2026 14:30", datetime(2026, 7, 5, 12, 30)),
+        ('timezone = "America/New_York"', "2026-01-05 20:00", datetime(2026, 1, 6, 1)),
+        ('timezone = "America/New_York"', "2026-01-05T20:00:00+01:00", datetime(2026, 1, 5, 19)),
+    ],
+)
+def test_times_as_a_source_writes_them(world, settings, text, value):
+    world.write("t.csv", f"ticket_id,account_id,opened_at\nt1,a1,{text}\n")
+    world.source("tickets", f'path = "t.csv"\nmax_bad_share = 1.0\n{settings}')
+    landed = world.land("tickets")
+    if value is None:
+        assert landed.quarantined == {"opened_at: not a timestamp like 2026-01-31 10:00:00": 1}
+    else:
+        assert world.rows("tickets", "opened_at") == [(value,)]
+
+
+@pytest.mark.parametrize(
+    ("settings", "text", "day"),
+    [
+        ("", "2026-03-11T00:00:00+01:00", date(2026, 3, 11)),
+        ("", "2026-03-11 00:00+05:30", date(2026, 3, 11)),
+        ("", "2026-03-11T00:00:00.000-08:00", date(2026, 3, 11)),
+        ("", "2026-03-10T23:59:59.999-05:00", date(2026, 3, 10)),
+        ("", "2026-03-10T23:00:00Z", date(2026, 3, 10)),
+        ('timezone = "Europe/Berlin"', "2026-03-10T23:00:00Z", date(2026, 3, 11)),
+        ('timezone = "Europe/Berlin"', "2026-03-11 00:00:00", date(2026, 3, 11)),
+        ('timezone = "Europe/Berlin"\ndate_format = "%d.%m.%Y"', "11.03.2026", date(2026, 3, 11)),
+    ],
+)
+def test_a_date_at_local_midnight_keeps_its_day(world, settings, text, day):
+    world.write("t.csv", f"feature,released_on\nchat,{text}\n")
+    world.source("feature_releases", f'path = "t.csv"\n{settings}')
+    world.land("feature_releases")
+    assert world.rows("feature_releases") == [("chat", day)]
+
+
+def test_typed_times_follow_the_zone_of_the_source(world):
+    values = "timestamp '2026-03-11 00:30:00' as opened_at, timestamptz '2026-03-11 00:30:00+01' as resolved_at"
+    world.write_parquet("t.parquet", f"select 't1' as ticket_id, 'a1' as account_id, {values}")
+    world.source("tickets", 'path = "t.parquet"\ntimezone = "Europe/Berlin"')
+    world.land("tickets")
+    assert world.rows("tickets", "opened_at, resolved_at") == [(datetime(2026, 3, 10, 23, 30),) * 2]
+    world.write_parquet("f.parquet", "select 'chat' as feature, timestamptz '2026-03-11 00:00:00+01' as released_on")
+    world.source("feature_releases", 'path = "f.parquet"\ntimezone = "Europe/Berlin"')
+    world.land("feature_releases")
+    assert world.rows("feature_releases") == [("chat", date(2026, 3, 11))]
+
+
+def test_clean_events_in_local_time_are_not_copied_as_they_are(world):
+    row = "'e1' as event_id, 'a1' as account_id, 'u1' as user_id, 'chat' as feature, timestamp '2026-01-02 00:30:00' as occurred_at, 5.0::double as duration_seconds"
+    world.write_parquet("events/2026-01-02.parquet", f"select {row}")
+    world.source("usage_events", 'path = "events/{day}.parquet"\ntimezone = "Europe/Berlin"')
+    world.land("usage_events", date(2026, 1, 2))
+    assert world.rows("usage_events", "occurred_at") == [(datetime(2026, 1, 1, 23, 30),)]
+
+
+def test_a_survey_on_another_scale_is_mapped_onto_ours(world):
+    rows = ["r1,a1,csat,0", "r2,a1,csat,100", "r3,a1,csat,55", "r4,a1,csat,101", "r5,a1,nps,9"]
+    world.write("t.csv", "response_id,account_id,survey,score,responded_at\n" + "".join(f"{row},2026-01-01\n" for row in rows))
+    world.source("survey_responses", 'path = "t.csv"\nmax_bad_share = 1.0\nscales = { csat = [0, 100] }')
+    landed = world.land("survey_responses")
+    assert world.rows("survey_responses", "response_id, score") == [("r1", 1), ("r2", 5), ("r3", 3.2), ("r5", 9)]
+    assert landed.quarantined == {"score: outside 0 to 100 for csat": 1}
+
+
+@pytest.mark.parametrize(
+    ("table", "header", "good", "bad", "reason"),
+    [
+        ("score_overrides", "override_id,account_id,tier,reason,author,starts_on,expires_on",
+         "o1,a1,poor,r,k,2026-01-05,2026-01-05", "o2,a1,poor,r,k,2026-01-05,2026-01-04", "expires_on: before starts_on"),
+        ("invoices", "invoice_id,account_id,amount,issued_on,due_on,paid_on",
+         "i1,a1,5,2026-01-05,2025-12-30,2025-12-01", "i2,a1,5,2026-01-05,2026-02-05,1900-01-01", "paid_on: more than 10 years before issued_on"),
+        ("tickets", "ticket_id,account_id,opened_at,resolved_at",
+         "t1,a1,2026-01-05,2026-01-04", "t2,a1,2026-01-05,1970-01-01", "resolved_at: more than 10 years before opened_at"),
+        ("subscriptions", "subscription_id,account_id,started_on,term_ends_on",
+         "s1,a1,2026-01-05,2025-12-31", "s2,a1,2026-01-05,0001-01-01", "term_ends_on: more than 10 years before started_on"),
+    ],
+)  # fmt: skip
+def test_two_values_of_a_row_that_contradict_each_other(world, table, header, good, bad, reason):
+    world.write("t.csv", f"{header}\n{good}\n{bad}\n")
+    world.source(table, 'path = "t.csv"\nmax_bad_share = 1.0')
+    landed = world.land(table)
+    assert (landed.loaded, landed.quarantined) == (1, {reason: 1})
+
+
+@pytest.mark.parametrize(
+    ("table", "row", "helps"),
+    [
+        ("invoices", "1.200,2026-01-01", 'sources.invoices.decimal = "," and sources.invoices.thousands = "." make it a thousand'),
+        ("invoices", "10 USD,2026-01-01", "sources.invoices.decimal and sources.invoices.thousands say how numbers are written"),
+        ("invoices", "10,01/02/2026", "sources.invoices.date_format says how dates are written"),
+        ("survey_responses", "csat,55", "sources.survey_responses.scales gives the scale of a survey, for example { csat = [0, 100] }"),
+        ("advocacy_events", "1001.0", "deliver ids as text or as whole numbers (pandas: read them with dtype=str)"),
+    ],
+)  # fmt: skip
+def test_an_error_about_values_names_the_value_and_what_helps(world, table, row, helps):
+    headers = {"invoices": "amount,due_on,invoice_id,account_id,issued_on", "survey_responses": "survey,score,response_id,account_id,responded_at",
+               "advocacy_events": "account_id,advocacy_id,kind,occurred_at"}  # fmt: skip
+    rest = "review,2026-01-01" if table == "advocacy_events" else "a1,2026-01-01"
+    world.write("t.csv", f"{headers[table]}\n{row},x,{rest}\n")
+    world.source(table, 'path = "t.csv"')
+    with pytest.raises(QuarantineLimitExceeded) as raised:
+        world.land(table)
+    assert helps in str(raised.value) and "(found '" in str(raised.value) and "t.csv line 2" in str(raised.value)
