@@ -164,7 +164,7 @@ class Notation(Section):
     def _is_a_zone(cls, name: str | None) -> str | None:
         try:
             return name if name is None else ZoneInfo(name).key
-        except (ValueError, OSError):
+        except (KeyError, ValueError, OSError):
             raise ValueError("give the name of a time zone, such as Europe/Berlin") from None
 
     @field_validator("scales")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -76,11 +77,13 @@ def preview(settings: Settings, table: RawTable, source: SqlSource) -> Preview:
 
 def _statement(connection: sa.Connection, table: RawTable, source: SqlSource, window: Window) -> sa.Executable:
     is_sqlite = connection.dialect.name == "sqlite"
-    start = _BEGINNING if window.start is None else window.start.replace(tzinfo=None)
-    end = window.end.replace(tzinfo=None)
+    # As the database writes times without a zone.
+    zone = ZoneInfo(source.timezone or "UTC")
+    start = _BEGINNING if window.start is None else window.start.astimezone(zone).replace(tzinfo=None)
+    end = window.end.astimezone(zone).replace(tzinfo=None)
     if is_sqlite:
         # It compares texts: '2026-01-05' lies before '2026-01-05 00:00:00', yet not before '2026-01-05'.
-        start, end = start.date().isoformat(), end.date().isoformat()
+        start, end = (moment.isoformat(sep=" ").removesuffix(" 00:00:00") for moment in (start, end))
     if source.query is not None:
         statement = sa.text(source.query.strip().rstrip(";"))
         return statement.bindparams(start=start, end=end) if source.parameters else statement

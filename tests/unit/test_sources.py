@@ -106,3 +106,19 @@ def test_a_secret_where_the_name_of_its_variable_is_due_is_not_shown(tmp_path: P
 )
 def test_what_is_no_secret_is_taken(tmp_path: Path, lines: str) -> None:
     load(tmp_path, 'connector = "files"\n' + lines)
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ('decimal = ","\nthousands = ","', "decimal and thousands are both ','. Give both"),
+        ('thousands = "."', "decimal and thousands are both '.'. Give both"),
+        ('date_format = "DD.MM.YYYY"', "date_format: give day, month and year, for example %d.%m.%Y"),
+        ('date_format = "%d.%m.%Y %z"', "date_format: %z is not known; give %d, %m or %b, %Y"),
+        ('timezone = "Mars/Olympus"', "timezone: give the name of a time zone, such as Europe/Berlin"),
+        ("scales = { csat = [5, 1] }", "scales: csat: give the lowest score, then the highest"),
+        ("scales = { stars = [1, 5] }", "scales.stars"),
+    ],
+)  # fmt: skip
+def test_a_notation_that_cannot_be_is_refused(tmp_path: Path, lines: str, said: str) -> None:
+    assert said in refused(tmp_path, f'connector = "files"\npath = "f.csv"\n{lines}\n')

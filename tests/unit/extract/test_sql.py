@@ -387,6 +387,30 @@ def test_times_as_text_in_sqlite_belong_to_their_day_in_utc(world: World, sqlite
     assert days == {**{f"e{number:02}": "2026-01-04" for number in range(len(of_the_4th))}, "e10": "2026-01-03"}
 
 
+def test_values_as_a_database_writes_them(world: World, sqlite: sa.Engine) -> None:
+    run(
+        sqlite,
+        "create table bills (invoice_id, account_id, issued_on, due_on, paid_on, amount)",
+        "insert into bills values ('i1', 'a1', '05.01.2026', '05.02.2026', 'NULL', '1.200,50'), ('i2', 'a1', '06.01.2026', '06.02.2026', '', '900')",
+    )
+    sql_source(world, "invoices", 'table = "bills"\ndate_format = "%d.%m.%Y"\ndecimal = ","\nthousands = "."')
+    world.land("invoices")
+    assert world.rows("invoices", "invoice_id, issued_on, paid_on, amount") == [
+        ("i1", date(2026, 1, 5), None, 1200.5), ("i2", date(2026, 1, 6), None, 900),
+    ]  # fmt: skip
+
+
+def test_events_in_local_time_belong_to_their_day_in_utc(world: World, sqlite: sa.Engine) -> None:
+    run(sqlite, "create table events (event_id, account_id, user_id, occurred_at)")
+    times = ("2026-01-02 00:30:00", "2026-01-03 00:30:00", "2026-01-03 01:30:00")
+    run(sqlite, "insert into events values " + ", ".join(f"('e{number}', 'a1', 'u1', '{time}')" for number, time in enumerate(times)))
+    sql_source(world, "usage_events", 'table = "events"\ntimezone = "Europe/Berlin"')
+    world.land("usage_events", date(2026, 1, 1))
+    landed = world.land("usage_events", date(2026, 1, 2))
+    assert (landed.loaded, landed.quarantined) == (2, {})
+    assert world.rows("usage_events", "event_id, cast(occurred_at as varchar)") == [("e0", "2026-01-01 23:30:00"), ("e1", "2026-01-02 23:30:00")]
+
+
 def unread(world: World, table: str) -> str:
     """Why a table could not be read; another one lands all the same."""
     day = date(2026, 1, 1)
