@@ -48,38 +48,28 @@ turns as (
     select
         *
         {%- for tier in ['healthy', 'at_risk'] %},
-        case when lag({{ tier }}_side) over (partition by history order by as_of_date) = {{ tier }}_side then 0 else 1 end as {{ tier }}_turn
+        coalesce(lag({{ tier }}_side) over (partition by history order by as_of_date) <> {{ tier }}_side, true) as {{ tier }}_turns
         {%- endfor %},
-        lag(as_of_date) over (partition by history order by as_of_date) as previous_date
+        lag(as_of_date) over (partition by history order by as_of_date) as previous_date,
+        row_number() over (partition by history order by as_of_date) as position
     from sides
 
 ),
 
-runs as (
-
-    select
-        *
-        {%- for tier in ['healthy', 'at_risk'] %},
-        sum({{ tier }}_turn) over (partition by history order by as_of_date rows unbounded preceding) as {{ tier }}_run
-        {%- endfor %}
-    from turns
-
-),
-
+-- A carried day, always the first, brings the days before it along.
 streaks as (
 
     select
         *
         {%- for tier in ['healthy', 'at_risk'] %},
         cast(
-            -- A carried day brings the days before it along.
-            row_number() over (partition by history, {{ tier }}_run order by as_of_date)
-            + coalesce(max(abs(carried_{{ tier }}_streak)) over (partition by history, {{ tier }}_run) - 1, 0) as integer
+            position - {{ last_known('case when ' ~ tier ~ '_turns then position - coalesce(abs(carried_' ~ tier ~ '_streak), 1) end') }} over days_so_far as integer
         ) as {{ tier }}_streak,
-        max(case when is_carried then carried_{{ tier }}_before_run when {{ tier }}_turn = 1 then previous_date end)
-            over (partition by history, {{ tier }}_run) as {{ tier }}_before_run
+        {{ last_known('case when is_carried then carried_' ~ tier ~ '_before_run when ' ~ tier ~ '_turns then previous_date end') }}
+            over days_so_far as {{ tier }}_before_run
         {%- endfor %}
-    from runs
+    from turns
+    window days_so_far as (partition by history order by as_of_date rows between unbounded preceding and current row)
 
 ),
 

@@ -161,22 +161,14 @@ tier_runs as (
 
 ),
 
-numbered as (
-
-    select
-        *,
-        count(run_begins_on) over (partition by history order by as_of_date rows unbounded preceding) as run_number
-    from tier_runs
-
-),
-
 since as (
 
     select
         *,
-        max(run_begins_on) over (partition by history, run_number) as tier_since,
-        max(tier_before_run) over (partition by history, run_number) as previous_tier
-    from numbered
+        {{ last_known('run_begins_on') }} over days_so_far as tier_since,
+        {{ last_known('tier_before_run') }} over days_so_far as previous_tier
+    from tier_runs
+    window days_so_far as (partition by history order by as_of_date rows between unbounded preceding and current row)
 
 )
 
