@@ -14,7 +14,7 @@ import duckdb
 
 from orchestration.contract import TABLES
 from orchestration.extract import land_table
-from orchestration.extract.lake import (
+from orchestration.extract.lake.manifest import (
     LakeError,
     covered_through,
     event_day_fingerprints,

@@ -11,12 +11,13 @@ from tempfile import TemporaryDirectory
 
 from orchestration.contract import TABLES
 from orchestration.extract import LakeError, SourceError
-from orchestration.extract.lake import damaged_manifests, find_faults, read_manifest
-from orchestration.extract.stripe.journal import read_journal
+from orchestration.extract.connectors.stripe.journal import read_journal
+from orchestration.extract.lake.manifest import damaged_manifests, find_faults, read_manifest
 from orchestration.integrity import Damaged, hash_files, read_stamped
 from orchestration.locking import WriterBusy, writer_lock
 from orchestration.publish import PublishError, current_generation
-from orchestration.publish.generations import DATABASE, generation_path, list_generations, read_manifest as read_published
+from orchestration.publish.generations import DATABASE, generation_path, list_generations
+from orchestration.publish.generations import read_manifest as read_published
 from orchestration.publish.revision_log import log_faults
 from orchestration.settings import Settings, SettingsError, load_settings
 from orchestration.warehouse import WarehouseBusy, has_log, scan

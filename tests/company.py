@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from orchestration.contract import TABLES
-from orchestration.extract.demo import demo_sources, write_demo_files
+from orchestration.extract.connectors.demo import demo_sources, write_demo_files
 from orchestration.publish.publishing import PublishedGeneration
 from orchestration.publish.tables import BY_NAME
 from orchestration.settings import EVENT_TABLE, Demo, Settings, load_settings

@@ -5,7 +5,7 @@ import dagster as dg
 from orchestration.contract import TABLES, Column, RawTable
 from orchestration.defs.common import OWNERS, PARTITIONS, SETTINGS, days_of
 from orchestration.extract import land_table, thin_event_days
-from orchestration.extract.lake import raw_folder
+from orchestration.extract.lake.manifest import raw_folder
 from orchestration.markdown import table as markdown_table
 from orchestration.markdown import verbatim
 from orchestration.settings import EVENT_TABLE

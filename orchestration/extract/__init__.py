@@ -5,7 +5,8 @@ the SQL for what a raw table holds.
 """
 
 from orchestration.extract.errors import SourceError, SourceUnavailable
-from orchestration.extract.lake import (
+from orchestration.extract.judge import QuarantineLimitExceeded
+from orchestration.extract.lake.manifest import (
     LakeError,
     LandingStats,
     covered_through,
@@ -14,10 +15,9 @@ from orchestration.extract.lake import (
     lake_select,
     landing_stats,
 )
-from orchestration.extract.landing import LandedTable, extract_table, land_table
+from orchestration.extract.land import LandedTable, extract_table, land_table
+from orchestration.extract.losses import thin_event_days
 from orchestration.extract.preflight import preflight_sources
-from orchestration.extract.quarantine import QuarantineLimitExceeded
-from orchestration.extract.volume import thin_event_days
 
 __all__ = [
     "LakeError",

@@ -7,13 +7,13 @@ import duckdb
 
 from orchestration.contract import TABLES, RawTable
 from orchestration.extract import shaping
-from orchestration.extract.deliveries import find_deliveries
-from orchestration.extract.engine import connect
 from orchestration.extract.errors import SourceError
-from orchestration.extract.layout import layout
-from orchestration.extract.opening import opened
-from orchestration.extract.source_query import check_query
-from orchestration.extract.storage import check_store
+from orchestration.extract.files.columns import layout
+from orchestration.extract.files.deliveries import find_deliveries
+from orchestration.extract.files.object_store import check_store
+from orchestration.extract.files.opening import opened
+from orchestration.extract.files.query import check_query
+from orchestration.extract.session import connect
 from orchestration.masking import without_secrets
 from orchestration.settings import Settings, SettingsError, secret_value
 from orchestration.sources import AnySource, FilesSource, SqlSource
@@ -49,7 +49,7 @@ def _faults(connection: duckdb.DuckDBPyConnection, settings: Settings, table: Ra
             _check_files(connection, settings, table, source)
         elif isinstance(source, SqlSource):
             # Its drivers take a third of a second to import.
-            from orchestration.extract.database import check_address
+            from orchestration.extract.connectors.sql.database import check_address
 
             check_address(table.name, source)
     except (SourceError, SettingsError) as error:

@@ -11,17 +11,18 @@ from typing import Any
 import duckdb
 
 from orchestration.contract import RawTable
-from orchestration.extract import demo, shaping
-from orchestration.extract.connector import Preview, connector_of, mapping_of, text_batch
-from orchestration.extract.deliveries import NumberedFile, SourceFile, at_hand, find_deliveries
-from orchestration.extract.engine import connect
+from orchestration.extract import shaping
+from orchestration.extract.connectors import demo
+from orchestration.extract.connectors.base import Preview, connector_of, mapping_of, text_batch
 from orchestration.extract.errors import SourceError
-from orchestration.extract.layout import layout, parquet_scan, reading
-from orchestration.extract.opening import opened, refuse_other_encoding
-from orchestration.extract.records import INVALID_ENCODING, NOT_JSON, NOT_OBJECT, Record, csv_records, json_records
-from orchestration.extract.source_query import check_query, single_select
+from orchestration.extract.files.columns import layout, parquet_scan, reading
+from orchestration.extract.files.deliveries import NumberedFile, SourceFile, at_hand, find_deliveries
+from orchestration.extract.files.lines import INVALID_ENCODING, NOT_JSON, NOT_OBJECT, Record, csv_records, json_records
+from orchestration.extract.files.opening import opened, refuse_other_encoding
+from orchestration.extract.files.query import check_query, single_select
+from orchestration.extract.lake.write import judge_of
+from orchestration.extract.session import connect
 from orchestration.extract.staging import create_staged, empty_note, stage_batches
-from orchestration.extract.writing import judge_of
 from orchestration.plain_text import as_said
 from orchestration.settings import Settings
 from orchestration.sources import AnySource, ConnectedSource, DemoSource, FilesSource, HttpSource, SqlSource

@@ -13,14 +13,14 @@ from tempfile import TemporaryDirectory
 import duckdb
 
 from orchestration.contract import RawTable
-from orchestration.extract.deliveries import Delivery, NumberedFile, SourceFile
-from orchestration.extract.engine import scratch_folder
 from orchestration.extract.errors import SourceError
-from orchestration.extract.layout import count_text, parquet_scan, read_layout, reading
-from orchestration.extract.opening import opened
-from orchestration.extract.source_query import check_query, single_select
+from orchestration.extract.files.columns import count_text, parquet_scan, read_layout, reading
+from orchestration.extract.files.deliveries import Delivery, NumberedFile, SourceFile
+from orchestration.extract.files.opening import opened
+from orchestration.extract.files.query import check_query, single_select
+from orchestration.extract.files.text import csv_names, load_csv, load_csv_records, load_json_lines, not_blank
+from orchestration.extract.session import scratch_folder
 from orchestration.extract.staging import Judge, Notes, blank_note, empty_note, stage_broken, stage_select
-from orchestration.extract.text_files import csv_names, load_csv, load_csv_records, load_json_lines, not_blank
 from orchestration.plain_text import as_said
 from orchestration.sources import FilesSource
 from orchestration.warehouse import identifier

@@ -8,15 +8,22 @@ import duckdb
 import pyarrow as pa
 
 from orchestration.contract import RawTable
-from orchestration.extract.deliveries import NumberedFile, SourceFile
-from orchestration.extract.engine import literals, load_batches, scratch_folder
 from orchestration.extract.errors import SourceError
-from orchestration.extract.layout import Layout, check_columns, count_text, layout, parquet_scan, reading
-from orchestration.extract.opening import opened
-from orchestration.extract.quarantine import RawRows
-from orchestration.extract.records import Counted, csv_records
-from orchestration.extract.source_query import single_select
-from orchestration.extract.text_files import csv_names, load_csv, load_csv_records, load_json_lines, not_blank, rows_loaded
+from orchestration.extract.files.columns import Layout, check_columns, count_text, layout, parquet_scan, reading
+from orchestration.extract.files.deliveries import NumberedFile, SourceFile
+from orchestration.extract.files.lines import Counted, csv_records
+from orchestration.extract.files.opening import opened
+from orchestration.extract.files.query import single_select
+from orchestration.extract.files.text import (
+    csv_names,
+    load_csv,
+    load_csv_records,
+    load_json_lines,
+    not_blank,
+    rows_loaded,
+)
+from orchestration.extract.judge import RawRows
+from orchestration.extract.session import literals, load_batches, scratch_folder
 from orchestration.plain_text import as_said
 from orchestration.sources import FilesSource
 from orchestration.warehouse import identifier

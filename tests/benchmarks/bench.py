@@ -26,7 +26,7 @@ from pathlib import Path
 import duckdb
 import pyarrow.parquet as pq
 
-from orchestration.extract.demo import demo_sources, write_demo_files
+from orchestration.extract.connectors.demo import demo_sources, write_demo_files
 from orchestration.settings import PROJECT_ROOT, Demo
 
 FIRST_DAY = date(2026, 1, 1)

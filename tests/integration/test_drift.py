@@ -9,8 +9,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from orchestration.extract.demo import demo_sources, write_demo_files
-from orchestration.extract.demo.company import CORE_FEATURES
+from orchestration.extract.connectors.demo import demo_sources, write_demo_files
+from orchestration.extract.connectors.demo.company import CORE_FEATURES
 from orchestration.publish.summary import unexplained_drift
 from orchestration.settings import Demo, load_settings
 from tests.pipeline import run_pipeline

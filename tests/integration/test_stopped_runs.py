@@ -29,7 +29,7 @@ MOMENTS = (
     # Extract: before the first table, with its files but without its manifest, after it.
     ("SIGTERM", "before orchestration.extract:land_table"),
     ("SIGKILL", "before orchestration.extract:land_table"),
-    ("SIGKILL", "before orchestration.extract.lake:write_manifest"),
+    ("SIGKILL", "before orchestration.extract.lake.manifest:write_manifest"),
     ("SIGKILL", "after orchestration.extract:land_table"),
     # Prepare: before it, and in its transaction.
     ("SIGKILL", "before orchestration.transform:prepare"),

@@ -8,7 +8,7 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
-from orchestration.extract.demo import write_demo_files
+from orchestration.extract.connectors.demo import write_demo_files
 from orchestration.settings import Demo
 from tests.pipeline import run_pipeline
 

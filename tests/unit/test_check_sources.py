@@ -103,7 +103,7 @@ def test_a_fault_that_no_connector_foresees_is_a_row_without_secrets(
     def odd(*_: object) -> None:
         raise KeyError(f"strange {os.environ['DESK_URL']}")
 
-    monkeypatch.setattr("orchestration.extract.sql.preview", odd)
+    monkeypatch.setattr("orchestration.extract.connectors.sql.rows.preview", odd)
     assert check_sources.main() == 1
     rows, said, _ = shown(capsys)
     assert rows["csm_pulses"][-1].startswith("cannot be read: KeyError")

@@ -13,9 +13,9 @@ import pyarrow.parquet
 import pytest
 
 from orchestration.contract import TABLES, RawTable
-from orchestration.extract import demo as demo_module
-from orchestration.extract.demo import HISTORY_BEFORE_START, demo_batches, demo_sources, write_demo_files
-from orchestration.extract.demo.company import to_day
+from orchestration.extract.connectors import demo as demo_module
+from orchestration.extract.connectors.demo import HISTORY_BEFORE_START, demo_batches, demo_sources, write_demo_files
+from orchestration.extract.connectors.demo.company import to_day
 from orchestration.settings import Demo, Pipeline, Settings
 from orchestration.sources import DemoSource
 

@@ -12,7 +12,7 @@ import pytest
 
 from orchestration.contract import TABLES
 from orchestration.extract import LandedTable, extract_table, lake_select
-from orchestration.extract.lake import quarantine_folder, raw_folder, read_manifest
+from orchestration.extract.lake.manifest import quarantine_folder, raw_folder, read_manifest
 from orchestration.settings import Settings, load_settings
 from tests.company import content
 

@@ -9,10 +9,19 @@ from datetime import date, datetime
 import pytest
 
 from orchestration.contract import TABLES
-from orchestration.extract import LakeError, SourceError, event_day_fingerprints, extract_table, lake_select, land_table, landing_stats, thin_event_days
-from orchestration.extract import lake as lake_module
-from orchestration.extract import landing
-from orchestration.extract.lake import manifest_copy, unavailable_tables
+from orchestration.extract import (
+    LakeError,
+    SourceError,
+    event_day_fingerprints,
+    extract_table,
+    lake_select,
+    land_table,
+    landing_stats,
+    thin_event_days,
+)
+from orchestration.extract import land as landing
+from orchestration.extract.lake import manifest as lake_module
+from orchestration.extract.lake.manifest import manifest_copy, unavailable_tables
 from orchestration.extract.staging import stage_files
 from orchestration.settings import SettingsError
 

@@ -103,5 +103,5 @@ def test_a_store_that_is_down_is_no_fault_of_the_configuration(world: World, mon
     credentials = f'region = "a", access_key_id = {key}, secret_access_key = {key}'
     world.source("invoices", f'path = "s3://raw/i.csv"\nstorage = {{ endpoint = "http://127.0.0.1:9", {credentials} }}')
     preflight_sources(world.settings)
-    monkeypatch.setattr("orchestration.extract.storage._ATTEMPTS", {"max_retries": 0})
+    monkeypatch.setattr("orchestration.extract.files.object_store._ATTEMPTS", {"max_retries": 0})
     assert "Check endpoint" in land_table(world.settings, TABLES["invoices"], date(2026, 1, 1), date(2026, 1, 1)).unavailable

@@ -8,8 +8,8 @@ import pytest
 
 from orchestration.contract import TABLES
 from orchestration.extract import SourceError
+from orchestration.extract.files.lines import NOT_JSON
 from orchestration.extract.preview import FirstPage, first_page
-from orchestration.extract.records import NOT_JSON
 from tests.unit.extract.conftest import World
 
 END = date(2026, 1, 31)

@@ -4,7 +4,7 @@ from datetime import date, datetime
 
 import pytest
 
-from orchestration.extract.quarantine import QuarantineLimitExceeded
+from orchestration.extract.judge import QuarantineLimitExceeded
 
 
 def land_one(world, table, header, row):

@@ -1,0 +1,1 @@
+"""Connectors: one module or package for each system that raw tables come from."""

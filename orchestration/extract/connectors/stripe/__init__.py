@@ -1,0 +1,1 @@
+"""The `stripe` connector: accounts, subscriptions, invoices and account outcomes from a Stripe account."""

@@ -1,0 +1,146 @@
+"""The `stripe` connector: accounts, subscriptions, invoices and account outcomes from a Stripe account.
+
+Every extraction reads the whole table. Stripe tells how subscriptions stand now and what changed in the last 30 days; a
+journal in the lake (`journal.py`) keeps that for ever, so the history grows from the first extraction on.
+"""
+
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from orchestration.contract import RawTable
+from orchestration.extract.connectors.base import Preview, Window, filled_columns, text_batches
+from orchestration.extract.connectors.stripe import client, journal
+from orchestration.extract.connectors.stripe.customers import AccountKeys, account_rows, value_at, with_accounts
+from orchestration.extract.connectors.stripe.history import State, subscription_rows, timeline
+from orchestration.extract.connectors.stripe.invoices import invoice_row, renewal_row
+from orchestration.extract.connectors.stripe.outcomes import outcome_rows
+from orchestration.extract.connectors.stripe.shapes import Body, Known, trimmed_subscription
+from orchestration.extract.errors import SourceError
+from orchestration.extract.lake import manifest as lake
+from orchestration.settings import Settings
+from orchestration.sources import StripeSource
+
+_PATHS = {
+    "accounts": "/v1/customers",
+    "subscriptions": "/v1/subscriptions",
+    "invoices": "/v1/invoices",
+    "account_outcomes": "/v1/subscriptions",
+}
+# Fields of an object that the rows come from, besides those of the same name.
+_TAKEN = {
+    "accounts": {"id", "created", "metadata", "name", "email", "object"},
+    "subscriptions": {
+        *("id", "object", "customer", "status", "currency", "start_date", "start", "created", "ended_at"),
+        *("canceled_at", "items", "plan", "quantity", "discount", "discounts", "trial_start", "trial_end"),
+        "current_period_end",
+    },
+    "invoices": {
+        *("id", "object", "customer", "status", "status_transitions", "effective_at", "created", "date", "due_date"),
+        *("total", "currency", "billing_reason", "subscription", "parent", "lines", "amount_remaining", "amount_due"),
+        *("paid", "closed", "forgiven", "pre_payment_credit_notes_amount", "post_payment_credit_notes_amount"),
+    },
+}
+
+
+def _require_journal(settings: Settings, folder: Path, records: list[journal.Record], window: Window) -> None:
+    """Every subscription that landed has left a record. To begin a new journal in silence would forget its older seats and prices.
+
+    Raises:
+        SourceError: there is no record although subscriptions, or outcomes made of them, have landed.
+    """
+    tables = [
+        name
+        for name in ("account_outcomes", "subscriptions")
+        if name in window.landed
+        and isinstance(source := settings.sources[name], StripeSource)
+        and journal.journal_folder(settings, source) == folder
+    ]
+    # Customers leave records as well.
+    if tables and not any(record.subscription for record in records):
+        folders = " and ".join(str(lake.raw_folder(settings.lake, name)) for name in tables)
+        raise SourceError(
+            f"{folder}: the journal of Stripe's subscriptions is gone. Restore it from a backup; or, if there is none, move {folders}"
+            " away and run again: older seats and prices are then lost"
+        )
+
+
+def is_incremental(table: RawTable, source: StripeSource) -> bool:
+    """Never: the lists are short, and only a whole reading sees what is gone."""
+    return False
+
+
+def read(settings: Settings, table: RawTable, source: StripeSource, window: Window) -> Iterator[pa.RecordBatch]:
+    """All rows of a table, as text. Subscriptions and outcomes first add to the journal what it lacks.
+
+    Raises:
+        SettingsError: the variable with the key is not set.
+        SourceUnavailable: the API cannot be read; the journal stays as it was.
+        SourceError: the journal is lost or damaged.
+    """
+    api = client.connect(table, source)
+    if table.name == "accounts":
+        yield from text_batches(table, account_rows(client.all_objects(api, _PATHS[table.name]), source))
+        return
+    folder = journal.journal_folder(settings, source)
+    records = journal.read_journal(folder)
+    if table.name != "invoices":
+        _require_journal(settings, folder, records, window)
+    rows: list[dict[str, Any]] = []
+    found: list[journal.Record] = []
+    of_invoices: list[dict[str, Any]] = []
+    if table.name != "invoices":
+        rows, found = subscription_rows(api, records, window.until, window.is_backfill)
+    if table.name != "subscriptions":
+        # Only the rows are kept: an invoice holds its lines, of which there may be hundreds.
+        row_of = invoice_row if table.name == "invoices" else renewal_row
+        invoices = client.all_objects(api, _PATHS["invoices"])
+        of_invoices = [row for one in invoices if (row := row_of(one)) is not None]
+    # After what names them: a customer who is new in between is then there.
+    keys = AccountKeys(api, source, records, window.until)
+    rows = with_accounts(rows, keys)
+    if table.name == "invoices":
+        rows = with_accounts(of_invoices, keys)
+    elif table.name == "account_outcomes":
+        renewals = {row["outcome_id"]: row for row in of_invoices}
+        rows = outcome_rows(rows, settings.pipeline.reporting_currency) + with_accounts(renewals.values(), keys)
+    journal.append(folder, records, [*found, *keys.new_records])
+    yield from text_batches(table, rows)
+
+
+def preview(settings: Settings, table: RawTable, source: StripeSource) -> Preview:
+    """The newest hundred objects. Nothing is written.
+
+    Raises:
+        SettingsError, SourceUnavailable: as `read`.
+    """
+    api = client.connect(table, source)
+    is_outcomes = table.name == "account_outcomes"
+    params: dict[str, Any] = {} if table.name in ("accounts", "invoices") else {"status": "all"}
+    if table.name != "accounts" and source.account_key != "customer":
+        params[client.EXPAND] = ["data.customer"]
+    objects = client.first_page(api, _PATHS[table.name], **params)
+    if is_outcomes:
+        mapped = tuple(column.name for column in table.columns)
+        return Preview(None, mapped, note="worked out in a run from the subscriptions, their events and the invoices")
+    rows = [row for one in objects for row in _preview_rows(table, source, one)]
+    fields = {name for one in objects for name in one}
+    unmapped = tuple(sorted(fields - _TAKEN[table.name]))
+    note = "newest objects only" if len(objects) == client.PAGE else ""
+    return Preview(list(text_batches(table, rows)), filled_columns(table, rows), unmapped, note)
+
+
+def _preview_rows(table: RawTable, source: StripeSource, one: Body) -> list[dict[str, Any]]:
+    if table.name == "accounts":
+        return account_rows([one], source)
+    if table.name == "invoices":
+        row = invoice_row(one)
+        rows = [] if row is None else [row]
+    else:
+        rows = timeline([State(0, trimmed_subscription(one))], Known(), date.min)
+    customer = one.get("customer")
+    holder = customer if isinstance(customer, dict) else {"id": customer}
+    return [{**row, "account_id": value_at(holder, source.account_key)} for row in rows]

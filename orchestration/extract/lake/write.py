@@ -1,0 +1,319 @@
+"""From `staged`, the judged rows of an extraction, to the lake's files: partitions, quarantine, and what landed."""
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from functools import partial
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from orchestration.contract import RawTable
+from orchestration.extract.files.deliveries import Delivery
+from orchestration.extract.judge import QuarantineLimitExceeded, first_rates, judged, remedy_for
+from orchestration.extract.lake import manifest as lake
+from orchestration.extract.lake.manifest import WHOLE, LandedDelivery, Mode, Partition
+from orchestration.extract.session import fingerprint
+from orchestration.extract.staging import Judge, Notes
+from orchestration.plain_text import one_line, without_hidden
+from orchestration.settings import Settings
+from orchestration.sources import Notation
+from orchestration.warehouse import identifier, literal
+
+# Part of every delivery's identity: raise it when the same rows would land differently.
+LANDING_VERSION = 4
+_EXAMPLES, _REASONS_SHOWN, _LONGEST_VALUE, _FILES_SHOWN = 3, 5, 80, 5
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """A delivery: its key in the manifest, its files, and the hash of all that decides what lands."""
+
+    key: str
+    delivery: Delivery
+    identity: str | None
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """An example for the message about too many bad rows; `reason` with the value found, where that may be shown."""
+
+    file: str
+    line: int
+    reason: str
+
+
+def rates_of(settings: Settings, table: RawTable) -> tuple[dict[str, date], str | None]:
+    """Currency -> first day of its rate, and the reporting currency; of a table without money nothing."""
+    if table.currency_date is None:
+        return {}, None
+    return first_rates(settings.seeds_dir), settings.pipeline.reporting_currency
+
+
+def judge_of(settings: Settings, table: RawTable) -> Judge:
+    """How the rows of a table are typed and judged."""
+    rates, _ = rates_of(settings, table)
+    source = settings.sources.get(table.name)
+    # What a connector makes of an API's answer, and the demo company, is written as the contract has it.
+    notation = source if isinstance(source, Notation) else Notation(decimal=".")
+    return partial(judged, table, rates=rates, reporting_currency=settings.pipeline.reporting_currency, notation=notation)
+
+
+def land(
+    connection: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    table: RawTable,
+    mode: Mode,
+    batch: Mapping[int, Incoming],
+    labels: Sequence[str],
+    landed: Mapping[str, LandedDelivery],
+    examples: list[BadRow],
+    notes: Notes | None = None,
+) -> dict[str, LandedDelivery]:
+    """Write the files of the deliveries in `staged`; what landed, by delivery key. The manifest stays as it is."""
+    duplicates = _drop_duplicates(connection, table)
+    repeated = _describe_repeated(connection, batch) if duplicates else {}
+    quarantine_files = _write_quarantine(connection, settings, table, batch, labels, landed, examples)
+    partitions = _write_partitions(connection, settings, table, mode, batch, landed)
+    counts = dict(connection.execute("select _delivery, count(*) from staged group by all").fetchall())
+    reasons: dict[int, dict[str, int]] = {}
+    for delivery, reason, rows in connection.execute(
+        "select _delivery, _reasons[1], count(*) from staged where _reasons is not null group by all order by all"
+    ).fetchall():
+        reasons.setdefault(delivery, {})[reason] = rows
+    newest = dict(
+        connection.execute(
+            f"select _delivery, max(cast({identifier(table.fact_column)} as timestamp)) from staged"
+            " where _reasons is null group by all"
+        ).fetchall()
+    )
+    return {
+        one.key: LandedDelivery(
+            source=one.identity,
+            delivered=counts.get(number, 0) + duplicates.get(number, 0),
+            duplicates=duplicates.get(number, 0),
+            quarantined=reasons.get(number, {}),
+            quarantine_file=quarantine_files.get(number),
+            newest_fact=newest[number].isoformat() if newest.get(number) is not None else None,
+            partitions=partitions.get(number, {}),
+            notes=(*(notes or {}).get(number, ()), *repeated.get(number, ())),
+        )
+        for number, one in batch.items()
+    }
+
+
+def _drop_duplicates(connection: duckdb.DuckDBPyConnection, table: RawTable) -> dict[int, int]:
+    """Remove good rows whose key stands again later in the same delivery; how many, by delivery number."""
+    keys = ", ".join(identifier(name) for name in table.key)
+    # The hash decides cheaply which few rows need the exact, sorting answer.
+    connection.execute(
+        f"create or replace temp table twice as select hash(_delivery, {keys}) as key_hash from staged"
+        " where _reasons is null group by all having count(*) > 1"
+    )
+    connection.execute(
+        f"""
+        create or replace temp table replaced as
+        select row_id, _delivery, repeated_key, file, kept_file, differs
+        from (
+            select rowid as row_id, _delivery, concat_ws(' / ', {keys}) as repeated_key, _file as file,
+                first_value(_file) over same as kept_file, hash({columns_of(table)}) <> first_value(hash({columns_of(table)})) over same as differs,
+                row_number() over same as newest
+            from staged
+            where _reasons is null and hash(_delivery, {keys}) in (select key_hash from twice)
+            window same as (partition by _delivery, {keys} order by _file desc, _position desc)
+        ) as repeated
+        where newest > 1
+        """
+    )
+    counts = dict(connection.execute("select _delivery, count(*) from replaced group by all").fetchall())
+    if counts:
+        connection.execute("delete from staged where rowid in (select row_id from replaced)")
+    return counts
+
+
+def _describe_repeated(connection: duckdb.DuckDBPyConnection, batch: Mapping[int, Incoming]) -> Notes:
+    """By delivery, which keys stand in several of its files with other values: which of them is newer is seen from the names alone."""
+    notes: Notes = {}
+    first = 0
+    for number, one in batch.items():
+        files = one.delivery.files
+        found = connection.execute(
+            "select count(distinct repeated_key), min(repeated_key), list_distinct(flatten([list(file), list(kept_file)]))"
+            " from replaced where _delivery = ? and file <> kept_file and differs having count(*) > 0",
+            [number],
+        ).fetchall()
+        for keys, example, numbers in found:
+            labels = [files[at - first].label for at in sorted(numbers)]
+            shown = f" ({one_line(example, _LONGEST_VALUE)})" if not any(file.is_foreign for file in files) else ""
+            listed = ", ".join(labels) if len(labels) <= _FILES_SHOWN else f"{', '.join(labels[: _FILES_SHOWN - 1])}, ..., {labels[-1]}"
+            notes[number] = [
+                f"{keys} {'key stands' if keys == 1 else 'keys stand'} in several files with different values{shown}; the files were read in this"
+                f" order, and the last one counts: {listed}"
+            ]
+        first += len(files)
+    return notes
+
+
+def columns_of(table: RawTable) -> str:
+    return ", ".join(identifier(column.name) for column in table.columns)
+
+
+def _write_partitions(
+    connection: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    table: RawTable,
+    mode: Mode,
+    batch: Mapping[int, Incoming],
+    landed: Mapping[str, LandedDelivery],
+) -> dict[int, dict[str, Partition]]:
+    """Write the good rows of `staged`, one file for each delivery and event day, unless the lake has them already."""
+    part = f"cast({identifier(table.fact_column)} as date)" if mode == "events" else literal(WHOLE)
+    groups = connection.execute(
+        f"select _delivery, cast(part as varchar), rows, fingerprint from (select _delivery, {part} as part,"
+        f" count(*) as rows, {fingerprint(columns_of(table))} as fingerprint from staged where _reasons is null"
+        " group by all) as found order by all"
+    ).fetchall()
+    partitions: dict[int, dict[str, Partition]] = {}
+    missing: dict[tuple[int, str], str] = {}
+    for delivery, day, rows, content in groups:
+        key = batch[delivery].key
+        there = landed[key].partitions.get(day) if key in landed else None
+        same = there is not None and (there.rows, there.fingerprint) == (rows, content)
+        name = there.files[0] if same else f"{place_of(mode, key, day)}{content}.parquet"
+        partitions.setdefault(delivery, {})[day] = Partition((name,), rows, content)
+        if not same:
+            missing[delivery, day] = name
+    folder = lake.raw_folder(settings.lake, table.name)
+    temporary = lake.temporary_folder(settings.lake, table.name)
+    if missing:
+        connection.register(
+            "missing",
+            pa.table({"delivery": pa.array([d for d, _ in missing], pa.int32()), "part": [day for _, day in missing]}),
+        )
+        wanted = f" and (_delivery, cast({part} as varchar)) in (select (delivery, part) from missing)"
+        connection.execute(
+            f"copy (select {columns_of(table)}, _delivery, {part} as _part from staged where _reasons is null"
+            f"{wanted if len(missing) < len(groups) else ''}) to {literal(temporary)}"
+            " (format parquet, compression zstd, partition_by (_delivery, _part), overwrite_or_ignore true)"
+        )
+        connection.unregister("missing")
+        written = {
+            place: sorted((temporary / f"_delivery={place[0]}" / f"_part={place[1]}").iterdir()) for place in missing
+        }
+        named = {
+            place: [folder / (name if index == 0 else f"{name.removesuffix('.parquet')}-{index}.parquet")
+                    for index in range(len(written[place]))]
+            for place, name in missing.items()
+        }
+        lake.keep((temp, final) for place in missing for temp, final in zip(written[place], named[place], strict=True))
+        for (delivery, day), finals in named.items():
+            names = tuple(final.relative_to(folder).as_posix() for final in finals)
+            partitions[delivery][day] = replace(partitions[delivery][day], files=names)
+    if mode == "snapshot" and not partitions:
+        partitions = {0: {WHOLE: _write_empty(folder, temporary, table, landed.get(batch[0].key))}}
+    shutil.rmtree(temporary)
+    return partitions
+
+
+def place_of(mode: Mode, key: str, day: str) -> str:
+    if mode == "events":
+        return f"{lake.EVENT_DAY}{day}/{key}-"
+    return f"{lake.DELIVERY_DAY}{key}/" if mode == "changes" else ""
+
+
+def _write_empty(folder: Path, temporary: Path, table: RawTable, there: LandedDelivery | None) -> Partition:
+    """A typed file without rows: other engines need no manifest to know the columns."""
+    empty = Partition(("empty.parquet",), 0, "empty")
+    if there is None or there.partitions.get(WHOLE) != empty:
+        pq.write_table(table.arrow_schema.empty_table(), temporary / "empty.parquet")
+        lake.keep([(temporary / "empty.parquet", folder / "empty.parquet")])
+    return empty
+
+
+def _write_quarantine(
+    connection: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    table: RawTable,
+    batch: Mapping[int, Incoming],
+    labels: Sequence[str],
+    landed: Mapping[str, LandedDelivery],
+    examples: list[BadRow],
+) -> dict[int, str]:
+    """Write the bad rows of `staged`, one file for each delivery that has any; the names, by delivery number."""
+    connection.register("labels", pa.table({"number": pa.array(range(len(labels)), pa.int32()), "label": list(labels)}))
+    connection.execute(
+        f"""
+        create or replace temp table bad as
+        select _delivery, {literal(table.name)} as "table", label as file, _position as line,
+            array_to_string(_reasons, '; ') as reason, _raw as row
+        from staged join labels on _file = number
+        where _reasons is not null
+        """
+    )
+    first = connection.execute(
+        "select label, _position, _reasons, _raw from staged join labels on _file = number where _reasons is not null"
+        " order by all limit ?", [_EXAMPLES]
+    ).fetchall()  # fmt: skip
+    connection.unregister("labels")
+    foreign = {file.label for one in batch.values() for file in one.delivery.files if file.is_foreign}
+    examples.extend(
+        BadRow(label, line, "; ".join(reasons if label in foreign else (_with_value(reason, raw) for reason in reasons)))
+        for label, line, reasons, raw in first
+    )
+    groups = connection.execute(
+        f"select _delivery, {fingerprint('file, line, reason, row')} from bad group by all order by all"
+    ).fetchall()
+    folder = lake.quarantine_folder(settings.lake, table.name)
+    temporary = lake.temporary_folder(settings.lake, table.name)
+    names: dict[int, str] = {}
+    pairs: list[tuple[Path, Path]] = []
+    for delivery, content in groups:
+        key = batch[delivery].key
+        names[delivery] = f"{key}-{content}.parquet"
+        if key in landed and landed[key].quarantine_file == names[delivery]:
+            continue
+        connection.execute(
+            f"copy (select * exclude (_delivery) from bad where _delivery = {delivery} order by file, line)"
+            f" to {literal(temporary / names[delivery])} (format parquet, compression zstd)"
+        )
+        pairs.append((temporary / names[delivery], folder / names[delivery]))
+    lake.keep(pairs)
+    shutil.rmtree(temporary)
+    return names
+
+
+def _with_value(reason: str, raw: str) -> str:
+    """A reason with the start of the value that it is about."""
+    values = json.loads(raw)
+    found = values.get(reason.partition(":")[0], values.get("line"))
+    if found is None:
+        return reason
+    shown = without_hidden(found[: 4 * _LONGEST_VALUE])
+    return f"{reason} (found '{shown if len(shown) <= _LONGEST_VALUE else f'{shown[:_LONGEST_VALUE]}...'}')"
+
+
+def check_share(
+    settings: Settings, table: RawTable, deliveries: Sequence[LandedDelivery], examples: Sequence[BadRow]
+) -> None:
+    stats = lake.stats_of(table.name, "snapshot", deliveries)
+    bad = sum(stats.quarantined.values())
+    limit = settings.max_bad_share(table.name)
+    if bad <= limit * stats.delivered:
+        return
+    by_count = sorted(stats.quarantined.items(), key=lambda counted: (-counted[1], counted[0]))
+    reasons = ", ".join(f"{rows} x {reason}" for reason, rows in by_count[:_REASONS_SHOWN])
+    if len(by_count) > _REASONS_SHOWN:
+        reasons += f" and {len(by_count) - _REASONS_SHOWN} other reasons"
+    # Where all rows are bad, to allow them would empty the table.
+    remedy = "Fix the source" + (f", or raise sources.{table.name}.max_bad_share" if bad < stats.delivered else "")
+    if (helps := remedy_for(table.name, (reason for reason, _ in by_count))) is not None:
+        remedy += f"; {helps}"
+    shown = "; ".join(f"{row.file} line {row.line}: {row.reason}" for row in examples[:_EXAMPLES])
+    raise QuarantineLimitExceeded(
+        f"{table.name}: {bad} of {stats.delivered} rows ({bad / stats.delivered:.1%}) break the contract, more than"
+        f" max_bad_share {limit:g} allows: {reasons}. For example {shown}. Nothing was landed, the old data stays. {remedy}"
+    )

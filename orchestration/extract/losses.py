@@ -1,0 +1,140 @@
+"""Far fewer rows than before: which landings are not taken over, and what else is worth a warning."""
+
+import re
+from collections.abc import Mapping
+from datetime import date, timedelta
+from hashlib import blake2b
+from pathlib import Path
+from statistics import median
+
+from orchestration.extract.errors import SuddenLoss
+from orchestration.extract.lake.manifest import WHOLE, LandedDelivery, Manifest, read_manifest
+from orchestration.settings import EVENT_TABLE
+from orchestration.sources import ACCEPTANCE, AnySource, DemoSource
+
+# Without them there is nobody to score.
+POPULATION = ("accounts", "subscriptions")
+# A table or a delivery with fewer rows may lose most of them in a day.
+_ENOUGH_ROWS = 20
+# A day of events is compared with the same weekday of four weeks, where the table reaches back to three of them.
+_WEEKS, _ENOUGH_WEEKS = 4, 3
+_THIN_SHARE = 0.2
+# Below it, only a day without any event could be thin.
+_ENOUGH_EVENTS = 5
+_SHOWN = 5
+
+
+def refuse_sudden_loss(source: AnySource | None, old: Manifest | None, new: Manifest) -> str | None:
+    """Refuse a table that was read whole and has far fewer rows than the lake has.
+
+    That is less than `min_share` of at least 20 rows; of `accounts` and `subscriptions` also none at all. What the demo company
+    makes up, or left behind, is not judged.
+
+    Args:
+        source: the table's source; None where it has none any more, which is what the configuration wants.
+        old: what the lake has.
+        new: what would take its place.
+
+    Returns:
+        The `accept_smaller` that made the landing acceptable, which counts once; None where none was needed.
+
+    Raises:
+        SuddenLoss: says how to accept it.
+    """
+    if source is None or isinstance(source, DemoSource) or old is None or _is_demo(old):
+        return None
+    before, after = _loaded(old.deliveries), _loaded(new.deliveries)
+    is_small = after < source.min_share * before and before >= _ENOUGH_ROWS
+    is_gone = after == 0 < before and new.table in POPULATION and source.min_share > 0
+    if not is_small and not is_gone:
+        return None
+    code = _code(old)
+    accepted = re.fullmatch(ACCEPTANCE, source.accept_smaller or "")
+    if accepted and source.accept_smaller.endswith(code) and after >= int(accepted[1]):
+        return source.accept_smaller
+    as_of = "" if old.through is None else f" of {old.through}"
+    raise SuddenLoss(
+        f"sources.{new.table}: {after} rows came, and the last landing{as_of} has {before}: less than min_share {source.min_share:g}"
+        f" allows, so the {before} rows stay. If {after} is right, write accept_smaller = \"{after} of {before}, {code}\" below"
+        f" [sources.{new.table}] and run again: it counts once"
+    )
+
+
+def _code(old: Manifest) -> str:
+    """Names a landing: another one has another code, also one with the same rows after something was accepted."""
+    deliveries = [(key, one.source, one.loaded) for key, one in sorted(old.deliveries.items())]
+    return blake2b(repr((old.table, old.through, old.accepted, deliveries)).encode(), digest_size=3).hexdigest()
+
+
+def _is_demo(manifest: Manifest) -> bool:
+    """Whether the rows are those of the demo company, whose identity begins with a day in clear."""
+    return WHOLE in manifest.deliveries and " " in (manifest.deliveries[WHOLE].source or "")
+
+
+def _loaded(deliveries: Mapping[str, LandedDelivery]) -> int:
+    return sum(one.loaded for one in deliveries.values())
+
+
+def describe_losses(source: AnySource | None, old: Manifest | None, new: Manifest) -> list[str]:
+    """What was taken over, but lost rows in a way that may be a fault: one sentence each.
+
+    A table without a source any more, a small one that became empty, and deliveries of a day that came again with far fewer rows.
+    """
+    if old is None or _is_demo(old) or isinstance(source, DemoSource):
+        return []
+    before, after = _loaded(old.deliveries), _loaded(new.deliveries)
+    if source is None:
+        gone = f"{new.table}: not in the configuration any more; its {before} rows no longer count, its metrics are missing"
+        return [gone] if before else []
+    if after == 0 < before:
+        return [f"{new.table}: no rows came, so it is empty now; the last landing had {before}"]
+    if not new.by_day or not old.by_day:
+        return []
+    shrunk = []
+    for day, one in sorted(old.deliveries.items()):
+        had, has = _delivered_rows(one), _delivered_rows(new.deliveries.get(day))
+        if had >= _ENOUGH_ROWS and has < source.min_share * had:
+            shrunk.append(f"{day} ({has} of {had})")
+    return [f"{new.table}: came again with far fewer rows: {_listed(shrunk)}"] if shrunk else []
+
+
+def _delivered_rows(delivery: LandedDelivery | None) -> int:
+    return 0 if delivery is None else sum(part.rows for part in delivery.partitions.values())
+
+
+def thin_event_days(lake: Path, start: date, end: date) -> str | None:
+    """Which of the days [start, end] have less than a fifth of the events that the weekday usually has, in one sentence.
+
+    Usual is the median of the same weekday in the four weeks before. Reads the manifest only. Days that were not extracted are
+    late, not thin.
+    """
+    manifest = read_manifest(lake, EVENT_TABLE)
+    rows = {} if manifest is None else _rows_by_event_day(manifest)
+    if not rows:
+        return None
+    last = end if manifest.through is None else min(end, date.fromisoformat(manifest.through))
+    first_known = min(rows)
+    thin = []
+    for number in range((last - start).days + 1):
+        day = start + timedelta(days=number)
+        before = [day - timedelta(weeks=week) for week in range(1, _WEEKS + 1)]
+        known = [rows.get(one, 0) for one in before if one >= first_known]
+        usual = median(known) if len(known) >= _ENOUGH_WEEKS else 0
+        if usual >= _ENOUGH_EVENTS and rows.get(day, 0) < _THIN_SHARE * usual:
+            thin.append(f"{day} ({rows.get(day, 0)}, usually {usual:.0f})")
+    return f"{EVENT_TABLE}: less than a fifth of the usual events: {_listed(thin)}" if thin else None
+
+
+def _rows_by_event_day(manifest: Manifest) -> dict[date, int]:
+    rows: dict[date, int] = {}
+    for one in manifest.deliveries.values():
+        for day, part in one.partitions.items():
+            if day != WHOLE:
+                at = date.fromisoformat(day)
+                rows[at] = rows.get(at, 0) + part.rows - part.superseded
+    return rows
+
+
+def _listed(found: list[str]) -> str:
+    more = len(found) - _SHOWN
+    return ", ".join(found[-_SHOWN:]) + (f" and {more} earlier" if more > 0 else "")
