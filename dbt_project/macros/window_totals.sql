@@ -32,9 +32,16 @@ intervals as (
 
 ),
 
+-- What began before the first scored day is as if it began on it.
 current_intervals as (
 
-    select * from intervals
+    select
+        account_id,
+        measure,
+        greatest(from_day, (select min(day) from scored_days)) as from_day,
+        to_day,
+        amount
+    from intervals
     where
         from_day <= (select max(day) from scored_days)
         and (to_day is null or (to_day > from_day and to_day > (select min(day) from scored_days)))
@@ -61,7 +68,7 @@ window_changes as (
         union all
         select account_id, to_day, measure, -1, -amount, 0, cast(null as date)
         from current_intervals
-        where to_day is not null
+        where to_day <= (select max(day) from scored_days)
         union all
         select account_id, day, cast(null as varchar), null, null, 1, as_of_date
         from scored_days

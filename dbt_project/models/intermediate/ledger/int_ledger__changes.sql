@@ -17,6 +17,21 @@ with pairs as (
 
 ),
 
+-- Of the days in question, so that a run of one day reads no history.
+later_scores as (
+
+    select * from {{ ref('int_scoring__account_scores') }}
+    where as_of_date in (select as_of_date from pairs)
+
+),
+
+scores_before as (
+
+    select * from {{ ref('int_scoring__account_scores') }}
+    where as_of_date in (select earlier_date from pairs)
+
+),
+
 earlier_scores as (
 
     select * from {{ ref('int_ledger__earlier_scores') }}
@@ -56,10 +71,10 @@ compared as (
         {%- endfor %}
     from pairs
     -- Both days have a score. As inner joins the engine may join the scores of an account with each other first, all days with all days.
-    left join {{ ref('int_scoring__account_scores') }} as later
+    left join later_scores as later
         on pairs.account_id = later.account_id
         and pairs.as_of_date = later.as_of_date
-    left join {{ ref('int_scoring__account_scores') }} as earlier
+    left join scores_before as earlier
         on pairs.account_id = earlier.account_id
         and pairs.earlier_date = earlier.as_of_date
     inner join {{ ref('int_scoring__rules') }} as rules on pairs.scorecard_id = rules.scorecard_id

@@ -11,7 +11,13 @@
 {% set metrics = scorecard_metrics() %}
 {% set compared_keys = scorecard_metrics("scorecard_metrics.method in ('percentile', 'zscore')") | map(attribute='key') | list %}
 
-with compared as (
+with days as (
+
+    select distinct as_of_date from {{ ref('int_scoring__scorings') }}
+
+),
+
+compared as (
 
     select
         account_id,
@@ -64,8 +70,9 @@ joined as (
         {%- endfor %}
     from {{ ref('int_scoring__scorings') }} as scorings
     inner join {{ ref('int_scoring__rules') }} as rules on scorings.scorecard_id = rules.scorecard_id
+    -- Of the days that are scored, so that a run of one day reads no history.
     {%- for dimension in dimensions() %}
-    left join {{ ref('int_metrics__' ~ dimension) }} as {{ dimension }}
+    left join (select * from {{ ref('int_metrics__' ~ dimension) }} where as_of_date in (select as_of_date from days)) as {{ dimension }}
         on scorings.account_id = {{ dimension }}.account_id
         and scorings.as_of_date = {{ dimension }}.as_of_date
     {%- endfor %}

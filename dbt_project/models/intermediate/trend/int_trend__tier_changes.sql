@@ -4,9 +4,9 @@
 -- 7 days, or of 28 where there is none.
 -- The cause is `rules` where the tier would still be the old one under the rules of the scored day before the run of days that confirmed the change.
 
-with tiers as (
+with restated as (
 
-    select * from {{ ref('int_trend__account_tiers') }}
+    select as_of_date from {{ source('control', 'restated_days') }}
 
 ),
 
@@ -38,12 +38,12 @@ changed as (
             when now.tier = 'healthy' then now.healthy_before_run
             else now.at_risk_before_run
         end as before_run
-    from tiers as now
-    inner join tiers as before
+    from {{ ref('int_trend__account_tiers') }} as now
+    inner join {{ ref('int_trend__account_tiers') }} as before
         on now.account_id = before.account_id
         and now.previous_as_of_date = before.as_of_date
     where
-        now.as_of_date in (select as_of_date from {{ source('control', 'restated_days') }})
+        now.as_of_date in (select as_of_date from restated)
         and now.tier_since = now.as_of_date
         and now.previous_tier is not null
 
@@ -58,11 +58,11 @@ under_other_rules as (
         changed.before_run,
         earlier.scorecard_id
     from changed
-    -- Both are there. As inner joins the engine may join the days of an account with each other first, all with all.
-    left join tiers as earlier
+    inner join {{ ref('int_trend__account_tiers') }} as earlier
         on changed.account_id = earlier.account_id
         and changed.before_run = earlier.as_of_date
-    left join tiers as run_days
+    -- They are there. As an inner join the engine may join the days of an account with each other first, all with all.
+    left join {{ ref('int_trend__account_tiers') }} as run_days
         on changed.account_id = run_days.account_id
         and run_days.as_of_date > changed.before_run
         and run_days.as_of_date <= changed.as_of_date
@@ -126,7 +126,7 @@ days as (
         tiers.is_at_risk,
         tiers.known_day
     from under_other_rules
-    inner join tiers
+    inner join {{ ref('int_trend__account_tiers') }} as tiers
         on under_other_rules.account_id = tiers.account_id
         and under_other_rules.before_run = tiers.as_of_date
     inner join limits on under_other_rules.scorecard_id = limits.scorecard_id
@@ -161,7 +161,9 @@ ranked as (
         on changes.account_id = with_cause.account_id
         and changes.as_of_date = with_cause.as_of_date
     where
-        with_cause.known_cause not in ('override', 'override_ended')
+        -- Said once more, so that a run of one day reads no history.
+        changes.as_of_date in (select as_of_date from restated)
+        and with_cause.known_cause not in ('override', 'override_ended')
         and (with_cause.direction is null or changes.points * with_cause.direction > 0)
 
 )
