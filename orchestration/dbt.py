@@ -1,51 +1,75 @@
 """The dbt project as Dagster and the command line see it: one way of calling dbt, one place of its artifacts."""
 
+import hashlib
 import json
 import os
+import shutil
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from dagster_dbt import DbtProject
+import orjson
 
-from orchestration.dbt_build import parse
-from orchestration.settings import DBT_PROJECT, Settings, load_settings
+from orchestration.dbt_build import PARSED, parse, seed_path
+from orchestration.fingerprint import dbt_files, fingerprint
+from orchestration.settings import DBT_PROJECT, PROJECT_ROOT, Settings, load_settings
 from orchestration.transform import dbt_environment
 from orchestration.warehouse import connect
 
 # `schema.table` -> its columns as [name, type], in order.
 Columns = dict[str, list[list[str]]]
 
+# Where `make setup` leaves what it has parsed.
+SETUP = DBT_PROJECT / "target" / "setup"
+_NOTE = "parsed_from"
 
-def load_project(settings: Settings) -> DbtProject:
-    """The dbt project with an up-to-date manifest.
 
-    Sets the environment variables that dbt reads: it runs in this process.
+def load_project(settings: Settings, parsed_before: Path = SETUP) -> dict[str, Any]:
+    """dbt's manifest of the project: that of this data folder, or the one that `make setup` has left, or parsed now.
+
+    Nothing of a configuration stands in it but the folder of the seeds, so one holds for all data folders.
 
     Raises:
         DbtFailed: the project cannot be parsed.
     """
     os.environ.update(dbt_environment(settings))
-    settings.dbt_target.mkdir(parents=True, exist_ok=True)
-    project = DbtProject(DBT_PROJECT, target_path=settings.dbt_target)
-    if _is_stale(project.manifest_path, settings):
-        parse(settings)
-    return project
+    target, wanted = settings.dbt_target, _fingerprint()
+    if _parsed_from(target) != wanted:
+        if _parsed_from(parsed_before) == wanted:
+            target.mkdir(parents=True, exist_ok=True)
+            for part in PARSED:
+                shutil.copyfile(parsed_before / part, target / part)
+        else:
+            parse(target)
+        _note_parsed(target, wanted)
+    manifest: dict[str, Any] = orjson.loads((target / PARSED[0]).read_bytes())
+    for node in manifest["nodes"].values():
+        if node["resource_type"] == "seed":
+            node["original_file_path"] = seed_path(settings, node["name"])
+    return manifest
 
 
-def _is_stale(manifest: Path, settings: Settings) -> bool:
-    """Whether dbt has to parse the project: the manifest is missing, older than a file of the project, or was cut short by a kill."""
+def _fingerprint() -> str:
+    seeds = sorted(path.name for path in (PROJECT_ROOT / "seeds").glob("*.csv"))
+    return fingerprint(dbt_files(), version("dbt-core"), version("dbt-duckdb"), *seeds)
+
+
+def _note_parsed(folder: Path, fingerprint: str) -> None:
+    (folder / _NOTE).write_text(f"{fingerprint} {_content(folder)}", encoding="utf-8")
+
+
+def _parsed_from(folder: Path) -> str | None:
+    """The fingerprint of what was parsed into the folder; None where that is not whole, for example cut short by a kill."""
     try:
-        json.loads(manifest.read_bytes())
+        fingerprint, content = (folder / _NOTE).read_text(encoding="utf-8").split()
+        return fingerprint if content == _content(folder) else None
     except (OSError, ValueError):
-        return True
-    sources = [
-        path
-        for folder in (DBT_PROJECT, settings.seeds_dir)
-        for path in folder.rglob("*")
-        if path.suffix in (".sql", ".yml", ".csv") and "target" not in path.parts
-    ]
-    return max(path.stat().st_mtime for path in sources) > manifest.stat().st_mtime
+        return None
+
+
+def _content(folder: Path) -> str:
+    return hashlib.sha256(b"".join((folder / part).read_bytes() for part in PARSED)).hexdigest()
 
 
 def note_columns(settings: Settings) -> None:
@@ -108,5 +132,7 @@ def check_sentence(test: Mapping[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    # `make setup`: the first run finds the project parsed.
-    load_project(load_settings())
+    # `make setup`: the first run of any data folder finds the project parsed.
+    os.environ.update(dbt_environment(load_settings()))
+    parse(SETUP)
+    _note_parsed(SETUP, _fingerprint())

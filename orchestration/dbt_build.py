@@ -1,23 +1,29 @@
 """dbt in the process of the run: a process of its own costs seconds of imports, and hands each event over as JSON text."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from pathlib import Path
 from queue import SimpleQueue
 from threading import Event, Thread
 from typing import Any
 
-from dagster import AssetExecutionContext
+from dagster import AssetExecutionContext, Output
 from dagster_dbt.asset_utils import get_updated_cli_invocation_params_for_context
 from dagster_dbt.core.dbt_cli_event import DbtCoreCliEventMessage
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.adapters.factory import get_adapter_by_type
 from dbt.cli.main import dbtRunner, dbtRunnerResult
+from dbt.contracts.graph.manifest import Manifest
 from dbt_common.events.base_types import EventMsg
 from dbt_common.events.functions import msg_to_dict
 
 from orchestration.settings import DBT_PROJECT, Settings
 from orchestration.stopping import reporting
+from orchestration.transform import Plan, is_static
 
+# What dbt writes when it parses: the manifest, and the same for its own use.
+PARSED = ("manifest.json", "partial_parse.msgpack")
 _CANCEL_EVERY_SECONDS = 0.05
 _STOP_SECONDS = 3
 
@@ -26,29 +32,28 @@ class DbtFailed(RuntimeError):
     """dbt ended with an error; the message holds what it said of it."""
 
 
-def dbt_options(settings: Settings) -> list[str]:
+def dbt_options(target: Path) -> list[str]:
     """The project, and the folder for what dbt writes. Its console is off: what it says comes as events, and it would look through the
     environment for secrets for each of them. So is its debug log, which nobody reads and which takes a second to write."""
-    target = str(settings.dbt_target)
     return [
-        "--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT), "--target-path", target, "--log-path", target,
+        "--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT), "--target-path", str(target), "--log-path", str(target),
         "--log-level", "none", "--log-level-file", "none",
     ]  # fmt: skip
 
 
-def parse(settings: Settings) -> None:
-    """Have dbt parse the project and write the manifest.
+def parse(target: Path) -> None:
+    """Have dbt parse the project and write `PARSED` into a folder.
 
     Raises:
         DbtFailed: it cannot be parsed.
     """
-    result = dbtRunner().invoke(["parse", *dbt_options(settings)])
+    result = dbtRunner().invoke(["parse", "--no-partial-parse", *dbt_options(target)])
     if not result.success:
         raise DbtFailed(f"dbt cannot parse the project: {result.exception}")
 
 
-def build(settings: Settings, context: AssetExecutionContext) -> Iterator[Any]:
-    """`dbt build` of what the run has selected.
+def build(settings: Settings, context: AssetExecutionContext, plan: Plan) -> Iterator[Any]:
+    """`dbt build` of what the run has selected; of a whole build without what stands in the warehouse unchanged.
 
     Yields:
         Dagster's events, each as soon as dbt has it.
@@ -57,29 +62,74 @@ def build(settings: Settings, context: AssetExecutionContext) -> Iterator[Any]:
         DbtFailed: a model or a check failed.
     """
     wanted = get_updated_cli_invocation_params_for_context(context, {}, None)  # type: ignore[arg-type]
-    command = ["build", "--exclude-resource-type", "unit_test", "--no-write-json", *dbt_options(settings), *wanted.selection_args]
+    selection, waiting = wanted.selection_args, {}
+    if plan.dbt_options and not context.is_subset:
+        selection, waiting = plan.dbt_options, _static_nodes(wanted.manifest)
+    command = ["build", "--exclude-resource-type", "unit_test", "--no-write-json", *dbt_options(settings.dbt_target), *selection]
     if wanted.indirect_selection:
         command += ["--indirect-selection", wanted.indirect_selection]
+    translator, project = wanted.dagster_dbt_translator, wanted.dbt_project
+
+    def reused(done: str | None = None) -> Iterator[Output[None]]:
+        for node in _now_ready(waiting, done):
+            key = translator.get_asset_spec(wanted.manifest, node, project).key
+            # In the words of dagster-dbt.
+            yield Output(None, output_name=key.to_python_identifier(), metadata={"unique_id": node, "status": "reused"})
+
+    yield from reused()
     errors: list[str] = []
-    for event in _Dbt(command).events():
+    for event in _Dbt(command, _manifest(settings)).events():
         if event.info.level == "error":
             errors.append(event.info.msg)
         print(event.info.msg, flush=True)
         if event.info.name in ("LogSeedResult", "LogModelResult", "LogTestResult"):
             message = DbtCoreCliEventMessage(raw_event=msg_to_dict(event), event_history_metadata={})
-            yield from message.to_default_asset_events(wanted.manifest, wanted.dagster_dbt_translator, context, project=wanted.dbt_project)
+            for found in message.to_default_asset_events(wanted.manifest, translator, context, project=project):
+                yield found
+                if isinstance(found, Output):
+                    yield from reused(done=message.raw_event["data"]["node_info"]["unique_id"])
     if errors:
         raise DbtFailed("\n".join(errors))
+
+
+def _static_nodes(manifest: Mapping[str, Any]) -> dict[str, set[str]]:
+    """Seeds and views, each with the seeds and models that it reads."""
+    nodes = manifest["nodes"]
+    return {name: nodes.keys() & manifest["parent_map"][name] for name, node in nodes.items() if is_static(node)}
+
+
+def _now_ready(waiting: dict[str, set[str]], done: str | None) -> list[str]:
+    """Take out those that wait for nothing else: Dagster hears of a view after it has heard of what the view reads."""
+    for reads in waiting.values():
+        reads.discard(done)
+    ready = [name for name, reads in waiting.items() if not reads]
+    for name in ready:
+        del waiting[name]
+    return ready + [later for name in ready for later in _now_ready(waiting, name)]
+
+
+def seed_path(settings: Settings, seed: str) -> str:
+    """As dbt looks for it, from its project."""
+    return os.path.relpath(settings.seeds_dir / f"{seed}.csv", DBT_PROJECT)
+
+
+def _manifest(settings: Settings) -> Manifest:
+    """The project as it was parsed. dbt would parse all of it again where a path of the configuration differs."""
+    manifest = Manifest.from_msgpack((settings.dbt_target / PARSED[1]).read_bytes())
+    for node in manifest.nodes.values():
+        if node.resource_type == "seed":
+            node.original_file_path = seed_path(settings, node.name)
+    return manifest
 
 
 class _Dbt:
     """One invocation of dbt, in a thread of its own: dbt hands out its events by a callback, Dagster takes them from an iterator."""
 
-    def __init__(self, command: list[str]) -> None:
+    def __init__(self, command: list[str], manifest: Manifest | None = None) -> None:
         self._said: SimpleQueue[EventMsg | None] = SimpleQueue()
         self._ended = Event()
         self._result: dbtRunnerResult | None = None
-        self._thread = Thread(target=self._run, args=(command,), daemon=True)
+        self._thread = Thread(target=self._run, args=(command, manifest), daemon=True)
 
     def events(self) -> Iterator[EventMsg]:
         """What dbt says for people. When the last event is out, dbt has closed the warehouse."""
@@ -95,13 +145,13 @@ class _Dbt:
         if self._result.exception is not None:
             raise DbtFailed(str(self._result.exception)) from self._result.exception
 
-    def _run(self, command: list[str]) -> None:
+    def _run(self, command: list[str], manifest: Manifest | None) -> None:
         def keep(event: EventMsg) -> None:
             if event.info.level not in ("debug", "test"):
                 self._said.put(event)
 
         try:
-            self._result = dbtRunner(callbacks=[keep]).invoke(command)
+            self._result = dbtRunner(manifest, callbacks=[keep]).invoke(command)
         finally:
             _close_warehouse()
             self._ended.set()

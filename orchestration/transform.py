@@ -5,10 +5,12 @@ goes through `--vars` (which forces a full parse and is rendered as Jinja) or st
 """
 
 import csv
-import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -24,12 +26,15 @@ from orchestration.extract.lake.manifest import (
     read_manifest,
     unavailable_tables,
 )
+from orchestration.fingerprint import fingerprint, product_files
 from orchestration.playbooks import Field
 from orchestration.scorecard import ConfigurationError, configuration_hash, read_playbooks, scorecard_rules
 from orchestration.scored_days import read_scored_days, write_scored_days
-from orchestration.settings import DBT_PROJECT, EVENT_TABLE, Settings
+from orchestration.settings import EVENT_TABLE, Settings
 from orchestration.warehouse import connect, discard, discard_if_broken, identifier
 
+# As of `is_static`. Each check is named by `fqn:*`: else dbt would leave out those of what is left out.
+_WITHOUT_STATIC = ("--select", "fqn:*", "--exclude", "resource_type:seed", "config.materialized:view", "--indirect-selection", "empty")
 EPOCH = date(1970, 1, 1)
 # Of the tables that outlive a run. A warehouse of another format is rebuilt from the lake.
 WAREHOUSE_FORMAT = 6
@@ -46,6 +51,7 @@ create or replace view control.format as select {WAREHOUSE_FORMAT} as format;
 create table if not exists control.scorecard_rules (scorecard_id varchar, config_version varchar, scorecard_key varchar, rules_hash varchar);
 create table if not exists control.configurations (configuration_hash varchar, scorecard_id varchar);
 create table if not exists control.rolled_up_event_days (activity_day date, fingerprint varchar);
+create table if not exists control.built (fingerprint varchar, is_complete boolean);
 create table if not exists control.uncovered_days (table_name varchar, as_of_date date);
 create or replace table control.run (run_id varchar, configuration_hash varchar, reporting_currency varchar);
 create or replace table control.run_state (
@@ -92,6 +98,7 @@ class Plan:
         late_days: those of them before the lookback, where scored days are not scored again; scores that rest on them stay as they are.
         later_facts: of the tables of what has happened, the rows that are dated after the newest scored day.
         rebuilt: why the working warehouse was removed and is rebuilt; None if it was not.
+        dbt_options: what a whole `dbt build` leaves out, as it stands in the warehouse and is still the same.
     """
 
     as_of_days: tuple[date, ...]
@@ -99,6 +106,7 @@ class Plan:
     late_days: tuple[date, ...]
     later_facts: tuple[LaterFacts, ...]
     rebuilt: str | None
+    dbt_options: tuple[str, ...]
 
 
 def prepare(settings: Settings, run_id: str, start: date, end: date) -> Plan:
@@ -136,6 +144,7 @@ def prepare(settings: Settings, run_id: str, start: date, end: date) -> Plan:
         _check_versions(settings, days[0])
         warehouse.execute("begin")
         warehouse.execute(_CONTROL_TABLES)
+        is_built = _is_built(warehouse, _fingerprint(settings))
         hash_ = configuration_hash(settings.seeds_dir)
         warehouse.execute("insert into control.run values (?, ?, ?)", [run_id, hash_, settings.pipeline.reporting_currency])
         warehouse.execute("insert into control.run_state values (?, 'running', ?, ?, ?, null, ?)", [run_id, start, end, hash_, previous])
@@ -158,7 +167,7 @@ def prepare(settings: Settings, run_id: str, start: date, end: date) -> Plan:
         later = _load_landing_stats(warehouse, settings, as_of)
         warehouse.execute("commit")
     late_days = tuple(day for day in changed if day < lookback_starts) if scored_before - set(days) else ()
-    return Plan(tuple(days), tuple(changed), late_days, tuple(later), rebuilt)
+    return Plan(tuple(days), tuple(changed), late_days, tuple(later), rebuilt, _WITHOUT_STATIC if is_built else ())
 
 
 def mark_passed(settings: Settings, run_id: str) -> None:
@@ -171,10 +180,32 @@ def mark_passed(settings: Settings, run_id: str) -> None:
             "update control.run_state set status = 'passed', finished_at = ? where run_id = ?",
             [datetime.now(UTC).replace(tzinfo=None), run_id],
         )
+        warehouse.execute("update control.built set is_complete = true where fingerprint = ?", [_fingerprint(settings)])
         days = {day for (day,) in warehouse.execute("select as_of_date from control.as_of_days").fetchall()}
         # The file first: a kill in between leaves days that were scored by a run that did not pass, and those are scored again.
         write_scored_days(settings, read_scored_days(settings) | days)
         warehouse.execute("commit")
+
+
+def is_static(node: Mapping[str, Any]) -> bool:
+    """Whether a node of dbt's manifest holds no days of its own: a seed or a view. It only changes with the product or the rules."""
+    return node["resource_type"] == "seed" or node["config"].get("materialized") == "view"
+
+
+def _is_built(warehouse: duckdb.DuckDBPyConnection, fingerprint: str) -> bool:
+    """Whether all seeds and views of this fingerprint stand in the warehouse. If not, it is noted as begun."""
+    if warehouse.execute("from control.built where fingerprint = ? and is_complete", [fingerprint]).fetchall():
+        return True
+    warehouse.execute("delete from control.built")
+    warehouse.execute("insert into control.built values (?, false)", [fingerprint])
+    return False
+
+
+def _fingerprint(settings: Settings) -> str:
+    """Of all that seeds and views are made from: the rules, the product (the lake's columns stand in its Python), DuckDB and dbt."""
+    return fingerprint(
+        [*settings.seeds_dir.glob("*.csv"), *product_files()], *(version(name) for name in ("duckdb", "dbt-core", "dbt-duckdb"))
+    )
 
 
 def dbt_environment(settings: Settings) -> dict[str, str]:
@@ -186,7 +217,6 @@ def dbt_environment(settings: Settings) -> dict[str, str]:
         "HEALTH_TEMP_DIR": str(settings.temp_dir),
         "HEALTH_MEMORY_LIMIT": settings.pipeline.memory_limit,
         "HEALTH_THREADS": str(settings.pipeline.threads),
-        "HEALTH_SEEDS_DIR": os.path.relpath(settings.seeds_dir, DBT_PROJECT),
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
     }
 

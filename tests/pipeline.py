@@ -40,8 +40,8 @@ def run_pipeline(
         check_configuration(settings)
         for table in TABLES.values():
             land_table(settings, table, start, end)
-        prepare(settings, run_id, start, end)
-        dbt_build(settings, "--log-level-file", dbt_log, artifacts=artifacts)
+        plan = prepare(settings, run_id, start, end)
+        dbt_build(settings, *plan.dbt_options, "--log-level-file", dbt_log, artifacts=artifacts)
         mark_passed(settings, run_id)
         return publish(settings, run_id, PUBLISHED_AT)
 

@@ -11,10 +11,11 @@ from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtP
 from orchestration.dbt import check_sentence, known_columns, load_project, note_columns
 from orchestration.dbt_build import build
 from orchestration.defs.common import OWNERS, PARTITIONS, SETTINGS, RunGuard, days_of
-from orchestration.settings import EVENT_TABLE
-from orchestration.transform import mark_passed, prepare
+from orchestration.settings import DBT_PROJECT, EVENT_TABLE
+from orchestration.transform import is_static, mark_passed, prepare
 
-PROJECT = load_project(SETTINGS)
+MANIFEST = load_project(SETTINGS)
+PROJECT = DbtProject(DBT_PROJECT, target_path=SETTINGS.dbt_target)
 COLUMNS = known_columns(SETTINGS)
 CONTROL_SCHEMA = "control"
 
@@ -26,13 +27,12 @@ class Translator(DagsterDbtTranslator):
         spec = super().get_asset_spec(manifest, unique_id, project)
         node = self.get_resource_props(manifest, unique_id)
         is_seed = node["resource_type"] == "seed"
-        # Seeds and views hold no days of their own: one materialization for each run, whatever its range.
-        is_static = is_seed or node["config"].get("materialized") == "view"
         # Folders name the layer and, below it, the domain: intermediate/usage/int_usage__windows.sql.
         layer, *domain = ["seeds"] if is_seed else node["fqn"][1:-1]
         return spec.replace_attributes(
             group_name="transform",
-            partitions_def=None if is_static else PARTITIONS,
+            # One materialization for each run, whatever its range.
+            partitions_def=None if is_static(node) else PARTITIONS,
             owners=OWNERS,
             deps=[dep for dep in spec.deps if dep.asset_key.path[0] != CONTROL_SCHEMA],
             # A seed has no SQL to show.
@@ -59,7 +59,7 @@ def _column_schema(node: Mapping[str, Any]) -> dict[str, dg.TableSchema]:
 
 
 @dbt_assets(
-    manifest=PROJECT.manifest_path,
+    manifest=MANIFEST,
     project=PROJECT,
     dagster_dbt_translator=Translator(DagsterDbtTranslatorSettings(enable_code_references=True)),
     backfill_policy=dg.BackfillPolicy.single_run(),
@@ -88,7 +88,7 @@ def health_models(context: dg.AssetExecutionContext, run_guard: RunGuard) -> Ite
                 "A row counts from its own day on, and keeps no table up to date before. Fix its date in the source"
             )
     # One writer at a time: all runs share one folder of artifacts, and with it what dbt has parsed.
-    yield from build(SETTINGS, context)
+    yield from build(SETTINGS, context, plan)
     # A part of the models does not make a mart: only a whole build that passed may be published.
     if not context.is_subset:
         mark_passed(SETTINGS, context.run_id)

@@ -1,4 +1,4 @@
-"""What a killed run leaves: it is shown as failed, what it cut short is written anew. Others are left alone."""
+"""What a killed run leaves: it is shown as failed. Others are left alone."""
 
 import os
 import subprocess
@@ -11,7 +11,6 @@ import dagster as dg
 import pytest
 
 from orchestration import dead_runs
-from orchestration.dbt import _is_stale
 from orchestration.dead_runs import report_canceled, report_dead_runs, show_alive
 from orchestration.home import prepare_home
 from orchestration.settings import PROJECT_ROOT, Settings, load_settings
@@ -144,11 +143,3 @@ def test_the_configuration_of_an_earlier_version_is_brought_up_to_date(settings,
     written = config.stat().st_mtime_ns
     prepare_home(settings)
     assert config.stat().st_mtime_ns == written
-
-
-def test_a_manifest_that_a_kill_cut_short_is_parsed_again(settings, tmp_path) -> None:
-    manifest = tmp_path / "manifest.json"
-    manifest.write_text('{"nodes": {}}')
-    assert not _is_stale(manifest, settings)
-    manifest.write_text('{"nodes": {')
-    assert _is_stale(manifest, settings)
