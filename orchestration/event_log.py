@@ -5,6 +5,7 @@ The files and their content are Dagster's own; either storage reads the other's.
 * opens a database, looks up its schema and waits for the disk several times for each event: 1,543 commits for the 303 events of a day.
   Here a database stays open, and only its checkpoints wait for the disk: after a loss of power the newest history may be missing;
 * stores for a range of days each asset's plan once for each day, though it has a form for a range (used by its cloud service only);
+* plans a check once for each day of the run, though a check judges the run: 180 rows that would stay planned for ever;
 * stores each asset event twice, in the run's file and in the index, from which all pages of assets, partitions and lineage are read.
   Here the run's file holds one event of each batch, the newest: in a run's log each asset appears once, not once for each of its days.
 """
@@ -24,6 +25,7 @@ from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, As
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
 from dagster._core.storage.sql import create_engine
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
+from dagster._record import copy
 from dagster._serdes import ConfigurableClassData, deserialize_value
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.pool import StaticPool
@@ -130,6 +132,11 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
             for place in newest.values():
                 self._store_asset_event(connection, batch[place], first_id + place)
             self._store_asset_event_tags(connection, batch, range(first_id, last_id + 1))
+
+    def _store_asset_check_evaluation_planned(self, event: EventLogEntry, event_id: int | None) -> None:
+        found = event.get_dagster_event()
+        plan = copy(found.event_specific_data, partitions_subset=None)
+        super()._store_asset_check_evaluation_planned(event._replace(dagster_event=found._replace(event_specific_data=plan)), event_id)
 
     @property
     def supports_partition_subset_in_asset_materialization_planned_events(self) -> bool:

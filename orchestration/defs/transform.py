@@ -12,7 +12,7 @@ from orchestration.dbt import check_sentence, known_columns, load_project, note_
 from orchestration.dbt_build import build
 from orchestration.defs.common import OWNERS, PARTITIONS, SETTINGS, RunGuard, days_of
 from orchestration.settings import DBT_PROJECT, EVENT_TABLE
-from orchestration.transform import is_static, mark_passed, prepare
+from orchestration.transform import mark_passed, prepare
 
 MANIFEST = load_project(SETTINGS)
 PROJECT = DbtProject(DBT_PROJECT, target_path=SETTINGS.dbt_target)
@@ -31,8 +31,8 @@ class Translator(DagsterDbtTranslator):
         layer, *domain = ["seeds"] if is_seed else node["fqn"][1:-1]
         return spec.replace_attributes(
             group_name="transform",
-            # One materialization for each run, whatever its range.
-            partitions_def=None if is_static(node) else PARTITIONS,
+            # What a run makes as a whole is materialized once for the run, whatever its range.
+            partitions_def=PARTITIONS if node["config"].get("materialized") == "incremental" else None,
             owners=OWNERS,
             deps=[dep for dep in spec.deps if dep.asset_key.path[0] != CONTROL_SCHEMA],
             # A seed has no SQL to show.

@@ -14,11 +14,13 @@ from orchestration.settings import load_settings
 DAYS = dg.DailyPartitionsDefinition(start_date="2026-01-01", end_date="2026-04-01")
 
 
-@dg.asset(partitions_def=DAYS, backfill_policy=dg.BackfillPolicy.single_run())
+@dg.asset(
+    partitions_def=DAYS, backfill_policy=dg.BackfillPolicy.single_run(), check_specs=[dg.AssetCheckSpec("is_right", asset="history")]
+)
 def history(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     if context.has_tag("broken"):
         raise ValueError("broken")
-    return dg.MaterializeResult(metadata={"rows": 7})
+    return dg.MaterializeResult(metadata={"rows": 7}, check_results=[dg.AssetCheckResult(passed=True, check_name="is_right")])
 
 
 @dg.asset(deps=[history])
@@ -72,6 +74,15 @@ def test_every_day_is_materialized_and_stored_once(instance: dg.DagsterInstance)
         history.key,
         view.key,
     }
+
+
+def test_a_check_is_planned_and_judged_once_for_all_days(instance: dg.DagsterInstance) -> None:
+    check = dg.AssetCheckKey(history.key, "is_right")
+    run(instance, "2026-01-01", "2026-02-10", broken="yes")
+    assert run(instance, "2026-01-01", "2026-02-10").success
+    executions = instance.event_log_storage.get_asset_check_execution_history(check, limit=100)
+    assert [(each.partition, each.status.value) for each in executions] == [(None, "SUCCEEDED"), (None, "PLANNED")]
+    assert executions[0].event.get_dagster_event().asset_check_evaluation_data.passed
 
 
 def test_the_days_of_a_failed_range_are_its_attempts_until_they_pass(instance: dg.DagsterInstance) -> None:
