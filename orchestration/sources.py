@@ -11,6 +11,8 @@ from pydantic_core import PydanticCustomError
 DAY = "{day}"
 # The same as a unix timestamp of 00:00 UTC, in seconds or milliseconds.
 EPOCH_DAY = "{epoch_day}"
+# Before the key of a value in an object's metadata.
+METADATA = "metadata."
 # Rows that came, rows that the lake has, and a code that no later landing has.
 ACCEPTANCE = r"(\d+) of \d+, [0-9a-f]{6}"
 # Faults of this type are shown without the value that was found.
@@ -288,6 +290,8 @@ class StripeSource(HttpSource):
         name_key: for `accounts`: `name`, `metadata.<key>` or `email_domain`.
         columns: for `accounts`: contract column -> `metadata.<key>` of the customer (segment, industry, region, csm,
             parent_account_id).
+        seats_from: for `subscriptions`: what counts as seats, as ids, lookup keys or nicknames of prices or ids of products, or as the one entry
+            `metadata.<key>` of the subscription; by default every price that any subscription has more than once.
         api_version: sent as `Stripe-Version`; by default the version that the account is set to.
     """
 
@@ -297,9 +301,17 @@ class StripeSource(HttpSource):
     account_key: str = Field(default="customer", pattern=r"^(customer|email_domain|metadata\..+)$")
     name_key: str = Field(default="name", pattern=r"^(name|email_domain|metadata\..+)$")
     columns: dict[str, str] = {}
+    seats_from: list[str] = []
     api_version: str | None = Field(default=None, pattern=r"^\d{4}-\d\d-\d\d(\.\w+)?$")
 
     tables: ClassVar[tuple[str, ...]] = ("accounts", "subscriptions", "invoices", "account_outcomes")
+
+    @field_validator("seats_from")
+    @classmethod
+    def _prices_or_one_key(cls, names: list[str]) -> list[str]:
+        if len(names) > 1 and any(name.startswith(METADATA) for name in names):
+            raise ValueError("give prices and products, or metadata.<key> alone")
+        return names
 
     @field_validator("columns")
     @classmethod

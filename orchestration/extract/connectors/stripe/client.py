@@ -1,6 +1,6 @@
 """Stripe's API: its lists page by page, and the few objects that lists do not hold."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from dlt.sources.helpers.rest_client.auth import BearerTokenAuth
@@ -79,7 +79,7 @@ def all_objects(api: Api, path: str, **params: Any) -> Iterator[Body]:
                 seen.add(key)
 
 
-def current_subscriptions(api: Api) -> list[Body]:
+def current_subscriptions(api: Api, seats_from: Sequence[str]) -> list[Body]:
     """Every subscription as it stands, trimmed, with all items, discounts and coupons.
 
     Discounts come as ids unless they are expanded, and asking for that is an error in versions that do not know them:
@@ -92,26 +92,26 @@ def current_subscriptions(api: Api) -> list[Body]:
     if wanted:
         found = list(all_objects(api, "/v1/subscriptions", status="all", **{EXPAND: wanted}))
     coupons: dict[str, Body | None] = {}
-    return [_completed(api, one, coupons) for one in found]
+    return [_completed(api, one, coupons, seats_from) for one in found]
 
 
 def _has_ids(holder: Body) -> bool:
     return any(isinstance(one, str) for one in raw_discounts(holder))
 
 
-def _completed(api: Api, raw: Mapping[str, Any], coupons: dict[str, Body | None]) -> Body:
-    body = trimmed_subscription(raw)
+def _completed(api: Api, raw: Mapping[str, Any], coupons: dict[str, Body | None], seats_from: Sequence[str]) -> Body:
+    body = trimmed_subscription(raw, seats_from)
     items = body.get("items")
     if isinstance(items, dict) and items.get("has_more") and body.get("id"):
         # A page within a page holds ten items.
         rest = list(all_objects(api, "/v1/subscription_items", subscription=body["id"]))
-        body = trimmed_subscription({**body, "items": {"data": rest, "has_more": False}})
+        body = trimmed_subscription({**body, "items": {"data": rest, "has_more": False}}, seats_from)
     for holder in (body, *items_of(body)):
         for discount in raw_discounts(holder):
             if isinstance(discount, dict):
                 _look_coupon_up(api, discount, coupons)
     # Once more, since a coupon that was looked up has more fields than the journal may hold.
-    return trimmed_subscription(body)
+    return trimmed_subscription(body, seats_from)
 
 
 def _look_coupon_up(api: Api, discount: Body, coupons: dict[str, Body | None]) -> None:

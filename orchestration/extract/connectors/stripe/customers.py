@@ -1,13 +1,13 @@
 """Which account a Stripe customer belongs to, and the rows of `accounts`."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
 from orchestration.extract.connectors.http import Api
 from orchestration.extract.connectors.mail_domains import company_domain
 from orchestration.extract.connectors.stripe import client, journal
-from orchestration.extract.connectors.stripe.history import midnight
+from orchestration.extract.connectors.stripe.history import midnight, start_of
 from orchestration.extract.connectors.stripe.journal import Record
 from orchestration.extract.connectors.stripe.shapes import Body, text_id, time_of
 from orchestration.sources import StripeSource
@@ -51,6 +51,20 @@ def account_rows(customers: Iterable[Body], source: StripeSource) -> list[dict[s
             older |= {name: value for name, value in row.items() if older[name] is None}
     rows = [*accounts.values(), *unnamed]
     return [{**row, "account_name": row["account_name"] or row["customer"]} for row in rows]
+
+
+def deleted_rows(subscriptions: Iterable[Body], keys: "AccountKeys", found: Container[str | None]) -> list[dict[str, Any]]:
+    """One row for each account that has a subscription but is not among those found: named after its customer, since its first subscription."""
+    starts: dict[str, tuple[int, str]] = {}
+    for one in subscriptions:
+        customer = text_id(one.get("customer"))
+        account, start = keys.of(customer), start_of(one)
+        if customer is not None and account is not None and account not in found and start:
+            starts[account] = min(starts.get(account, (start, customer)), (start, customer))
+    return [
+        {"account_id": account, "account_name": customer, "created_at": time_of(start)}
+        for account, (start, customer) in sorted(starts.items())
+    ]
 
 
 def _age(customer: Body) -> tuple[bool, float, str]:

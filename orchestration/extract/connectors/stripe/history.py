@@ -18,6 +18,7 @@ from orchestration.extract.connectors.stripe.shapes import (
     first_day,
     items_of,
     lacks_tiers,
+    price_id,
     price_of,
     raw_discounts,
     state_before,
@@ -25,6 +26,7 @@ from orchestration.extract.connectors.stripe.shapes import (
     trimmed_price,
     trimmed_subscription,
 )
+from orchestration.extract.connectors.stripe.terms import period_start, term_end, terms_of
 
 # Events are asked for anew from so long before the newest known one: Stripe may list one late.
 _OVERLAP_SECONDS = 3 * 86_400
@@ -32,12 +34,14 @@ _OVERLAP_SECONDS = 3 * 86_400
 _NEVER_IN_FORCE = frozenset({"incomplete", "incomplete_expired"})
 # Stripe gives this status only to subscriptions whose trial ended without a payment method.
 _PAUSED = "paused"
+# While collection is paused like this, nobody pays for the time. (`keep_as_draft` only puts the bills off.)
+_GIVEN_AWAY = ("void", "mark_uncollectible")
 _CANCELED = "canceled"
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What a row holds; any change of it begins the next row."""
+    """What a row holds besides its term; any change of either begins the next row."""
 
     plan: str | None
     seats: int | None
@@ -60,7 +64,7 @@ def midnight(day: date) -> int:
 
 
 def subscription_rows(
-    api: Api, records: Sequence[Record], until: date, is_backfill: bool = False
+    api: Api, records: Sequence[Record], until: date, is_backfill: bool = False, seats_from: Sequence[str] = ()
 ) -> tuple[list[dict[str, Any]], list[Record]]:
     """Read what is new and what is current.
 
@@ -69,6 +73,7 @@ def subscription_rows(
         records: the journal as it stands, in its order.
         until: last day of the run, from which on a change holds that no event tells of.
         is_backfill: leave such changes to a later run, since `until` is the day of an earlier one.
+        seats_from: as configured.
 
     Returns:
         Rows of the contract's `subscriptions`, with the Stripe customer under `customer` instead of the account; and
@@ -77,26 +82,27 @@ def subscription_rows(
     Raises:
         SourceUnavailable: the API cannot be read.
     """
-    events = _events(api, records)
-    current = client.current_subscriptions(api)
+    events = _events(api, records, seats_from)
+    current = client.current_subscriptions(api, seats_from)
     present = {key: body for body in current if (key := text_id(body)) is not None}
     told = journal.merged(records, events)
     lookups = _lookups(api, told, current) + _customer_discounts(api, told, until, is_backfill)
     known = _known([*told, *lookups], current)
+    known.seats_from, known.sold_by_number = seats_from, sold_by_number(told, current)
     observed = [] if is_backfill else _observed(told, present, known, until)
     if observed:
         # What changed between the two readings is told by an event: the next run reads it, with its true day.
-        later = {record.subscription for record in _events(api, told)} - {record.subscription for record in events}
+        later = {record.subscription for record in _events(api, told, seats_from)} - {record.subscription for record in events}
         observed = [record for record in observed if record.subscription not in later]
     everything = journal.merged(told, observed)
     rows: list[dict[str, Any]] = []
-    for key, states in sorted(_states(everything, present).items()):
+    for key, states in sorted(_states(everything, known, present).items()):
         rows += timeline(_up_to_present(states, present.get(key), known, until), known, until)
     rows += [row for body in current if text_id(body) is None for row in timeline([State(0, body)], known, until)]
     return rows, [*events, *lookups, *observed]
 
 
-def _events(api: Api, records: Sequence[Record]) -> list[Record]:
+def _events(api: Api, records: Sequence[Record], seats_from: Sequence[str]) -> list[Record]:
     newest = max((record.created for record in records if record.is_event), default=None)
     since = {} if newest is None else {"created[gte]": newest - _OVERLAP_SECONDS}
     found: list[Record] = []
@@ -112,8 +118,8 @@ def _events(api: Api, records: Sequence[Record]) -> list[Record]:
             continue
         sequences[key, created] = sequences.get((key, created), -1) + 1
         content = {
-            "object": trimmed_subscription(after),
-            "previous": trimmed_subscription(previous) if isinstance(previous, dict) else {},
+            "object": trimmed_subscription(after, seats_from),
+            "previous": trimmed_subscription(previous, seats_from) if isinstance(previous, dict) else {},
             "sequence": sequences[key, created],
         }
         found.append(Record(event["id"], created, kind, key, journal.as_text(content)))
@@ -181,6 +187,14 @@ def _known(records: Iterable[Record], current: Iterable[Body]) -> Known:
     return known
 
 
+def sold_by_number(records: Iterable[Record], current: Iterable[Body]) -> set[str]:
+    """Ids of the prices that any subscription has, or had, more than once."""
+    bodies = [*current, *(body for record in records if record.subscription for body in _bodies(record))]
+    items = [item for body in bodies for item in items_of(body)]
+    several = [item for item in items if money.is_number(item.get("quantity")) and item["quantity"] > 1]
+    return {key for item in several if (key := price_id(item)) is not None}
+
+
 def _whole_discounts(bodies: Iterable[Body]) -> list[Body]:
     holders = [holder for body in bodies for holder in (body, *items_of(body))]
     discounts = [one for holder in holders for one in raw_discounts(holder)]
@@ -193,7 +207,7 @@ def _bodies(record: Record) -> list[Body]:
     return [content["object"], *before]
 
 
-def _states(records: Iterable[Record], present: Iterable[str] = ()) -> dict[str, list[State]]:
+def _states(records: Iterable[Record], known: Known, present: Iterable[str] = ()) -> dict[str, list[State]]:
     """The journalled states by subscription; the first one from before its first event."""
     states: dict[str, list[State]] = {key: [] for key in present}
     for record in records:
@@ -202,34 +216,48 @@ def _states(records: Iterable[Record], present: Iterable[str] = ()) -> dict[str,
         bodies = _bodies(record)
         found = states.setdefault(record.subscription, [])
         if not found and len(bodies) == 2:
-            found.append(State(0, bodies[1]))
+            found += _first_seen(bodies[1], known, 0, record.created)
         found.append(State(record.created, bodies[0]))
     return states
+
+
+def _first_seen(body: Body, known: Known, moment: int, latest: int | None = None) -> list[State]:
+    """A state that holds from a moment on, since nobody knows of an earlier one. Only a pause is taken to begin with its billing period.
+
+    Args:
+        latest: moment before which the pause began.
+    """
+    begun = period_start(body, known)
+    if not body.get("pause_collection") or begun is None or midnight(begun) <= moment:
+        return [State(moment, body)]
+    paused = midnight(begun) if latest is None else min(midnight(begun), latest)
+    return [State(moment, {**body, "pause_collection": None}), State(paused, body)]
 
 
 def _observed(records: Sequence[Record], present: Mapping[str, Body], known: Known, until: date) -> list[Record]:
     """Records of what no event tells: subscriptions seen for the first time, changed in a gap, or gone."""
     today = midnight(until)
-    found = []
-    for key, states in sorted(_states(records, present).items()):
+    found: list[Record] = []
+    for key, states in sorted(_states(records, known, present).items()):
         body = present.get(key)
         if body is None:
             last = states[-1]
             if _end_day(last) is not None or last.body.get("status") in _NEVER_IN_FORCE:
                 continue
             moment = max(today, last.moment + 1)
-            body = {**last.body, "status": _CANCELED, "ended_at": moment}
+            news = [State(moment, {**last.body, "status": _CANCELED, "ended_at": moment})]
         elif not states:
             if body.get("status") in _NEVER_IN_FORCE:
                 continue
-            moment = _start(body)
+            news = _first_seen(body, known, start_of(body))
         elif _is_same(states[-1], body, known, until):
             continue
         else:
-            moment = max(today, states[-1].moment + 1)
-        content = journal.as_text({"object": body})
-        name = f"{journal.OBSERVED}:{key}:{moment}:{journal.digest(content)}"
-        found.append(Record(name, moment, journal.OBSERVED, key, content))
+            news = [State(max(today, states[-1].moment + 1), body)]
+        for state in news:
+            content = journal.as_text({"object": state.body})
+            name = f"{journal.OBSERVED}:{key}:{state.moment}:{journal.digest(content)}"
+            found.append(Record(name, state.moment, journal.OBSERVED, key, content))
     return found
 
 
@@ -249,18 +277,19 @@ def _up_to_present(states: Sequence[State], body: Body | None, known: Known, unt
     if body is None:
         return list(states)
     if not states:
-        return [State(0, body)]
+        return _first_seen(body, known, 0)
     return [*states, State(states[-1].moment, body)] if _is_same(states[-1], body, known, until) else list(states)
 
 
-def _start(body: Body) -> int:
+def start_of(body: Body) -> int:
+    """When a subscription began, in epoch seconds; 0 where nothing says so."""
     return next((one for name in ("start_date", "start", "created") if isinstance(one := body.get(name), int)), 0)
 
 
 def timeline(states: Sequence[State], known: Known, until: date) -> list[dict[str, Any]]:
     """The rows of one subscription, each from the first day of its facts to the first day of other ones.
 
-    A discount or trial begins and ends a row on its own days, as far as these are not after `until`. Of several states
+    A discount, trial or term begins and ends a row on its own days, as far as these are not after `until`. Of several states
     on one day the last counts. A subscription that was never paid has no row; one without a start has one, for the
     quarantine.
 
@@ -275,35 +304,35 @@ def timeline(states: Sequence[State], known: Known, until: date) -> list[dict[st
     last = live[-1].body
     start = first_day(state.body.get(name) for state in reversed(live) for name in ("start_date", "start", "created"))
     if start is None:
-        return [_row(last, _facts(last, known, until), None, None)]
+        return [_row(last, _facts(last, known, until), None, None, None)]
     days: dict[date, Body] = {start: live[0].body}
     for state in live[1:]:
         days[max(start, day_of(state.moment) or start)] = state.body
     end = _end_day(live[-1])
 
-    pieces: list[tuple[date, Facts | None, Body]] = []
+    pieces: list[tuple[date, tuple[Facts, date | None] | None, Body]] = []
     for (day, body), following in zip(sorted(days.items()), [*sorted(days)[1:], None], strict=True):
-        cuts = {cut for cut in _own_cuts(body, known) if day < cut <= until and (following is None or cut < following)}
+        terms = terms_of(body, known, start)
+        moves = _own_cuts(body, known).union(*terms)
+        cuts = {cut for cut in moves if day < cut <= until and (following is None or cut < following)}
         for cut in sorted({day} | cuts):
-            facts = _facts(body, known, cut) if _in_force(body, cut) else None
-            if pieces and pieces[-1][1] == facts:
-                pieces[-1] = (pieces[-1][0], facts, body)
-            else:
-                pieces.append((cut, facts, body))
+            held = (_facts(body, known, cut), term_end(terms, cut)) if _in_force(body, cut) else None
+            if not pieces or pieces[-1][1] != held:
+                pieces.append((cut, held, body))
     rows = []
-    for (day, facts, body), following in zip(pieces, [*(one[0] for one in pieces[1:]), None], strict=True):
-        if facts is not None and (end is None or day < end):
+    for (day, held, body), following in zip(pieces, [*(one[0] for one in pieces[1:]), None], strict=True):
+        if held is not None and (end is None or day < end):
             ended = min((one for one in (following, end) if one is not None), default=None)
-            rows.append(_row(body, facts, day, ended))
+            rows.append(_row(body, *held, day, ended))
     # Ended on the day of its start: in force on no day, yet not lost.
-    return rows or [_row(last, _facts(last, known, start), start, end)]
+    return rows or [_row(last, _facts(last, known, start), term_end(terms_of(last, known, start), start), start, end)]
 
 
 def _own_cuts(body: Body, known: Known) -> set[date]:
     holders = [body, *items_of(body)]
     discounts = [one for holder in holders for one in discounts_of(holder, known) if one is not None]
     moments = [one.get(name) for one in discounts for name in ("start", "end")]
-    moments += [body.get("trial_start"), body.get("trial_end")]
+    moments += [body.get("trial_start"), body.get("trial_end"), (body.get("pause_collection") or {}).get("resumes_at")]
     if body.get("status") == _CANCELED:
         moments.append(body.get("ended_at") or body.get("canceled_at"))
     return {day for moment in moments if (day := day_of(moment)) is not None}
@@ -313,7 +342,7 @@ def _facts(body: Body, known: Known, day: date) -> Facts:
     return Facts(
         money.plan_name(body, known),
         money.seats(body, known),
-        money.monthly_value(body, known, day),
+        Decimal(0) if _is_given_away(body, day) else money.monthly_value(body, known, day),
         money.currency_of(body, known),
         _is_trial(body, day),
     )
@@ -324,6 +353,13 @@ def _is_trial(body: Body, day: date) -> bool:
     if ends is None:
         return body.get("status") == "trialing"
     return (begins is None or begins <= day) and day < ends
+
+
+def _is_given_away(body: Body, day: date) -> bool:
+    """Whether collection is paused so that nobody pays for the day."""
+    pause = body.get("pause_collection") or {}
+    resumes = day_of(pause.get("resumes_at"))
+    return pause.get("behavior") in _GIVEN_AWAY and (resumes is None or day < resumes)
 
 
 def _in_force(body: Body, day: date) -> bool:
@@ -345,9 +381,9 @@ def _end_day(state: State) -> date | None:
     return first_day((state.body.get("ended_at"), state.body.get("canceled_at"), state.moment or None))
 
 
-def _row(body: Body, facts: Facts, started_on: date | None, ended_on: date | None) -> dict[str, Any]:
-    ends = [one for item in items_of(body) if (one := day_of(item.get("current_period_end"))) is not None]
-    whole = day_of(body.get("current_period_end"))
+def _row(
+    body: Body, facts: Facts, term_ends_on: date | None, started_on: date | None, ended_on: date | None
+) -> dict[str, Any]:
     return {
         "subscription_id": text_id(body),
         "customer": text_id(body.get("customer")),
@@ -357,6 +393,6 @@ def _row(body: Body, facts: Facts, started_on: date | None, ended_on: date | Non
         "currency": facts.currency,
         "started_on": started_on,
         "ended_on": ended_on,
-        "term_ends_on": whole if whole is not None else min(ends, default=None),
+        "term_ends_on": term_ends_on,
         "is_trial": facts.is_trial,
     }

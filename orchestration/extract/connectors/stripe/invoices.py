@@ -5,9 +5,8 @@ from typing import Any
 
 from orchestration.extract.connectors.stripe.money import currency_code, full_units
 from orchestration.extract.connectors.stripe.shapes import Body, day_of, first_day, text_id
+from orchestration.extract.connectors.stripe.terms import LEAST_DAYS
 
-# Three months are never shorter than that (February to April).
-_TERM_SECONDS = 89 * 86_400
 _CREDIT_NOTES = ("pre_payment_credit_notes_amount", "post_payment_credit_notes_amount")
 
 
@@ -66,7 +65,7 @@ def renewal_row(invoice: Body) -> dict[str, Any] | None:
         return None
     subscription = _subscription(invoice)
     term = max(_terms(invoice), key=lambda one: (one[1] - one[0], one[0]), default=None)
-    if subscription is None or term is None or term[1] - term[0] < _TERM_SECONDS:
+    if subscription is None or term is None or term[1] - term[0] < LEAST_DAYS * 86_400:
         return None
     day = day_of(term[0])
     return {

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeGuard
 
 from orchestration.extract.connectors.stripe.shapes import (
     Body,
@@ -14,7 +14,11 @@ from orchestration.extract.connectors.stripe.shapes import (
     discounts_of,
     has_all_items,
     items_of,
+    price_id,
     price_of,
+    recurring,
+    seats_key,
+    text_id,
 )
 
 # https://docs.stripe.com/currencies: ISK and UGX have no decimals in life, but two in the API.
@@ -50,7 +54,7 @@ def monthly_value(body: Body, known: Known, day: date) -> Decimal | None:
         price = price_of(item, known)
         if price is None:
             return None
-        if _recurring(price, "usage_type") == "metered":
+        if recurring(price, "usage_type") == "metered":
             continue
         term, amount = _months(price), _amount(price, _fraction(item.get("quantity")))
         if term is None or amount is None:
@@ -67,15 +71,36 @@ def monthly_value(body: Body, known: Known, day: date) -> Decimal | None:
 
 
 def seats(body: Body, known: Known) -> int | None:
-    """Sum of the quantities of the licensed items; None where there are none or not all are known."""
+    """Sum of the quantities of the prices that `seats_from` names; without it, of those that are sold by number.
+
+    A price that nobody has more than once is a flat one: it has no seats. None where there are no seats or not all are known.
+    """
+    key = seats_key(known.seats_from)
+    if key is not None:
+        metadata = body.get("metadata")
+        text = str(metadata.get(key)).strip() if isinstance(metadata, dict) else ""
+        return int(text) if text.isdecimal() else None
     if not has_all_items(body):
         return None
-    prices = [(item, price_of(item, known)) for item in items_of(body)]
-    counts = [
-        item.get("quantity") for item, price in prices if price is None or _recurring(price, "usage_type") != "metered"
-    ]
-    whole = [one for one in counts if isinstance(one, int) and not isinstance(one, bool)]
+    counts = [item.get("quantity") for item in items_of(body) if _has_seats(item, known)]
+    whole = [one for one in counts if is_number(one)]
     return sum(whole) if whole and len(whole) == len(counts) else None
+
+
+def is_number(quantity: Any) -> TypeGuard[int]:
+    return isinstance(quantity, int) and not isinstance(quantity, bool)
+
+
+def _has_seats(item: Body, known: Known) -> bool:
+    price = price_of(item, known) or {}
+    if recurring(price, "usage_type") == "metered":
+        return False
+    key, product = price_id(item), price.get("product")
+    if known.seats_from:
+        names = [key, price.get("lookup_key"), price.get("nickname"), text_id(product)]
+        return any(name in known.seats_from for name in names if name is not None)
+    quantity = item.get("quantity")
+    return key in known.sold_by_number or (is_number(quantity) and quantity > 1)
 
 
 def plan_name(body: Body, known: Known) -> str | None:
@@ -159,13 +184,8 @@ def _discounted(
 
 def _months(price: Body) -> Fraction | None:
     """Length of the billing interval in months."""
-    one, count = _MONTHS.get(_recurring(price, "interval") or ""), _fraction(_recurring(price, "interval_count") or 1)
+    one, count = _MONTHS.get(recurring(price, "interval") or ""), _fraction(recurring(price, "interval_count") or 1)
     return None if one is None or not count else one * count
-
-
-def _recurring(price: Body, name: str) -> Any:
-    recurring = price.get("recurring")
-    return (recurring if isinstance(recurring, dict) else price).get(name)
 
 
 def _first_fraction(holder: Body, *names: str) -> Fraction | None:

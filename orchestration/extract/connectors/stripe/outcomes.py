@@ -11,8 +11,9 @@ _MONTHS = 12
 def outcome_rows(rows: Iterable[dict[str, Any]], reporting_currency: str) -> list[dict[str, Any]]:
     """Outcomes by account, without renewals.
 
-    `churned` on a day without any subscription after one with; a returning account may churn again. `expanded` and
-    `contracted` where the monthly value rose or fell between two values above zero. A trial is worth nothing yet.
+    `churned` on a day without any subscription after one with; a returning account may churn again. Who was never worth anything, in a
+    trial or for free, never was a customer to lose. `expanded` and `contracted` where the monthly value rose or fell between two values
+    above zero. A trial is worth nothing yet.
 
     Args:
         rows: of `subscriptions`, with `account_id` and `customer`. Those without an account are taken by customer, and
@@ -36,7 +37,7 @@ def _of_account(name: str, rows: Sequence[dict[str, Any]], reporting_currency: s
         currencies = {row["currency"] for row in (*before, *after)}
         kind = None
         if before and not after:
-            kind = "churned"
+            kind = "churned" if _total(row for row in rows if row["started_on"] < day) != 0 else None
         elif old and new and old != new and len(currencies) == 1:
             kind = "expanded" if new > old else "contracted"
         if kind is not None:

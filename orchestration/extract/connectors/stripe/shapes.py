@@ -3,10 +3,12 @@
 The journal holds trimmed objects only, so names, addresses and payment details never reach the disk.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
+
+from orchestration.sources import METADATA
 
 Shape = Mapping[str, Any]
 Body = dict[str, Any]
@@ -27,14 +29,15 @@ _PRICE: Shape = {
 _COUPON: Shape = dict.fromkeys(("id", "percent_off", "amount_off", "currency", "duration"))
 _DISCOUNT: Shape = {**dict.fromkeys(("id", "start", "end")), "coupon": _COUPON, "source": {"coupon": _COUPON}}
 _ITEM: Shape = {
-    **dict.fromkeys(("id", "quantity", "current_period_end")),
+    **dict.fromkeys(("id", "quantity", "current_period_start", "current_period_end")),
     "price": _PRICE,
     "plan": _PRICE,
     "discounts": _DISCOUNT,
 }
 _SUBSCRIPTION: Shape = {
     **dict.fromkeys(("id", "customer", "status", "currency", "start_date", "start", "created")),
-    **dict.fromkeys(("ended_at", "canceled_at", "trial_start", "trial_end", "current_period_end", "quantity")),
+    **dict.fromkeys(("ended_at", "canceled_at", "trial_start", "trial_end", "current_period_start", "current_period_end", "quantity")),
+    "pause_collection": dict.fromkeys(("behavior", "resumes_at")),
     "plan": _PRICE,
     "items": {"has_more": None, "data": _ITEM},
     "discount": _DISCOUNT,
@@ -50,16 +53,26 @@ class Known:
         prices: with their tiers, by id.
         discounts: with their coupons, by id.
         of_customers: all discounts that a customer had, by customer and discount.
+        seats_from: as configured.
+        sold_by_number: ids of the prices that any subscription has, or had, more than once.
     """
 
     prices: dict[str, Body] = field(default_factory=dict)
     discounts: dict[str, Body] = field(default_factory=dict)
     of_customers: dict[str, dict[str, Body]] = field(default_factory=dict)
+    seats_from: Sequence[str] = ()
+    sold_by_number: Set[str] = frozenset()
 
 
-def trimmed_subscription(raw: Mapping[str, Any]) -> Body:
+def trimmed_subscription(raw: Mapping[str, Any], seats_from: Sequence[str]) -> Body:
     """The fields of a subscription, or of an event's `previous_attributes`, that the mapping needs."""
-    return _trim(raw, _SUBSCRIPTION)
+    key = seats_key(seats_from)
+    return _trim(raw, _SUBSCRIPTION if key is None else {**_SUBSCRIPTION, "metadata": {key: None}})
+
+
+def seats_key(seats_from: Sequence[str]) -> str | None:
+    """The key of the subscription's metadata that holds its seats, where `seats_from` names one."""
+    return next((name.removeprefix(METADATA) for name in seats_from if name.startswith(METADATA)), None)
 
 
 def trimmed_discount(raw: Mapping[str, Any]) -> Body:
@@ -128,6 +141,16 @@ def price_of(item: Body, known: Known) -> Body | None:
     if not isinstance(price, dict):
         return known.prices.get(price) if isinstance(price, str) else None
     return known.prices.get(price.get("id", ""), price) if lacks_tiers(price) else price
+
+
+def price_id(item: Body) -> str | None:
+    return text_id(item.get("price") or item.get("plan"))
+
+
+def recurring(price: Body, name: str) -> Any:
+    """A field of how a price recurs; it is at the top level of a plan."""
+    holder = price.get("recurring")
+    return (holder if isinstance(holder, dict) else price).get(name)
 
 
 def lacks_tiers(price: Body) -> bool:

@@ -4,7 +4,7 @@ Every extraction reads the whole table. Stripe tells how subscriptions stand now
 journal in the lake (`journal.py`) keeps that for ever, so the history grows from the first extraction on.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,16 @@ import pyarrow as pa
 
 from orchestration.contract import RawTable
 from orchestration.extract.connectors.base import Preview, Window, filled_columns, text_batches
+from orchestration.extract.connectors.http import Api
 from orchestration.extract.connectors.stripe import client, journal
-from orchestration.extract.connectors.stripe.customers import AccountKeys, account_rows, value_at, with_accounts
-from orchestration.extract.connectors.stripe.history import State, subscription_rows, timeline
+from orchestration.extract.connectors.stripe.customers import AccountKeys, account_rows, deleted_rows, value_at, with_accounts
+from orchestration.extract.connectors.stripe.history import State, sold_by_number, subscription_rows, timeline
 from orchestration.extract.connectors.stripe.invoices import invoice_row, renewal_row
 from orchestration.extract.connectors.stripe.outcomes import outcome_rows
-from orchestration.extract.connectors.stripe.shapes import Body, Known, trimmed_subscription
+from orchestration.extract.connectors.stripe.shapes import Body, Known, text_id, trimmed_subscription
 from orchestration.extract.errors import SourceError
 from orchestration.extract.lake import manifest as lake
+from orchestration.extract.session import connect
 from orchestration.settings import Settings
 from orchestration.sources import StripeSource
 
@@ -36,7 +38,7 @@ _TAKEN = {
     "subscriptions": {
         *("id", "object", "customer", "status", "currency", "start_date", "start", "created", "ended_at"),
         *("canceled_at", "items", "plan", "quantity", "discount", "discounts", "trial_start", "trial_end"),
-        "current_period_end",
+        *("current_period_start", "current_period_end", "pause_collection"),
     },
     "invoices": {
         *("id", "object", "customer", "status", "status_transitions", "effective_at", "created", "date", "due_date"),
@@ -82,10 +84,10 @@ def read(settings: Settings, table: RawTable, source: StripeSource, window: Wind
         SourceError: the journal is lost or damaged.
     """
     api = client.connect(table, source)
-    if table.name == "accounts":
-        yield from text_batches(table, account_rows(client.all_objects(api, _PATHS[table.name]), source))
-        return
     folder = journal.journal_folder(settings, source)
+    if table.name == "accounts":
+        yield from text_batches(table, _accounts(settings, table, source, api, window))
+        return
     records = journal.read_journal(folder)
     if table.name != "invoices":
         _require_journal(settings, folder, records, window)
@@ -93,7 +95,7 @@ def read(settings: Settings, table: RawTable, source: StripeSource, window: Wind
     found: list[journal.Record] = []
     of_invoices: list[dict[str, Any]] = []
     if table.name != "invoices":
-        rows, found = subscription_rows(api, records, window.until, window.is_backfill)
+        rows, found = subscription_rows(api, records, window.until, window.is_backfill, _seats_from(settings, source))
     if table.name != "subscriptions":
         # Only the rows are kept: an invoice holds its lines, of which there may be hundreds.
         row_of = invoice_row if table.name == "invoices" else renewal_row
@@ -111,6 +113,29 @@ def read(settings: Settings, table: RawTable, source: StripeSource, window: Wind
     yield from text_batches(table, rows)
 
 
+def _accounts(settings: Settings, table: RawTable, source: StripeSource, api: Api, window: Window) -> list[dict[str, Any]]:
+    """The customers that Stripe lists, and those that were deleted: as the lake knows them, else as their subscriptions tell.
+
+    Who left and was deleted was a customer before: without its account, its last days and its leaving would be nobody's.
+    """
+    # Before the customers: one who is new in between is then no deleted one.
+    subscriptions = list(client.all_objects(api, "/v1/subscriptions", status="all"))
+    rows = account_rows(client.all_objects(api, _PATHS[table.name]), source)
+    listed = {row["customer"] for row in rows}
+    found = {row["account_id"] for row in rows}
+    if table.name in window.landed:
+        with connect(settings) as connection:
+            landed = connection.execute(lake.lake_select(settings.lake, table))
+            names = [column[0] for column in landed.description]
+            kept = [row for values in landed.fetchall() if (row := dict(zip(names, values, strict=True)))["account_id"] not in found]
+        rows += kept
+        found |= {row["account_id"] for row in kept}
+    if not {text_id(one.get("customer")) for one in subscriptions} - listed - {None}:
+        return rows
+    records = journal.read_journal(journal.journal_folder(settings, source))
+    return rows + deleted_rows(subscriptions, AccountKeys(api, source, records, window.until), found)
+
+
 def preview(settings: Settings, table: RawTable, source: StripeSource) -> Preview:
     """The newest hundred objects. Nothing is written.
 
@@ -126,21 +151,28 @@ def preview(settings: Settings, table: RawTable, source: StripeSource) -> Previe
     if is_outcomes:
         mapped = tuple(column.name for column in table.columns)
         return Preview(None, mapped, note="worked out in a run from the subscriptions, their events and the invoices")
-    rows = [row for one in objects for row in _preview_rows(table, source, one)]
+    rows = [row for one in objects for row in _preview_rows(table, source, one, objects)]
     fields = {name for one in objects for name in one}
     unmapped = tuple(sorted(fields - _TAKEN[table.name]))
     note = "newest objects only" if len(objects) == client.PAGE else ""
     return Preview(list(text_batches(table, rows)), filled_columns(table, rows), unmapped, note)
 
 
-def _preview_rows(table: RawTable, source: StripeSource, one: Body) -> list[dict[str, Any]]:
+def _seats_from(settings: Settings, source: StripeSource) -> Sequence[str]:
+    """What the subscriptions say, whichever table is read: they share a journal, which keeps what names their seats."""
+    of_subscriptions = settings.sources.get("subscriptions")
+    return (of_subscriptions if isinstance(of_subscriptions, StripeSource) else source).seats_from
+
+
+def _preview_rows(table: RawTable, source: StripeSource, one: Body, page: Sequence[Body]) -> list[dict[str, Any]]:
     if table.name == "accounts":
         return account_rows([one], source)
     if table.name == "invoices":
         row = invoice_row(one)
         rows = [] if row is None else [row]
     else:
-        rows = timeline([State(0, trimmed_subscription(one))], Known(), date.min)
+        known = Known(seats_from=source.seats_from, sold_by_number=sold_by_number([], page))
+        rows = timeline([State(0, trimmed_subscription(one, source.seats_from))], known, date.min)
     customer = one.get("customer")
     holder = customer if isinstance(customer, dict) else {"id": customer}
     return [{**row, "account_id": value_at(holder, source.account_key)} for row in rows]

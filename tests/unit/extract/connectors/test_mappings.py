@@ -273,7 +273,8 @@ insert into stripe.customer values
     ('cus_2', 'Bolt', null, null, null, '2025-02-01Z', true, true, '{}'),
     ('cus_3', null, null, 'c@core.io', 'DE', '2025-03-01Z', true, null, '{}'),
     ('cus_4', 'Drum', null, null, null, '2025-03-01Z', true, false, '{}'),
-    ('cus_5', 'Test', null, null, null, '2025-03-01Z', false, false, '{}');
+    ('cus_5', 'Test', null, null, null, '2025-03-01Z', false, false, '{}'),
+    ('cus_6', 'Even', null, null, null, '2025-03-01Z', true, false, '{}'), ('cus_7', 'Fern', null, null, null, '2025-03-01Z', true, false, '{}');
 create table stripe.price (id text, billing_scheme text, currency text, nickname text, product_id text, recurring_interval text,
     recurring_interval_count integer, recurring_usage_type text, transform_quantity_divide_by integer, transform_quantity_round text,
     unit_amount bigint, unit_amount_decimal text);
@@ -288,7 +289,8 @@ insert into stripe.price values
     ('packs', 'per_unit', 'usd', 'Packs', 'prod_8', 'month', 1, 'licensed', 10, 'up', null, '1000.5');
 create table stripe.subscription_history (id text, _fivetran_active boolean, _fivetran_start timestamptz, _fivetran_end timestamptz,
     customer_id text, status text, livemode boolean, start_date timestamptz, ended_at timestamptz, trial_start timestamptz,
-    trial_end timestamptz, current_period_end timestamptz);
+    trial_end timestamptz, current_period_end timestamptz, current_period_start timestamptz, pause_collection_behavior text,
+    pause_collection_resumes_at timestamptz);
 insert into stripe.subscription_history (id, _fivetran_active, customer_id, status, livemode, start_date, ended_at, trial_start, trial_end, current_period_end) values
     ('several', true, 'cus_1', 'active', true, '2026-01-10 23:30-05', null, null, null, null),
     ('several', false, 'cus_1', 'past_due', true, '2026-01-10 23:30-05', '2026-01-20Z', null, null, null),
@@ -301,11 +303,17 @@ insert into stripe.subscription_history (id, _fivetran_active, customer_id, stat
     ('brief', true, 'cus_3', 'canceled', true, '2026-02-03 08:00Z', '2026-02-03 20:00Z', '2026-02-03 08:00Z', '2026-02-10Z', null),
     ('test', true, 'cus_5', 'active', false, '2026-01-05Z', null, null, null, null);
 create table stripe.subscription_item (id text, subscription_id text, plan_id text, quantity integer, current_period_end timestamptz);
+insert into stripe.subscription_history (id, _fivetran_active, customer_id, status, livemode, start_date, ended_at, trial_start, trial_end, current_period_start,
+    pause_collection_behavior, pause_collection_resumes_at) values
+    ('break', true, 'cus_6', 'active', true, '2026-01-05Z', null, null, null, '2026-02-05Z', 'void', '2026-02-15Z'),
+    ('tried', true, 'cus_7', 'canceled', true, '2026-01-05Z', '2026-01-19Z', '2026-01-05Z', '2026-01-19Z', null, null, null);
+insert into stripe.subscription_history (id, _fivetran_active, customer_id, status, livemode, start_date, current_period_end) values
+    ('loyal', true, 'cus_6', 'active', true, '2024-06-15Z', '2026-06-15Z');
 insert into stripe.subscription_item values
     ('si_1', 'several', 'monthly', 3, '2026-02-11Z'), ('si_2', 'several', 'yearly', 2, '2027-01-11Z'), ('si_3', 'several', 'metered', null, '2026-02-11Z'),
     ('si_4', 'yen', 'yen', 2, null), ('si_5', 'weekly', 'weekly', 1, null), ('si_6', 'before', 'quarterly', 1, null),
     ('si_7', 'after', 'packs', 25, null), ('si_8', 'paused', 'tiered', 4, null), ('si_9', 'test', 'monthly', 1, null),
-    ('si_10', 'brief', 'weekly', 1, null);
+    ('si_10', 'brief', 'weekly', 1, null), ('si_11', 'break', 'monthly', 2, null), ('si_12', 'tried', 'monthly', 2, null), ('si_13', 'loyal', 'yearly', 1, null);
 create table stripe.coupon (id text, duration text, percent_off double precision, amount_off bigint, currency text);
 insert into stripe.coupon values
     ('fifth', 'repeating', 20, null, null), ('once', 'once', 50, null, null), ('five', 'forever', null, 500, 'eur'), ('tenth', 'forever', 10, null, null),
@@ -350,11 +358,14 @@ def stripe(world: World, warehouse: sa.Engine) -> World:
 
 def test_fivetran_customers_are_accounts(stripe: World) -> None:
     land(stripe, "accounts")
-    # 23:30 in New York is the next day in UTC; cus_2 was deleted, cus_5 is of the test mode.
+    # 23:30 in New York is the next day in UTC. cus_2 was deleted and stays an account; cus_5 is of the test mode.
     assert stripe.rows("accounts", "account_id, account_name, region, cast(created_at as varchar)") == [
         ("cus_1", "Acme", "US", "2025-01-02 04:30:00"),
+        ("cus_2", "Bolt", None, "2025-02-01 00:00:00"),
         ("cus_3", "c@core.io", "DE", "2025-03-01 00:00:00"),
         ("cus_4", "Drum", None, "2025-03-01 00:00:00"),
+        ("cus_6", "Even", None, "2025-03-01 00:00:00"),
+        ("cus_7", "Fern", None, "2025-03-01 00:00:00"),
     ]
 
 
@@ -376,18 +387,26 @@ def test_fivetran_subscriptions_by_price_trial_and_discount(stripe: World) -> No
         (*after, 0.0, "USD", "2026-04-01", "2026-04-11", None, False),
         (*after, 13.5068, "USD", "2026-04-11", "2026-05-01", None, False),
         # 90.000 dinars a quarter; three decimals.
-        ("before", "cus_4", "Quarter", 1, 30.0, "KWD", "2025-03-01", "2026-02-01", None, False),
+        ("before", "cus_4", "Quarter", None, 30.0, "KWD", "2025-03-01", "2026-02-01", None, False),
+        # 2 x 29.99; paused within the present billing period, until a day that is known.
+        ("break", "cus_6", "Team", 2, 59.98, "USD", "2026-01-05", "2026-02-05", None, False),
+        ("break", "cus_6", "Team", 2, 0.0, "USD", "2026-02-05", "2026-02-15", None, False),
+        ("break", "cus_6", "Team", 2, 59.98, "USD", "2026-02-15", None, None, False),
         # Ended on the day of its start; 10.00 x 52 / 12.
-        ("brief", "cus_3", "Weekly", 1, 43.3333, "EUR", "2026-02-03", "2026-02-03", None, True),
+        ("brief", "cus_3", "Weekly", None, 43.3333, "EUR", "2026-02-03", "2026-02-03", None, True),
+        # Each term is a row, so that no day knows of a later one.
+        ("loyal", "cus_6", "Archive", 1, 100.0, "USD", "2024-06-15", "2025-06-15", "2025-06-15", False),
+        ("loyal", "cus_6", "Archive", 1, 100.0, "USD", "2025-06-15", None, "2026-06-15", False),
         # Tiers are not in these tables; a trial that ended without a payment method is over.
         ("paused", "cus_4", "Tiers", 4, None, "USD", "2026-03-01", "2026-03-15", None, True),
         (*several, 289.97, "USD", "2026-01-11", "2026-02-01", "2027-01-11", False),
         (*several, 231.976, "USD", "2026-02-01", "2026-05-01", "2027-01-11", False),
         (*several, 289.97, "USD", "2026-05-01", None, "2027-01-11", False),
-        # (10.00 - 5.00) x 52 / 12
-        ("weekly", "cus_3", "Weekly", 1, 21.6667, "EUR", "2026-01-05", None, "2026-01-12", False),
-        ("yen", "cus_1", "prod_4", 2, 10000.0, "JPY", "2026-01-01", "2026-01-15", "2026-04-01", True),
-        ("yen", "cus_1", "prod_4", 2, 10000.0, "JPY", "2026-01-15", "2026-03-01", "2026-04-01", False),
+        ("tried", "cus_7", "Team", 2, 59.98, "USD", "2026-01-05", "2026-01-19", None, True),
+        # (10.00 - 5.00) x 52 / 12. Nobody has more than one, so it is a flat price; a week is no commitment.
+        ("weekly", "cus_3", "Weekly", None, 21.6667, "EUR", "2026-01-05", None, None, False),
+        ("yen", "cus_1", "prod_4", 2, 10000.0, "JPY", "2026-01-01", "2026-01-15", None, True),
+        ("yen", "cus_1", "prod_4", 2, 10000.0, "JPY", "2026-01-15", "2026-03-01", None, False),
     ]
 
 
@@ -411,7 +430,7 @@ def test_fivetran_invoices_in_full_units_of_their_currency_and_what_is_owed_of_t
 
 def test_fivetran_churns_and_renewals(stripe: World) -> None:
     land(stripe, "account_outcomes")
-    # cus_1 keeps one of two subscriptions and cus_4 changed from one to the next. Renewals are terms of 89 days and more, neither void nor
+    # cus_1 keeps one of two subscriptions, cus_4 changed from one to the next, and cus_7 never had more than a trial. Renewals are terms of 89 days and more, neither void nor
     # prorated: il_2 alone, and il_6 (1 December to 28 February).
     assert stripe.rows("account_outcomes", "outcome_id, account_id, cast(occurred_on as varchar), kind, arr_delta") == [
         ("churned:cus_4:2026-05-01", "cus_4", "2026-05-01", "churned", None),

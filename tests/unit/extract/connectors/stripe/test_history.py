@@ -114,7 +114,59 @@ def test_what_makes_no_row_begins_none(replay: Replay, reader: Reader) -> None:
     renewed = subscription(item(1, "2026-08-10"))
     rolled = event("2026-07-10", renewed, {"items": {"data": [item(1, "2026-07-10")]}})
     stands(replay, renewed, events=(rolled,))
-    assert reader.values("subscriptions", "started_on", "term_ends_on") == [("2026-01-10", "2026-08-10")]
+    assert reader.values("subscriptions", "started_on", "term_ends_on") == [("2026-01-10", None)]
+
+
+def yearly(quantity: int, begins: str, ends: str) -> dict[str, Any]:
+    return {**item(quantity, ends, price=price(interval="year")), "current_period_start": at(begins)}
+
+
+def test_each_term_of_a_yearly_subscription_is_a_row_of_its_own(replay: Replay, reader: Reader) -> None:
+    """Stripe tells the present term only: those before it are counted back."""
+    stands(replay, {**subscription(yearly(3, "2026-06-15", "2027-06-15")), "start_date": at("2024-06-15")})
+    columns = ("started_on", "ended_on", "term_ends_on", "seats")
+    terms = [("2024-06-15", "2025-06-15", "2025-06-15", "3"), ("2025-06-15", "2026-06-15", "2026-06-15", "3")]
+    assert reader.values("subscriptions", *columns) == [*terms, ("2026-06-15", None, "2027-06-15", "3")]
+    # As of a day before the renewal nobody knows of it.
+    assert reader.values("subscriptions", *columns, until="2026-06-14")[-1] == ("2025-06-15", None, "2026-06-15", "3")
+
+
+def test_a_flat_price_has_no_seats_until_somebody_buys_it_by_number(replay: Replay, reader: Reader) -> None:
+    stands(replay, seats(1))
+    assert reader.values("subscriptions", "seats") == [(None,)]
+    stands(replay, seats(1), {**seats(4), "id": "sub_2"})
+    assert reader.values("subscriptions", "subscription_id", "seats") == [("sub_1", "1"), ("sub_2", "4")]
+
+
+@pytest.mark.parametrize(
+    ("seats_from", "expected"), [(["price_1"], "1"), (["prod_1"], "1"), (["price_9"], None), (["metadata.license-seats"], "25")]
+)
+def test_the_configuration_says_what_counts_as_seats(replay: Replay, reader: Reader, seats_from: list[str], expected: str | None) -> None:
+    sold = item(1)
+    sold["price"] = {**sold["price"], "id": "price_1", "product": "prod_1"}
+    stands(replay, {**subscription(sold), "metadata": {"license-seats": "25", "contact": "secret"}})
+    reader.options = {"seats_from": seats_from}
+    assert reader.values("subscriptions", "seats") == [(expected,)]
+    assert not any(b"secret" in content for content in reader.journal.values())
+
+
+@pytest.mark.parametrize(("behavior", "mrr"), [("void", "0"), ("mark_uncollectible", "0"), ("keep_as_draft", "30.0000")])
+def test_while_collection_is_paused_nothing_is_earned(replay: Replay, reader: Reader, behavior: str, mrr: str) -> None:
+    pause = {"pause_collection": {"behavior": behavior, "resumes_at": at("2026-06-20")}}
+    stands(replay, seats(3, **pause), events=(event("2026-06-05", seats(3, **pause), {"pause_collection": None}),))
+    rows = reader.values("subscriptions", "mrr", "started_on", "ended_on")
+    paused = [("30.0000", "2026-01-10", "2026-06-05"), (mrr, "2026-06-05", "2026-06-20"), ("30.0000", "2026-06-20", None)]
+    assert rows == (paused if mrr == "0" else [("30.0000", "2026-01-10", None)])
+
+
+@pytest.mark.parametrize("paid_before", [False, True])
+def test_who_never_paid_is_no_customer_who_left(replay: Replay, reader: Reader, paid_before: bool) -> None:
+    trial = {"trial_start": at("2026-05-01"), "trial_end": at("2026-05-15"), "start_date": at("2026-05-01")}
+    gone = {**seats(3, status="canceled", ended_at=at("2026-05-15"), **trial), "id": "sub_2"}
+    before = {**seats(3, status="canceled", ended_at=at("2026-04-01")), "id": "sub_1"}
+    stands(replay, *([before] if paid_before else []), gone)
+    churned = [("churned", "2026-04-01"), ("churned", "2026-05-15")]
+    assert reader.values("account_outcomes", "kind", "occurred_on") == (churned if paid_before else [])
 
 
 def test_a_trial_is_a_row_of_its_own(replay: Replay, reader: Reader) -> None:
@@ -258,8 +310,8 @@ def test_old_shape_of_term_plan_and_previous_attributes(replay: Replay, reader: 
 
     stands(replay, old(2, 1500), events=(event("2026-06-03", old(2, 1500), {"quantity": 1, "plan": plan}),))
     assert reader.values("subscriptions", *COLUMNS, "plan", "term_ends_on") == [
-        ("1", "10.0000", "2026-01-10", "2026-06-03", "Gold", "2026-07-01"),
-        ("2", "30.0000", "2026-06-03", None, "Gold", "2026-07-01"),
+        ("1", "10.0000", "2026-01-10", "2026-06-03", "Gold", None),
+        ("2", "30.0000", "2026-06-03", None, "Gold", None),
     ]
 
 

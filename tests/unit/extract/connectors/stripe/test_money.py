@@ -14,7 +14,7 @@ DAY = date(2026, 3, 1)
 
 
 def monthly(*items: dict[str, Any], known: Known | None = None, day: date = DAY, **fields: Any) -> Decimal | None:
-    return money.monthly_value(trimmed_subscription(subscription(*items, **fields)), known or Known(), day)
+    return money.monthly_value(trimmed_subscription(subscription(*items, **fields), ()), known or Known(), day)
 
 
 def priced(quantity: int = 1, **fields: Any) -> dict[str, Any]:
@@ -162,7 +162,7 @@ def test_the_plan_of_old_versions() -> None:
         "product": "prod_1",
     }
     old = trimmed_subscription(
-        {"id": "sub_1", "plan": plan, "quantity": 4, "items": {"data": [{"plan": plan, "quantity": 4}]}}
+        {"id": "sub_1", "plan": plan, "quantity": 4, "items": {"data": [{"plan": plan, "quantity": 4}]}}, ()
     )
     assert (money.monthly_value(old, Known(), DAY), money.seats(old, Known())) == (Decimal(100), 4)
     assert (money.plan_name(old, Known()), money.currency_of(old, Known())) == ("prod_1", "USD")

@@ -48,6 +48,13 @@ def test_an_account_without_a_name_has_its_customers_id(replay: Replay, reader: 
     assert reader.values("accounts", "account_id", "account_name") == [("cus_1", "cus_1")]
 
 
+def test_a_deleted_customer_who_had_a_subscription_is_an_account(replay: Replay, reader: Reader) -> None:
+    replay.lists["/v1/customers"] = [customer("cus_1")]
+    replay.lists["/v1/subscriptions"] = [subscription(), subscription(key="sub_2", customer="cus_2")]
+    rows = reader.values("accounts", "account_id", "account_name", "created_at")
+    assert [account for account, *_ in rows] == ["cus_1", "cus_2"] and rows[1] == ("cus_2", "cus_2", "2026-01-10T12:00:00")
+
+
 def test_a_deleted_customers_subscription_keeps_its_account(replay: Replay, reader: Reader) -> None:
     reader.options = {"account_key": "metadata.crm"}
     replay.lists["/v1/customers"] = [customer("cus_1", metadata={"crm": "A-1"}, email="secret@acme.example")]
@@ -239,7 +246,7 @@ def test_faults_that_pass_are_overcome_and_others_are_one_clear_error(
     replay.faults = [fault, fault]
     assert len(reader.read("accounts")) == 1
     replay.faults = [fault] * 3
-    with pytest.raises(SourceUnavailable, match=r"sources\.accounts: /v1/customers") as raised:
+    with pytest.raises(SourceUnavailable, match=r"sources\.accounts: /v1/(customers|subscriptions)") as raised:
         reader.read("accounts")
     assert KEY not in str(raised.value)
 
