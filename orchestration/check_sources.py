@@ -5,7 +5,6 @@ Takes no lock and writes nothing. Ends with 1 where a source cannot be read, aft
 
 import sys
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -37,15 +36,14 @@ class Checked:
 
 def check_sources(settings: Settings) -> list[Checked]:
     """Check every configured source, in the contract's order; one that cannot be read keeps no other from being checked."""
-    end = settings.pipeline.end_date or datetime.now(UTC).date() - timedelta(days=1)
     with TemporaryDirectory() as scratch:
-        return [_check(settings, name, end, Path(scratch)) for name in TABLES if name in settings.sources]
+        return [_check(settings, name, Path(scratch)) for name in TABLES if name in settings.sources]
 
 
-def _check(settings: Settings, name: str, end: date, scratch: Path) -> Checked:
+def _check(settings: Settings, name: str, scratch: Path) -> Checked:
     source = settings.sources[name]
     try:
-        return Checked(name, source.connector, first_page(settings, TABLES[name], source, end, scratch))
+        return Checked(name, source.connector, first_page(settings, TABLES[name], source, scratch))
     except Exception as error:
         # Also what no connector foresees: the other sources are still to be checked.
         said = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"

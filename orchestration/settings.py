@@ -19,7 +19,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from orchestration.contract import TABLES
-from orchestration.sources import CONNECTORS, LITERAL_SECRET, AnySource, Secret, SecretReference, Section
+from orchestration.sources import LITERAL_SECRET, NO_CONNECTOR, AnySource, Secret, SecretReference, Section
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 DBT_PROJECT = PROJECT_ROOT / "dbt_project"
@@ -328,22 +328,17 @@ def _unusable_texts(value: Any, where: str = "") -> Iterator[str]:
 
 
 def _key(location: tuple[int | str, ...]) -> str:
-    """`sources.invoices.path`, without the tag that pydantic puts between table and key."""
-    parts = [str(part) for part in location]
-    if len(parts) > 2 and parts[0] == "sources" and parts[2] in CONNECTORS:
-        del parts[2]
-    return ".".join(parts)
+    """`sources.invoices.path`."""
+    return ".".join(str(part) for part in location)
 
 
 def _say(fault) -> str:
     if fault["type"] == "extra_forbidden":
         return "unknown key. Remove it or mend its spelling"
-    if fault["type"] == "union_tag_invalid":
-        return f"unknown connector {fault['ctx']['tag']}; there is {fault['ctx']['expected_tags']}"
     if fault["type"] == "missing":
         return "required, but missing"
     message = fault["msg"].removeprefix("Value error, ")
     # A whole section, or what should have been a reference to a secret or the name of its variable, may hold one.
-    if fault["type"] == LITERAL_SECRET or isinstance(fault["input"], dict) or fault["loc"][-1] == "env":
+    if fault["type"] in (LITERAL_SECRET, NO_CONNECTOR) or isinstance(fault["input"], dict) or fault["loc"][-1] == "env":
         return message
     return f"{message}, found {fault['input']!r:.80}"

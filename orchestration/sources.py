@@ -1,18 +1,30 @@
-"""`[sources.<raw table>]` of the configuration: one model per connector, and secrets that live in the environment only."""
+"""`[sources.<raw table>]` of the configuration: the class that a connector's name stands for, and secrets that live in the environment only."""
 
 import os
 import re
+from collections.abc import Mapping
+from importlib import import_module
+from inspect import getsourcelines, isabstract
+from pkgutil import iter_modules
+from traceback import extract_tb
+from types import ModuleType
 from typing import Annotated, Any, ClassVar, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+FILES = "files"
+_CONNECTORS = "orchestration.extract.connectors"
+_MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+_THERE_IS = "There is {}; one of your own is named with its package, such as acme_health.hubspot"
+_AS_DOCUMENTED = "as the README says under *A connector of your own*"
+# Type of a fault in the name of a connector, or in the module behind it.
+NO_CONNECTOR = "no_connector"
 
 DAY = "{day}"
 # The same as a unix timestamp of 00:00 UTC, in seconds or milliseconds.
 EPOCH_DAY = "{epoch_day}"
-# Before the key of a value in an object's metadata.
-METADATA = "metadata."
 # Rows that came, rows that the lake has, and a code that no later landing has.
 ACCEPTANCE = r"(\d+) of \d+, [0-9a-f]{6}"
 # Faults of this type are shown without the value that was found.
@@ -33,7 +45,6 @@ _SECRET_OF_URL = re.compile(
     )""",
     re.IGNORECASE | re.VERBOSE,
 )
-_PARAMETER = re.compile(r"(?<![:\w\\]):(start|end)\b")
 
 
 class Section(BaseModel):
@@ -83,20 +94,24 @@ class Source(Section):
         late_after_days: age of the newest fact from which on the table's metrics are late; by default the contract's.
         min_share: a table that is read whole and comes with less than this share of the rows it has is not taken over; 0 takes all.
         accept_smaller: takes one such landing over; its value is in the message of the run that refused it, and counts once.
+        connector: names the class of the settings, see `source_class`.
     """
 
     max_bad_share: float | None = Field(default=None, ge=0, le=1)
     late_after_days: int | None = Field(default=None, ge=0, le=36_500)
     min_share: float = Field(default=0.5, ge=0, le=1)
     accept_smaller: str | None = None
+    connector: str
 
     # Raw tables that the connector can fill; empty: all.
     tables: ClassVar[tuple[str, ...]] = ()
+    # Whether the rows are invented, so that losing some is no fault.
+    is_made_up: ClassVar[bool] = False
 
-    @field_validator("path", "query", "base_url", check_fields=False)
+    @field_validator("*")
     @classmethod
-    def _no_secret_in_address(cls, text: str | None) -> str | None:
-        return None if text is None else _refuse_secret_in(text)
+    def _no_secret_in_address(cls, value: Any) -> Any:
+        return _refuse_secret_in(value) if isinstance(value, str) else value
 
     @field_validator("accept_smaller")
     @classmethod
@@ -104,6 +119,16 @@ class Source(Section):
         if text is not None and not re.fullmatch(ACCEPTANCE, text):
             raise ValueError('copy the value from the message of the run, for example "4 of 38, 5f3a1c"')
         return text
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether the source can be down without being wrong."""
+        return False
+
+    @property
+    def column_names(self) -> Mapping[str, str]:
+        """Contract column -> its name in the rows that are read, where that differs."""
+        return {}
 
     def secrets(self) -> dict[str, Secret]:
         """The secrets of the source, by key in the configuration."""
@@ -199,7 +224,6 @@ class FilesSource(Source, Notation):
     is not the first. With path and query, the query shapes the rows of each file, see `shaping`.
     """
 
-    connector: Literal["files"]
     path: str | None = None
     format: Literal["csv", "jsonl", "parquet"] | None = None
     encoding: str | None = None
@@ -246,169 +270,93 @@ class FilesSource(Source, Notation):
         return self.path is not None and _REMOTE.match(self.path) is not None
 
     @property
+    def column_names(self) -> Mapping[str, str]:
+        return self.columns
+
+    @property
     def day_token(self) -> str | None:
         """What stands for the delivery day in the path; None where the files are one delivery."""
         return next((token for token in (DAY, EPOCH_DAY) if self.path is not None and token in self.path), None)
 
 
-class DemoSource(Source):
-    """`connector = "demo"`: the generated demo company, see `[demo]`."""
+def source_class(name: str) -> type[Source]:
+    """The settings class behind the name of a connector: `files`, a module of `extract/connectors`, or any module by its whole name.
 
-    connector: Literal["demo"]
-
-
-class HttpSource(Source):
-    """What all HTTP APIs share.
-
-    Attributes:
-        timeout_seconds: longest wait for a connection, and for the whole answer to one request.
-        max_attempts: how often a request is made before the source counts as unavailable.
-        max_retry_delay_seconds: longest pause between two attempts, also where the server asks for a longer one.
+    Raises:
+        ValueError: there is no such module, it cannot be imported, or it holds no connector that is complete.
     """
-
-    timeout_seconds: float = Field(default=120, gt=0, le=3600)
-    max_attempts: int = Field(default=6, ge=1, le=100)
-    max_retry_delay_seconds: float = Field(default=120, gt=0, le=3600)
-
-    @field_validator("base_url", check_fields=False)
-    @classmethod
-    def _plain_url(cls, url: str | None) -> str | None:
-        if url is None:
-            return None
-        if not re.match(r"https?://[^/\s]+", url):
-            raise ValueError("give an address that begins with https:// (or http:// for a test server)")
-        return url.rstrip("/")
-
-
-class StripeSource(HttpSource):
-    """`connector = "stripe"`.
-
-    Attributes:
-        api_key: a restricted key with read access to customers, subscriptions, prices, coupons, invoices and events.
-        account_key: what names the account: `customer` (the customer's id), `metadata.<key>` of the customer, or
-            `email_domain` of the customer's e-mail address.
-        name_key: for `accounts`: `name`, `metadata.<key>` or `email_domain`.
-        columns: for `accounts`: contract column -> `metadata.<key>` of the customer (segment, industry, region, csm,
-            parent_account_id).
-        seats_from: for `subscriptions`: what counts as seats, as ids, lookup keys or nicknames of prices or ids of products, or as the one entry
-            `metadata.<key>` of the subscription; by default every price that any subscription has more than once.
-        api_version: sent as `Stripe-Version`; by default the version that the account is set to.
-    """
-
-    connector: Literal["stripe"]
-    api_key: SecretReference
-    base_url: str = "https://api.stripe.com"
-    account_key: str = Field(default="customer", pattern=r"^(customer|email_domain|metadata\..+)$")
-    name_key: str = Field(default="name", pattern=r"^(name|email_domain|metadata\..+)$")
-    columns: dict[str, str] = {}
-    seats_from: list[str] = []
-    api_version: str | None = Field(default=None, pattern=r"^\d{4}-\d\d-\d\d(\.\w+)?$")
-
-    tables: ClassVar[tuple[str, ...]] = ("accounts", "subscriptions", "invoices", "account_outcomes")
-
-    @field_validator("seats_from")
-    @classmethod
-    def _prices_or_one_key(cls, names: list[str]) -> list[str]:
-        if len(names) > 1 and any(name.startswith(METADATA) for name in names):
-            raise ValueError("give prices and products, or metadata.<key> alone")
-        return names
-
-    @field_validator("columns")
-    @classmethod
-    def _metadata_only(cls, columns: dict[str, str]) -> dict[str, str]:
-        for name, place in columns.items():
-            if name in ("account_id", "account_name", "created_at"):
-                raise ValueError(f"{name} is not mapped here; account_key and name_key say where account_id and name stand")
-            if not re.fullmatch(r"metadata\..+", place):
-                raise ValueError(f"{name}: give metadata.<key>")
-        return columns
+    if name == FILES:
+        return FilesSource
+    if not _MODULE.fullmatch(name):
+        raise ValueError(f"{name!r} is no name of a module. {_THERE_IS.format(_built_in())}")
+    full_name = name if "." in name else f"{_CONNECTORS}.{name}"
+    try:
+        module = import_module(full_name)
+    except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and f"{full_name}.".startswith(f"{error.name}."):
+            if "." in name:
+                package = name.partition(".")[0]
+                raise ValueError(f"there is no module {name}. Install its package, or name the folder that holds {package}/ in PYTHONPATH") from None
+            raise ValueError(f"unknown connector {name}. {_THERE_IS.format(_built_in())}") from None
+        raise ValueError(f"{_place_of(error, full_name)}: {type(error).__name__}: {error}. The module cannot be imported until that is fixed") from error
+    return _connector_in(module)
 
 
-class ZendeskSource(HttpSource):
-    """`connector = "zendesk"`.
-
-    Attributes:
-        subdomain: `acme` of acme.zendesk.com; or give base_url.
-        email, api_token: an API token and the e-mail address of the agent that it belongs to; or oauth_token alone.
-        account_key: what names the account of an organization: `external_id`, `id`, `name`, `domain` (the first of its
-            domain names that is not a public one) or `field.<key>` of its organization fields.
-        priorities: Zendesk priority -> priority of the contract, where they differ from low, normal, high, urgent -> critical.
-        topics: tag or, with topic_field, value of that field -> topic of the contract; the first that fits counts.
-        topic_field: id of a custom ticket field; without it topics are found by tag.
-        escalation_tags: a ticket that has one of them is escalated.
-        escalation_field: id of a custom ticket field; a ticket is escalated while it is checked or filled.
-        survey_scores: value of a satisfaction rating -> csat score.
-        max_bad_share: half by default: tickets of people without an organization are ordinary, have no account and are quarantined.
-    """
-
-    connector: Literal["zendesk"]
-    max_bad_share: float | None = Field(default=0.5, ge=0, le=1)
-    subdomain: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9-]*$")
-    base_url: str | None = None
-    email: str | None = None
-    api_token: SecretReference | None = None
-    oauth_token: SecretReference | None = None
-    account_key: str = Field(default="external_id", pattern=r"^(external_id|id|name|domain|field\..+)$")
-    priorities: dict[str, str] = {}
-    topics: dict[str, str] = {}
-    topic_field: int | None = None
-    escalation_tags: list[str] = ["escalated", "escalation"]
-    escalation_field: int | None = None
-    survey_scores: dict[str, float] = {"good": 5, "bad": 1}
-
-    tables: ClassVar[tuple[str, ...]] = ("tickets", "survey_responses")
-
-    @model_validator(mode="after")
-    def _complete(self) -> "ZendeskSource":
-        if (self.subdomain is None) == (self.base_url is None):
-            raise ValueError("give either subdomain or base_url")
-        if (self.api_token is None) == (self.oauth_token is None):
-            raise ValueError("give either api_token (with email) or oauth_token")
-        if self.api_token is not None and self.email is None:
-            raise ValueError("api_token needs the email address of its agent: add email")
-        return self
-
-    @property
-    def url(self) -> str:
-        return self.base_url or f"https://{self.subdomain}.zendesk.com"
+def _connector_in(module: ModuleType) -> type[Source]:
+    """The one connector that a module defines, or its package where the module is one."""
+    inside = f"{module.__name__}."
+    classes = [
+        one for one in vars(module).values()
+        if isinstance(one, type) and issubclass(one, Source) and f"{one.__module__}.".startswith(inside)
+    ]
+    ready = [one for one in classes if not isabstract(one) and hasattr(one, "read")]
+    if len(ready) == 1:
+        return ready[0]
+    if ready:
+        raise ValueError(f"{module.__file__}: holds several connectors ({', '.join(one.__name__ for one in ready)}). Give each a module of its own")
+    if classes:
+        lines, first = getsourcelines(classes[-1])
+        lacking = ", ".join(sorted(getattr(classes[-1], "__abstractmethods__", ())) or ["read"])
+        raise ValueError(f"{module.__file__} line {first}: {classes[-1].__name__} has no method {lacking}. Write it, {_AS_DOCUMENTED}")
+    raise ValueError(f"{module.__file__}: holds no class that derives from Connector. Write one, {_AS_DOCUMENTED}")
 
 
-class SqlSource(Source, Notation):
-    """`connector = "sql"`: any database that SQLAlchemy speaks to; the driver for Postgres is installed.
-
-    Attributes:
-        url: a SQLAlchemy address with user and password, for example `postgresql+psycopg://reader:...@host/db`.
-        table: `table` or `schema.table`; events are read by day, other tables as a whole in every run.
-        query: one select; with `:start` and `:end` (timestamps, UTC, end exclusive) only what is new is read.
-        columns: contract column -> column of the table or query, where the names differ.
-        timeout_seconds: longest wait for one statement; of a stream, for its next rows.
-    """
-
-    connector: Literal["sql"]
-    url: SecretReference
-    table: str | None = None
-    query: str | None = None
-    columns: dict[str, str] = {}
-    timeout_seconds: float = Field(default=600, ge=1, le=86_400)
-
-    @model_validator(mode="after")
-    def _table_or_query(self) -> "SqlSource":
-        if (self.table is None) == (self.query is None):
-            raise ValueError("give either table or query")
-        names = self.parameters
-        if len(names) == 1:
-            raise ValueError(f"the query names :{min(names)} only; give both :start and :end, or neither")
-        return self
-
-    @property
-    def parameters(self) -> set[str]:
-        """Which of `start` and `end` the query asks for."""
-        return set() if self.query is None else set(_PARAMETER.findall(self.query))
+def _place_of(error: Exception, full_name: str) -> str:
+    """File and line of an error while a module was imported; of the module's own lines the last one that was reached."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename} line {error.lineno}"
+    frames = [one for one in extract_tb(error.__traceback__) if not one.filename.startswith("<frozen")]
+    own = [one for one in frames if full_name.replace(".", os.sep) in one.filename]
+    place = (own or frames)[-1]
+    return f"{place.filename} line {place.lineno}"
 
 
-AnySource = Annotated[
-    FilesSource | DemoSource | StripeSource | ZendeskSource | SqlSource, Field(discriminator="connector")
-]
-CONNECTORS = ("files", "demo", "stripe", "zendesk", "sql")
-# Sources that are read over a connection: they can be down without being wrong.
-ConnectedSource = StripeSource | ZendeskSource | SqlSource
+def _built_in() -> str:
+    """The connectors that come along: those of the modules in their folder that hold one."""
+    names = [FILES]
+    for found in iter_modules(import_module(_CONNECTORS).__path__):
+        try:
+            _connector_in(import_module(f"{_CONNECTORS}.{found.name}"))
+        except ValueError:
+            continue
+        names.append(found.name)
+    return ", ".join(sorted(names))
+
+
+def _as_its_connector_has_it(found: Any) -> Any:
+    """The settings of one source, checked by the class that its `connector` names."""
+    if not isinstance(found, dict):
+        return found
+    name = found.get("connector")
+    if not isinstance(name, str):
+        fault = InitErrorDetails(type="missing" if name is None else "string_type", loc=("connector",), input=name)
+        raise ValidationError.from_exception_data("source", [fault])
+    try:
+        settings_class = source_class(name)
+    except ValueError as error:
+        said = PydanticCustomError(NO_CONNECTOR, "{said}", {"said": str(error)})
+        raise ValidationError.from_exception_data("source", [InitErrorDetails(type=said, loc=("connector",), input=name)]) from None
+    return settings_class.model_validate(found)
+
+
+AnySource = Annotated[Source, BeforeValidator(_as_its_connector_has_it)]

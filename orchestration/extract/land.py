@@ -13,7 +13,7 @@ import duckdb
 
 from orchestration.contract import RawTable
 from orchestration.extract import shaping
-from orchestration.extract.connectors import demo
+from orchestration.extract.connectors.base import Connector
 from orchestration.extract.errors import SourceError, SourceUnavailable, SuddenLoss
 from orchestration.extract.files.columns import Layout, fits_as_is, layout, parquet_scan, reading
 from orchestration.extract.files.deliveries import (
@@ -43,10 +43,10 @@ from orchestration.extract.lake.write import (
 from orchestration.extract.land_connected import land_connected
 from orchestration.extract.losses import POPULATION, describe_losses, refuse_sudden_loss
 from orchestration.extract.session import connect, fingerprint
-from orchestration.extract.staging import Notes, create_staged, parquet_rows, stage_batches, stage_files, stage_query
+from orchestration.extract.staging import Notes, create_staged, parquet_rows, stage_files, stage_query
 from orchestration.masking import without_secrets
 from orchestration.settings import EVENT_TABLE, Settings
-from orchestration.sources import ConnectedSource, DemoSource, FilesSource
+from orchestration.sources import FilesSource
 from orchestration.warehouse import identifier, literal
 
 # Deliveries are staged together up to this many bytes of files, which bounds memory and keeps both cores busy.
@@ -105,7 +105,7 @@ def land_table(
     except Exception as error:
         message = without_secrets(settings, str(error))
         source = settings.sources.get(table.name)
-        is_remote = isinstance(source, ConnectedSource) or (isinstance(source, FilesSource) and source.is_remote)
+        is_remote = source is not None and source.is_remote
         may_stay = isinstance(error, SourceUnavailable | SuddenLoss) or (
             is_remote and isinstance(error, SourceError | QuarantineLimitExceeded)
         )
@@ -144,8 +144,8 @@ def extract_table(
 
     Files without `{day}` in the path are read as a whole and the lake is brought in line with them. With it, the deliveries of the
     run's days and of the `lookback_days` before them land, and every earlier one that never did; what a delivery of these
-    days brought goes when its files are gone. Files whose bytes did not change are not landed again. Connected sources:
-    see `connected`. What the lake has lost, or holds damaged, lands again.
+    days brought goes when its files are gone. Files whose bytes did not change are not landed again. What a connector
+    reads: see `land_connected`. What the lake has lost, or holds damaged, lands again.
 
     Args:
         settings: of the run.
@@ -182,10 +182,14 @@ def _extract_table(
     faults = {} if old is None else lake.find_faults(settings.lake, old, threads, event_days)
     whole = None if old is None else lake.without_files(old, faults)
     settings.temp_dir.mkdir(parents=True, exist_ok=True)
-    is_connected = isinstance(source, ConnectedSource)
-    extract = land_connected if is_connected else _land_deliveries
+    is_connected = isinstance(source, Connector)
     try:
-        manifest, looked_at, first_landing = extract(settings, table, source, old, whole, first_day, end)
+        if is_connected:
+            manifest, looked_at, first_landing = land_connected(settings, table, source, old, whole, first_day, end)
+        elif source is None or isinstance(source, FilesSource):
+            manifest, looked_at, first_landing = _land_deliveries(settings, table, source, old, whole, first_day, end)
+        else:
+            raise TypeError(f"sources.{table.name}: {type(source).__name__} is neither FilesSource nor a Connector")
         accepted = None if old is None else old.accepted
         if first_landing or not manifest.by_day:
             accepted = refuse_sudden_loss(source, old, manifest) or accepted
@@ -240,17 +244,17 @@ def _require_landed_again(
 def _land_deliveries(
     settings: Settings,
     table: RawTable,
-    source: FilesSource | DemoSource | None,
+    source: FilesSource | None,
     old: Manifest | None,
     whole: Manifest | None,
     first_day: date,
     end: date,
 ) -> tuple[Manifest, list[str], bool]:
-    """Land files, the demo company, or nothing; the new manifest, the deliveries looked at, and whether none stood before.
+    """Land files, or nothing; the new manifest, the deliveries looked at, and whether none stood before.
 
     whole: the old manifest without what the lake has lost.
     """
-    by_day = isinstance(source, FilesSource) and source.day_token is not None
+    by_day = source is not None and source.day_token is not None
     mode: Mode = "events" if table.name == EVENT_TABLE else "changes" if by_day else "snapshot"
     first_landing = old is None or (old.mode, old.by_day) != (mode, by_day)
     kept = {} if first_landing else whole.deliveries
@@ -262,9 +266,7 @@ def _land_deliveries(
         key for key in kept
         if by_day and first_day.isoformat() <= key <= end.isoformat() and key not in {one.key for one in available}
     }
-    if isinstance(source, DemoSource):
-        end = _demo_end({} if first_landing else old.deliveries, end)
-    wanted = [replace(one, identity=_identity(settings, table, source, one.delivery, end)) for one in wanted]
+    wanted = [replace(one, identity=_identity(settings, table, source, one.delivery)) for one in wanted]
     fresh = [one for one in wanted if one.identity is None or not _is_landed(one, kept)]
 
     landed = dict(kept)
@@ -278,7 +280,7 @@ def _land_deliveries(
                     if by_day and mode == "events" and source.query is None and source.timezone is None:
                         landed |= _land_as_is(connection, settings, table, source, batch, landed)
                         batch = [one for one in batch if not _is_landed(one, landed)]
-                    labels, notes = _stage(connection, settings, table, source, batch, end)
+                    labels, notes = _stage(connection, settings, table, source, batch)
                     landed |= land(connection, settings, table, mode, dict(enumerate(batch)), labels, landed, examples, notes)
     check_share(settings, table, [landed[one.key] for one in wanted], examples)
     superseded_file = None if first_landing or lost else old.superseded_file
@@ -290,8 +292,8 @@ def _land_deliveries(
     return manifest, [one.key for one in wanted], first_landing
 
 
-def _available(settings: Settings, table: RawTable, source: FilesSource | DemoSource | None) -> list[Incoming]:
-    if not isinstance(source, FilesSource) or source.path is None:
+def _available(settings: Settings, table: RawTable, source: FilesSource | None) -> list[Incoming]:
+    if source is None or source.path is None:
         return [Incoming(WHOLE, Delivery(None, ()), None)]
     found = find_deliveries(settings, table.name, source)
     return [Incoming(WHOLE if one.day is None else one.day.isoformat(), one, None) for one in found]
@@ -305,32 +307,18 @@ def _is_wanted(day: date, first_day: date, end: date, landed: Mapping[str, Lande
     return day <= end and (day >= first_day or day.isoformat() not in landed)
 
 
-def _demo_end(landed: Mapping[str, LandedDelivery], end: date) -> date:
-    """The demo company as of its latest day so far: a run of earlier days must not make it forget the later ones."""
-    known = landed[WHOLE].source if WHOLE in landed else None
-    return max(end, date.fromisoformat(known.split()[0])) if known is not None and " " in known else end
-
-
 def _identity(
     settings: Settings,
     table: RawTable,
-    source: FilesSource | DemoSource | None,
+    source: FilesSource | None,
     delivery: Delivery,
-    end: date,
 ) -> str | None:
-    """What decides what a delivery lands as, as a hash; None where its content cannot be known without reading it.
-
-    For the demo company the last day stands before it, in clear.
-    """
-    if isinstance(source, DemoSource):
-        code = content_hash(sorted(Path(demo.__file__).parent.glob("*.py")))
-        parts = (LANDING_VERSION, repr(table), settings.demo, settings.pipeline.start_date, code)
-        return f"{end.isoformat()} {blake2b(repr(parts).encode(), digest_size=16).hexdigest()}"
+    """What decides what a delivery lands as, as a hash; None where its content cannot be known without reading it."""
     if source is not None and not delivery.files:
         return None
     rates, currency = rates_of(settings, table)
     shape = None
-    if isinstance(source, FilesSource):
+    if source is not None:
         shape = (sorted(source.columns.items()), source.query, source.format, source.encoding, source.sheet, source.notation)
     parts = (
         LANDING_VERSION,
@@ -481,17 +469,13 @@ def _stage(
     connection: duckdb.DuckDBPyConnection,
     settings: Settings,
     table: RawTable,
-    source: FilesSource | DemoSource | None,
+    source: FilesSource | None,
     batch: Sequence[Incoming],
-    end: date,
 ) -> tuple[list[str], Notes]:
     """Fill `staged`; what the quarantine calls each of its files, by number, and notes about them."""
     create_staged(connection, table)
     judge = judge_of(settings, table)
-    if isinstance(source, DemoSource):
-        stage_batches(connection, table, {}, demo.demo_batches(settings, table, end), judge, "demo")
-        return ["demo"], {}
-    if isinstance(source, FilesSource) and source.path is None:
+    if source is not None and source.path is None:
         stage_query(connection, table, source, judge)
         return ["query"], {}
     numbered = [

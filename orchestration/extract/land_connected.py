@@ -1,4 +1,4 @@
-"""Landing what is read over a connection: an API or a database, from which the connector may ask for what is new only."""
+"""Landing what a connector reads: an API or a database, which it may ask for what is new only, or what it makes up."""
 
 from collections.abc import Mapping
 from datetime import date, timedelta
@@ -7,7 +7,7 @@ from hashlib import blake2b
 import duckdb
 
 from orchestration.contract import TABLES, RawTable
-from orchestration.extract.connectors.base import Window, connector_of
+from orchestration.extract.connectors.base import Connector, Window
 from orchestration.extract.files.deliveries import Delivery
 from orchestration.extract.lake import manifest as lake
 from orchestration.extract.lake.manifest import WHOLE, LandedDelivery, Manifest, Mode
@@ -25,7 +25,6 @@ from orchestration.extract.lake.write import (
 from orchestration.extract.session import connect, path_literals
 from orchestration.extract.staging import create_staged, stage_batches
 from orchestration.settings import EVENT_TABLE, Settings
-from orchestration.sources import ConnectedSource, SqlSource
 from orchestration.warehouse import identifier, literal
 
 # Event days are numbered from here.
@@ -40,28 +39,27 @@ _NOT_OF_THE_ROWS = {
 def land_connected(
     settings: Settings,
     table: RawTable,
-    source: ConnectedSource,
+    source: Connector,
     old: Manifest | None,
     whole: Manifest | None,
     first_day: date,
     end: date,
 ) -> tuple[Manifest, list[str], bool]:
-    """Land a source that is read over a connection; the new manifest, the deliveries looked at, and whether none stood before.
+    """Land what a connector reads; the new manifest, the deliveries looked at, and whether none stood before.
 
     A connector that cannot tell what is new is read as a whole. From one that can, events land as one delivery per event day, each
     replacing what the day held; of other tables what is new replaces the rows of the same keys, so that the table stands as
     one reading of the whole source would leave it. Another configuration lands everything anew. `whole` is the old manifest without
     what the lake has lost: events are read again from the first lost day on, other tables as a whole.
     """
-    connector = connector_of(source)
-    incremental = connector.is_incremental(table, source)
+    incremental = source.is_incremental(table)
     mode: Mode = "events" if table.name == EVENT_TABLE else "snapshot"
     by_day = mode == "events" and incremental
-    identity = _identity(settings, table, source)
+    identity = _identity(settings, table, source, end)
     kept: Mapping[str, LandedDelivery] = {}
     if old is not None and (old.mode, old.by_day) == (mode, by_day):
         kept = whole.deliveries
-        if any(one.source != identity for one in kept.values()):
+        if incremental and any(one.source != identity for one in kept.values()):
             kept = {}
     first_landing = not kept
     since, until, is_backfill = None, end, False
@@ -73,14 +71,19 @@ def land_connected(
         else:
             # What is read as a whole takes the place of all that stood: it must reach as far, also in a run of earlier days.
             until, is_backfill = max(end, through), end < through
+            identity = _identity(settings, table, source, until)
+    lost = not first_landing and whole != old
+    superseded_file = None if first_landing or lost else old.superseded_file
+    checksums = lake.known_checksums(whole, kept, superseded_file)
+    if source.version(settings, table, until) is not None and {WHOLE: identity} == {key: one.source for key, one in kept.items()}:
+        return Manifest(table.name, mode, by_day, kept, superseded_file, checksums=checksums), [WHOLE], first_landing
 
-    window = Window(since, until, is_backfill, _landed(settings))
+    window = Window(since, until, is_backfill, _landed(settings) if source.is_remote else frozenset())
     examples: list[BadRow] = []
     with connect(settings) as connection:
         create_staged(connection, table)
-        batches = connector.read(settings, table, source, window)
-        columns = source.columns if isinstance(source, SqlSource) else {}
-        stage_batches(connection, table, columns, batches, judge_of(settings, table), source.connector)
+        batches = source.read(settings, table, window)
+        stage_batches(connection, table, source.column_names, batches, judge_of(settings, table), source.connector)
         if by_day:
             batch = _split_by_day(connection, table, since, until, identity)
             # Within the window also a day that has no rows any more is replaced.
@@ -94,9 +97,6 @@ def land_connected(
         landed = others | land(connection, settings, table, mode, batch, [source.connector], kept, examples)
         looked_at = [one.key for one in batch.values()]
         check_share(settings, table, [landed[key] for key in looked_at], examples)
-        lost = not first_landing and whole != old
-        superseded_file = None if first_landing or lost else old.superseded_file
-        checksums = lake.known_checksums(whole, kept, superseded_file)
         manifest = Manifest(table.name, mode, by_day, landed, superseded_file, checksums=checksums)
         if by_day:
             manifest = supersede(connection, settings, table, None if first_landing or lost else old, manifest)
@@ -104,12 +104,12 @@ def land_connected(
 
 
 def _landed(settings: Settings) -> frozenset[str]:
-    """The connected tables of which the lake holds rows that landed from their source as it is configured now."""
+    """The tables with a remote connector of which the lake holds rows that landed from their source as it is configured now."""
     found = set()
     for name, source in settings.sources.items():
-        manifest = lake.read_manifest(settings.lake, name) if isinstance(source, ConnectedSource) else None
+        manifest = lake.read_manifest(settings.lake, name) if isinstance(source, Connector) and source.is_remote else None
         if manifest is not None:
-            identity = _identity(settings, TABLES[name], source)
+            identity = _identity(settings, TABLES[name], source, date.max)
             landed = [one for one in manifest.deliveries.values() if one.loaded and one.source == identity]
             if any(all((settings.lake / path).is_file() for path in manifest.paths_of(one)) for one in landed):
                 found.add(name)
@@ -170,9 +170,15 @@ def _keep_what_is_not_new(
     )
 
 
-def _identity(settings: Settings, table: RawTable, source: ConnectedSource) -> str:
-    """What decides how an answer of the source lands, as a hash; secrets count by name."""
+def _identity(settings: Settings, table: RawTable, source: Connector, until: date) -> str:
+    """What decides how an answer of the source lands, as a hash; secrets count by name.
+
+    Before that of what is made up stands its last day, in clear.
+    """
     rates, currency = rates_of(settings, table)
     mapping = source.model_dump_json(exclude=_NOT_OF_THE_ROWS)
     parts = (LANDING_VERSION, repr(table), mapping, sorted(rates.items()), currency)
-    return blake2b(repr(parts).encode(), digest_size=16).hexdigest()
+    if (version := source.version(settings, table, until)) is not None:
+        parts = (*parts, version)
+    identity = blake2b(repr(parts).encode(), digest_size=16).hexdigest()
+    return f"{until.isoformat()} {identity}" if source.is_made_up else identity

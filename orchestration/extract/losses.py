@@ -10,7 +10,7 @@ from statistics import median
 from orchestration.extract.errors import SuddenLoss
 from orchestration.extract.lake.manifest import WHOLE, LandedDelivery, Manifest, read_manifest
 from orchestration.settings import EVENT_TABLE
-from orchestration.sources import ACCEPTANCE, AnySource, DemoSource
+from orchestration.sources import ACCEPTANCE, Source
 
 # Without them there is nobody to score.
 POPULATION = ("accounts", "subscriptions")
@@ -24,7 +24,7 @@ _ENOUGH_EVENTS = 5
 _SHOWN = 5
 
 
-def refuse_sudden_loss(source: AnySource | None, old: Manifest | None, new: Manifest) -> str | None:
+def refuse_sudden_loss(source: Source | None, old: Manifest | None, new: Manifest) -> str | None:
     """Refuse a table that was read whole and has far fewer rows than the lake has.
 
     That is less than `min_share` of at least 20 rows; of `accounts` and `subscriptions` also none at all. What the demo company
@@ -41,7 +41,7 @@ def refuse_sudden_loss(source: AnySource | None, old: Manifest | None, new: Mani
     Raises:
         SuddenLoss: says how to accept it.
     """
-    if source is None or isinstance(source, DemoSource) or old is None or _is_demo(old):
+    if source is None or source.is_made_up or old is None or _is_made_up(old):
         return None
     before, after = _loaded(old.deliveries), _loaded(new.deliveries)
     is_small = after < source.min_share * before and before >= _ENOUGH_ROWS
@@ -66,7 +66,7 @@ def _code(old: Manifest) -> str:
     return blake2b(repr((old.table, old.through, old.accepted, deliveries)).encode(), digest_size=3).hexdigest()
 
 
-def _is_demo(manifest: Manifest) -> bool:
+def _is_made_up(manifest: Manifest) -> bool:
     """Whether the rows are those of the demo company, whose identity begins with a day in clear."""
     return WHOLE in manifest.deliveries and " " in (manifest.deliveries[WHOLE].source or "")
 
@@ -75,12 +75,12 @@ def _loaded(deliveries: Mapping[str, LandedDelivery]) -> int:
     return sum(one.loaded for one in deliveries.values())
 
 
-def describe_losses(source: AnySource | None, old: Manifest | None, new: Manifest) -> list[str]:
+def describe_losses(source: Source | None, old: Manifest | None, new: Manifest) -> list[str]:
     """What was taken over, but lost rows in a way that may be a fault: one sentence each.
 
     A table without a source any more, a small one that became empty, and deliveries of a day that came again with far fewer rows.
     """
-    if old is None or _is_demo(old) or isinstance(source, DemoSource):
+    if old is None or _is_made_up(old) or (source is not None and source.is_made_up):
         return []
     before, after = _loaded(old.deliveries), _loaded(new.deliveries)
     if source is None:

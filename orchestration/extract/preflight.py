@@ -7,6 +7,7 @@ import duckdb
 
 from orchestration.contract import TABLES, RawTable
 from orchestration.extract import shaping
+from orchestration.extract.connectors.base import Connector
 from orchestration.extract.errors import SourceError
 from orchestration.extract.files.columns import layout
 from orchestration.extract.files.deliveries import find_deliveries
@@ -16,7 +17,7 @@ from orchestration.extract.files.query import check_query
 from orchestration.extract.session import connect
 from orchestration.masking import without_secrets
 from orchestration.settings import Settings, SettingsError, secret_value
-from orchestration.sources import AnySource, FilesSource, SqlSource
+from orchestration.sources import FilesSource, Source
 
 
 def preflight_sources(settings: Settings) -> None:
@@ -35,7 +36,7 @@ def preflight_sources(settings: Settings) -> None:
         raise SettingsError("\n".join(f"{settings.config_file}: {without_secrets(settings, fault)}" for fault in faults))
 
 
-def _faults(connection: duckdb.DuckDBPyConnection, settings: Settings, table: RawTable, source: AnySource) -> list[str]:
+def _faults(connection: duckdb.DuckDBPyConnection, settings: Settings, table: RawTable, source: Source) -> list[str]:
     faults: list[str] = []
     for key, secret in source.secrets().items():
         try:
@@ -47,11 +48,10 @@ def _faults(connection: duckdb.DuckDBPyConnection, settings: Settings, table: Ra
     try:
         if isinstance(source, FilesSource):
             _check_files(connection, settings, table, source)
-        elif isinstance(source, SqlSource):
-            # Its drivers take a third of a second to import.
-            from orchestration.extract.connectors.sql.database import check_address
-
-            check_address(table.name, source)
+        elif isinstance(source, Connector):
+            source.check_settings(table)
+        else:
+            faults.append(f"sources.{table.name}.connector: {type(source).__name__} is neither FilesSource nor a Connector. Derive it from Connector")
     except (SourceError, SettingsError) as error:
         faults.append(" ".join(str(error).split()))
     return faults

@@ -4,7 +4,7 @@ import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,7 @@ import duckdb
 
 from orchestration.contract import RawTable
 from orchestration.extract import shaping
-from orchestration.extract.connectors import demo
-from orchestration.extract.connectors.base import Preview, connector_of, mapping_of, text_batch
+from orchestration.extract.connectors.base import Connector, Preview, mapping_of, text_batch
 from orchestration.extract.errors import SourceError
 from orchestration.extract.files.columns import layout, parquet_scan, reading
 from orchestration.extract.files.deliveries import NumberedFile, SourceFile, at_hand, find_deliveries
@@ -25,7 +24,7 @@ from orchestration.extract.session import connect
 from orchestration.extract.staging import create_staged, empty_note, stage_batches
 from orchestration.plain_text import as_said
 from orchestration.settings import Settings
-from orchestration.sources import AnySource, ConnectedSource, DemoSource, FilesSource, HttpSource, SqlSource
+from orchestration.sources import FilesSource, Source
 from orchestration.warehouse import identifier
 
 _ROWS = 100
@@ -54,14 +53,13 @@ class FirstPage:
     first_reason: str | None = None
 
 
-def first_page(settings: Settings, table: RawTable, source: AnySource, end: date, scratch: Path) -> FirstPage:
+def first_page(settings: Settings, table: RawTable, source: Source, scratch: Path) -> FirstPage:
     """Read one page of a source and judge its rows by the contract.
 
     Args:
         settings: of the run; its data folder is left alone.
         table: the contract.
         source: of the table.
-        end: last day of the demo company.
         scratch: a folder for what has to be fetched or spilled; the caller removes it.
 
     Raises:
@@ -69,13 +67,12 @@ def first_page(settings: Settings, table: RawTable, source: AnySource, end: date
         SettingsError: a secret's variable is not set, or an option cannot be used.
     """
     with connect(settings, scratch) as connection:
-        page = _page_of(connection, settings, table, source, end, scratch)
+        page = _page_of(connection, settings, table, source, scratch)
         if page.batches is None:
             return FirstPage(None, None, page.mapped, page.unmapped, page.note)
         create_staged(connection, table)
-        columns = source.columns if isinstance(source, FilesSource | SqlSource) else {}
         label = f"sources.{table.name}"
-        stage_batches(connection, table, columns, page.batches, judge_of(settings, table), label)
+        stage_batches(connection, table, source.column_names, page.batches, judge_of(settings, table), label)
         fact = f"cast({identifier(table.fact_column)} as timestamp)"
         [(rows, bad, newest)] = connection.execute(
             f"select count(*), count(_reasons), max(case when _reasons is null then {fact} end) from staged"
@@ -92,16 +89,11 @@ def first_page(settings: Settings, table: RawTable, source: AnySource, end: date
 
 
 def _page_of(
-    connection: duckdb.DuckDBPyConnection, settings: Settings, table: RawTable, source: AnySource, end: date, scratch: Path
+    connection: duckdb.DuckDBPyConnection, settings: Settings, table: RawTable, source: Source, scratch: Path
 ) -> Preview:
-    if isinstance(source, ConnectedSource):
-        patient = source.model_copy(update=_PATIENCE) if isinstance(source, HttpSource) else source
-        return connector_of(source).preview(settings, table, patient)
-    if isinstance(source, DemoSource):
-        batches = [batch.slice(0, _ROWS) for batch in itertools.islice(demo.demo_batches(settings, table, end), 1)]
-        mapped = tuple(column.name for column in table.columns)
-        is_page = sum(batch.num_rows for batch in batches) == _ROWS
-        return Preview(batches, mapped, note="made-up company" + (", first rows only" if is_page else ""))
+    if isinstance(source, Connector):
+        patience = {name: value for name, value in _PATIENCE.items() if name in type(source).model_fields}
+        return source.model_copy(update=patience).preview(settings, table)
     if source.path is None:
         return _page_of_query(connection, table, source, "")
     found, note = _last_file(settings, table, source, scratch)

@@ -8,6 +8,7 @@ import duckdb
 import pyarrow as pa
 
 from orchestration.contract import RawTable
+from orchestration.extract.connectors.base import DELETED
 from orchestration.extract.errors import SourceError
 from orchestration.extract.files.columns import Layout, check_columns, count_text, layout, parquet_scan, reading
 from orchestration.extract.files.deliveries import NumberedFile, SourceFile
@@ -27,9 +28,6 @@ from orchestration.extract.session import literals, load_batches, scratch_folder
 from orchestration.plain_text import as_said
 from orchestration.sources import FilesSource
 from orchestration.warehouse import identifier
-
-# Boolean column of batches: the source no longer has this key.
-DELETED = "_deleted"
 
 Judge = Callable[[RawRows], str]
 # Number of a delivery -> what a person should know about its files.

@@ -14,10 +14,15 @@ import pytest
 
 from orchestration.contract import TABLES, RawTable
 from orchestration.extract.connectors import demo as demo_module
-from orchestration.extract.connectors.demo import HISTORY_BEFORE_START, demo_batches, demo_sources, write_demo_files
+from orchestration.extract.connectors.demo import (
+    HISTORY_BEFORE_START,
+    DemoSource,
+    demo_batches,
+    demo_sources,
+    write_demo_files,
+)
 from orchestration.extract.connectors.demo.company import to_day
 from orchestration.settings import Demo, Pipeline, Settings
-from orchestration.sources import DemoSource
 
 START = date(2026, 1, 1)
 EARLIER_END = date(2025, 12, 14)

@@ -1,39 +1,30 @@
-"""What a connector to a remote source is: a module that yields Arrow batches of a raw table for a window of days.
+"""What a connector is: one class that holds the settings of `[sources.<table>]` as fields and reads with them.
 
-A module of `CONNECTORS` offers
-
-    is_incremental(table, source) -> bool
-        whether it can read only what is new; else every extraction reads the whole table.
-    read(settings, table, source, window) -> Iterator[pa.RecordBatch]
-        batches whose columns bear the contract's names; values as text or in their own type, the contract judges them.
-        A boolean column `_deleted`, where there is one, marks keys that the source no longer has.
-    preview(settings, table, source) -> Preview
-        one page, for `make check-sources`.
-
-All raise `SourceUnavailable` with a message that names the table, and never one that holds a secret.
+The name in the configuration is that of its module: `connector = "stripe"` is the module `stripe` of this folder, `connector = "acme_health.hubspot"`
+that module of your own. Nothing else is to be registered. What takes long to import (dlt, drivers of databases), a connector imports when it reads:
+the configuration is loaded by every command.
 """
 
+import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from importlib import import_module
 from itertools import islice
-from types import ModuleType
 from typing import Any
 
 import pyarrow as pa
+from pydantic import Field, field_validator
 
 from orchestration.contract import RawTable
-from orchestration.extract.staging import DELETED
+from orchestration.settings import Settings
 from orchestration.sources import Source
 
-# Imported when first used: dlt and the database drivers take seconds.
-CONNECTORS = {
-    "stripe": "orchestration.extract.connectors.stripe.tables",
-    "zendesk": "orchestration.extract.connectors.zendesk.tickets",
-    "sql": "orchestration.extract.connectors.sql.rows",
-}
+# Boolean column of batches: the source no longer has this key.
+DELETED = "_deleted"
 _ROWS_PER_BATCH = 20_000
+_ROWS_PER_PAGE = 100
 
 
 @dataclass(frozen=True)
@@ -83,9 +74,72 @@ class Preview:
     broken: tuple[str, ...] = ()
 
 
-def connector_of(source: Source) -> ModuleType:
-    """The module behind a source's connector."""
-    return import_module(CONNECTORS[source.connector])
+class Connector(Source, ABC):
+    """A source that a class of its own reads.
+
+    Its methods raise `SourceUnavailable` where the source is down, and `SourceError` where it is not what it should be. A message names
+    the table, and never holds a secret.
+    """
+
+    @abstractmethod
+    def read(self, settings: Settings, table: RawTable, window: Window) -> Iterator[pa.RecordBatch]:
+        """The rows of a raw table, in batches whose columns have the contract's names (or those of `column_names`).
+
+        Values are text or of their own type: the contract judges them. A boolean column `_deleted`, where there is one, marks keys that the
+        source no longer has. `window` says what is wanted; only a connector that `is_incremental` need look at it.
+        """
+
+    def is_incremental(self, table: RawTable) -> bool:
+        """Whether only what is new can be read; else every run reads the whole table."""
+        return False
+
+    def preview(self, settings: Settings, table: RawTable) -> Preview:
+        """One page, for `make check-sources`: by default the first rows that `read` gives."""
+        end = settings.pipeline.end_date or datetime.now(UTC).date() - timedelta(days=1)
+        with closing(self.read(settings, table, Window(None, end))) as batches:
+            page = [batch.slice(0, _ROWS_PER_PAGE) for batch in islice(batches, 1)]
+        names = [name for batch in page for name in batch.schema.names if batch[name].null_count < batch.num_rows]
+        mapped, unmapped = mapping_of(table, self.column_names, [name for name in names if name != DELETED])
+        is_cut = sum(batch.num_rows for batch in page) == _ROWS_PER_PAGE
+        return Preview(page, mapped, unmapped, "first rows only" if is_cut else "")
+
+    def check_settings(self, table: RawTable) -> None:
+        """Find what is wrong with the settings beyond what their types say, without connecting.
+
+        Raises:
+            SettingsError: says what, and the remedy.
+        """
+
+    def version(self, settings: Settings, table: RawTable, until: date) -> str | None:
+        """A text that changes whenever what `read` gives does: unchanged, nothing is read. None: only reading tells."""
+        return None
+
+    @property
+    def is_remote(self) -> bool:
+        return not self.is_made_up
+
+
+class HttpSource(Connector):
+    """What all HTTP APIs share.
+
+    Attributes:
+        timeout_seconds: longest wait for a connection, and for the whole answer to one request.
+        max_attempts: how often a request is made before the source counts as unavailable.
+        max_retry_delay_seconds: longest pause between two attempts, also where the server asks for a longer one.
+    """
+
+    timeout_seconds: float = Field(default=120, gt=0, le=3600)
+    max_attempts: int = Field(default=6, ge=1, le=100)
+    max_retry_delay_seconds: float = Field(default=120, gt=0, le=3600)
+
+    @field_validator("base_url", check_fields=False)
+    @classmethod
+    def _plain_url(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        if not re.match(r"https?://[^/\s]+", url):
+            raise ValueError("give an address that begins with https:// (or http:// for a test server)")
+        return url.rstrip("/")
 
 
 def text_batches(table: RawTable, rows: Iterable[Mapping[str, Any]]) -> Iterator[pa.RecordBatch]:

@@ -13,9 +13,9 @@ from dlt.sources.helpers.rest_client.paginators import BasePaginator
 from requests.auth import AuthBase
 from urllib3.exceptions import ReadTimeoutError
 
+from orchestration.extract.connectors.base import HttpSource
 from orchestration.extract.errors import SourceUnavailable
 from orchestration.http_deadline import DeadlineAdapter
-from orchestration.sources import HttpSource
 
 _SHOWN = 200
 _CREDENTIALS = (401, 403)

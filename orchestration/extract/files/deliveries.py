@@ -14,7 +14,7 @@ from typing import Literal
 from orchestration.extract.errors import SourceError
 from orchestration.extract.files.object_store import StoredObject, address_of, fetch, list_objects
 from orchestration.settings import Settings
-from orchestration.sources import DAY, EPOCH_DAY, DemoSource, FilesSource
+from orchestration.sources import DAY, EPOCH_DAY, FilesSource
 
 _DAY_GLOBS = {DAY: "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]", EPOCH_DAY: "[0-9]*"}
 _DAY_TEXTS = {DAY: re.compile(r"\d{4}-\d{2}-\d{2}"), EPOCH_DAY: re.compile(r"(?<!\d)(?:\d{10}|\d{13})(?!\d)")}
@@ -139,7 +139,7 @@ def _stored_files(settings: Settings, name: str, source: FilesSource, pattern: s
 
 
 @contextmanager
-def at_hand(name: str, source: FilesSource | DemoSource | None, files: Iterable[SourceFile]) -> Iterator[None]:
+def at_hand(name: str, source: FilesSource | None, files: Iterable[SourceFile]) -> Iterator[None]:
     """Fetch those of the files that are in an object store, and remove the copies at the end.
 
     Raises:

@@ -1,7 +1,7 @@
 """The first page of files, of the demo company and of databases, judged as a run would judge it."""
 
 import gzip
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -12,13 +12,11 @@ from orchestration.extract.files.lines import NOT_JSON
 from orchestration.extract.preview import FirstPage, first_page
 from tests.unit.extract.conftest import World
 
-END = date(2026, 1, 31)
-
 
 def page(world: World, table: str) -> FirstPage:
     scratch = world.root / "scratch"
     scratch.mkdir(exist_ok=True)
-    return first_page(world.settings, TABLES[table], world.settings.sources[table], END, scratch)
+    return first_page(world.settings, TABLES[table], world.settings.sources[table], scratch)
 
 
 def test_a_csv_file_with_renamed_columns_and_bad_rows(world: World) -> None:
@@ -106,7 +104,7 @@ def test_a_query_over_the_files_of_a_path(world: World) -> None:
 
 
 def test_the_demo_company_up_to_a_day(world: World) -> None:
-    world.pipeline = "[demo]\naccounts = 3\ndirt = false"
+    world.pipeline = "end_date = 2026-01-31\n[demo]\naccounts = 3\ndirt = false"
     world.sources = '[sources.feature_releases]\nconnector = "demo"'
     found = page(world, "feature_releases")
     assert found.mapped == ("feature", "released_on") and found.unmapped == ()

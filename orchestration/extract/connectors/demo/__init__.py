@@ -1,14 +1,16 @@
 """The demo company: a believable SaaS business of any size, over any range of days, the same every time.
 
-`demo_batches` is the connector behind `connector = "demo"`; `write_demo_files` writes the same company as files, for
+`DemoSource` is the connector, `demo_batches` what it reads; `write_demo_files` writes the same company as files, for
 tests and benchmarks. What happens and why is in `simulation`; who the accounts are in `company`; `usage` writes the
 product log, `tables` all other raw tables, and `dirt` adds what real sources deliver besides facts.
 """
 
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, timedelta
 from functools import lru_cache
+from hashlib import blake2b
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,6 +18,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from orchestration.contract import TABLES, RawTable
+from orchestration.extract.connectors.base import Connector, Preview, Window
 from orchestration.extract.connectors.demo.company import from_day, to_day
 from orchestration.extract.connectors.demo.dirt import soil
 from orchestration.extract.connectors.demo.simulation import History, simulate
@@ -26,6 +29,26 @@ from orchestration.settings import EVENT_TABLE, Demo, Settings
 # The company's records begin so long before the first scored day that windows of a year are filled from the start.
 HISTORY_BEFORE_START = timedelta(days=425)
 _ROWS_PER_BATCH = 200_000
+
+
+class DemoSource(Connector):
+    """`connector = "demo"`: the generated demo company, see `[demo]`."""
+
+    is_made_up = True
+
+    def read(self, settings: Settings, table: RawTable, window: Window) -> Iterator[pa.RecordBatch]:
+        return demo_batches(settings, table, window.until)
+
+    def preview(self, settings: Settings, table: RawTable) -> Preview:
+        page = super().preview(settings, table)
+        mapped = tuple(column.name for column in table.columns)
+        return replace(page, mapped=mapped, note=", ".join(filter(None, ("made-up company", page.note))))
+
+    def version(self, settings: Settings, table: RawTable, until: date) -> str:
+        """The company, its last day, and the code that makes it up."""
+        code = [path.read_text(encoding="utf-8") for path in sorted(Path(__file__).parent.glob("*.py"))]
+        parts = (until.isoformat(), settings.demo, settings.pipeline.start_date, code)
+        return blake2b(repr(parts).encode(), digest_size=16).hexdigest()
 
 
 def demo_batches(settings: Settings, table: RawTable, end: date) -> Iterator[pa.RecordBatch]:

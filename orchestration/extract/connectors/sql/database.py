@@ -15,11 +15,11 @@ import sqlalchemy as sa
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from orchestration.database_address import database_address
+from orchestration.extract.connectors.sql import SqlSource
 from orchestration.extract.errors import SourceUnavailable
 from orchestration.masking import masked
 from orchestration.plain_text import as_said
 from orchestration.settings import SettingsError
-from orchestration.sources import SqlSource
 
 _ATTEMPTS = 3
 # What psycopg takes besides libpq's options.

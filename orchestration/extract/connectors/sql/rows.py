@@ -1,4 +1,4 @@
-"""The `sql` connector: a table, or a query, of any database that SQLAlchemy speaks to, as a stream of Arrow batches."""
+"""The rows of a table or a query, as a stream of Arrow batches."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -12,22 +12,17 @@ from dlt.sources.sql_database import TableLoader
 
 from orchestration.contract import RawTable
 from orchestration.extract.connectors.base import Preview, Window, mapping_of, text_batch
+from orchestration.extract.connectors.sql import SqlSource
 from orchestration.extract.connectors.sql.database import connected
 from orchestration.extract.errors import SourceError
-from orchestration.settings import EVENT_TABLE, Settings
-from orchestration.sources import SqlSource
+from orchestration.settings import EVENT_TABLE
 
 _ROWS_PER_BATCH = 20_000
 _PREVIEW_ROWS = 100
 _BEGINNING = datetime(1, 1, 1)
 
 
-def is_incremental(table: RawTable, source: SqlSource) -> bool:
-    """Whether single days can be asked for: by a query with `:start` and `:end`, and of events always."""
-    return bool(source.parameters) or (table.name == EVENT_TABLE and source.table is not None)
-
-
-def read(settings: Settings, table: RawTable, source: SqlSource, window: Window) -> Iterator[pa.RecordBatch]:
+def read(table: RawTable, source: SqlSource, window: Window) -> Iterator[pa.RecordBatch]:
     """The rows of a window, in batches with the source's own column names.
 
     Raises:
@@ -57,7 +52,7 @@ def read(settings: Settings, table: RawTable, source: SqlSource, window: Window)
             ) from None
 
 
-def preview(settings: Settings, table: RawTable, source: SqlSource) -> Preview:
+def preview(table: RawTable, source: SqlSource) -> Preview:
     """The first hundred rows, of a table only the columns that `read` reads.
 
     Raises:

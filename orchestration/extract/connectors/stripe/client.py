@@ -9,6 +9,7 @@ from requests import Request, Response
 
 from orchestration.contract import RawTable
 from orchestration.extract.connectors.http import Api
+from orchestration.extract.connectors.stripe import StripeSource
 from orchestration.extract.connectors.stripe.shapes import (
     Body,
     coupon_of,
@@ -19,7 +20,6 @@ from orchestration.extract.connectors.stripe.shapes import (
     trimmed_subscription,
 )
 from orchestration.settings import secret_value
-from orchestration.sources import StripeSource
 
 PAGE = 100
 EXPAND = "expand[]"

@@ -6,11 +6,10 @@ from typing import Any
 
 from orchestration.extract.connectors.http import Api
 from orchestration.extract.connectors.mail_domains import company_domain
-from orchestration.extract.connectors.stripe import client, journal
+from orchestration.extract.connectors.stripe import StripeSource, client, journal
 from orchestration.extract.connectors.stripe.history import midnight, start_of
 from orchestration.extract.connectors.stripe.journal import Record
 from orchestration.extract.connectors.stripe.shapes import Body, text_id, time_of
-from orchestration.sources import StripeSource
 
 
 def value_at(customer: Mapping[str, Any], place: str) -> str | None:

@@ -14,10 +14,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from orchestration.extract.connectors.stripe import StripeSource
 from orchestration.extract.errors import SourceError
 from orchestration.extract.lake import manifest as lake
 from orchestration.settings import Settings
-from orchestration.sources import StripeSource
 
 EVENTS = "customer.subscription."
 OBSERVED = "observed"

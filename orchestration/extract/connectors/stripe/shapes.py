@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
 
-from orchestration.sources import METADATA
+from orchestration.extract.connectors.stripe import METADATA
 
 Shape = Mapping[str, Any]
 Body = dict[str, Any]

@@ -1,7 +1,7 @@
-"""The `stripe` connector: accounts, subscriptions, invoices and account outcomes from a Stripe account.
+"""The raw tables as Stripe's lists fill them.
 
-Every extraction reads the whole table. Stripe tells how subscriptions stand now and what changed in the last 30 days; a
-journal in the lake (`journal.py`) keeps that for ever, so the history grows from the first extraction on.
+Stripe tells how subscriptions stand now and what changed in the last 30 days; a journal in the lake (`journal.py`) keeps that for ever, so
+the history grows from the first extraction on.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,8 +14,14 @@ import pyarrow as pa
 from orchestration.contract import RawTable
 from orchestration.extract.connectors.base import Preview, Window, filled_columns, text_batches
 from orchestration.extract.connectors.http import Api
-from orchestration.extract.connectors.stripe import client, journal
-from orchestration.extract.connectors.stripe.customers import AccountKeys, account_rows, deleted_rows, value_at, with_accounts
+from orchestration.extract.connectors.stripe import StripeSource, client, journal
+from orchestration.extract.connectors.stripe.customers import (
+    AccountKeys,
+    account_rows,
+    deleted_rows,
+    value_at,
+    with_accounts,
+)
 from orchestration.extract.connectors.stripe.history import State, sold_by_number, subscription_rows, timeline
 from orchestration.extract.connectors.stripe.invoices import invoice_row, renewal_row
 from orchestration.extract.connectors.stripe.outcomes import outcome_rows
@@ -24,7 +30,6 @@ from orchestration.extract.errors import SourceError
 from orchestration.extract.lake import manifest as lake
 from orchestration.extract.session import connect
 from orchestration.settings import Settings
-from orchestration.sources import StripeSource
 
 _PATHS = {
     "accounts": "/v1/customers",
@@ -68,11 +73,6 @@ def _require_journal(settings: Settings, folder: Path, records: list[journal.Rec
             f"{folder}: the journal of Stripe's subscriptions is gone. Restore it from a backup; or, if there is none, move {folders}"
             " away and run again: older seats and prices are then lost"
         )
-
-
-def is_incremental(table: RawTable, source: StripeSource) -> bool:
-    """Never: the lists are short, and only a whole reading sees what is gone."""
-    return False
 
 
 def read(settings: Settings, table: RawTable, source: StripeSource, window: Window) -> Iterator[pa.RecordBatch]:
@@ -136,7 +136,7 @@ def _accounts(settings: Settings, table: RawTable, source: StripeSource, api: Ap
     return rows + deleted_rows(subscriptions, AccountKeys(api, source, records, window.until), found)
 
 
-def preview(settings: Settings, table: RawTable, source: StripeSource) -> Preview:
+def preview(table: RawTable, source: StripeSource) -> Preview:
     """The newest hundred objects. Nothing is written.
 
     Raises:

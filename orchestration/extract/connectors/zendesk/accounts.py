@@ -9,10 +9,10 @@ from hashlib import blake2b
 
 from orchestration.contract import RawTable
 from orchestration.durable import write_text
+from orchestration.extract.connectors.zendesk import ZendeskSource
 from orchestration.extract.lake import manifest as lake
 from orchestration.integrity import read_stamped, stamped
 from orchestration.settings import Settings
-from orchestration.sources import ZendeskSource
 
 Accounts = Mapping[str, str | None]
 # Before a mail domain, to tell it from the number of an organization.

@@ -1,4 +1,4 @@
-"""The `zendesk` connector: tickets from the incremental export, and satisfaction ratings as csat answers.
+"""Tickets and ratings, page by page.
 
 A ticket changes long after it was opened, so a window asks for what changed since its first day; the landing keeps the
 last row of a key. Memory holds one page, and of every organization its account.
@@ -16,14 +16,13 @@ from requests import Request, Response
 from requests.auth import AuthBase, HTTPBasicAuth
 
 from orchestration.contract import RawTable
-from orchestration.extract.connectors.base import Preview, Window, filled_columns, text_batches
+from orchestration.extract.connectors.base import DELETED, Preview, Window, filled_columns, text_batches
 from orchestration.extract.connectors.http import Api, Refused
 from orchestration.extract.connectors.mail_domains import company_domain
+from orchestration.extract.connectors.zendesk import ZendeskSource
 from orchestration.extract.connectors.zendesk.accounts import DOMAIN, AccountNote
 from orchestration.extract.errors import SourceUnavailable
-from orchestration.extract.staging import DELETED
 from orchestration.settings import Settings, secret_value
-from orchestration.sources import ZendeskSource
 
 Object = Mapping[str, Any]
 Row = dict[str, Any]
@@ -53,11 +52,6 @@ _TICKET_FIELDS = {
 _RATING_FIELDS = {"id", "ticket_id", "requester_id", "score", "created_at", "updated_at"}
 
 
-def is_incremental(table: RawTable, source: ZendeskSource) -> bool:
-    """Always: both lists can be asked for what changed since a moment."""
-    return True
-
-
 def read(settings: Settings, table: RawTable, source: ZendeskSource, window: Window) -> Iterator[pa.RecordBatch]:
     """What changed since the window's first day, or all where an organization leads to another account; deleted and merged tickets as gone.
 
@@ -72,7 +66,7 @@ def read(settings: Settings, table: RawTable, source: ZendeskSource, window: Win
     note.write()
 
 
-def preview(settings: Settings, table: RawTable, source: ZendeskSource) -> Preview:
+def preview(table: RawTable, source: ZendeskSource) -> Preview:
     """The first page of what changed in the last thirty days; where nothing did, of all.
 
     Raises:

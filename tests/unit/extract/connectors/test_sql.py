@@ -329,7 +329,7 @@ def test_the_rights_that_the_readme_grants_are_enough_and_no_more(
         reader = database.url.set(username="health_reader").render_as_string(hide_password=False)
         monkeypatch.setenv("WAREHOUSE_URL", reader)
         sql_source(world, "touchpoints", 'table = "crm.calls"\ncolumns = { touchpoint_id = "id", occurred_at = "called_at" }')
-        found = first_page(world.settings, TABLES["touchpoints"], world.settings.sources["touchpoints"], date(2026, 1, 1), world.root)
+        found = first_page(world.settings, TABLES["touchpoints"], world.settings.sources["touchpoints"], world.root)
         assert (found.rows, found.bad, found.unmapped) == (1, 0, ("salary",))
         assert world.land("touchpoints").loaded == 1
         engine = sa.create_engine(reader)

@@ -13,8 +13,8 @@ import pytest
 from orchestration.contract import TABLES
 from orchestration.extract import SourceUnavailable
 from orchestration.extract.connectors.base import Window
-from orchestration.extract.connectors.zendesk import tickets as zendesk
-from orchestration.sources import Secret, ZendeskSource
+from orchestration.extract.connectors.zendesk import ZendeskSource
+from orchestration.sources import Secret
 from tests.zendesk_server import Fault, ZendeskServer
 
 TOKEN = "sesame-7431"
@@ -67,7 +67,7 @@ def source(server: ZendeskServer, **options: Any) -> ZendeskSource:
 
 
 def read(server: ZendeskServer, table: str = "tickets", window: Window = EVER, **options: Any) -> list[dict[str, Any]]:
-    batches = zendesk.read(SETTINGS, TABLES[table], source(server, **options), window)
+    batches = source(server, **options).read(SETTINGS, TABLES[table], window)
     return [row for batch in batches for row in batch.to_pylist()]
 
 
@@ -325,10 +325,10 @@ def test_refused_credentials_are_said_at_once(server: ZendeskServer) -> None:
 
 def test_preview_shows_one_page(server: ZendeskServer) -> None:
     server.tickets = [ticket(n, organization_id=99, metric_set=measured(n)) for n in (1, 2, 3)]
-    shown = zendesk.preview(None, TABLES["tickets"], source(server))
+    shown = source(server).preview(None, TABLES["tickets"])
     [batch] = shown.batches
     assert batch.column("opened_at").to_pylist() == ["2026-03-01T10:00:00Z"] * 2
     assert shown.mapped == ("ticket_id", "opened_at", "priority")
     assert shown.unmapped == ("custom_fields", "subject")
     assert shown.note.startswith("nothing changed in the last 30 days; first page of all; 2 of 2 rows have no account")
-    assert zendesk.preview(None, TABLES["survey_responses"], source(server)).batches == []
+    assert source(server).preview(None, TABLES["survey_responses"]).batches == []

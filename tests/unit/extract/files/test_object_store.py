@@ -144,7 +144,7 @@ def test_a_preview_reads_the_last_delivery_and_leaves_nothing(world: World, buck
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     settings = world.settings
-    found = first_page(settings, TABLES["usage_events"], settings.sources["usage_events"], date(2026, 1, 2), scratch)
+    found = first_page(settings, TABLES["usage_events"], settings.sources["usage_events"], scratch)
     assert found.note == "s3://raw/events/2026-01-02.csv, the last of 2 files"
     assert (found.rows, found.newest, found.bad) == (2, datetime(2026, 1, 2, 10), 1)
     assert list(scratch.iterdir()) == [] and not settings.data_dir.exists()

@@ -10,9 +10,9 @@ import pytest
 
 from orchestration.contract import TABLES
 from orchestration.extract.connectors.base import Preview, Window
-from orchestration.extract.connectors.stripe import tables as stripe
+from orchestration.extract.connectors.stripe import StripeSource
 from orchestration.settings import Settings, load_settings
-from orchestration.sources import Secret, StripeSource
+from orchestration.sources import Secret
 from tests.stripe_server import KEY, StripeServer, stripe_server
 from tests.unit.extract.connectors.stripe.replay import Replay, replay_server
 
@@ -50,14 +50,14 @@ class Reader:
 
     def read(self, table: str, until: str = "2026-06-30") -> list[dict[str, str | None]]:
         window = Window(None, date.fromisoformat(until))
-        batches = stripe.read(self.settings, TABLES[table], self.source, window)
+        batches = self.source.read(self.settings, TABLES[table], window)
         return [row for batch in batches for row in batch.drop_columns("_deleted").to_pylist()]
 
     def values(self, table: str, *columns: str, until: str = "2026-06-30") -> list[tuple[str | None, ...]]:
         return [tuple(row[column] for column in columns) for row in self.read(table, until)]
 
     def preview(self, table: str) -> Preview:
-        return stripe.preview(self.settings, TABLES[table], self.source)
+        return self.source.preview(self.settings, TABLES[table])
 
     @property
     def journal(self) -> dict[str, bytes]:

@@ -8,7 +8,6 @@ import pytest
 
 from orchestration.contract import TABLES
 from orchestration.extract import SourceUnavailable
-from orchestration.extract.connectors.stripe import tables as stripe
 from orchestration.extract.connectors.stripe.journal import journal_folder
 from orchestration.settings import SettingsError
 from orchestration.sources import Secret
@@ -309,7 +308,7 @@ def test_two_stripe_accounts_share_no_journal(reader: Reader) -> None:
 
 @pytest.mark.parametrize("table", ["accounts", "subscriptions", "invoices", "account_outcomes"])
 def test_every_table_is_read_as_a_whole_and_may_be_empty(reader: Reader, table: str, tmp_path: Path) -> None:
-    assert stripe.is_incremental(TABLES[table], reader.source) is False
+    assert reader.source.is_incremental(TABLES[table]) is False
     assert reader.read(table) == []
     assert not reader.preview(table).batches
     assert reader.journal == {}

@@ -1,0 +1,49 @@
+"""A connector of one's own, as the README shows it: the real commands find it by name and publish its rows."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+
+from orchestration.settings import PROJECT_ROOT
+from tests.own_connector import NAME, companies, example, write_package
+
+TOKEN = "pat-9c1e-sesame"
+
+
+def command(folder: Path, module: str, *arguments: str, token: str = TOKEN) -> subprocess.CompletedProcess[str]:
+    environment = {
+        **os.environ, "HEALTH_CONFIG": str(folder / "health.toml"), "PYTHONPATH": str(folder / "packages"), "HUBSPOT_TOKEN": token,
+    }  # fmt: skip
+    return subprocess.run(
+        [sys.executable, "-m", f"orchestration.{module}", *arguments], cwd=PROJECT_ROOT, env=environment, capture_output=True, text=True, timeout=600
+    )
+
+
+def test_the_example_of_the_readme_publishes_its_rows(tmp_path: Path) -> None:
+    (tmp_path / "packages").mkdir()
+    config_file = tmp_path / "health.toml"
+    pipeline = '[pipeline]\nstart_date = 2026-01-05\nend_date = 2026-01-05\nmemory_limit = "512MB"\n'
+    config_file.write_text(pipeline + example("toml"))
+    missing = command(tmp_path, "check_sources")
+    assert missing.returncode == 2
+    assert f"{config_file}: sources.accounts.connector: there is no module {NAME}" in missing.stderr and "PYTHONPATH" in missing.stderr
+
+    write_package(tmp_path / "packages")
+    with companies(TOKEN) as address:
+        config_file.write_text(f'{pipeline}{example("toml")}base_url = "{address}"\nmax_attempts = 1\n')
+        shown = command(tmp_path, "check_sources")
+        assert (shown.returncode, NAME in shown.stdout.replace("\n", "")) == (0, True), shown.stdout + shown.stderr
+        assert "account_id, account_name" in shown.stdout
+        refused = command(tmp_path, "check_sources", token="another-secret")
+        assert refused.returncode == 1 and "refuses the credentials" in refused.stdout.replace("\n", " ")
+        assert "another-secret" not in refused.stdout + refused.stderr
+        run = command(tmp_path, "run", "2026-01-05")
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert TOKEN not in run.stdout + run.stderr
+    with duckdb.connect(str(tmp_path / "data" / "published" / "current" / "health.duckdb"), read_only=True) as mart:
+        assert mart.execute("select account_id, account_name from account_health order by all").fetchall() == [
+            ("hs-a", "Anvil & Sons"), ("hs-b", "Bolt AG"), ("hs-c", "Cog, Inc."),
+        ]  # fmt: skip
