@@ -63,7 +63,7 @@ class Secret(Section):
         return os.environ.get(self.env, "").strip() or None
 
 
-def _refuse_literal(value: Any, where: str = "") -> Any:
+def refuse_literal(value: Any, where: str = "") -> Any:
     if not isinstance(value, dict | Secret):
         raise PydanticCustomError(
             LITERAL_SECRET,
@@ -73,10 +73,10 @@ def _refuse_literal(value: Any, where: str = "") -> Any:
     return value
 
 
-SecretReference = Annotated[Secret, BeforeValidator(_refuse_literal)]
+SecretReference = Annotated[Secret, BeforeValidator(refuse_literal)]
 
 
-def _refuse_secret_in(address: str) -> str:
+def refuse_secret_in(address: str) -> str:
     if _SECRET_OF_URL.search(address):
         raise PydanticCustomError(
             LITERAL_SECRET,
@@ -111,7 +111,7 @@ class Source(Section):
     @field_validator("*")
     @classmethod
     def _no_secret_in_address(cls, value: Any) -> Any:
-        return _refuse_secret_in(value) if isinstance(value, str) else value
+        return refuse_secret_in(value) if isinstance(value, str) else value
 
     @field_validator("accept_smaller")
     @classmethod
@@ -262,7 +262,7 @@ class FilesSource(Source, Notation):
             # An endpoint may lack its https://.
             address = f"{name}://{value}" if "endpoint" in name.lower() and "://" not in str(value) else str(value)
             if (_SECRET_OPTION.search(name) and not _PLAIN_OPTION.search(name)) or _SECRET_OF_URL.search(address):
-                _refuse_literal(value, f"{name}: ")
+                refuse_literal(value, f"{name}: ")
         return storage
 
     @property

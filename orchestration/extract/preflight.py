@@ -49,7 +49,7 @@ def _faults(connection: duckdb.DuckDBPyConnection, settings: Settings, table: Ra
         if isinstance(source, FilesSource):
             _check_files(connection, settings, table, source)
         elif isinstance(source, Connector):
-            source.check_settings(table)
+            source.check_settings(settings, table)
         else:
             faults.append(f"sources.{table.name}.connector: {type(source).__name__} is neither FilesSource nor a Connector. Derive it from Connector")
     except (SourceError, SettingsError) as error:

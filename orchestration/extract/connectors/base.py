@@ -103,7 +103,7 @@ class Connector(Source, ABC):
         is_cut = sum(batch.num_rows for batch in page) == _ROWS_PER_PAGE
         return Preview(page, mapped, unmapped, "first rows only" if is_cut else "")
 
-    def check_settings(self, table: RawTable) -> None:
+    def check_settings(self, settings: Settings, table: RawTable) -> None:
         """Find what is wrong with the settings beyond what their types say, without connecting.
 
         Raises:
@@ -135,11 +135,18 @@ class HttpSource(Connector):
     @field_validator("base_url", check_fields=False)
     @classmethod
     def _plain_url(cls, url: str | None) -> str | None:
-        if url is None:
-            return None
-        if not re.match(r"https?://[^/\s]+", url):
-            raise ValueError("give an address that begins with https:// (or http:// for a test server)")
-        return url.rstrip("/")
+        return None if url is None else http_address(url).rstrip("/")
+
+
+def http_address(url: str) -> str:
+    """The address itself.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not re.match(r"https?://[^/\s]+", url):
+        raise ValueError("give an address that begins with https:// (or http:// for a test server)")
+    return url
 
 
 def text_batches(table: RawTable, rows: Iterable[Mapping[str, Any]]) -> Iterator[pa.RecordBatch]:

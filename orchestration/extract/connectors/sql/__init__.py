@@ -63,7 +63,7 @@ class SqlSource(Connector, Notation):
 
         return rows.preview(table, self)
 
-    def check_settings(self, table: RawTable) -> None:
+    def check_settings(self, settings: Settings, table: RawTable) -> None:
         from orchestration.extract.connectors.sql.database import check_address
 
         check_address(table.name, self)

@@ -87,7 +87,7 @@ def test_a_module_without_a_usable_connector(world: World, write: Callable[[str]
     ("name", "said"),
     [
         ("acme.nothing", "there is no module acme.nothing. Install its package, or name the folder that holds acme/ in PYTHONPATH"),
-        ("strip", "unknown connector strip. There is demo, files, sql, stripe, zendesk"),
+        ("strip", "unknown connector strip. There is demo, files, rest, sql, stripe, zendesk"),
         ("http", "holds no class that derives from Connector"),
         ("acme feed", "'acme feed' is no name of a module. There is demo, files,"),
     ],
@@ -143,7 +143,7 @@ def test_its_secret_must_be_set_and_is_masked_when_it_is_down(
 
 
 def test_its_own_check_is_part_of_the_check_of_the_configuration(world: World, write: Callable[[str], Path]) -> None:
-    write(GOOD + '\n    def check_settings(self, table):\n        raise SettingsError(f"sources.{table.name}.address: no such place. Give another")\n')
+    write(GOOD + '\n    def check_settings(self, settings, table):\n        raise SettingsError(f"sources.{table.name}.address: no such place. Give another")\n')
     with pytest.raises(SettingsError, match="sources.feature_releases.address: no such place. Give another"):
         preflight_sources(configured(world).settings)
 
