@@ -96,7 +96,7 @@ def _engine(name: str, source: SqlSource) -> sa.Engine:
     try:
         arguments = _connect_arguments(url, source.timeout_seconds)
         engine = sa.create_engine(_of_what_is_there(url), hide_parameters=True, connect_args=arguments)
-    except (sa.exc.ArgumentError, ImportError, TypeError, ValueError) as error:
+    except (sa.exc.ArgumentError, ImportError, OSError, TypeError, ValueError) as error:
         raise SettingsError(f"{where}: what {source.url.env} holds cannot be used: {_reason(error)}") from None
     words = [*_FIRST_WORDS.get(engine.dialect.name, ()), *_limits(engine, source.timeout_seconds)]
     sa.event.listen(engine, "connect", lambda driver_connection, _: _say(driver_connection, words))
@@ -111,6 +111,9 @@ def _engine(name: str, source: SqlSource) -> sa.Engine:
 def _reason(error: Exception) -> str:
     if isinstance(error, ImportError):
         return f"the driver {error.name} is not installed. Install it beside this product, or name another driver"
+    if isinstance(error, OSError):
+        # BigQuery's driver takes its key from a file.
+        return f"{error.filename}: {error.strerror}. Name a file that this user may read"
     if isinstance(error, sa.exc.NoSuchModuleError):
         return (
             "nothing that is installed speaks to the kind of database it begins with. "

@@ -654,3 +654,16 @@ def test_a_damaged_event_day_is_read_again_and_days_that_the_database_dropped_si
     with pytest.raises(LakeError, match="damaged, and the source no longer has the delivery 2025-12-03"):
         read_again(date(2025, 12, 3))
     assert len(read_manifest(world.settings.lake, "usage_events").deliveries) == 4
+
+
+def test_a_driver_that_misses_a_file_names_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """BigQuery's reads its key when it is set up; it is not installed here."""
+
+    def create_engine(*_: object, **__: object) -> sa.Engine:
+        raise FileNotFoundError(2, "No such file or directory", "/run/reader.json")
+
+    monkeypatch.setenv("WAREHOUSE_URL", "sqlite:////tmp/any.db")
+    monkeypatch.setattr(sa, "create_engine", create_engine)
+    world.sources = '[sources.touchpoints]\nconnector = "sql"\nurl = { env = "WAREHOUSE_URL" }\ntable = "calls"'
+    with pytest.raises(SettingsError, match=r"cannot be used: /run/reader.json: No such file or directory. Name a file that this user may read$"):
+        preflight_sources(world.settings)
