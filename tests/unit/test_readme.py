@@ -15,7 +15,7 @@ ACCOUNTS = '[sources.accounts]\nconnector = "demo"\n'
 
 def test_the_connectors_have_examples() -> None:
     found = set(re.findall(r'connector = "(\w+)"', "".join(OF_SOURCES)))
-    assert found == {"files", "stripe", "zendesk", "sql"}
+    assert found == {"files", "stripe", "zendesk", "sql", "rest"}
 
 
 @pytest.mark.parametrize("number", range(len(OF_SOURCES)))
@@ -28,7 +28,7 @@ def test_an_example_is_a_configuration(tmp_path: Path, number: int, monkeypatch:
     if "[sources.accounts]" not in text:
         text += ACCOUNTS
     (tmp_path / "health.toml").write_text(text)
-    assert len(load_settings(tmp_path / "health.toml").sources) >= (1 if "acme_health" in text else 2)
+    assert len(load_settings(tmp_path / "health.toml").sources) >= (2 if ACCOUNTS in text else 1)
 
 
 @pytest.mark.parametrize("option", re.findall(r"^# gs://: (storage = .*)$|^# az://: (storage = .*)$", "\n".join(EXAMPLES), re.MULTILINE))
