@@ -221,7 +221,7 @@ class FilesSource(Source, Notation):
     for its unix timestamp): only the wanted days' files are opened. A path may begin with `s3://`, `gs://` or `az://`; `storage`
     then holds the options of the object store (endpoint, region, credentials), by obstore's names. `format` says what the files
     are where their names do not; `encoding` what their text is in, if it is not UTF-8; `sheet` which sheet of a workbook is read, if it
-    is not the first. With path and query, the query shapes the rows of each file, see `shaping`.
+    is not the first. With path and query, the query shapes the rows of each file, see `extract/files/query.py`.
     """
 
     path: str | None = None

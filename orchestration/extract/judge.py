@@ -5,13 +5,17 @@ quarantine; the reasons of a row are kept in the contract's order, and the first
 """
 
 import csv
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 from orchestration.contract import Column, NotBefore, RangeBy, RawTable, Rule
+from orchestration.extract.lake.manifest import LandedDelivery, stats_of
+from orchestration.extract.lake.write import EXAMPLES, BadRow
 from orchestration.plain_text import HIDDEN, for_duckdb
+from orchestration.settings import Settings
 from orchestration.sources import Notation
 from orchestration.warehouse import identifier, literal
 
@@ -53,6 +57,8 @@ _FIRST_MOMENT, _LAST_MOMENT = "timestamp '0001-01-01'", "timestamp '9999-12-31 2
 # Above this a double no longer tells one whole number from the next.
 _EXACT_DOUBLE = 2**53
 _SHOWN_CURRENCY = 12
+
+_REASONS_SHOWN = 5
 
 _TEXTUAL = ("id", "text", "choice")
 _INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "HUGEINT")
@@ -111,6 +117,9 @@ class RawRows:
     sql: str
     types: Mapping[str, str]
     has_typed_numbers: bool = False
+
+
+Judge = Callable[[RawRows], str]
 
 
 def first_rates(seeds_dir: Path) -> dict[str, date]:
@@ -447,3 +456,47 @@ def _on_our_scale(rule: RangeBy, notation: Notation) -> str:
             mapped = f"{least!r} + ({value} - {from_least!r}) * {greatest - least!r} / {from_greatest - from_least!r}"
             cases.append(f"when {literal(choice)} then {mapped}")
     return f"case c_{rule.by} {' '.join(cases)} else {value} end"
+
+
+def rates_of(settings: Settings, table: RawTable) -> tuple[dict[str, date], str | None]:
+    """Currency -> first day of its rate, and the reporting currency; of a table without money nothing."""
+    if table.currency_date is None:
+        return {}, None
+    return first_rates(settings.seeds_dir), settings.pipeline.reporting_currency
+
+
+def judge_of(settings: Settings, table: RawTable) -> Judge:
+    """How the rows of a table are typed and judged."""
+    rates, _ = rates_of(settings, table)
+    source = settings.sources.get(table.name)
+    # What a connector makes of an API's answer, and the demo company, is written as the contract has it.
+    notation = source if isinstance(source, Notation) else Notation(decimal=".")
+    return partial(judged, table, rates=rates, reporting_currency=settings.pipeline.reporting_currency, notation=notation)
+
+
+def check_share(
+    settings: Settings, table: RawTable, deliveries: Sequence[LandedDelivery], examples: Sequence[BadRow]
+) -> None:
+    """Refuse deliveries with more bad rows than `max_bad_share` allows.
+
+    Raises:
+        QuarantineLimitExceeded: says which reasons there are, with examples.
+    """
+    stats = stats_of(table.name, "snapshot", deliveries)
+    bad = sum(stats.quarantined.values())
+    limit = settings.max_bad_share(table.name)
+    if bad <= limit * stats.delivered:
+        return
+    by_count = sorted(stats.quarantined.items(), key=lambda counted: (-counted[1], counted[0]))
+    reasons = ", ".join(f"{rows} x {reason}" for reason, rows in by_count[:_REASONS_SHOWN])
+    if len(by_count) > _REASONS_SHOWN:
+        reasons += f" and {len(by_count) - _REASONS_SHOWN} other reasons"
+    # Where all rows are bad, to allow them would empty the table.
+    remedy = "Fix the source" + (f", or raise sources.{table.name}.max_bad_share" if bad < stats.delivered else "")
+    if (helps := remedy_for(table.name, (reason for reason, _ in by_count))) is not None:
+        remedy += f"; {helps}"
+    shown = "; ".join(f"{row.file} line {row.line}: {row.reason}" for row in examples[:EXAMPLES])
+    raise QuarantineLimitExceeded(
+        f"{table.name}: {bad} of {stats.delivered} rows ({bad / stats.delivered:.1%}) break the contract, more than"
+        f" max_bad_share {limit:g} allows: {reasons}. For example {shown}. Nothing was landed, the old data stays. {remedy}"
+    )

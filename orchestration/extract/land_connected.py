@@ -9,19 +9,11 @@ import duckdb
 from orchestration.contract import TABLES, RawTable
 from orchestration.extract.connectors.base import Connector, Window
 from orchestration.extract.files.deliveries import Delivery
+from orchestration.extract.judge import check_share, judge_of, rates_of
 from orchestration.extract.lake import manifest as lake
 from orchestration.extract.lake.manifest import WHOLE, LandedDelivery, Manifest, Mode
 from orchestration.extract.lake.superseded import supersede
-from orchestration.extract.lake.write import (
-    LANDING_VERSION,
-    BadRow,
-    Incoming,
-    check_share,
-    columns_of,
-    judge_of,
-    land,
-    rates_of,
-)
+from orchestration.extract.lake.write import LANDING_VERSION, BadRow, Incoming, columns_of, land
 from orchestration.extract.session import connect, path_literals
 from orchestration.extract.staging import create_staged, stage_batches
 from orchestration.settings import EVENT_TABLE, Settings

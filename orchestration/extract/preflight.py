@@ -6,14 +6,13 @@ from tempfile import TemporaryDirectory
 import duckdb
 
 from orchestration.contract import TABLES, RawTable
-from orchestration.extract import shaping
 from orchestration.extract.connectors.base import Connector
 from orchestration.extract.errors import SourceError
 from orchestration.extract.files.columns import layout
 from orchestration.extract.files.deliveries import find_deliveries
 from orchestration.extract.files.object_store import check_store
 from orchestration.extract.files.opening import opened
-from orchestration.extract.files.query import check_query
+from orchestration.extract.files.query import check_query, check_shaped
 from orchestration.extract.session import connect
 from orchestration.masking import without_secrets
 from orchestration.settings import Settings, SettingsError, secret_value
@@ -69,7 +68,7 @@ def _check_files(
         return
     deliveries = find_deliveries(settings, table.name, source)
     if source.query is not None:
-        shaping.check_shaped(connection, table, source, deliveries)
+        check_shaped(connection, table, source, deliveries)
     elif source.day_token is None:
         with TemporaryDirectory() as scratch:
             for file in deliveries[0].files:

@@ -11,15 +11,14 @@ from typing import Any
 import duckdb
 
 from orchestration.contract import RawTable
-from orchestration.extract import shaping
 from orchestration.extract.connectors.base import Connector, Preview, mapping_of, text_batch
 from orchestration.extract.errors import SourceError
 from orchestration.extract.files.columns import layout, parquet_scan, reading
 from orchestration.extract.files.deliveries import NumberedFile, SourceFile, at_hand, find_deliveries
 from orchestration.extract.files.lines import INVALID_ENCODING, NOT_JSON, NOT_OBJECT, Record, csv_records, json_records
 from orchestration.extract.files.opening import opened, refuse_other_encoding
-from orchestration.extract.files.query import check_query, single_select
-from orchestration.extract.lake.write import judge_of
+from orchestration.extract.files.query import check_query, open_file, single_select
+from orchestration.extract.judge import judge_of
 from orchestration.extract.session import connect
 from orchestration.extract.staging import create_staged, empty_note, stage_batches
 from orchestration.plain_text import as_said
@@ -137,7 +136,7 @@ def _page_of_shaped(
 ) -> Preview:
     """What the source's query makes of a file, its first rows; the records that are broken before it."""
     with reading([NumberedFile(file, 0, 0)]):
-        shape = shaping.open_file(connection, table, file)
+        shape = open_file(connection, table, file)
         if shape is None:
             return _nothing_in(file, note)
         broken = [] if shape.broken is None else connection.execute(f"select line, fault from {shape.broken} limit {_ROWS}").fetchall()

@@ -1,7 +1,7 @@
 """Rows of files, queries and Arrow batches, judged, into the temporary table `staged`."""
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import duckdb
@@ -11,10 +11,10 @@ from orchestration.contract import RawTable
 from orchestration.extract.connectors.base import DELETED
 from orchestration.extract.errors import SourceError
 from orchestration.extract.files.columns import Layout, check_columns, count_text, layout, parquet_scan, reading
-from orchestration.extract.files.deliveries import NumberedFile, SourceFile
+from orchestration.extract.files.deliveries import Notes, NumberedFile, SourceFile
 from orchestration.extract.files.lines import Counted, csv_records
 from orchestration.extract.files.opening import opened
-from orchestration.extract.files.query import single_select
+from orchestration.extract.files.query import open_file, single_select
 from orchestration.extract.files.text import (
     csv_names,
     load_csv,
@@ -23,15 +23,11 @@ from orchestration.extract.files.text import (
     not_blank,
     rows_loaded,
 )
-from orchestration.extract.judge import RawRows
+from orchestration.extract.judge import Judge, RawRows
 from orchestration.extract.session import literals, load_batches, scratch_folder
 from orchestration.plain_text import as_said
 from orchestration.sources import FilesSource
 from orchestration.warehouse import identifier
-
-Judge = Callable[[RawRows], str]
-# Number of a delivery -> what a person should know about its files.
-Notes = dict[int, list[str]]
 
 
 def create_staged(connection: duckdb.DuckDBPyConnection, table: RawTable) -> None:
@@ -277,6 +273,44 @@ def stage_select(
         file=numbered.number, delivery=numbered.delivery, position="row_number() over ()",
     )
     connection.execute(f"insert into staged {_staged_rows(judge(rows))}")
+
+
+def stage_shaped(
+    connection: duckdb.DuckDBPyConnection,
+    table: RawTable,
+    source: FilesSource,
+    numbered_files: Sequence[NumberedFile],
+    judge: Judge,
+) -> Notes:
+    """Append what the source's query makes of each file to `staged`; an empty file has no rows.
+
+    `_position` counts the rows of the result; for broken records of text files it is the physical line.
+
+    Raises:
+        SourceError: a file cannot be read; the query is no single select, fails, or its result lacks a column.
+    """
+    label = f"sources.{table.name}.query"
+    selected = single_select(connection, label, source.query)
+    notes: Notes = {}
+    for delivered in numbered_files:
+        with opened(delivered.file, scratch_folder(connection)) as file:
+            numbered = replace(delivered, file=file)
+            with reading([numbered]):
+                shape = open_file(connection, table, file)
+                if shape is None:
+                    notes.setdefault(numbered.delivery, []).append(empty_note(file))
+                    continue
+                if shape.broken is not None:
+                    stage_broken(connection, table, shape.broken, numbered, judge)
+            if shape.blank:
+                notes.setdefault(numbered.delivery, []).append(blank_note(file, shape.blank))
+            try:
+                stage_select(connection, table, source.columns, selected, numbered, judge, label)
+            except duckdb.Error as error:
+                # The message of a conversion that failed shows the value.
+                said = as_said(error) if not file.is_foreign else type(error).__name__
+                raise SourceError(f"{label}: {file.label}: {said}") from (None if file.is_foreign else error)
+    return notes
 
 
 def stage_query(connection: duckdb.DuckDBPyConnection, table: RawTable, source: FilesSource, judge: Judge) -> None:

@@ -39,6 +39,10 @@ _FORMATS: dict[str, Format] = {
 _OTHER_SPREADSHEETS = (".xls", ".xlsm", ".xlsb", ".ods")
 
 
+# Number of a delivery -> what a person should know about its files.
+Notes = dict[int, list[str]]
+
+
 @dataclass(frozen=True)
 class SourceFile:
     """One file of a source; `label` is its path as a person knows it, relative to the configuration where it can be.

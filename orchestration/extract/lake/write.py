@@ -4,8 +4,6 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
-from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -13,20 +11,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from orchestration.contract import RawTable
-from orchestration.extract.files.deliveries import Delivery
-from orchestration.extract.judge import QuarantineLimitExceeded, first_rates, judged, remedy_for
+from orchestration.extract.files.deliveries import Delivery, Notes
 from orchestration.extract.lake import manifest as lake
 from orchestration.extract.lake.manifest import WHOLE, LandedDelivery, Mode, Partition
 from orchestration.extract.session import fingerprint
-from orchestration.extract.staging import Judge, Notes
 from orchestration.plain_text import one_line, without_hidden
 from orchestration.settings import Settings
-from orchestration.sources import Notation
 from orchestration.warehouse import identifier, literal
 
 # Part of every delivery's identity: raise it when the same rows would land differently.
 LANDING_VERSION = 4
-_EXAMPLES, _REASONS_SHOWN, _LONGEST_VALUE, _FILES_SHOWN = 3, 5, 80, 5
+EXAMPLES = 3
+_LONGEST_VALUE, _FILES_SHOWN = 80, 5
 
 
 @dataclass(frozen=True)
@@ -45,22 +41,6 @@ class BadRow:
     file: str
     line: int
     reason: str
-
-
-def rates_of(settings: Settings, table: RawTable) -> tuple[dict[str, date], str | None]:
-    """Currency -> first day of its rate, and the reporting currency; of a table without money nothing."""
-    if table.currency_date is None:
-        return {}, None
-    return first_rates(settings.seeds_dir), settings.pipeline.reporting_currency
-
-
-def judge_of(settings: Settings, table: RawTable) -> Judge:
-    """How the rows of a table are typed and judged."""
-    rates, _ = rates_of(settings, table)
-    source = settings.sources.get(table.name)
-    # What a connector makes of an API's answer, and the demo company, is written as the contract has it.
-    notation = source if isinstance(source, Notation) else Notation(decimal=".")
-    return partial(judged, table, rates=rates, reporting_currency=settings.pipeline.reporting_currency, notation=notation)
 
 
 def land(
@@ -256,7 +236,7 @@ def _write_quarantine(
     )
     first = connection.execute(
         "select label, _position, _reasons, _raw from staged join labels on _file = number where _reasons is not null"
-        " order by all limit ?", [_EXAMPLES]
+        " order by all limit ?", [EXAMPLES]
     ).fetchall()  # fmt: skip
     connection.unregister("labels")
     foreign = {file.label for one in batch.values() for file in one.delivery.files if file.is_foreign}
@@ -294,26 +274,3 @@ def _with_value(reason: str, raw: str) -> str:
         return reason
     shown = without_hidden(found[: 4 * _LONGEST_VALUE])
     return f"{reason} (found '{shown if len(shown) <= _LONGEST_VALUE else f'{shown[:_LONGEST_VALUE]}...'}')"
-
-
-def check_share(
-    settings: Settings, table: RawTable, deliveries: Sequence[LandedDelivery], examples: Sequence[BadRow]
-) -> None:
-    stats = lake.stats_of(table.name, "snapshot", deliveries)
-    bad = sum(stats.quarantined.values())
-    limit = settings.max_bad_share(table.name)
-    if bad <= limit * stats.delivered:
-        return
-    by_count = sorted(stats.quarantined.items(), key=lambda counted: (-counted[1], counted[0]))
-    reasons = ", ".join(f"{rows} x {reason}" for reason, rows in by_count[:_REASONS_SHOWN])
-    if len(by_count) > _REASONS_SHOWN:
-        reasons += f" and {len(by_count) - _REASONS_SHOWN} other reasons"
-    # Where all rows are bad, to allow them would empty the table.
-    remedy = "Fix the source" + (f", or raise sources.{table.name}.max_bad_share" if bad < stats.delivered else "")
-    if (helps := remedy_for(table.name, (reason for reason, _ in by_count))) is not None:
-        remedy += f"; {helps}"
-    shown = "; ".join(f"{row.file} line {row.line}: {row.reason}" for row in examples[:_EXAMPLES])
-    raise QuarantineLimitExceeded(
-        f"{table.name}: {bad} of {stats.delivered} rows ({bad / stats.delivered:.1%}) break the contract, more than"
-        f" max_bad_share {limit:g} allows: {reasons}. For example {shown}. Nothing was landed, the old data stays. {remedy}"
-    )

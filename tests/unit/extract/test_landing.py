@@ -19,7 +19,7 @@ from orchestration.extract import (
     landing_stats,
     thin_event_days,
 )
-from orchestration.extract import land as landing
+from orchestration.extract import land_files as landing
 from orchestration.extract.lake import manifest as lake_module
 from orchestration.extract.lake.manifest import manifest_copy, unavailable_tables
 from orchestration.extract.staging import stage_files
