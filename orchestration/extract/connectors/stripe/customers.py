@@ -7,7 +7,7 @@ from typing import Any
 from orchestration.extract.connectors.http import Api
 from orchestration.extract.connectors.mail_domains import company_domain
 from orchestration.extract.connectors.stripe import StripeSource, client, journal
-from orchestration.extract.connectors.stripe.history import midnight, start_of
+from orchestration.extract.connectors.stripe.history import NEVER_IN_FORCE, midnight, start_of
 from orchestration.extract.connectors.stripe.journal import Record
 from orchestration.extract.connectors.stripe.shapes import Body, text_id, time_of
 
@@ -58,7 +58,8 @@ def deleted_rows(subscriptions: Iterable[Body], keys: "AccountKeys", found: Cont
     for one in subscriptions:
         customer = text_id(one.get("customer"))
         account, start = keys.of(customer), start_of(one)
-        if customer is not None and account is not None and account not in found and start:
+        is_in_force = one.get("status") not in NEVER_IN_FORCE
+        if customer is not None and account is not None and account not in found and start and is_in_force:
             starts[account] = min(starts.get(account, (start, customer)), (start, customer))
     return [
         {"account_id": account, "account_name": customer, "created_at": time_of(start)}

@@ -31,7 +31,7 @@ from orchestration.extract.connectors.stripe.terms import period_start, term_end
 # Events are asked for anew from so long before the newest known one: Stripe may list one late.
 _OVERLAP_SECONDS = 3 * 86_400
 # The first payment is not yet made, or never was: not in force.
-_NEVER_IN_FORCE = frozenset({"incomplete", "incomplete_expired"})
+NEVER_IN_FORCE = frozenset({"incomplete", "incomplete_expired"})
 # Stripe gives this status only to subscriptions whose trial ended without a payment method.
 _PAUSED = "paused"
 # While collection is paused like this, nobody pays for the time. (`keep_as_draft` only puts the bills off.)
@@ -242,12 +242,12 @@ def _observed(records: Sequence[Record], present: Mapping[str, Body], known: Kno
         body = present.get(key)
         if body is None:
             last = states[-1]
-            if _end_day(last) is not None or last.body.get("status") in _NEVER_IN_FORCE:
+            if _end_day(last) is not None or last.body.get("status") in NEVER_IN_FORCE:
                 continue
             moment = max(today, last.moment + 1)
             news = [State(moment, {**last.body, "status": _CANCELED, "ended_at": moment})]
         elif not states:
-            if body.get("status") in _NEVER_IN_FORCE:
+            if body.get("status") in NEVER_IN_FORCE:
                 continue
             news = _first_seen(body, known, start_of(body))
         elif _is_same(states[-1], body, known, until):
@@ -264,7 +264,7 @@ def _observed(records: Sequence[Record], present: Mapping[str, Body], known: Kno
 def _is_same(last: State, body: Body, known: Known, until: date) -> bool:
     day = max(until, day_of(last.moment) or until)
     statuses = [one.get("status") for one in (last.body, body)]
-    if any((status in _NEVER_IN_FORCE | {_CANCELED, _PAUSED}) for status in statuses) and statuses[0] != statuses[1]:
+    if any((status in NEVER_IN_FORCE | {_CANCELED, _PAUSED}) for status in statuses) and statuses[0] != statuses[1]:
         return False
     return _facts(last.body, known, day) == _facts(body, known, day)
 
@@ -298,7 +298,7 @@ def timeline(states: Sequence[State], known: Known, until: date) -> list[dict[st
         known: what they name but do not hold.
         until: last day of the run.
     """
-    live = [state for state in states if state.body.get("status") not in _NEVER_IN_FORCE]
+    live = [state for state in states if state.body.get("status") not in NEVER_IN_FORCE]
     if not live:
         return []
     last = live[-1].body

@@ -70,6 +70,7 @@ def renewal_row(invoice: Body) -> dict[str, Any] | None:
     day = day_of(term[0])
     return {
         "outcome_id": f"renewed:{subscription}:{day}",
+        "subscription": subscription,
         "customer": text_id(invoice.get("customer")),
         "occurred_on": day,
         "kind": "renewed",

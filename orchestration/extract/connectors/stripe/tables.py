@@ -24,7 +24,7 @@ from orchestration.extract.connectors.stripe.customers import (
 )
 from orchestration.extract.connectors.stripe.history import State, sold_by_number, subscription_rows, timeline
 from orchestration.extract.connectors.stripe.invoices import invoice_row, renewal_row
-from orchestration.extract.connectors.stripe.outcomes import outcome_rows
+from orchestration.extract.connectors.stripe.outcomes import outcome_rows, without_first_terms, without_payment
 from orchestration.extract.connectors.stripe.shapes import Body, Known, text_id, trimmed_subscription
 from orchestration.extract.errors import SourceError
 from orchestration.extract.lake import manifest as lake
@@ -93,47 +93,51 @@ def read(settings: Settings, table: RawTable, source: StripeSource, window: Wind
         _require_journal(settings, folder, records, window)
     rows: list[dict[str, Any]] = []
     found: list[journal.Record] = []
-    of_invoices: list[dict[str, Any]] = []
+    bills: list[dict[str, Any]] = []
+    renewals: dict[str, dict[str, Any]] = {}
     if table.name != "invoices":
         rows, found = subscription_rows(api, records, window.until, window.is_backfill, _seats_from(settings, source))
     if table.name != "subscriptions":
         # Only the rows are kept: an invoice holds its lines, of which there may be hundreds.
-        row_of = invoice_row if table.name == "invoices" else renewal_row
-        invoices = client.all_objects(api, _PATHS["invoices"])
-        of_invoices = [row for one in invoices if (row := row_of(one)) is not None]
+        for one in client.all_objects(api, _PATHS["invoices"]):
+            if (bill := invoice_row(one)) is not None:
+                bills.append(bill)
+            if table.name == "account_outcomes" and (renewal := renewal_row(one)) is not None:
+                renewals[renewal["outcome_id"]] = renewal
     # After what names them: a customer who is new in between is then there.
     keys = AccountKeys(api, source, records, window.until)
-    rows = with_accounts(rows, keys)
-    if table.name == "invoices":
-        rows = with_accounts(of_invoices, keys)
-    elif table.name == "account_outcomes":
-        renewals = {row["outcome_id"]: row for row in of_invoices}
-        rows = outcome_rows(rows, settings.pipeline.reporting_currency) + with_accounts(renewals.values(), keys)
+    rows = with_accounts(bills if table.name == "invoices" else rows, keys)
+    if table.name == "account_outcomes":
+        never_paid = without_payment(with_accounts(bills, keys))
+        renewed = without_first_terms(with_accounts(renewals.values(), keys), rows)
+        rows = outcome_rows(rows, settings.pipeline.reporting_currency, never_paid) + renewed
     journal.append(folder, records, [*found, *keys.new_records])
     yield from text_batches(table, rows)
 
 
 def _accounts(settings: Settings, table: RawTable, source: StripeSource, api: Api, window: Window) -> list[dict[str, Any]]:
-    """The customers that Stripe lists, and those that were deleted: as the lake knows them, else as their subscriptions tell.
+    """The customers that Stripe lists, and those with a subscription that were deleted: as the lake knows them, else as their subscriptions tell.
 
-    Who left and was deleted was a customer before: without its account, its last days and its leaving would be nobody's.
+    Who left and was deleted was a customer before: without its account, its last days and its leaving would be nobody's. An account whose customers
+    lead elsewhere now, or never had a subscription, is not kept.
     """
+    records = journal.read_journal(journal.journal_folder(settings, source))
     # Before the customers: one who is new in between is then no deleted one.
-    subscriptions = list(client.all_objects(api, "/v1/subscriptions", status="all"))
+    held = [trimmed_subscription(one, ()) for one in client.all_objects(api, _PATHS["subscriptions"], status="all")]
+    held += [body for record in records if record.subscription and isinstance(body := record.content.get("object"), dict)]
     rows = account_rows(client.all_objects(api, _PATHS[table.name]), source)
     listed = {row["customer"] for row in rows}
-    found = {row["account_id"] for row in rows}
+    gone = [one for one in held if text_id(one.get("customer")) not in listed]
+    if not gone:
+        return rows
+    deleted = deleted_rows(gone, AccountKeys(api, source, records, window.until), {row["account_id"] for row in rows})
+    known: dict[str, dict[str, Any]] = {}
     if table.name in window.landed:
         with connect(settings) as connection:
             landed = connection.execute(lake.lake_select(settings.lake, table))
             names = [column[0] for column in landed.description]
-            kept = [row for values in landed.fetchall() if (row := dict(zip(names, values, strict=True)))["account_id"] not in found]
-        rows += kept
-        found |= {row["account_id"] for row in kept}
-    if not {text_id(one.get("customer")) for one in subscriptions} - listed - {None}:
-        return rows
-    records = journal.read_journal(journal.journal_folder(settings, source))
-    return rows + deleted_rows(subscriptions, AccountKeys(api, source, records, window.until), found)
+            known = {row["account_id"]: row for values in landed.fetchall() if (row := dict(zip(names, values, strict=True)))}
+    return rows + [known.get(row["account_id"], row) for row in deleted]
 
 
 def preview(table: RawTable, source: StripeSource) -> Preview:

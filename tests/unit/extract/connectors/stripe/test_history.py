@@ -117,46 +117,169 @@ def test_what_makes_no_row_begins_none(replay: Replay, reader: Reader) -> None:
     assert reader.values("subscriptions", "started_on", "term_ends_on") == [("2026-01-10", None)]
 
 
-def yearly(quantity: int, begins: str, ends: str) -> dict[str, Any]:
-    return {**item(quantity, ends, price=price(interval="year")), "current_period_start": at(begins)}
+def yearly(end: str, **fields: Any) -> dict[str, Any]:
+    """3 seats for 120 EUR each a year, in force since 10 January 2024."""
+    return subscription(item(3, end, price=price(amount=12_000, interval="year")), **{"start_date": at("2024-01-10"), **fields})
 
 
-def test_each_term_of_a_yearly_subscription_is_a_row_of_its_own(replay: Replay, reader: Reader) -> None:
-    """Stripe tells the present term only: those before it are counted back."""
-    stands(replay, {**subscription(yearly(3, "2026-06-15", "2027-06-15")), "start_date": at("2024-06-15")})
-    columns = ("started_on", "ended_on", "term_ends_on", "seats")
-    terms = [("2024-06-15", "2025-06-15", "2025-06-15", "3"), ("2025-06-15", "2026-06-15", "2026-06-15", "3")]
-    assert reader.values("subscriptions", *columns) == [*terms, ("2026-06-15", None, "2027-06-15", "3")]
-    # As of a day before the renewal nobody knows of it.
-    assert reader.values("subscriptions", *columns, until="2026-06-14")[-1] == ("2025-06-15", None, "2026-06-15", "3")
+TERMS = ("started_on", "ended_on", "term_ends_on")
 
 
-def test_a_flat_price_has_no_seats_until_somebody_buys_it_by_number(replay: Replay, reader: Reader) -> None:
-    stands(replay, seats(1))
-    assert reader.values("subscriptions", "seats") == [(None,)]
-    stands(replay, seats(1), {**seats(4), "id": "sub_2"})
-    assert reader.values("subscriptions", "subscription_id", "seats") == [("sub_1", "1"), ("sub_2", "4")]
+def test_a_new_term_begins_a_row_also_before_the_first_run(replay: Replay, reader: Reader) -> None:
+    stands(replay, yearly("2027-01-10"))
+    assert reader.values("subscriptions", *TERMS, "mrr") == [
+        ("2024-01-10", "2025-01-10", "2025-01-10", "30.0000"),
+        ("2025-01-10", "2026-01-10", "2026-01-10", "30.0000"),
+        ("2026-01-10", None, "2027-01-10", "30.0000"),
+    ]
+    assert reader.read("account_outcomes") == []
+
+
+def test_daily_runs_tell_the_terms_of_a_first_run(replay: Replay, reader: Reader, tmp_path: Path) -> None:
+    """The renewal comes a day late, as an event, in the last days of a run that saw the old term."""
+    before, after = yearly("2026-06-10"), yearly("2027-06-10", current_period_start=at("2026-06-10"))
+    started = {"start_date": at("2025-06-10")}
+    renewal = event("2026-06-10", after | started, {"items": before["items"], "current_period_start": at("2025-06-10")})
+    for until, state, events in (("2026-06-09", before, ()), ("2026-06-10", before, ()), ("2026-06-11", after, (renewal,)), ("2026-09-01", after, ())):
+        stands(replay, state | started, events=events)
+        rows = reader.values("subscriptions", *TERMS, until=until)
+        assert rows[0][2] == "2026-06-10"
+    assert rows == [("2025-06-10", "2026-06-10", "2026-06-10"), ("2026-06-10", None, "2027-06-10")]
+    other = Reader(tmp_path / "other", replay.url)
+    assert other.values("subscriptions", *TERMS, until="2026-09-01") == rows
+
+
+def test_a_renewal_that_no_event_tells_of_begins_on_its_own_day(replay: Replay, reader: Reader) -> None:
+    started = {"start_date": at("2025-06-10")}
+    stands(replay, yearly("2026-06-10", **started))
+    reader.read("subscriptions", "2026-05-01")
+    stands(replay, yearly("2027-06-10", **started))
+    for until in ("2026-09-01", "2026-09-02"):
+        assert reader.values("subscriptions", *TERMS, until=until) == [("2025-06-10", "2026-06-10", "2026-06-10"), ("2026-06-10", None, "2027-06-10")]
 
 
 @pytest.mark.parametrize(
-    ("seats_from", "expected"), [(["price_1"], "1"), (["prod_1"], "1"), (["price_9"], None), (["metadata.license-seats"], "25")]
+    ("start", "fields", "terms"),
+    [
+        # The plan ends; nobody knows of a renewal.
+        ("2025-06-01", {"current_period_end": at("2026-06-01")}, [("2025-06-01", "2026-06-01")]),
+        # Anchored to the first of June: the weeks before it are no term.
+        ("2026-05-10", {"current_period_end": at("2027-06-01")}, [("2026-05-10", None), ("2026-06-01", "2027-06-01")]),
+        # The present period is another than the interval says, for example as the anchor was set anew.
+        ("2025-03-01", {"current_period_start": at("2025-09-15"), "current_period_end": at("2026-09-15")},
+         [("2025-03-01", "2025-09-15"), ("2025-09-15", "2026-09-15")]),
+        ("2024-02-29", {"current_period_end": at("2027-02-28")},
+         [("2024-02-29", "2025-02-28"), ("2025-02-28", "2026-02-28"), ("2026-02-28", "2027-02-28")]),
+        ("2025-08-31", {"months": 3, "current_period_end": at("2026-08-31")},
+         [("2025-08-31", "2025-11-30"), ("2025-11-30", "2026-02-28"), ("2026-02-28", "2026-05-31"), ("2026-05-31", "2026-08-31")]),
+        # February to April have 89 days.
+        ("2026-02-01", {"months": 3, "current_period_end": at("2026-05-01")}, [("2026-02-01", "2026-05-01")]),
+        ("2026-02-01", {"months": 2, "current_period_end": at("2026-08-01")}, [("2026-02-01", None)]),
+        ("2026-01-05", {"weeks": 13, "current_period_end": at("2026-07-06")}, [("2026-01-05", "2026-04-06"), ("2026-04-06", "2026-07-06")]),
+        # The trial is no term, the year after it is one.
+        ("2026-01-10", {"trial_start": at("2026-01-10"), "trial_end": at("2026-01-24"), "current_period_end": at("2027-01-24")},
+         [("2026-01-10", None), ("2026-01-24", "2027-01-24")]),
+        ("2026-06-20", {"status": "trialing", "trial_start": at("2026-06-20"), "trial_end": at("2026-07-04"), "current_period_end": at("2026-07-04")},
+         [("2026-06-20", None)]),
+        ("2026-01-10", {"current_period_end": at("2026-12-10"), "interval": None}, [("2026-01-10", None)]),
+    ],
+)  # fmt: skip
+def test_terms(replay: Replay, reader: Reader, start: str, fields: dict[str, Any], terms: list[tuple[str, str | None]]) -> None:
+    interval, count = next(((name.removesuffix("s"), fields[name]) for name in ("months", "weeks") if name in fields), ("year", 1))
+    recurring = {"interval": fields.get("interval", interval), "interval_count": count}
+    held = {name: value for name, value in fields.items() if name not in ("months", "weeks", "interval")}
+    one = {"id": "si_1", "quantity": 3, "price": price(recurring=recurring)}
+    stands(replay, subscription(one, start_date=at(start), created=at(start), **held))
+    assert reader.values("subscriptions", "started_on", "term_ends_on") == terms
+
+
+def test_of_several_items_the_next_end_of_a_term_counts(replay: Replay, reader: Reader) -> None:
+    half, whole = (price(f"price_{n}", interval="month", recurring={"interval_count": n}) for n in (6, 12))
+    stands(replay, subscription(item(2, "2026-07-10", price=half), item(1, "2027-01-10", price=whole), item(1, "2026-07-10"), start_date=at("2025-07-10")))
+    assert reader.values("subscriptions", "started_on", "term_ends_on") == [("2025-07-10", "2026-01-10"), ("2026-01-10", "2026-07-10")]
+
+
+def sold(key: str, *quantities: tuple[str, int], metadata: dict[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
+    """A subscription of its own customer to several prices."""
+    held = [item(count, price=price(name, product=f"prod_{name}", lookup_key=f"key_{name}", nickname=name.title())) for name, count in quantities]
+    return subscription(*held, key=key, customer=f"cus_{key}", metadata=metadata or {}, **fields)
+
+
+SOLD = (
+    sold("flat", ("company", 1)),
+    sold("base", ("platform", 1), ("seat", 10), ("support", 1)),
+    sold("single", ("platform", 1), ("seat", 1)),
+    sold("none", ("platform", 0), metadata={"licences": "25", "mail": "ann@acme.example"}),
 )
-def test_the_configuration_says_what_counts_as_seats(replay: Replay, reader: Reader, seats_from: list[str], expected: str | None) -> None:
-    sold = item(1)
-    sold["price"] = {**sold["price"], "id": "price_1", "product": "prod_1"}
-    stands(replay, {**subscription(sold), "metadata": {"license-seats": "25", "contact": "secret"}})
+
+
+@pytest.mark.parametrize(
+    ("seats_from", "expected"),
+    [
+        # What anybody has more than once is sold by number.
+        ([], {"flat": None, "base": "10", "single": "1", "none": None}),
+        (["seat"], {"flat": None, "base": "10", "single": "1", "none": None}),
+        (["prod_seat", "Company"], {"flat": "1", "base": "10", "single": "1", "none": None}),
+        (["key_platform"], {"flat": None, "base": "1", "single": "1", "none": "0"}),
+        (["metadata.licences"], {"flat": None, "base": None, "single": None, "none": "25"}),
+    ],
+)
+def test_seats(replay: Replay, reader: Reader, seats_from: list[str], expected: dict[str, str | None]) -> None:
     reader.options = {"seats_from": seats_from}
-    assert reader.values("subscriptions", "seats") == [(expected,)]
-    assert not any(b"secret" in content for content in reader.journal.values())
+    stands(replay, *SOLD)
+    assert dict(reader.values("subscriptions", "subscription_id", "seats")) == expected
+    assert b"ann@" not in b"".join(reader.journal.values())
+    [batch] = reader.preview("subscriptions").batches
+    assert dict(zip(batch["subscription_id"].to_pylist(), batch["seats"].to_pylist(), strict=True)) == expected
 
 
-@pytest.mark.parametrize(("behavior", "mrr"), [("void", "0"), ("mark_uncollectible", "0"), ("keep_as_draft", "30.0000")])
-def test_while_collection_is_paused_nothing_is_earned(replay: Replay, reader: Reader, behavior: str, mrr: str) -> None:
-    pause = {"pause_collection": {"behavior": behavior, "resumes_at": at("2026-06-20")}}
-    stands(replay, seats(3, **pause), events=(event("2026-06-05", seats(3, **pause), {"pause_collection": None}),))
-    rows = reader.values("subscriptions", "mrr", "started_on", "ended_on")
-    paused = [("30.0000", "2026-01-10", "2026-06-05"), (mrr, "2026-06-05", "2026-06-20"), ("30.0000", "2026-06-20", None)]
-    assert rows == (paused if mrr == "0" else [("30.0000", "2026-01-10", None)])
+def test_a_price_that_was_sold_by_number_once_has_seats_for_ever(replay: Replay, reader: Reader) -> None:
+    stands(replay, seats(1), events=(event("2026-06-03", seats(1), items(3)),))
+    expected = [("3", "30.0000", "2026-01-10", "2026-06-03"), ("1", "10.0000", "2026-06-03", None)]
+    assert reader.values("subscriptions", *COLUMNS) == expected
+    stands(replay, seats(1))
+    assert reader.values("subscriptions", *COLUMNS) == expected
+
+
+def test_seats_in_the_metadata_change_with_their_event(replay: Replay, reader: Reader) -> None:
+    reader.options = {"seats_from": ["metadata.licences"]}
+    now = sold("none", ("platform", 0), metadata={"licences": "25"})
+    stands(replay, now, events=(event("2026-06-03", now, {"metadata": {"licences": "20"}}),))
+    assert reader.values("subscriptions", "seats", "started_on") == [("20", "2026-01-10"), ("25", "2026-06-03")]
+
+
+PAUSE = {"behavior": "void", "resumes_at": None}
+
+
+@pytest.mark.parametrize("behavior", ["void", "mark_uncollectible"])
+def test_while_collection_is_paused_nothing_is_paid_and_the_subscription_goes_on(replay: Replay, reader: Reader, behavior: str) -> None:
+    paused = seats(3, pause_collection={"behavior": behavior, "resumes_at": at("2026-06-20")})
+    stands(replay, paused, events=(event("2026-06-03", paused, {"pause_collection": None}),))
+    rows = [("30.0000", "2026-01-10", "2026-06-03"), ("0", "2026-06-03", "2026-06-20"), ("30.0000", "2026-06-20", None)]
+    assert reader.values("subscriptions", "mrr", "started_on", "ended_on", until="2026-06-10") == [*rows[:1], ("0", "2026-06-03", None)]
+    assert reader.values("subscriptions", "mrr", "started_on", "ended_on") == rows
+    # When Stripe has forgotten the event, and tells that the pause was lifted.
+    stands(replay, seats(3), events=(event("2026-06-15", seats(3), {"pause_collection": paused["pause_collection"]}),))
+    rows[1:] = [("0", "2026-06-03", "2026-06-15"), ("30.0000", "2026-06-15", None)]
+    assert reader.values("subscriptions", "mrr", "started_on", "ended_on") == rows
+    assert reader.read("account_outcomes") == []
+
+
+def test_bills_that_are_put_off_are_still_paid_for(replay: Replay, reader: Reader) -> None:
+    stands(replay, seats(3, pause_collection={"behavior": "keep_as_draft", "resumes_at": None}))
+    assert reader.values("subscriptions", *COLUMNS) == [("3", "30.0000", "2026-01-10", None)]
+
+
+def test_a_pause_that_no_event_dates_began_with_the_billing_period_or_is_seen_by_a_run(replay: Replay, reader: Reader) -> None:
+    stands(replay, subscription(item(3, "2026-07-10"), pause_collection=PAUSE), seats(3, key="sub_2"))
+    first = [("30.0000", "2026-01-10", "2026-06-10"), ("0", "2026-06-10", None)]
+    paid = [("30.0000", "2026-01-10", None)]
+    assert reader.values("subscriptions", "mrr", "started_on", "ended_on", until="2026-06-30") == first + paid
+    # The next period does not move it, and a change in a gap holds from the run that sees it.
+    stands(replay, *(subscription(item(3, "2026-10-10"), key=key, pause_collection=PAUSE) for key in ("sub_1", "sub_2")))
+    for until in ("2026-09-15", "2026-09-16"):
+        rows = reader.values("subscriptions", "mrr", "started_on", "ended_on", until=until)
+        assert rows == [*first, ("30.0000", "2026-01-10", "2026-09-15"), ("0", "2026-09-15", None)]
 
 
 @pytest.mark.parametrize("paid_before", [False, True])

@@ -137,6 +137,35 @@ def test_a_deleted_customer_keeps_the_account_that_was_known_and_else_has_none(s
     assert stripe_world.rows("subscriptions", "subscription_id, account_id") == [("sub_1", "A-1")]
 
 
+@pytest.mark.parametrize("account_key", ["customer", "metadata.crm"])
+def test_of_deleted_customers_those_with_a_subscription_stay_accounts_as_last_known(stripe_world: World, replay: Replay, account_key: str) -> None:
+    read = stripe_world.sources.partition("[sources.subscriptions]\n")[2].partition("[sources.invoices]")[0]
+    read += f'account_key = "{account_key}"\n'
+    more = 'columns = { segment = "metadata.size" }\nmin_share = 0\n'
+    stripe_world.sources = f"[sources.subscriptions]\n{read}\n[sources.accounts]\n{read}{more}"
+    left, moved, idle = (customer(f"cus_{n}", f"A-{n}") for n in (1, 2, 3))
+    left["metadata"]["size"] = "big"
+    replay.lists["/v1/customers"] = [left, moved, idle]
+    replay.lists["/v1/subscriptions"] = [subscription(), subscription(key="sub_2", customer="cus_2")]
+    names = ["cus_1", "cus_2", "cus_3"] if account_key == "customer" else ["A-1", "A-2", "A-3"]
+    for table in ("accounts", "subscriptions"):
+        land(stripe_world, FIRST, table)
+    facts = "account_id, account_name, segment"
+    assert stripe_world.rows("accounts", facts) == [(names[0], "cus_1", "big"), (names[1], "cus_2", None), (names[2], "cus_3", None)]
+    # cus_3 never had a subscription: its row says nothing that counts. An account that nobody leads to any more is none either.
+    moved["metadata"]["crm"] = "A-9"
+    replay.lists["/v1/customers"] = [moved]
+    for day in (SECOND, date(2026, 6, 3)):
+        for table in ("accounts", "subscriptions"):
+            land(stripe_world, day, table)
+        second = "cus_2" if account_key == "customer" else "A-9"
+        assert stripe_world.rows("accounts", facts) == [(names[0], "cus_1", "big"), (second, "cus_2", None)]
+    # Nor is it lost with the list of subscriptions, whose rows come from the journal.
+    replay.lists["/v1/subscriptions"] = []
+    land(stripe_world, date(2026, 6, 4), "accounts")
+    assert (names[0], "cus_1", "big") in stripe_world.rows("accounts", facts)
+
+
 def test_what_a_second_page_brings_again_lands_once(stripe_world: World, replay: Replay) -> None:
     replay.page_size = 2
     everything = [subscription(key=f"sub_{number}") for number in range(5)]

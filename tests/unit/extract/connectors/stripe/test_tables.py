@@ -47,11 +47,16 @@ def test_an_account_without_a_name_has_its_customers_id(replay: Replay, reader: 
     assert reader.values("accounts", "account_id", "account_name") == [("cus_1", "cus_1")]
 
 
-def test_a_deleted_customer_who_had_a_subscription_is_an_account(replay: Replay, reader: Reader) -> None:
-    replay.lists["/v1/customers"] = [customer("cus_1")]
-    replay.lists["/v1/subscriptions"] = [subscription(), subscription(key="sub_2", customer="cus_2")]
-    rows = reader.values("accounts", "account_id", "account_name", "created_at")
-    assert [account for account, *_ in rows] == ["cus_1", "cus_2"] and rows[1] == ("cus_2", "cus_2", "2026-01-10T12:00:00")
+def test_a_customer_who_was_deleted_before_the_first_run_is_known_by_its_subscription(replay: Replay, reader: Reader) -> None:
+    replay.lists["/v1/customers"] = [customer("cus_2"), {"id": "cus_1", "object": "customer", "deleted": True}]
+    replay.lists["/v1/subscriptions"] = [
+        subscription(key="sub_3", start_date=at("2026-03-01"), created=at("2026-03-01")),
+        subscription(status="canceled", start_date=at("2025-10-01"), created=at("2026-01-10"), ended_at=at("2026-02-01")),
+        subscription(key="sub_4", customer="cus_4", status="incomplete_expired"),
+    ]
+    assert sorted(reader.values("accounts", "account_id", "account_name", "created_at")) == [
+        ("cus_1", "cus_1", "2025-10-01T12:00:00"), ("cus_2", "Cus_2", "2026-01-05T12:00:00"),
+    ]  # fmt: skip
 
 
 def test_a_deleted_customers_subscription_keeps_its_account(replay: Replay, reader: Reader) -> None:
@@ -205,6 +210,52 @@ def test_an_account_grows_shrinks_leaves_returns_and_leaves_again(replay: Replay
     ]
 
 
+def test_who_never_paid_does_not_leave(replay: Replay, reader: Reader) -> None:
+    def left(key: str, amount: int = 1000, start: str = "2026-02-01", end: str = "2026-03-01", **fields: Any) -> dict[str, Any]:
+        spans = {"start_date": at(start), "created": at(start), "ended_at": at(end), "status": "canceled"}
+        return subscription(dollars(amount), key=f"sub_{key}_{start}", customer=key, **{**spans, **fields})
+
+    def bill(key: str, **fields: Any) -> dict[str, Any]:
+        return {"id": f"in_{key}_{len(fields)}", "customer": key, "created": at("2026-02-15"), "total": 1000, "currency": "usd", **fields}
+
+    trial = {"trial_start": at("2026-02-01"), "trial_end": at("2026-02-15")}
+    void = {"behavior": "void", "resumes_at": None}
+    replay.lists["/v1/subscriptions"] = [
+        left("trial", end="2026-02-15", **trial),
+        left("free_plan", amount=0),
+        # The card failed at the end of the trial.
+        left("unpaid_after_trial", **trial),
+        left("converted", **trial),
+        left("paid_once_and_tried_again", start="2025-10-01", end="2025-11-01"),
+        left("paid_once_and_tried_again", end="2026-02-15", **trial),
+        left("no_bills_here"),
+        left("paused", pause_collection=void, current_period_start=at("2026-02-20"), current_period_end=at("2026-03-20")),
+    ]
+    replay.lists["/v1/invoices"] = [
+        bill("trial", total=0, status="paid"),
+        bill("unpaid_after_trial", status="uncollectible"),
+        bill("unpaid_after_trial", status="void", id="in_void"),
+        bill("converted", status="paid"),
+        bill("paid_once_and_tried_again", paid=True),
+        bill("paid_once_and_tried_again", status="open", total=700),
+        bill("paused", status="paid"),
+    ]
+    assert reader.values("account_outcomes", "outcome_id") == [
+        ("churned:converted:2026-03-01",),
+        ("churned:no_bills_here:2026-03-01",),
+        ("churned:paid_once_and_tried_again:2025-11-01",),
+        ("churned:paid_once_and_tried_again:2026-02-15",),
+        ("churned:paused:2026-03-01",),
+    ]
+
+
+def test_the_first_term_after_a_trial_is_no_renewal(replay: Replay, reader: Reader) -> None:
+    trial = {"trial_start": at("2025-01-10"), "trial_end": at("2025-01-24"), "start_date": at("2025-01-10")}
+    replay.lists["/v1/subscriptions"] = [subscription(item(price=price(interval="year"), end="2027-01-24"), **trial)]
+    replay.lists["/v1/invoices"] = [cycle(f"in_{year}", f"{year}-01-24", f"{year + 1}-01-24", subscription="sub_1") for year in (2026, 2025)]
+    assert reader.values("account_outcomes", "outcome_id") == [("renewed:sub_1:2026-01-24",)]
+
+
 def test_no_delta_in_another_currency_or_of_an_unknown_value(replay: Replay, reader: Reader) -> None:
     euro = subscription(status="canceled", ended_at=at("2026-06-20"))
     unknown = subscription(
@@ -281,6 +332,12 @@ def test_a_remedy_that_fits_the_answer(replay: Replay, reader: Reader, status: i
         reader.read("accounts")
     assert ("Try again later" in str(raised.value)) == (status in (408, 500))
     assert getattr(raised.value, "status", status) == status
+
+
+def test_seats_come_from_prices_or_from_one_key_of_the_metadata(reader: Reader) -> None:
+    reader.options = {"seats_from": ["price_1", "metadata.seats"]}
+    with pytest.raises(ValueError, match=r"give prices and products, or metadata\.<key> alone"):
+        reader.source  # noqa: B018
 
 
 def test_the_key_and_the_version_are_sent_and_shown_nowhere(
