@@ -92,6 +92,20 @@ Rule = NotBefore | RangeBy
 
 
 @dataclass(frozen=True)
+class Ending:
+    """How a row ends where a source delivers the whole table each day and one delivery no longer holds it.
+
+    Attributes:
+        column: the first day on which the row no longer holds. Not of the contract where only such deliveries know it.
+        begins: the column with the day from which on the row's values hold: other values end a row and begin the next. None: the
+            last values hold for all days.
+    """
+
+    column: str
+    begins: str | None = None
+
+
+@dataclass(frozen=True)
 class RawTable:
     """One raw table.
 
@@ -103,6 +117,7 @@ class RawTable:
         late_after_days: the table's metrics are `late` when its newest fact is older than that; None: never.
         max_bad_share: share of quarantined rows above which an extraction fails and the old data stays.
         currency_date: for tables with a `currency` column, the date whose exchange rate holds.
+        ending: how a row ends that the next delivery of the whole table lacks; None: it is a fact, and does not count any more.
         rules: what must hold between two values of a row; a row that breaks one goes to quarantine.
     """
 
@@ -114,6 +129,7 @@ class RawTable:
     late_after_days: int | None = None
     max_bad_share: float = 0.05
     currency_date: str | None = None
+    ending: Ending | None = None
     rules: tuple[Rule, ...] = ()
     by_name: dict[str, Column] = field(init=False, repr=False, compare=False)
 
@@ -166,6 +182,7 @@ _ALL = (
             Column("created_at", "timestamp"),
         ),
         "The customers that are scored.",
+        ending=Ending("left_on"),
     ),
     RawTable(
         "touchpoints",
@@ -250,6 +267,7 @@ _ALL = (
             Column("expires_on", "date"),
         ),
         "Tiers that a person has set, with reason, author and expiry.",
+        ending=Ending("expires_on"),
         rules=(NotBefore("expires_on", "starts_on"),),
     ),
     RawTable(
@@ -292,6 +310,7 @@ _ALL = (
         ),
         "What the account pays for. A change of seats, price or term ends one row and begins the next.",
         currency_date="started_on",
+        ending=Ending("ended_on", begins="started_on"),
         rules=(NotBefore("ended_on", "started_on"), *_no_placeholder("started_on", "term_ends_on")),
     ),
     RawTable(
@@ -312,6 +331,7 @@ _ALL = (
         ),
         "What the account was billed, and what it still owes.",
         currency_date="issued_on",
+        ending=Ending("voided_on"),
         rules=_no_placeholder("issued_on", "due_on", "paid_on", "voided_on", "written_off_on"),
     ),
     RawTable(

@@ -19,7 +19,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from orchestration.contract import TABLES
-from orchestration.sources import LITERAL_SECRET, NO_CONNECTOR, AnySource, Secret, SecretReference, Section
+from orchestration.sources import LITERAL_SECRET, NO_CONNECTOR, AnySource, FilesSource, Secret, SecretReference, Section
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 DBT_PROJECT = PROJECT_ROOT / "dbt_project"
@@ -141,6 +141,20 @@ class Exports(Section):
     postgres: PostgresExport | None = None
 
 
+def _check_delivery(name: str, source: AnySource) -> None:
+    """What a file of a day holds must be said, except of events: a key that a file lacks may have left, or just not changed."""
+    delivery = getattr(source, "delivery", None)
+    if name == EVENT_TABLE:
+        if delivery == "full":
+            raise ValueError(f"{name}.delivery: the files of a day hold that day's events. Leave it out")
+    elif delivery is None and isinstance(source, FilesSource) and source.day_token is not None:
+        raise ValueError(
+            f'{name}.delivery: say what the file of a day in {source.path} holds. Write delivery = "full" (each file is the whole table: '
+            'what it lacks has left on that day, what changed holds from that day on) or delivery = "changes" (a file holds rows that '
+            'are new or changed, and all others stay)'
+        )
+
+
 class Settings(BaseSettings):
     """Everything a run needs to know. Build it with `load_settings`."""
 
@@ -172,6 +186,7 @@ class Settings(BaseSettings):
                 raise ValueError(f"'{name}' is no raw table; the raw tables are {', '.join(sorted(TABLES))}")
             if source.tables and name not in source.tables:
                 raise ValueError(f"{name}: the connector {source.connector} fills {', '.join(source.tables)} only")
+            _check_delivery(name, source)
             unknown = sorted(set(getattr(source, "columns", {})) - set(TABLES[name].by_name))
             if unknown:
                 raise ValueError(

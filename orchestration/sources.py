@@ -220,12 +220,14 @@ class FilesSource(Source, Notation):
     `columns` maps contract column -> column in the file. `{day}` in the path stands for a delivery day (YYYY-MM-DD, `{epoch_day}`
     for its unix timestamp): only the wanted days' files are opened. A path may begin with `s3://`, `gs://` or `az://`; `storage`
     then holds the options of the object store (endpoint, region, credentials), by obstore's names. `format` says what the files
-    are where their names do not; `encoding` what their text is in, if it is not UTF-8; `sheet` which sheet of a workbook is read, if it
-    is not the first. With path and query, the query shapes the rows of each file, see `extract/files/query.py`.
+    are where their names do not; `delivery` whether the file of a day is the whole table or holds what is new or
+    changed; `encoding` what their text is in, if it is not UTF-8; `sheet` which sheet of a workbook is read, if it is not the first. With
+    path and query, the query shapes the rows of each file, see `extract/files/query.py`.
     """
 
     path: str | None = None
     format: Literal["csv", "jsonl", "parquet"] | None = None
+    delivery: Literal["full", "changes"] | None = None
     encoding: str | None = None
     sheet: str | None = None
     query: str | None = None
@@ -241,6 +243,8 @@ class FilesSource(Source, Notation):
                 raise ValueError(f"{name} is for files that a path names")
         if self.path is not None and DAY in self.path and EPOCH_DAY in self.path:
             raise ValueError(f"give either {DAY} or {EPOCH_DAY} in the path")
+        if self.delivery is not None and self.day_token is None:
+            raise ValueError(f"delivery is for a path with {DAY}: without it all files together are the table")
         if self.storage and not self.is_remote:
             raise ValueError("storage is for paths that begin with s3://, gs:// or az://")
         return self

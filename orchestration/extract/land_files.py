@@ -23,9 +23,11 @@ from orchestration.extract.files.deliveries import (
 from orchestration.extract.files.opening import PARQUET, first_bytes
 from orchestration.extract.judge import check_share, judge_of, rates_of
 from orchestration.extract.lake import manifest as lake
+from orchestration.extract.lake.full_deliveries import merge
 from orchestration.extract.lake.manifest import WHOLE, LandedDelivery, Manifest, Mode, Partition
 from orchestration.extract.lake.superseded import supersede
 from orchestration.extract.lake.write import LANDING_VERSION, BadRow, Incoming, columns_of, land, place_of
+from orchestration.extract.losses import refuse_thin_deliveries
 from orchestration.extract.session import connect, fingerprint
 from orchestration.extract.staging import create_staged, parquet_rows, stage_files, stage_query, stage_shaped
 from orchestration.settings import EVENT_TABLE, Settings
@@ -51,7 +53,7 @@ def land_files(
     whole: the old manifest without what the lake has lost.
     """
     by_day = source is not None and source.day_token is not None
-    mode: Mode = "events" if table.name == EVENT_TABLE else "changes" if by_day else "snapshot"
+    mode: Mode = "events" if table.name == EVENT_TABLE else source.delivery if by_day else "snapshot"
     first_landing = old is None or (old.mode, old.by_day) != (mode, by_day)
     kept = {} if first_landing else whole.deliveries
     lost = not first_landing and whole != old
@@ -81,10 +83,15 @@ def land_files(
     check_share(settings, table, [landed[one.key] for one in wanted], examples)
     superseded_file = None if first_landing or lost else old.superseded_file
     checksums = lake.known_checksums(whole, kept, superseded_file)
-    manifest = Manifest(table.name, mode, by_day, landed, superseded_file, checksums=checksums)
+    history_file = None if first_landing or lost else old.history_file
+    manifest = Manifest(table.name, mode, by_day, landed, superseded_file, checksums=checksums, history_file=history_file)
     if by_day and (fresh or gone or lost):
         with connect(settings) as connection:
-            manifest = supersede(connection, settings, table, None if first_landing or lost else old, manifest)
+            if mode == "full":
+                refuse_thin_deliveries(source, None if first_landing else old, manifest)
+                manifest = merge(connection, settings, table, manifest)
+            else:
+                manifest = supersede(connection, settings, table, None if first_landing or lost else old, manifest)
     return manifest, [one.key for one in wanted], first_landing
 
 

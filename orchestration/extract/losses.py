@@ -44,13 +44,10 @@ def refuse_sudden_loss(source: Source | None, old: Manifest | None, new: Manifes
     if source is None or source.is_made_up or old is None or _is_made_up(old):
         return None
     before, after = _loaded(old.deliveries), _loaded(new.deliveries)
-    is_small = after < source.min_share * before and before >= _ENOUGH_ROWS
-    is_gone = after == 0 < before and new.table in POPULATION and source.min_share > 0
-    if not is_small and not is_gone:
+    if not _is_sudden_loss(source, new.table, before, after):
         return None
     code = _code(old)
-    accepted = re.fullmatch(ACCEPTANCE, source.accept_smaller or "")
-    if accepted and source.accept_smaller.endswith(code) and after >= int(accepted[1]):
+    if _accepts(source, code, after):
         return source.accept_smaller
     as_of = "" if old.through is None else f" of {old.through}"
     raise SuddenLoss(
@@ -58,6 +55,38 @@ def refuse_sudden_loss(source: Source | None, old: Manifest | None, new: Manifes
         f" allows, so the {before} rows stay. If {after} is right, write accept_smaller = \"{after} of {before}, {code}\" below"
         f" [sources.{new.table}] and run again: it counts once"
     )
+
+
+def refuse_thin_deliveries(source: Source, old: Manifest | None, new: Manifest) -> None:
+    """Refuse a new delivery with far fewer rows than the one before it: whoever it lacks would count as having left.
+
+    Raises:
+        SuddenLoss: says how to accept it.
+    """
+    days = sorted(new.deliveries)
+    for earlier, later in zip(days, days[1:], strict=False):
+        before, after = _delivered_rows(new.deliveries[earlier]), _delivered_rows(new.deliveries[later])
+        is_known = old is not None and later in old.deliveries and _delivered_rows(old.deliveries[later]) == after
+        if is_known or not _is_sudden_loss(source, new.table, before, after):
+            continue
+        code = blake2b(repr((new.table, earlier, before, later)).encode(), digest_size=3).hexdigest()
+        if not _accepts(source, code, after):
+            raise SuddenLoss(
+                f"sources.{new.table}: the delivery of {later} has {after} rows, and that of {earlier} has {before}: less than min_share"
+                f" {source.min_share:g} allows, so the table stays as it was. If the file is not whole, deliver it again or remove it; if {after}"
+                f" is right, write accept_smaller = \"{after} of {before}, {code}\" below [sources.{new.table}] and run again: it counts once"
+            )
+
+
+def _is_sudden_loss(source: Source, table: str, before: int, after: int) -> bool:
+    is_small = after < source.min_share * before and before >= _ENOUGH_ROWS
+    return is_small or (after == 0 < before and table in POPULATION and source.min_share > 0)
+
+
+def _accepts(source: Source, code: str, rows: int) -> bool:
+    """Whether the configuration's `accept_smaller` is for the loss with this code and takes so few rows."""
+    accepted = re.fullmatch(ACCEPTANCE, source.accept_smaller or "")
+    return accepted is not None and source.accept_smaller.endswith(code) and rows >= int(accepted[1])
 
 
 def _code(old: Manifest) -> str:

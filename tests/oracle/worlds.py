@@ -639,6 +639,8 @@ class _Builder:
                 f'path = "{pattern}{glob}.{suffix}"',
                 "max_bad_share = 1",
             ]
+            if "{day}" in pattern and table != "usage_events":
+                self.config.append('delivery = "changes"')
             if renames:
                 pairs = ", ".join(f'{name} = "{in_file}"' for name, in_file in renames.items())
                 self.config.append(f"columns = {{ {pairs} }}")

@@ -95,7 +95,7 @@ def test_a_secret_where_the_name_of_its_variable_is_due_is_not_shown(tmp_path: P
 @pytest.mark.parametrize(
     "lines",
     [
-        'path = "s3://raw/key=1/a@b:c/{day}.csv"',
+        'path = "s3://raw/key=1/a@b:c/{day}.csv"\ndelivery = "full"',
         'path = "abfss://raw@acme.dfs.core.windows.net/f.csv"\nstorage = { account_name = "acme", credential_type = "azure_cli" }',
         'path = "exports/me@2x?.csv"',
         'path = "s3://raw/f.csv"\nstorage = { endpoint = "http://127.0.0.1:9000", sse_kms_key_id = "arn:aws:kms:us-east-1:1:key/a",'

@@ -32,7 +32,7 @@ from orchestration.integrity import Damaged, FileEntry, find_damaged, hash_files
 from orchestration.settings import EVENT_TABLE
 from orchestration.warehouse import identifier, literal
 
-Mode = Literal["snapshot", "changes", "events"]
+Mode = Literal["snapshot", "changes", "events", "full"]
 Fault = Literal["lost", "damaged"]
 
 MANIFEST = "_manifest.json"
@@ -116,10 +116,12 @@ class Manifest:
 
     Attributes:
         table: its name.
-        mode: see `architecture.md`, decision 5.
+        mode: `snapshot`: one delivery is the table. `changes`: the last row of a key counts. `events`: the same, by event day. `full`: each
+            delivery is the whole table of its day, see `full_deliveries`.
         by_day: whether deliveries are days; else there is one, `all`.
         deliveries: by delivery day, ISO, or `all`.
         superseded_file: Parquet of (key columns, file) of the rows that a later delivery replaced; mode `events` only.
+        history_file: Parquet of the rows that hold or held by all deliveries; mode `full` only, of tables whose rows end.
         through: last day, ISO, up to which an extraction brought what its source had; None in a lake that never noted it.
         checksums: by path below the lake, of every data and quarantine file; none yet in a lake of an older version.
         not_read: why the last extraction left the table as it was; None if its source was read and taken over.
@@ -135,24 +137,28 @@ class Manifest:
     checksums: Mapping[str, FileEntry] = field(default_factory=dict)
     not_read: str | None = None
     accepted: str | None = None
+    history_file: str | None = None
 
     def files(self) -> list[str]:
-        """All data files below the table's folder, the superseded list included."""
+        """All data files below the table's folder, those over several deliveries included."""
         listed = [
             file
             for delivery in self.deliveries.values()
             for partition in delivery.partitions.values()
             for file in partition.files
         ]
-        return listed if self.superseded_file is None else [*listed, self.superseded_file]
+        return [*listed, *self._over_deliveries()]
 
     def quarantine_files(self) -> list[str]:
         return [found for one in self.deliveries.values() if (found := one.quarantine_file) is not None]
 
     def paths(self) -> list[str]:
         """All files, quarantine included, below the lake."""
-        superseded = [] if self.superseded_file is None else [self.superseded_path]
-        return [path for one in self.deliveries.values() for path in self.paths_of(one)] + superseded
+        over_deliveries = [f"raw/{self.table}/{file}" for file in self._over_deliveries()]
+        return [path for one in self.deliveries.values() for path in self.paths_of(one)] + over_deliveries
+
+    def _over_deliveries(self) -> list[str]:
+        return [file for file in (self.superseded_file, self.history_file) if file is not None]
 
     def paths_of(self, delivery: LandedDelivery, event_days: Collection[date] | None = None) -> list[str]:
         """The files of one delivery, below the lake; with `event_days` only the data files of these days."""
@@ -331,6 +337,8 @@ def without_files(manifest: Manifest, paths: Collection[str]) -> Manifest:
     left = replace(manifest, deliveries=whole)
     if manifest.superseded_path in bad:
         left = replace(left, superseded_file=None)
+    if left.history_file is not None and f"raw/{left.table}/{left.history_file}" in bad:
+        left = replace(left, history_file=None)
     kept = set(left.paths())
     return replace(left, checksums={path: entry for path, entry in manifest.checksums.items() if path in kept})
 
@@ -341,7 +349,7 @@ def known_checksums(
     """The checksums of those files that a landing takes over as they are; it may write others anew under their old names."""
     if whole is None:
         return {}
-    taken_over = replace(whole, deliveries=kept, superseded_file=superseded_file)
+    taken_over = replace(whole, deliveries=kept, superseded_file=superseded_file, history_file=None)
     return {path: whole.checksums[path] for path in taken_over.paths() if path in whole.checksums}
 
 
@@ -410,16 +418,23 @@ def lake_select(lake: Path, table: RawTable, event_days: Collection[date] | None
         event_days: of `usage_events`, only these event days; other tables ignore them.
 
     Returns:
-        A select over the Parquet files that the manifest names; a typed empty one for a table that never landed.
+        A select over the Parquet files that the manifest names; a typed empty one for a table that never landed. The day on which a row
+        ends (`Ending`) is always a column, also where the contract has none.
 
     Raises:
         LakeError: the manifest is damaged.
     """
     manifest = read_manifest(lake, table.name)
-    columns = ", ".join(identifier(column.name) for column in table.columns)
     if manifest is None or not manifest.files():
         return _empty_select(table)
     folder = raw_folder(lake, table.name).resolve()
+    if manifest.history_file is not None:
+        return f"select * exclude (filename) from {_scan(folder, [manifest.history_file])}"
+    columns = ", ".join([*(identifier(column.name) for column in table.columns), *_unknown_end(table)])
+    if manifest.mode == "full":
+        last = manifest.deliveries[max(manifest.deliveries)]
+        files = [file for part in last.partitions.values() for file in part.files]
+        return f"select {columns} from {_scan(folder, files)}" if files else _empty_select(table)
     if manifest.mode == "snapshot":
         return f"select {columns} from {_scan(folder, manifest.files())}"
     if manifest.mode == "changes":
@@ -457,8 +472,14 @@ def _scan(folder: Path, files: list[str]) -> str:
 
 
 def _empty_select(table: RawTable) -> str:
-    columns = ", ".join(f"cast(null as {column.duckdb_type}) as {identifier(column.name)}" for column in table.columns)
-    return f"select {columns} where false"
+    columns = [f"cast(null as {column.duckdb_type}) as {identifier(column.name)}" for column in table.columns]
+    return f"select {', '.join([*columns, *_unknown_end(table)])} where false"
+
+
+def _unknown_end(table: RawTable) -> list[str]:
+    """The end of a row, where the contract has no column for it."""
+    is_known = table.ending is None or table.ending.column in table.by_name
+    return [] if is_known else [f"cast(null as date) as {identifier(table.ending.column)}"]
 
 
 def event_day_fingerprints(lake: Path) -> dict[date, str]:

@@ -202,7 +202,7 @@ def _write_partitions(
 def place_of(mode: Mode, key: str, day: str) -> str:
     if mode == "events":
         return f"{lake.EVENT_DAY}{day}/{key}-"
-    return f"{lake.DELIVERY_DAY}{key}/" if mode == "changes" else ""
+    return f"{lake.DELIVERY_DAY}{key}/" if mode in ("changes", "full") else ""
 
 
 def _write_empty(folder: Path, temporary: Path, table: RawTable, there: LandedDelivery | None) -> Partition:

@@ -377,7 +377,7 @@ def test_damaged_parquet_events_are_refused_by_name(events):
 
 def test_tables_by_delivery_day_keep_the_last_row_of_a_key(world):
     header = "ticket_id,account_id,opened_at,priority\n"
-    world.source("tickets", 'path = "tickets/{day}.csv"')
+    world.source("tickets", 'path = "tickets/{day}.csv"\ndelivery = "changes"')
     world.write("tickets/2026-01-01.csv", header + "t1,a1,2026-01-01,low\nt2,a1,2026-01-01,low\n")
     world.write("tickets/2026-01-02.csv", header + "t1,a1,2026-01-01,high\nt3,a1,2026-01-02,low\n")
     landed = world.land("tickets", day(2))
@@ -660,7 +660,7 @@ def test_what_became_empty_or_has_no_source_any_more_is_said(world):
 
 
 def test_a_delivery_that_comes_again_with_far_fewer_rows_is_said(world):
-    world.source("tickets", 'path = "{day}.csv"')
+    world.source("tickets", 'path = "{day}.csv"\ndelivery = "changes"')
     world.write("2026-01-01.csv", tickets_csv(30))
     world.write("2026-01-02.csv", tickets_csv(30, first=10))
     assert world.land("tickets", day(2)).losses == ()

@@ -40,7 +40,7 @@ def _content(rows) -> bytes:
 def test_loaded_quarantined_and_duplicates_are_what_was_delivered(world, first, second):
     with tempfile.TemporaryDirectory(dir=world.root) as folder:
         fresh = type(world)(Path(folder))
-        fresh.source("tickets", 'path = "t/{day}.csv"\nmax_bad_share = 1.0')
+        fresh.source("tickets", 'path = "t/{day}.csv"\ndelivery = "changes"\nmax_bad_share = 1.0')
         fresh.write("t/2026-01-01.csv", _content(first))
         fresh.write("t/2026-01-02.csv", _content(second))
         landed = fresh.land("tickets", date(2026, 1, 1), date(2026, 1, 2))

@@ -1,5 +1,5 @@
 -- Grain: account x as_of_date, for the days of the run: the scored population of specification section 2.
--- Created by then, and with a subscription in force; where the company delivers no subscription at all: not churned by then.
+-- Created by then, not gone from the source, and with a subscription in force; where the company delivers no subscription at all: not churned by then.
 
 with as_of_days as (
 
@@ -55,7 +55,9 @@ select
         else 'mature'
     end as stage
 from accounts
-inner join as_of_days on accounts.created_day <= as_of_days.day
+inner join as_of_days
+    on accounts.created_day <= as_of_days.day
+    and (accounts.left_day is null or accounts.left_day > as_of_days.day)
 cross join has_subscriptions
 left join subscription_days
     on accounts.account_id = subscription_days.account_id

@@ -120,7 +120,8 @@ def test_a_truncated_gzip_stream_lands_nothing(world: World) -> None:
 @pytest.mark.parametrize("path", ["releases.jsonl", "{day}.jsonl", "releases.csv"])
 def test_queries_that_cannot_serve_are_found_before_anything_is_written(world: World, query: str, message: str, path: str) -> None:
     world.write(path.replace("{day}", "2026-01-01"), "{}\n")
-    world.source("feature_releases", f'path = "{path}"\nquery = "{query}"')
+    delivery = 'delivery = "changes"' if "{day}" in path else ""
+    world.source("feature_releases", f'path = "{path}"\nquery = "{query}"\n{delivery}')
     with pytest.raises(SettingsError, match=message):
         preflight_sources(world.settings)
 
