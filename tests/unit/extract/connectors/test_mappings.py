@@ -274,6 +274,7 @@ insert into stripe.customer values
     ('cus_3', null, null, 'c@core.io', 'DE', '2025-03-01Z', true, null, '{}'),
     ('cus_4', 'Drum', null, null, null, '2025-03-01Z', true, false, '{}'),
     ('cus_5', 'Test', null, null, null, '2025-03-01Z', false, false, '{}'),
+    ('cus_8', 'Gold', null, null, null, '2025-03-01Z', true, true, '{}'), ('cus_9', 'Hall', null, null, null, '2025-03-01Z', true, false, '{}'),
     ('cus_6', 'Even', null, null, null, '2025-03-01Z', true, false, '{}'), ('cus_7', 'Fern', null, null, null, '2025-03-01Z', true, false, '{}');
 create table stripe.price (id text, billing_scheme text, currency text, nickname text, product_id text, recurring_interval text,
     recurring_interval_count integer, recurring_usage_type text, transform_quantity_divide_by integer, transform_quantity_round text,
@@ -302,13 +303,20 @@ insert into stripe.subscription_history (id, _fivetran_active, customer_id, stat
     ('paused', true, 'cus_4', 'paused', true, '2026-03-01Z', null, '2026-03-01Z', '2026-03-15Z', null),
     ('brief', true, 'cus_3', 'canceled', true, '2026-02-03 08:00Z', '2026-02-03 20:00Z', '2026-02-03 08:00Z', '2026-02-10Z', null),
     ('test', true, 'cus_5', 'active', false, '2026-01-05Z', null, null, null, null);
-create table stripe.subscription_item (id text, subscription_id text, plan_id text, quantity integer, current_period_end timestamptz);
+create table stripe.subscription_item (id text, subscription_id text, plan_id text, quantity integer, current_period_end timestamptz,
+    current_period_start timestamptz);
 insert into stripe.subscription_history (id, _fivetran_active, customer_id, status, livemode, start_date, ended_at, trial_start, trial_end, current_period_start,
     pause_collection_behavior, pause_collection_resumes_at) values
     ('break', true, 'cus_6', 'active', true, '2026-01-05Z', null, null, null, '2026-02-05Z', 'void', '2026-02-15Z'),
     ('tried', true, 'cus_7', 'canceled', true, '2026-01-05Z', '2026-01-19Z', '2026-01-05Z', '2026-01-19Z', null, null, null);
 insert into stripe.subscription_history (id, _fivetran_active, customer_id, status, livemode, start_date, current_period_end) values
     ('loyal', true, 'cus_6', 'active', true, '2024-06-15Z', '2026-06-15Z');
+insert into stripe.subscription_history (id, _fivetran_active, customer_id, status, livemode, start_date, ended_at, trial_start, trial_end, current_period_end,
+    pause_collection_behavior) values
+    ('turned', true, 'cus_8', 'active', true, '2025-01-05Z', null, '2025-01-05Z', '2025-01-19Z', '2027-01-19Z', 'mark_uncollectible'),
+    ('unpaid', true, 'cus_9', 'canceled', true, '2026-01-05Z', '2026-03-05Z', '2026-01-05Z', '2026-01-19Z', null, null);
+insert into stripe.subscription_item values
+    ('si_14', 'turned', 'yearly', 1, '2027-01-19Z', '2026-01-19Z'), ('si_15', 'unpaid', 'monthly', 2, null, null);
 insert into stripe.subscription_item values
     ('si_1', 'several', 'monthly', 3, '2026-02-11Z'), ('si_2', 'several', 'yearly', 2, '2027-01-11Z'), ('si_3', 'several', 'metered', null, '2026-02-11Z'),
     ('si_4', 'yen', 'yen', 2, null), ('si_5', 'weekly', 'weekly', 1, null), ('si_6', 'before', 'quarterly', 1, null),
@@ -339,11 +347,16 @@ insert into stripe.invoice values
     ('in_8', 'cus_3', null, 'paid', 'manual', 'usd', 500, '2026-01-02Z', null, null, null, null, true, false, null, 500, 500, 0, 0),
     ('in_9', 'cus_3', null, 'uncollectible', 'manual', 'usd', 500, '2026-01-02Z', '2026-01-09Z', null, null, null, true, false, null, 500, 500, 0, 0),
     ('in_10', 'cus_3', null, 'uncollectible', 'manual', 'usd', 500, '2026-01-02Z', null, null, null, null, true, false, '2026-02-20Z', 500, 500, 0, 0),
+    ('in_12', 'cus_9', 'unpaid', 'paid', 'subscription_create', 'usd', 0, '2026-01-05Z', null, null, '2026-01-05Z', null, true, false, null, 0, 0, 0, 0),
+    ('in_13', 'cus_9', 'unpaid', 'uncollectible', 'subscription_cycle', 'usd', 5998, '2026-01-19Z', null, null, null, null, true, false, '2026-03-05Z', 5998, 5998, 0, 0),
+    ('in_14', 'cus_8', 'turned', 'paid', 'subscription_cycle', 'usd', 120000, '2025-01-19Z', null, null, '2025-01-19Z', null, true, false, null, 120000, 0, 0, 0),
+    ('in_15', 'cus_8', 'turned', 'paid', 'subscription_cycle', 'usd', 120000, '2026-01-19Z', null, null, '2026-01-19Z', null, true, false, null, 120000, 0, 0, 0),
     ('in_11', 'cus_3', null, 'void', 'manual', 'usd', 500, '2026-01-02Z', '2026-01-09Z', null, null, null, true, false, null, 500, 500, 0, 0);
 create table stripe.invoice_line_item (id text, invoice_id text, subscription_id text, proration boolean, period_start timestamptz, period_end timestamptz);
 insert into stripe.invoice_line_item values
     ('il_1', 'in_1', 'several', false, '2026-01-11Z', '2026-02-11Z'), ('il_2', 'in_1', 'several', false, '2026-01-11Z', '2027-01-11Z'),
     ('il_3', 'in_2', 'yen', false, '2026-02-01Z', '2026-03-01Z'), ('il_4', 'in_3', 'before', false, '2026-01-01Z', '2026-04-01Z'),
+    ('il_7', 'in_14', 'turned', false, '2025-01-19Z', '2026-01-19Z'), ('il_8', 'in_15', 'turned', false, '2026-01-19Z', '2027-01-19Z'),
     ('il_5', 'in_6', 'before', true, '2025-12-01Z', '2026-03-01Z'), ('il_6', 'in_6', 'before', null, '2025-12-01Z', '2026-02-28Z');
 """
 
@@ -358,14 +371,15 @@ def stripe(world: World, warehouse: sa.Engine) -> World:
 
 def test_fivetran_customers_are_accounts(stripe: World) -> None:
     land(stripe, "accounts")
-    # 23:30 in New York is the next day in UTC. cus_2 was deleted and stays an account; cus_5 is of the test mode.
+    # 23:30 in New York is the next day in UTC. cus_8 was deleted and stays an account, as it had a subscription; cus_2 had none, cus_5 is of the test mode.
     assert stripe.rows("accounts", "account_id, account_name, region, cast(created_at as varchar)") == [
         ("cus_1", "Acme", "US", "2025-01-02 04:30:00"),
-        ("cus_2", "Bolt", None, "2025-02-01 00:00:00"),
         ("cus_3", "c@core.io", "DE", "2025-03-01 00:00:00"),
         ("cus_4", "Drum", None, "2025-03-01 00:00:00"),
         ("cus_6", "Even", None, "2025-03-01 00:00:00"),
         ("cus_7", "Fern", None, "2025-03-01 00:00:00"),
+        ("cus_8", "Gold", None, "2025-03-01 00:00:00"),
+        ("cus_9", "Hall", None, "2025-03-01 00:00:00"),
     ]
 
 
@@ -403,6 +417,12 @@ def test_fivetran_subscriptions_by_price_trial_and_discount(stripe: World) -> No
         (*several, 231.976, "USD", "2026-02-01", "2026-05-01", "2027-01-11", False),
         (*several, 289.97, "USD", "2026-05-01", None, "2027-01-11", False),
         ("tried", "cus_7", "Team", 2, 59.98, "USD", "2026-01-05", "2026-01-19", None, True),
+        # A trial is no term. Paused within the present period, without an end.
+        ("turned", "cus_8", "Archive", 1, 100.0, "USD", "2025-01-05", "2025-01-19", None, True),
+        ("turned", "cus_8", "Archive", 1, 100.0, "USD", "2025-01-19", "2026-01-19", "2026-01-19", False),
+        ("turned", "cus_8", "Archive", 1, 0.0, "USD", "2026-01-19", None, "2027-01-19", False),
+        ("unpaid", "cus_9", "Team", 2, 59.98, "USD", "2026-01-05", "2026-01-19", None, True),
+        ("unpaid", "cus_9", "Team", 2, 59.98, "USD", "2026-01-19", "2026-03-05", None, False),
         # (10.00 - 5.00) x 52 / 12. Nobody has more than one, so it is a flat price; a week is no commitment.
         ("weekly", "cus_3", "Weekly", None, 21.6667, "EUR", "2026-01-05", None, None, False),
         ("yen", "cus_1", "prod_4", 2, 10000.0, "JPY", "2026-01-01", "2026-01-15", None, True),
@@ -418,6 +438,10 @@ def test_fivetran_invoices_in_full_units_of_their_currency_and_what_is_owed_of_t
         ("in_1", "cus_1", 120.0, None, "USD", "2026-01-12", "2026-02-10", "2026-02-01", None, None),
         ("in_10", "cus_3", 5.0, 5.0, "USD", "2026-01-02", "2026-01-02", None, None, "2026-02-20"),
         ("in_11", "cus_3", 5.0, 5.0, "USD", "2026-01-02", "2026-01-09", None, "2026-01-02", None),
+        ("in_12", "cus_9", 0.0, None, "USD", "2026-01-05", "2026-01-05", "2026-01-05", None, None),
+        ("in_13", "cus_9", 59.98, 59.98, "USD", "2026-01-19", "2026-01-19", None, None, "2026-03-05"),
+        ("in_14", "cus_8", 1200.0, None, "USD", "2025-01-19", "2025-01-19", "2025-01-19", None, None),
+        ("in_15", "cus_8", 1200.0, None, "USD", "2026-01-19", "2026-01-19", "2026-01-19", None, None),
         ("in_2", "cus_1", 10000.0, 10000.0, "JPY", "2026-02-01", "2026-02-01", None, None, None),
         ("in_3", "cus_4", 90.001, 90.001, "KWD", "2026-01-01", "2026-01-01", None, "2026-01-03", None),
         ("in_6", "cus_4", 1.0, None, "USD", "2025-12-01", "2025-12-01", "2025-12-01", None, None),
@@ -430,12 +454,13 @@ def test_fivetran_invoices_in_full_units_of_their_currency_and_what_is_owed_of_t
 
 def test_fivetran_churns_and_renewals(stripe: World) -> None:
     land(stripe, "account_outcomes")
-    # cus_1 keeps one of two subscriptions, cus_4 changed from one to the next, and cus_7 never had more than a trial. Renewals are terms of 89 days and more, neither void nor
-    # prorated: il_2 alone, and il_6 (1 December to 28 February).
+    # cus_1 keeps one of two subscriptions, cus_4 changed from one to the next, cus_7 never had more than a trial, and cus_9 never paid. Renewals are terms of
+    # 89 days and more, neither void nor prorated nor the first after a trial: il_2, il_6 (1 December to 28 February) and il_8.
     assert stripe.rows("account_outcomes", "outcome_id, account_id, cast(occurred_on as varchar), kind, arr_delta") == [
         ("churned:cus_4:2026-05-01", "cus_4", "2026-05-01", "churned", None),
         ("renewed:before:2025-12-01", "cus_4", "2025-12-01", "renewed", None),
         ("renewed:several:2026-01-11", "cus_1", "2026-01-11", "renewed", None),
+        ("renewed:turned:2026-01-19", "cus_8", "2026-01-19", "renewed", None),
     ]
 
 
