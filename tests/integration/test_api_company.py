@@ -11,6 +11,7 @@ import duckdb
 import pytest
 
 from orchestration.settings import PROJECT_ROOT
+from tests.leaks import find_leaks
 from tests.pipeline import run_pipeline
 from tests.rest_server import RestServer, chargebee, hubspot, intercom
 
@@ -124,3 +125,9 @@ def test_a_server_that_is_down_makes_its_metrics_late_and_the_rest_is_published(
     unread = rows(ran, "select raw_table, not_read_reason from data_freshness where status = 'not read' order by raw_table")
     assert [table for table, _ in unread] == ["survey_responses", "tickets"]
     assert unread[1][1].startswith("sources.tickets: /conversations/search cannot be reached")
+
+
+def test_no_token_stands_in_anything_that_the_runs_left(ran: Path) -> None:
+    assert find_leaks(ran, TOKENS) == []
+    # The search sees into the files.
+    assert any(place.startswith("name in data/lake/raw/accounts") for place in find_leaks(ran, {"name": "Anvil"}))
