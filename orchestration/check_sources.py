@@ -1,19 +1,27 @@
-"""`python -m orchestration.check_sources`: read one page of every configured table, and say what is there.
+"""`python -m orchestration.check_sources`: read one page of every configured table and all accounts, and say what is there.
 
 Takes no lock and writes nothing. Ends with 1 where a source cannot be read, after all others have been.
 """
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import duckdb
+import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from orchestration.contract import TABLES
+from orchestration.extract import extract_table, lake_select
+from orchestration.extract.connectors.base import HttpSource
+from orchestration.extract.doubts import find_orphans
+from orchestration.extract.session import connect
 from orchestration.extract.preview import FirstPage, first_page
+from orchestration.extract.judge import remedy_for
 from orchestration.masking import without_secrets
 from orchestration.plain_text import one_line
 from orchestration.settings import Settings, SettingsError, load_settings
@@ -32,12 +40,14 @@ class Checked:
     connector: str
     page: FirstPage | None
     fault: str | None = None
+    orphan_warning: str | None = None
 
 
 def check_sources(settings: Settings) -> list[Checked]:
     """Check every configured source, in the contract's order; one that cannot be read keeps no other from being checked."""
     with TemporaryDirectory() as scratch:
-        return [_check(settings, name, Path(scratch)) for name in TABLES if name in settings.sources]
+        checked = [_check(settings, name, Path(scratch)) for name in TABLES if name in settings.sources]
+        return _with_orphans(settings, checked, Path(scratch))
 
 
 def _check(settings: Settings, name: str, scratch: Path) -> Checked:
@@ -48,6 +58,39 @@ def _check(settings: Settings, name: str, scratch: Path) -> Checked:
         # Also what no connector foresees: the other sources are still to be checked.
         said = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
         return Checked(name, source.connector, None, without_secrets(settings, said))
+
+
+def _with_orphans(settings: Settings, checked: list[Checked], scratch: Path) -> list[Checked]:
+    """With a warning where the facts of a page find no account."""
+    if not any(one.page is not None and one.page.account_ids for one in checked):
+        return checked
+    with connect(settings, scratch) as connection:
+        if not _load_accounts(connection, settings, scratch):
+            return checked
+        return [replace(one, orphan_warning=_orphan_warning(connection, one)) for one in checked]
+
+
+def _load_accounts(connection: duckdb.DuckDBPyConnection, settings: Settings, scratch: Path) -> bool:
+    """All accounts as `known_accounts`, read into a lake that is thrown away; False of an API, whose whole list takes too long, and of what cannot be read."""
+    if isinstance(settings.sources["accounts"], HttpSource):
+        return False
+    elsewhere = settings.moved_to(scratch / "data")
+    end = settings.pipeline.end_date or datetime.now(UTC).date() - timedelta(days=1)
+    try:
+        extract_table(elsewhere, TABLES["accounts"], end, end)
+    except ValueError:
+        return False
+    connection.execute(f"create temp table known_accounts as select account_id from ({lake_select(elsewhere.lake, TABLES['accounts'])})")
+    return True
+
+
+def _orphan_warning(connection: duckdb.DuckDBPyConnection, one: Checked) -> str | None:
+    if one.page is None or not one.page.account_ids:
+        return None
+    ids = one.page.account_ids
+    connection.register("page_ids", pa.table({"account_id": list(ids), "facts": list(ids.values())}))
+    facts = "(select account_id, date '1970-01-01' as day, facts from page_ids)"
+    return find_orphans(connection, TABLES[one.table], facts, "known_accounts", sum(ids.values())).warning
 
 
 def as_table(checked: list[Checked]) -> Table:
@@ -63,6 +106,10 @@ def as_table(checked: list[Checked]) -> Table:
         notes = [page.note] if page.note else []
         if page.bad:
             notes.append(f"{page.bad} of {page.rows} rows would go to quarantine, the first: {page.first_reason}")
+            if (helps := remedy_for(one.table, [page.first_reason or ""])) is not None:
+                notes.append(helps)
+        warnings = [said for said in (page.warning, one.orphan_warning) if said is not None]
+        notes += warnings
         shown.add_row(
             one.table,
             one.connector,
@@ -70,7 +117,7 @@ def as_table(checked: list[Checked]) -> Table:
             "" if page.newest is None else f"{page.newest:%Y-%m-%d %H:%M}",
             _names(page.mapped),
             _names(page.unmapped),
-            Text(_plain("; ".join(notes), _LONGEST_NOTE), "yellow" if page.bad else ""),
+            Text(_plain("; ".join(notes), _LONGEST_NOTE), "yellow" if page.bad or warnings else ""),
         )
     return shown
 

@@ -119,6 +119,7 @@ class RawTable:
         currency_date: for tables with a `currency` column, the date whose exchange rate holds.
         ending: how a row ends that the next delivery of the whole table lacks; None: it is a fact, and does not count any more.
         rules: what must hold between two values of a row; a row that breaks one goes to quarantine.
+        period: first day of a row and first day after it; rows of the same thing (the first column of the key) should not overlap.
     """
 
     name: str
@@ -131,6 +132,7 @@ class RawTable:
     currency_date: str | None = None
     ending: Ending | None = None
     rules: tuple[Rule, ...] = ()
+    period: tuple[str, str] | None = None
     by_name: dict[str, Column] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -312,6 +314,7 @@ _ALL = (
         currency_date="started_on",
         ending=Ending("ended_on", begins="started_on"),
         rules=(NotBefore("ended_on", "started_on"), *_no_placeholder("started_on", "term_ends_on")),
+        period=("started_on", "ended_on"),
     ),
     RawTable(
         "invoices",

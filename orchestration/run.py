@@ -104,7 +104,9 @@ def describe(summary: RunSummary) -> str:
     """What a person wants to know when a run is done."""
     tiers = ", ".join(f"{count} {tier}" for tier, count in summary.tiers.items())
     degraded = f"; degraded: {', '.join(summary.not_read)} not read" if summary.not_read else ""
-    reasons = "".join(f"\n{one_line(reason, _LONGEST_REASON)}" for reason in summary.not_read.values())
+    warnings = [*summary.orphan_warnings.items(), *summary.value_warnings.items()]
+    said = [*summary.not_read.values(), *(f"{table}: {warning}" for table, warning in warnings)]
+    reasons = "".join(f"\n{one_line(reason, _LONGEST_REASON)}" for reason in said)
     if summary.accounts == 0:
         return f"no account is in the scored population{degraded}{reasons}"
     return (

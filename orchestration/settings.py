@@ -218,6 +218,13 @@ class Settings(BaseSettings):
             ) from None
         return self.data_dir
 
+    def moved_to(self, data_dir: Path) -> "Settings":
+        """The same settings with another data folder."""
+        moved = self.model_copy(update={"pipeline": self.pipeline.model_copy(update={"data_dir": data_dir})})
+        # A copy takes along what was worked out for the old folder.
+        moved.__dict__.pop("data_dir", None)
+        return moved
+
     @cached_property
     def data_dir(self) -> Path:
         return self.resolve(self.pipeline.data_dir)

@@ -15,9 +15,11 @@ from typing import Any
 import duckdb
 
 from orchestration.contract import TABLES
+from orchestration.extract.doubts import Orphans, describe_values, find_orphans
 from orchestration.extract import land_table
 from orchestration.extract.lake.manifest import (
     LakeError,
+    LandingStats,
     covered_through,
     event_day_fingerprints,
     find_faults,
@@ -26,6 +28,7 @@ from orchestration.extract.lake.manifest import (
     read_manifest,
     unavailable_tables,
 )
+from orchestration.extract.losses import rows_by_event_day
 from orchestration.fingerprint import fingerprint, product_files
 from orchestration.playbooks import Field
 from orchestration.scorecard import ConfigurationError, configuration_hash, read_playbooks, scorecard_rules
@@ -72,7 +75,8 @@ create or replace table control.raw_tables (
     table_name varchar, late_after_days integer, covered_through date, unavailable varchar
 );
 create or replace table control.landing_stats (
-    table_name varchar, newest_fact_at timestamp, later_rows bigint, last_fact_at timestamp, delivered bigint, loaded bigint, duplicates bigint, quarantined bigint
+    table_name varchar, newest_fact_at timestamp, later_rows bigint, last_fact_at timestamp, delivered bigint, loaded bigint, duplicates bigint, quarantined bigint,
+    orphans bigint, orphan_warning varchar, value_warning varchar
 );
 create or replace table control.landing_quarantine (table_name varchar, reason varchar, quarantined bigint);
 """
@@ -164,7 +168,7 @@ def prepare(settings: Settings, run_id: str, start: date, end: date) -> Plan:
         _load_playbooks(warehouse, settings.seeds_dir)
         as_of = max(scored_before | set(days))
         changed = _lay_views(warehouse, settings, start, end, as_of)
-        later = _load_landing_stats(warehouse, settings, as_of)
+        later = _load_landing_stats(warehouse, settings, as_of, (days[0], days[-1]))
         warehouse.execute("commit")
     late_days = tuple(day for day in changed if day < lookback_starts) if scored_before - set(days) else ()
     return Plan(tuple(days), tuple(changed), late_days, tuple(later), rebuilt, _WITHOUT_STATIC if is_built else ())
@@ -397,7 +401,9 @@ def _forget_rolled_up(warehouse: duckdb.DuckDBPyConnection) -> None:
     )
 
 
-def _load_landing_stats(warehouse: duckdb.DuckDBPyConnection, settings: Settings, as_of: date) -> list[LaterFacts]:
+def _load_landing_stats(
+    warehouse: duckdb.DuckDBPyConnection, settings: Settings, as_of: date, days: tuple[date, date]
+) -> list[LaterFacts]:
     """Counts of every raw table, with its newest fact up to `as_of`; returns the tables with facts after it that cannot be planned."""
     later: list[LaterFacts] = []
     for stats in landing_stats(settings.lake):
@@ -405,8 +411,10 @@ def _load_landing_stats(warehouse: duckdb.DuckDBPyConnection, settings: Settings
         rows, last = _facts_after(warehouse, settings, stats.table, as_of)
         if last is not None and stats.table not in _PLANNED:
             later.append(LaterFacts(stats.table, as_of, rows, last.date()))
+        orphans = _orphans(warehouse, settings, stats, days)
+        of_rows = () if stats.table == EVENT_TABLE else (stats.loaded, stats.duplicates, stats.quarantined)
         warehouse.execute(
-            "insert into control.landing_stats values (?, ?, ?, ?, ?, ?, ?, ?)",
+            "insert into control.landing_stats values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 stats.table,
                 newest,
@@ -416,11 +424,33 @@ def _load_landing_stats(warehouse: duckdb.DuckDBPyConnection, settings: Settings
                 stats.loaded,
                 stats.duplicates,
                 sum(stats.quarantined.values()),
+                orphans.rows,
+                orphans.warning,
+                describe_values(warehouse, TABLES[stats.table], f"raw.{stats.table}", *of_rows) if of_rows else None,
             ],
         )
         for reason, rows in sorted(stats.quarantined.items()):
             warehouse.execute("insert into control.landing_quarantine values (?, ?, ?)", [stats.table, reason, rows])
     return later
+
+
+def _orphans(warehouse: duckdb.DuckDBPyConnection, settings: Settings, stats: LandingStats, days: tuple[date, date]) -> Orphans:
+    """The orphans of a raw table. Of events only the days that are rolled up anew are read; of the others the rollup tells."""
+    table = TABLES[stats.table]
+    if not table.has_account:
+        return Orphans(0)
+    if stats.table != EVENT_TABLE:
+        facts = f"(select account_id, cast({identifier(table.fact_column)} as date) as day, 1 as facts from raw.{stats.table})"
+        return find_orphans(warehouse, table, facts, "raw.accounts", stats.loaded, days)
+    facts = "select account_id, cast(occurred_at as date) as day, 1 as facts from raw.changed_usage_events"
+    if warehouse.execute("select 1 from duckdb_tables() where schema_name = 'intermediate' and table_name = 'int_usage__account_days'").fetchall():
+        facts += (
+            " union all select account_id, activity_day, events from intermediate.int_usage__account_days"
+            " where activity_day not in (select activity_day from control.changed_event_days)"
+        )
+    manifest = read_manifest(settings.lake, EVENT_TABLE)
+    rows_by_day = {} if manifest is None else rows_by_event_day(manifest)
+    return find_orphans(warehouse, table, f"({facts})", "raw.accounts", stats.loaded, days, rows_by_day)
 
 
 def _newest_fact(warehouse: duckdb.DuckDBPyConnection, settings: Settings, name: str, as_of: date) -> datetime | None:

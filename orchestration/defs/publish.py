@@ -12,9 +12,10 @@ from orchestration.defs.common import OWNERS, PARTITIONS, SETTINGS, days_of
 from orchestration.markdown import verbatim
 from orchestration.publish.highlights import describe_movements, describe_weeks, read_highlights
 from orchestration.publish.publishing import publish
-from orchestration.publish.summary import summarize, unexplained_drift
+from orchestration.publish.summary import RunSummary, summarize, unexplained_drift
 from orchestration.publish.tables import SCHEMA, TABLES
 
+_ORPHANS, _VALUES = "facts_find_their_accounts", "values_fit_together"
 _COMPLETE = "board_and_exports_are_complete"
 
 
@@ -42,17 +43,29 @@ _COMPLETE = "board_and_exports_are_complete"
             "no_metric_drift",
             asset="published_mart",
             description="No metric jumped for most accounts on one day of the run without a release that explains it.",
-        )
+        ),
+        dg.AssetCheckSpec(
+            _ORPHANS,
+            asset="published_mart",
+            description="No raw table has unusually many rows, or whole days of them, whose account_id no account has, or one that only resembles an account's.",
+        ),
+        dg.AssetCheckSpec(
+            _VALUES,
+            asset="published_mart",
+            description="No values or rows of a raw table contradict each other: overlapping periods, times before their beginning, other scales.",
+        ),
     ],
     freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26)),
 )
 def published_mart(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     generation = publish(SETTINGS, context.run_id, datetime.now(UTC))
     figures: dict[str, Any] = {}
+    summary: RunSummary | None = None
     drift: list[tuple[date, str]] | None = None
     # Readers have the new generation already: what only the UI shows must not make the step fail.
     try:
-        figures = _figures(context, generation.path)
+        summary = summarize(SETTINGS, generation.path)
+        figures = _figures(context, generation.path, summary)
         drift = unexplained_drift(SETTINGS, generation.path, *days_of(context))
     except Exception as error:
         context.log.warning(f"the mart is published, but its figures for this page could not be read: {error}")
@@ -69,16 +82,20 @@ def published_mart(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
             "mart": dg.MetadataValue.path(str(SETTINGS.published / "current" / "health.duckdb")),
             "rows": dg.MetadataValue.json(generation.rows),
         },
-        check_results=[_complete_check(generation.faults), _drift_check(drift)],
+        check_results=[
+            _complete_check(generation.faults),
+            _drift_check(drift),
+            _data_check(_ORPHANS, None if summary is None else summary.orphan_warnings, "Facts find their accounts."),
+            _data_check(_VALUES, None if summary is None else summary.value_warnings, "No values contradict each other."),
+        ],
     )
 
 
-def _figures(context: dg.AssetExecutionContext, generation_path: Path) -> dict[str, Any]:
+def _figures(context: dg.AssetExecutionContext, generation_path: Path, summary: RunSummary) -> dict[str, Any]:
     """Figures of the newest day for the materialization, which Dagster stores once for each day of the run.
 
     What is larger is observed on the run's last day only: once.
     """
-    summary = summarize(SETTINGS, generation_path)
     highlights = read_highlights(SETTINGS, generation_path)
     chart = base64.b64encode(summary.chart).decode()
     context.log_event(
@@ -125,6 +142,16 @@ def _drift_check(drift: list[tuple[date, str]] | None) -> dg.AssetCheckResult:
         severity=dg.AssetCheckSeverity.WARN,
         description="; ".join(found[:3]) if found else "No metric jumped for most accounts without a release that explains it.",
         metadata={"jumps": dg.MetadataValue.md("\n".join(f"* {verbatim(line)}" for line in found))} if found else None,
+    )
+
+
+def _data_check(name: str, warnings: dict[str, str] | None, otherwise: str) -> dg.AssetCheckResult:
+    """A warning, never a failure: it may be true, and a person should look."""
+    if warnings is None:
+        return dg.AssetCheckResult(check_name=name, passed=False, severity=dg.AssetCheckSeverity.WARN, description="It could not be read.")
+    said = "\n".join(f"{table}: {warning}" for table, warning in warnings.items())
+    return dg.AssetCheckResult(
+        check_name=name, passed=not warnings, severity=dg.AssetCheckSeverity.WARN, description=said or otherwise
     )
 
 

@@ -99,6 +99,15 @@ def remedy_for(table: str, reasons: Iterable[str]) -> str | None:
     return None
 
 
+def doubtful_reasons(table: str, quarantined: Mapping[str, int]) -> list[str]:
+    """Of quarantined rows, by reason, those in which another scale or another decimal mark shows, with what helps."""
+    return [
+        f"{rows} {'row' if rows == 1 else 'rows'} in quarantine, {reason}: {remedy_for(table, [reason])}"
+        for reason, rows in quarantined.items()
+        if _NOT_CLEAR in reason or "outside" in reason
+    ]
+
+
 class QuarantineLimitExceeded(ValueError):
     """More rows break the contract than `max_bad_share` allows; nothing was landed and the old data stays."""
 

@@ -138,7 +138,7 @@ def thin_event_days(lake: Path, start: date, end: date) -> str | None:
     late, not thin.
     """
     manifest = read_manifest(lake, EVENT_TABLE)
-    rows = {} if manifest is None else _rows_by_event_day(manifest)
+    rows = {} if manifest is None else rows_by_event_day(manifest)
     if not rows:
         return None
     last = end if manifest.through is None else min(end, date.fromisoformat(manifest.through))
@@ -154,7 +154,7 @@ def thin_event_days(lake: Path, start: date, end: date) -> str | None:
     return f"{EVENT_TABLE}: less than a fifth of the usual events: {_listed(thin)}" if thin else None
 
 
-def _rows_by_event_day(manifest: Manifest) -> dict[date, int]:
+def rows_by_event_day(manifest: Manifest) -> dict[date, int]:
     rows: dict[date, int] = {}
     for one in manifest.deliveries.values():
         for day, part in one.partitions.items():

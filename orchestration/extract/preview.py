@@ -3,7 +3,7 @@
 import itertools
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import duckdb
 
 from orchestration.contract import RawTable
 from orchestration.extract.connectors.base import Connector, Preview, mapping_of, text_batch
+from orchestration.extract.doubts import describe_values
 from orchestration.extract.errors import SourceError
 from orchestration.extract.files.columns import layout, parquet_scan, reading
 from orchestration.extract.files.deliveries import NumberedFile, SourceFile, at_hand, find_deliveries
@@ -41,6 +42,8 @@ class FirstPage:
         mapped, unmapped, note: as `Preview`.
         bad: how many of the rows would go to quarantine.
         first_reason: why the first of them would; None without any.
+        warning: which values of the others contradict each other; None for none.
+        account_ids: of the others, with how many rows each has; none of a table without accounts.
     """
 
     rows: int | None
@@ -50,6 +53,8 @@ class FirstPage:
     note: str
     bad: int = 0
     first_reason: str | None = None
+    warning: str | None = None
+    account_ids: Mapping[str, int] = field(default_factory=dict)
 
 
 def first_page(settings: Settings, table: RawTable, source: Source, scratch: Path) -> FirstPage:
@@ -82,9 +87,14 @@ def first_page(settings: Settings, table: RawTable, source: Source, scratch: Pat
                 "select _position, _reasons[1] from staged where _reasons is not null order by _position limit 1"
             ).fetchall()
         )]  # fmt: skip
+        good = "(select * from staged where _reasons is null)"
+        warning = describe_values(connection, table, good, rows - bad, 0, {})
+        ids = f"select account_id, count(*) from {good} as good group by all" if table.has_account else "select null, 0 where false"
+        account_ids = dict(connection.execute(ids).fetchall())
     return FirstPage(
-        rows + len(page.broken), newest, page.mapped, page.unmapped, page.note, bad + len(page.broken), next(iter(reasons), None)
-    )
+        rows + len(page.broken), newest, page.mapped, page.unmapped, page.note, bad + len(page.broken), next(iter(reasons), None),
+        warning, account_ids,
+    )  # fmt: skip
 
 
 def _page_of(

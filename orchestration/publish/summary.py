@@ -24,6 +24,7 @@ class RunSummary:
         mean_score: 0 to 100, of the last day; None without accounts.
         mean_coverage: 0 to 1, of the last day; None without accounts.
         not_read: raw tables that the run left as they were -> why; with any, the generation is degraded.
+        orphan_warnings, value_warnings: raw tables -> what is unusual about their rows of unknown accounts, which values contradict each other.
         chart: PNG, accounts by tier on every day.
     """
 
@@ -34,6 +35,8 @@ class RunSummary:
     mean_score: float | None
     mean_coverage: float | None
     not_read: dict[str, str]
+    orphan_warnings: dict[str, str]
+    value_warnings: dict[str, str]
     chart: bytes
 
 
@@ -52,10 +55,13 @@ def summarize(settings: Settings, generation_path: Path) -> RunSummary:
             f"select count(*), avg(health_score), avg(coverage) from {HISTORY} "
             f"where {DATE_COLUMN} = (select max({DATE_COLUMN}) from {HISTORY})"
         ).fetchall()
-        not_read = dict(
-            connection.execute(
-                "select raw_table, not_read_reason from data_freshness where not_read_reason is not null order by raw_table"
-            ).fetchall()
+        not_read, orphan_warnings, value_warnings = (
+            dict(
+                connection.execute(
+                    f"select raw_table, {column} from data_freshness where {column} is not null order by raw_table"
+                ).fetchall()
+            )
+            for column in ("not_read_reason", "orphan_warning", "value_warning")
         )
     counts: dict[date, dict[str, int]] = {}
     for day, name, count in days:
@@ -69,6 +75,8 @@ def summarize(settings: Settings, generation_path: Path) -> RunSummary:
         mean_score=None if score is None else float(score),
         mean_coverage=None if coverage is None else float(coverage),
         not_read=not_read,
+        orphan_warnings=orphan_warnings,
+        value_warnings=value_warnings,
         chart=_draw(counts),
     )
 

@@ -3,11 +3,6 @@
 -- of a later day hides no silence (newest_fact_at is the newest one up to the newest scored day).
 -- A source that the last run did not take over is `not read` also where the table lacks none of the scored days.
 
-{% set with_account = [
-    'touchpoints', 'csm_pulses', 'account_goals', 'advocacy_events', 'account_outcomes', 'score_overrides',
-    'subscriptions', 'invoices', 'tickets', 'survey_responses',
-] %}
-
 with newest as (
 
     select coalesce(
@@ -34,26 +29,6 @@ late as (
     inner join {{ source('control', 'raw_tables') }} as raw_tables on landing_stats.table_name = raw_tables.table_name
     cross join newest
 
-),
-
-orphans as (
-
-    {% for table_name in with_account %}
-    select
-        '{{ table_name }}' as raw_table,
-        count(*) as orphan_rows
-    from {{ source('raw', table_name) }} as facts
-    left join {{ ref('stg_crm__accounts') }} as accounts on facts.account_id = accounts.account_id
-    where accounts.account_id is null
-    union all
-    {% endfor %}
-    select
-        'usage_events',
-        coalesce(sum(facts.events), 0)
-    from {{ ref('int_usage__account_days') }} as facts
-    left join {{ ref('stg_crm__accounts') }} as accounts on facts.account_id = accounts.account_id
-    where accounts.account_id is null
-
 )
 
 select
@@ -73,10 +48,11 @@ select
     raw_tables.unavailable as not_read_reason,
     cast(landing_stats.delivered as bigint) as delivered_rows,
     cast(landing_stats.loaded as bigint) as loaded_rows,
-    cast(coalesce(orphans.orphan_rows, 0) as bigint) as orphan_rows,
+    cast(coalesce(landing_stats.orphans, 0) as bigint) as orphan_rows,
     cast(landing_stats.duplicates as bigint) as duplicate_rows,
-    cast(landing_stats.quarantined as bigint) as quarantined_rows
+    cast(landing_stats.quarantined as bigint) as quarantined_rows,
+    landing_stats.orphan_warning,
+    landing_stats.value_warning
 from {{ source('control', 'landing_stats') }} as landing_stats
 inner join {{ source('control', 'raw_tables') }} as raw_tables on landing_stats.table_name = raw_tables.table_name
 left join late on landing_stats.table_name = late.table_name
-left join orphans on landing_stats.table_name = orphans.raw_table

@@ -168,8 +168,10 @@ with quarantine as (
 )
 
 select
-    freshness.* exclude (not_read_reason),
+    freshness.* exclude (not_read_reason, orphan_warning, value_warning),
     shown(freshness.not_read_reason, {TEXT_LENGTH}) as not_read_reason,
+    shown(freshness.orphan_warning, {TEXT_LENGTH}) as orphan_warning,
+    shown(freshness.value_warning, {TEXT_LENGTH}) as value_warning,
     cast($as_of - cast(newest_fact_at as date) as integer) as age,
     shown(quarantine.reason, 200) as reason
 from data_freshness as freshness

@@ -1,0 +1,186 @@
+"""What may be wrong with what landed although every row keeps the contract: facts that find no account, rows that contradict each other.
+
+None of it stops a run: an id that no account has may be a visitor's, and a reply before its question two clocks. Each doubt is a sentence
+that a person reads in the run's summary, on the board, as a check in Dagster and from `make check-sources`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+
+import duckdb
+
+from orchestration.contract import NotBefore, RawTable
+from orchestration.extract.judge import doubtful_reasons
+from orchestration.plain_text import one_line
+from orchestration.settings import EVENT_TABLE
+from orchestration.warehouse import identifier, literal
+
+# From this share of a table's rows on, orphans are told. Of events a part is always of visitors and trials.
+_MANY, _MANY_EVENTS = 0.2, 0.5
+# A day with fewer rows may be all orphans by chance.
+_ROWS_OF_A_DAY = 3
+_EXAMPLES, _DAYS_SHOWN, _LONGEST_ID = 3, 3, 40
+_IDS_COMPARED = 1_000
+# Moments before the opening: so many, and this share, are no slips but two time zones.
+_EARLY_ROWS, _EARLY_SHARE = 2, 0.1
+
+# An id without what is lost or added on its way (case, white space, the separator, `.0`, leading zeros); and that without its prefix.
+_PLAIN = r"""
+    regexp_replace(regexp_replace(regexp_replace(lower(trim({id})), '\.0+$', ''), '[^\p{{L}}\p{{N}}.@]+', '-', 'g'), '(^|-)0+([^-])', '\1\2', 'g')"""
+_BARE = "regexp_replace({plain}, '^.*-', '')"
+
+
+@dataclass(frozen=True)
+class Orphans:
+    """Rows of a table whose account_id no account has.
+
+    Attributes:
+        rows: how many.
+        warning: what a person should know; None where their share is nothing unusual.
+    """
+
+    rows: int
+    warning: str | None = None
+
+
+def find_orphans(
+    connection: duckdb.DuckDBPyConnection,
+    table: RawTable,
+    facts: str,
+    known: str,
+    total: int,
+    days: tuple[date, date] | None = None,
+    rows_by_day: Mapping[date, int] | None = None,
+) -> Orphans:
+    """Count the orphans of a table and say what is unusual: many of them, whole days of them, or ids that resemble a known one.
+
+    Args:
+        connection: with the relations.
+        table: the contract.
+        facts: a relation of `account_id`, `day` and `facts` (how many rows).
+        known: a relation of `account_id`, the accounts.
+        total: rows of the table.
+        days: of the run; whole days of orphans are looked for among these.
+        rows_by_day: rows of each day, where that is known without reading the facts.
+    """
+    connection.execute(
+        "create or replace temp table unknown_facts as select account_id, day, sum(facts) as facts"
+        f" from {facts} as facts anti join {known} as known using (account_id) group by account_id, day"
+    )
+    [(orphans,)] = connection.execute("select cast(coalesce(sum(facts), 0) as bigint) from unknown_facts").fetchall()
+    if orphans == 0:
+        return Orphans(0)
+    full_days = _days_of_orphans(connection, facts, days, rows_by_day) if days is not None else {}
+    if orphans >= (_MANY_EVENTS if table.name == EVENT_TABLE else _MANY) * total:
+        said, where = f"{orphans} of {total} rows ({orphans / total:.0%})", ""
+    elif full_days:
+        shown = ", ".join(f"{day} ({rows})" for day, rows in sorted(full_days.items())[-_DAYS_SHOWN:])
+        said = f"all rows of {shown}"
+        where = f"where day in ({', '.join(literal(str(day)) for day in full_days)})"
+    else:
+        said, where = None, ""
+    examples = _examples(connection, known, where)
+    alike = sum(rows for _, rows, nearest in examples if nearest is not None)
+    if said is None and alike == 0:
+        return Orphans(orphans)
+    shown = ", ".join(_shown(account_id, nearest) for account_id, _, nearest in examples[:_EXAMPLES])
+    said = said or f"{alike} of {total} rows"
+    return Orphans(orphans, f"no account for {said}, which count for nothing, for example {shown}")
+
+
+def _days_of_orphans(
+    connection: duckdb.DuckDBPyConnection, facts: str, days: tuple[date, date], rows_by_day: Mapping[date, int] | None
+) -> dict[date, int]:
+    """The days, of those given, all of whose rows are orphans, with their rows."""
+    found = dict(
+        connection.execute(
+            "select day, cast(sum(facts) as bigint) from unknown_facts where day between ? and ? group by day having sum(facts) >= ?",
+            [*days, _ROWS_OF_A_DAY],
+        ).fetchall()
+    )
+    if found and rows_by_day is None:
+        rows_by_day = dict(
+            connection.execute(
+                f"select day, sum(facts) from {facts} as facts where day between ? and ? group by day", [*days]
+            ).fetchall()
+        )
+    return {day: rows for day, rows in found.items() if rows == rows_by_day.get(day)}
+
+
+def _examples(connection: duckdb.DuckDBPyConnection, known: str, where: str) -> list[tuple[str, int, str | None]]:
+    """Orphans' ids with their rows and the known id that they resemble; those that resemble one come first."""
+    keys = (
+        "select account_id, facts, plain as key, false as is_bare from {0}"
+        " union all select account_id, facts, {1}, true from {0} where contains(plain, '-')"
+    )
+    bare = _BARE.format(plain="plain")
+    return connection.execute(
+        f"""
+        with unknown as (
+            select account_id, cast(sum(facts) as bigint) as facts, {_PLAIN.format(id="account_id")} as plain
+            from unknown_facts {where} group by account_id order by facts desc, account_id limit {_IDS_COMPARED}
+        ),
+        accounts as (select account_id, 0 as facts, {_PLAIN.format(id="account_id")} as plain from {known}),
+        unknown_keys as ({keys.format("unknown", bare)}),
+        account_keys as ({keys.format("accounts", bare)})
+        select unknown_keys.account_id, any_value(unknown_keys.facts), min(account_keys.account_id) as nearest
+        from unknown_keys
+        left join account_keys on unknown_keys.key = account_keys.key and not (unknown_keys.is_bare and account_keys.is_bare)
+        group by unknown_keys.account_id order by nearest is null, 2 desc, 1
+        """
+    ).fetchall()
+
+
+def _shown(account_id: str, nearest: str | None) -> str:
+    shown = one_line(account_id, _LONGEST_ID)
+    return shown if nearest is None else f"{shown} (did you mean {one_line(nearest, _LONGEST_ID)}?)"
+
+
+def describe_values(
+    connection: duckdb.DuckDBPyConnection, table: RawTable, rows: str, total: int, duplicates: int, quarantined: Mapping[str, int]
+) -> str | None:
+    """What the values of a landed table contradict, in one text; None where they contradict nothing.
+
+    Args:
+        connection: with the relation.
+        table: the contract.
+        rows: a relation of the table's rows.
+        total: rows in it.
+        duplicates: rows that a later row with the same key replaced.
+        quarantined: rows by reason.
+    """
+    said = doubtful_reasons(table.name, quarantined)
+    if table.name == "accounts" and duplicates:
+        said.append(f"{duplicates} more rows have the account_id of a later row, which alone counts")
+    if table.period is not None and total:
+        said += _overlaps(connection, table, rows)
+    kinds = {column.name: column.kind for column in table.columns}
+    moments = [rule for rule in table.rules if isinstance(rule, NotBefore) and rule.years and kinds[rule.column] == "timestamp"]
+    if moments and total:
+        counted = ", ".join(f"count(*) filter ({rule.column} < {rule.earlier}), count({rule.column})" for rule in moments)
+        counts = connection.execute(f"select {counted} from {rows} as landed").fetchall()[0]
+        for rule, early, known in zip(moments, counts[::2], counts[1::2], strict=True):
+            if early >= _EARLY_ROWS and early >= _EARLY_SHARE * known:
+                said.append(
+                    f"{early} of {known} {rule.column} lie before {rule.earlier}: are they of one time zone? They count as at {rule.earlier}"
+                )
+    return "; ".join(said) or None
+
+
+def _overlaps(connection: duckdb.DuckDBPyConnection, table: RawTable, rows: str) -> list[str]:
+    """Rows of one thing that go on while the next one is in force."""
+    begins, ends = (identifier(name) for name in table.period)
+    thing = identifier(table.key[0])
+    [(count, example, began, followed)] = connection.execute(
+        f"""
+        select count(*), min_by({thing}, ({begins}, {thing})), min_by({begins}, ({begins}, {thing})), min_by(followed, ({begins}, {thing}))
+        from (select {thing}, {begins}, {ends}, lead({begins}) over (partition by {thing} order by {begins}) as followed from {rows} as landed)
+        where followed < {ends} or (followed is not null and {ends} is null)
+        """
+    ).fetchall()
+    if not count:
+        return []
+    are = "row overlaps" if count == 1 else "rows overlap"
+    shown = f"{one_line(example, _LONGEST_ID)} of {began} with that of {followed}"
+    return [f"{count} {are} the next row of the same {table.key[0]}, for example {shown}: each ends where the next one begins"]
