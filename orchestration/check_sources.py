@@ -19,9 +19,9 @@ from orchestration.contract import TABLES
 from orchestration.extract import extract_table, lake_select
 from orchestration.extract.connectors.base import HttpSource
 from orchestration.extract.doubts import find_orphans
-from orchestration.extract.session import connect
-from orchestration.extract.preview import FirstPage, first_page
 from orchestration.extract.judge import remedy_for
+from orchestration.extract.preview import FirstPage, first_page
+from orchestration.extract.session import connect
 from orchestration.masking import without_secrets
 from orchestration.plain_text import one_line
 from orchestration.settings import Settings, SettingsError, load_settings

@@ -15,8 +15,8 @@ from typing import Any
 import duckdb
 
 from orchestration.contract import TABLES
-from orchestration.extract.doubts import Orphans, describe_values, find_orphans
 from orchestration.extract import land_table
+from orchestration.extract.doubts import Orphans, describe_values, find_orphans
 from orchestration.extract.lake.manifest import (
     LakeError,
     LandingStats,

@@ -133,6 +133,7 @@ def test_a_table_of_a_database(world: World, monkeypatch: pytest.MonkeyPatch) ->
         note="first rows only",
         bad=2,
         first_reason="row 8: channel: none of email, chat, call, meeting, campaign",
+        account_ids={"a1": 98},
     )
 
 

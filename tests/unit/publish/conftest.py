@@ -72,7 +72,8 @@ create table marts.scorecard_tiers as
 select 'standard' as scorecard_key, '2026.1' as config_version, cast(70.0 as double) as min_score;
 create table marts.metric_catalogue as select 'active_days_28d' as metric_key;
 create table marts.data_freshness as
-select 'usage_events' as raw_table, cast(null as varchar) as not_read_reason, 7 as row_count;
+select 'usage_events' as raw_table, cast(null as varchar) as not_read_reason, 'no account for 3' as orphan_warning,
+    cast(null as varchar) as value_warning, 7 as row_count;
 create table marts.quarantine_summary (table_name varchar, reason varchar, row_count bigint);
 create table marts.calendar (calendar_date date);
 comment on table marts.account_health_history is 'One row per account and day.';

@@ -16,6 +16,7 @@ def test_figures_of_the_last_day(settings):
     summary = summarize(settings, publish(settings, "run-1", PUBLISHED_AT).path)
 
     assert (summary.first_as_of_date, summary.last_as_of_date, summary.accounts) == (first, last, 2)
+    assert (summary.orphan_warnings, summary.value_warnings) == ({"usage_events": "no account for 3"}, {})
     assert summary.tiers == {"healthy": 0, "at_risk": 1, "poor": 1, "unknown": 0}
     # (65 + 15) / 2 and (0.8 + 0.6) / 2
     assert summary.mean_score == pytest.approx(40.0)
