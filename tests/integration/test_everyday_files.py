@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import zipfile
@@ -48,6 +49,12 @@ def events_of(day: date) -> bytes:
     return gzip.compress(f"event_id,account_id,user_id,occurred_at\n{rows}".encode())
 
 
+def has_checks(database: Path) -> bool:
+    with sqlite3.connect(database) as found:
+        tables = {name for (name,) in found.execute("select name from sqlite_master")}
+        return "asset_check_executions" in tables and found.execute("select count(*) from asset_check_executions").fetchone() > (0,)
+
+
 def test_files_of_everyday_tools_give_the_right_days(tmp_path: Path) -> None:
     raw = tmp_path / "raw"
     for table, suffix, content in (("accounts", "xlsx", accounts_of), ("subs", "csv", subscriptions_of), ("events", "csv", events_of)):
@@ -85,6 +92,10 @@ def test_files_of_everyday_tools_give_the_right_days(tmp_path: Path) -> None:
     assert (values[DAYS[6], "active_days_28d"], values[DAYS[2], "critical_open_tickets"], values[DAYS[6], "nps_180d"]) == (6, 2, 100)
     # The last of the three files says that nothing is owed.
     assert values[DAYS[6], "days_overdue_oldest"] == 0
+    [history] = [path for path in (tmp_path / "data").rglob("*.db") if has_checks(path)]
+    with sqlite3.connect(history) as found:
+        failed = found.execute("select asset_key from asset_check_executions where check_name = 'files_are_in_order' and execution_status = 'FAILED'")
+        assert {json.loads(key)[1] for (key,) in failed} == {"accounts", "subscriptions", "usage_events", "invoices"}
     notes = [line for line in ran.stdout.splitlines() if line.partition(": ")[0] in paths]
     assert notes[0] == "accounts: raw/accounts/2026-03-01.xlsx: 1 row of nothing but blank fields left out"
     assert "usage_events: raw/events/2026-03-03.csv: empty, taken as a delivery without rows" in ran.stdout + ran.stderr

@@ -58,15 +58,24 @@ _HEAD_BYTES, _BLOCK = 64 * 1024, 1 << 20
 _HEAD_CHARACTERS, _HEAD_ROWS = 1 << 20, 1_000
 # Unpacked; openpyxl holds the texts of a workbook in memory.
 _LARGEST_WORKBOOK = 512 * 1024 * 1024
+_DELIMITER_LINE = re.compile(r"\ufeff?\"?sep=[,;\t|]\"?(?=[\r\n])", re.IGNORECASE)
 _JSON_SPACE = re.compile(r"[\s,]*")
 
 
 @dataclass(frozen=True)
 class _Text:
-    """How the text of a file is to be read: where its bytes are, in which encoding, and whether lines end in a lone carriage return."""
+    """How the text of a file is to be read.
+
+    Attributes:
+        encoding: None for UTF-8.
+        old_mac: whether lines end in a lone carriage return.
+        names_delimiter: whether the first line is Excel's `sep=;`, which is no header.
+        is_json: whether it is JSON, in whatever form.
+    """
 
     encoding: str | None
     old_mac: bool
+    names_delimiter: bool
     is_json: bool
 
 
@@ -165,7 +174,7 @@ def _of_stream(file: SourceFile, stream: BinaryIO, is_copied: bool = False) -> t
     text = _text_of(file, first)
     file = replace(file, format="jsonl" if text.is_json else "csv" if file.format == "parquet" else file.format)
     is_pretty = text.is_json and _is_no_line(file, text, first)
-    if not (is_copied or text.encoding or text.old_mac or is_pretty):
+    if not (is_copied or text.encoding or text.old_mac or text.names_delimiter or is_pretty):
         return file, None
     chunks = _decoded(file, text, first, stream)
     return file, (_json_lines(file, chunks) if is_pretty else chunks)
@@ -185,7 +194,8 @@ def _text_of(file: SourceFile, first: bytes) -> _Text:
     if lowered.startswith("<?xml"):
         raise SourceError(f"{file.label}: XML, which cannot be read. Save it as .xlsx or CSV")
     is_json = file.format == "jsonl" or re.match(r'\{\s*"|\[\s*[\[{]', said) is not None
-    return _Text(None if encoding == "utf-8-sig" else encoding, "\r" in head and "\n" not in head, is_json)
+    names_delimiter = _DELIMITER_LINE.match(head) is not None
+    return _Text(None if encoding == "utf-8-sig" else encoding, "\r" in head and "\n" not in head, names_delimiter, is_json)
 
 
 def _is_no_line(file: SourceFile, text: _Text, first: bytes) -> bool:
@@ -214,6 +224,9 @@ def _decoded(file: SourceFile, text: _Text, first: bytes, stream: BinaryIO) -> I
                 "Fix the source's encoding, or save the file as UTF-8"
             ) from None
         piece = piece.replace("\r", "\n") if text.old_mac else piece
+        if text.names_delimiter and block is first:
+            # The line stays, blank: those below it keep their numbers.
+            piece = _DELIMITER_LINE.sub("", piece)
         lines += piece.count("\n")
         yield piece
         if not block:

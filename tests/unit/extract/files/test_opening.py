@@ -71,6 +71,7 @@ def test_files_are_read_as_what_they_are_whatever_their_names(world: World) -> N
         "utf-32.csv.gz": gzip.compress((HEADER + row("utf-32")).encode("utf-32")),
         "utf-16-without-mark.csv": (HEADER + row("utf-16")).encode("utf-16-be"),
         "old-mac.csv": (HEADER + row("old-mac")).replace("\n", "\r"),
+        "names-its-delimiter.csv": ("\ufeffsep=;\r\n" + (HEADER + row("sep")).replace(",", ";")).encode(),
         "parquet.csv": parquet,
         "csv.parquet": HEADER + row("csv"),
         "lines.csv": line("line-1") + "\n" + line("line-2") + "\n",
@@ -86,10 +87,10 @@ def test_files_are_read_as_what_they_are_whatever_their_names(world: World) -> N
     preflight_sources(world.settings)
     landed = world.land("feature_releases")
     assert features(world) == sorted([
-        "gzip", "plain", "zip", "zipped-line", "sheet", "4711", "unicode-text", "utf-32", "utf-16", "old-mac", "parquet", "csv", "line-1", "line-2",
+        "gzip", "plain", "zip", "zipped-line", "sheet", "4711", "unicode-text", "utf-32", "utf-16", "old-mac", "sep", "parquet", "csv", "line-1", "line-2",
         "array-1", "array-2", "flat-1", "flat-2", "page-1", "page-2", "pretty-1", "pretty-2",
     ])  # fmt: skip
-    assert landed.quarantined == {} and landed.delivered == landed.loaded == 22
+    assert landed.quarantined == {} and landed.delivered == landed.loaded == 23
     assert not [path for path in world.settings.temp_dir.rglob("*") if path.is_file()]
 
 
