@@ -62,13 +62,13 @@ def test_files_are_read_as_what_they_are_whatever_their_names(world: World) -> N
     pretty = json.dumps([json.loads(line("array-1")), json.loads(line("array-2"))], indent=2)
     sheet = [["feature", "released_on", "note"], [None], ["sheet", datetime(2026, 1, 5), 7.0], [4711, "2026-01-06"], [None, None, None]]
     files: dict[str, bytes | str] = {
-        "gzip.csv": gzip.compress((HEADER + row("gzip")).encode()),
+        "gzip.csv": gzip.compress(mtime=0, data=(HEADER + row("gzip")).encode()),
         "plain.csv.gz": HEADER + row("plain"),
         "zip.csv": zipped(**{"out/zip.csv": HEADER + row("zip"), "__MACOSX/out/._zip.csv": b"\x00\x05"}),
         "lines.zip": zipped(**{"lines.json": line("zipped-line")}),
         "sheet.xlsx": workbook(Data=sheet, Notes=[["not", "this"]]),
         "excel-unicode.txt": (HEADER + row("unicode-text")).replace(",", "\t").encode("utf-16"),
-        "utf-32.csv.gz": gzip.compress((HEADER + row("utf-32")).encode("utf-32")),
+        "utf-32.csv.gz": gzip.compress(mtime=0, data=(HEADER + row("utf-32")).encode("utf-32")),
         "utf-16-without-mark.csv": (HEADER + row("utf-16")).encode("utf-16-be"),
         "old-mac.csv": (HEADER + row("old-mac")).replace("\n", "\r"),
         "names-its-delimiter.csv": ("\ufeffsep=;\r\n" + (HEADER + row("sep")).replace(",", ";")).encode(),
@@ -76,7 +76,7 @@ def test_files_are_read_as_what_they_are_whatever_their_names(world: World) -> N
         "csv.parquet": HEADER + row("csv"),
         "lines.csv": line("line-1") + "\n" + line("line-2") + "\n",
         "array.json": pretty,
-        "array-on-a-line.jsonl.gz": gzip.compress(f"[{line('flat-1')},{line('flat-2')}]".encode("utf-8-sig")),
+        "array-on-a-line.jsonl.gz": gzip.compress(mtime=0, data=f"[{line('flat-1')},{line('flat-2')}]".encode("utf-8-sig")),
         "pages.json": f"[{line('page-1')}]\n[]\n[{line('page-2')}]",
         "pretty.ndjson": json.dumps(json.loads(line("pretty-1")), indent=1) + "\n" + json.dumps(json.loads(line("pretty-2")), indent=1),
         "nothing.json": "[]",
@@ -135,14 +135,14 @@ CSV = (HEADER + row("a")).encode()
         ("t.csv", database(), "an SQLite database, which cannot be read. Read it with connector = \"sql\""),
         ("t.csv", b"%PDF-1.7", "a PDF, which cannot be read. Export the data as CSV"),
         ("t.parquet", b"\x28\xb5\x2f\xfd\x00more", "packed with Zstandard, which cannot be read. Pack it with gzip"),
-        ("t.csv.gz", gzip.compress(gzip.compress(CSV)), "packed twice with gzip, which cannot be read. Pack it once"),
-        ("t.csv.gz", gzip.compress(b"t.csv".ljust(257, b"\0") + b"ustar\0"), "a tar archive, which cannot be read. Deliver the files in it"),
+        ("t.csv.gz", gzip.compress(mtime=0, data=gzip.compress(mtime=0, data=CSV)), "packed twice with gzip, which cannot be read. Pack it once"),
+        ("t.csv.gz", gzip.compress(mtime=0, data=b"t.csv".ljust(257, b"\0") + b"ustar\0"), "a tar archive, which cannot be read. Deliver the files in it"),
         ("t.zip", zipped(**{"a.csv": CSV, "b.csv": CSV}), "a zip file with 2 files in it (a.csv, b.csv); one can be read. Deliver them unpacked"),
         ("t.zip", b"PK\x03\x04 torn", "truncated or damaged zip file"),
         ("t.zip", zipped(**{"t.csv": CSV})[:-30], "truncated or damaged zip file"),
         ("t.ods", zipped(**{"content.xml": "<x/>", "mimetype": "y"}), "a spreadsheet other than .xlsx, which cannot be read. Save it as .xlsx or CSV"),
         ("t.xlsx", zipped(**{"xl/workbook.xml": "<x/>"}), "an Excel file that cannot be read"),
-        ("t.csv.gz", gzip.compress(CSV)[:-9], "truncated or damaged gzip stream"),
+        ("t.csv.gz", gzip.compress(mtime=0, data=CSV)[:-9], "truncated or damaged gzip stream"),
         ("t.json", "[" + line("a") + ",\n" + line("b"), "line 2: not valid JSON (the array is not closed), or cut off. Deliver it again"),
         ("t.json", "[" + line("a") + ",\n{feature: 1}]", "line 2: not valid JSON (Expecting property name enclosed in double quotes"),
     ],
@@ -246,7 +246,7 @@ def test_empty_files_are_deliveries_without_rows_in_any_run(events: World, deliv
     delivery(events, "2026-01-01", "e1,2026-01-01 10:00")
     for name in ("02.csv", "03.parquet", "04.csv.gz", "05.jsonl"):
         events.write(f"events/2026-01-{name}", "")
-    events.write("events/2026-01-06.csv.gz", gzip.compress(b""))
+    events.write("events/2026-01-06.csv.gz", gzip.compress(mtime=0, data=b""))
     events.source("usage_events", 'path = "events/{day}.*"')
     by_day = [events.land("usage_events", date(2026, 1, day)).notes for day in range(1, 7)]
     assert by_day[1] == ("events/2026-01-02.csv: empty, taken as a delivery without rows",)
