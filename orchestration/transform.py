@@ -412,7 +412,8 @@ def _load_landing_stats(
         if last is not None and stats.table not in _PLANNED:
             later.append(LaterFacts(stats.table, as_of, rows, last.date()))
         orphans = _orphans(warehouse, settings, stats, days)
-        of_rows = () if stats.table == EVENT_TABLE else (stats.loaded, stats.duplicates, stats.quarantined)
+        # A key that a later delivery brings again is ordinary; within one delivery it is not.
+        of_rows = () if stats.table == EVENT_TABLE else (stats.loaded, stats.duplicates if stats.mode == "snapshot" else 0, stats.quarantined)
         warehouse.execute(
             "insert into control.landing_stats values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [

@@ -30,6 +30,8 @@ STEP_MARK = "-- step: "
 EVENT_TABLE = "usage_events"
 MONEY = {"subscriptions": ("mrr",), "invoices": ("amount", "open_amount")}
 WHITE_SPACE = (9, 10, 13, 32)
+# Midnight, or the last minute, of a day in a local time.
+LOCAL_DAY = r"\d{4}-\d\d-\d\d[T ](00:00(:00(\.0+)?)?|23:59(:59(\.\d+)?)?)\s?[+-]\d.*"
 # A fraction, a number in scientific notation.
 NO_IDENTIFIER = r"[+-]?(\d+\.\d*|\.\d+)([eE][+-]?\d+)?|[+-]?\d+[eE][+-]\d+"
 
@@ -203,7 +205,7 @@ def _clean(table: RawTable, types: dict[str, str], source: str, *others: str) ->
             conditions.append(f"({name} is null or {name} between {column.minimum} and {column.maximum})")
     for rule in table.rules:
         if isinstance(rule, NotBefore):
-            conditions.append(f"coalesce({rule.column} >= {rule.earlier}, true)")
+            conditions.append(f"coalesce({rule.column} >= {rule.earlier} - interval '{rule.years} years', true)")
         elif isinstance(rule, RangeBy):
             ranges = " ".join(f"when {_literal(choice)} then {rule.column} between {low} and {high}" for choice, low, high in rule.ranges)
             conditions.append(f"case {rule.by} {ranges} else true end")
@@ -252,12 +254,17 @@ def _parse(column: Column, source_type: str | None) -> str:
         return f"case when {name} in ({', '.join(_literal(choice) for choice in column.choices)}) then {name} end"
     if column.kind in ("timestamp", "date"):
         instant = name
+        local_day = ""
         if source_type == "VARCHAR":
+            if column.kind == "date":
+                # The first and the last moment of a local day stand for that day.
+                local_day = f"when regexp_full_match({name}, {_literal(LOCAL_DAY)}) then try_cast({name}[:10] as date) "
             instant = f"case when {name} like '____-__-__%' then try_cast({name} as timestamptz) end"
         if source_type in ("VARCHAR", "TIMESTAMP WITH TIME ZONE"):
             # A plain cast to timestamp would drop the zone without applying it.
             instant = f"make_timestamp(epoch_us({instant}))"
-        return f"cast({instant} as {column.duckdb_type})"
+        value = f"cast({instant} as {column.duckdb_type})"
+        return f"case {local_day}else {value} end" if local_day else value
     if column.kind == "integer":
         number = f"try_cast({name} as double)"
         return f"case when isfinite({number}) and {number} = floor({number}) then try_cast({number} as bigint) end"

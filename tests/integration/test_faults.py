@@ -157,7 +157,7 @@ WRONG = {
         "health.toml", "[sources.accounts]", "[sources.account]", ("health.toml", "'account'", "accounts"),
     ),
     "unknown connector": (
-        "health.toml", '"files"', '"excel"', ("health.toml", "sources.accounts", "unknown connector excel", "'files'"),
+        "health.toml", '"files"', '"excel"', ("health.toml", "sources.accounts", "unknown connector excel", "There is demo, files,"),
     ),
     "renamed column": (
         "accounts.csv", "created_at", "created", ("accounts.csv", "created_at", "account_id, account_name, created"),
