@@ -1,4 +1,4 @@
-"""Small files of state: replaced in one step, so that a crash of the machine leaves the old text or the new one, never a part."""
+"""What must survive a crash of the machine. Small files of state are replaced in one step: the old text or the new one is left, never a part."""
 
 import os
 from pathlib import Path
@@ -18,8 +18,13 @@ def write_text(path: Path, text: str) -> None:
         os.fsync(stream.fileno())
     temporary.replace(path)
     # Without this the rename itself may be lost.
-    folder = os.open(path.parent, os.O_RDONLY)
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Force a file or a folder to disk."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(descriptor)
     finally:
-        os.close(folder)
+        os.close(descriptor)

@@ -4,7 +4,7 @@ import logging
 import traceback
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 
 import duckdb
 
@@ -13,7 +13,7 @@ from orchestration.extract.connectors.base import Connector
 from orchestration.extract.errors import SourceError, SourceUnavailable, SuddenLoss
 from orchestration.extract.judge import QuarantineLimitExceeded
 from orchestration.extract.lake import manifest as lake
-from orchestration.extract.lake.manifest import Fault, LakeError, Manifest, Mode
+from orchestration.extract.lake.manifest import Fault, LakeError, LandingStats, Manifest
 from orchestration.extract.land_connected import land_connected
 from orchestration.extract.land_files import land_files
 from orchestration.extract.losses import POPULATION, describe_losses, refuse_sudden_loss
@@ -25,17 +25,10 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class LandedTable:
-    """What an extraction landed: delivered = loaded + duplicates + all quarantined, over the deliveries it looked at.
+class LandedTable(LandingStats):
+    """What an extraction landed: counts over the deliveries that it looked at; `newest_fact` is of the whole table.
 
     Attributes:
-        table: raw table.
-        mode: `snapshot`, `changes` or `events`.
-        delivered: records in the sources, broken ones included.
-        loaded: rows that count in the lake.
-        duplicates: rows that a later row with the same key replaces.
-        quarantined: rows by (first) reason.
-        newest_fact: newest time in the fact column of the whole table, UTC; None without rows.
         changed_days: event days whose rows changed; only in mode `events`.
         late_days: those of them that lie before the run's first day less the lookback; none at the first landing.
         unavailable: why the source was not taken over and the table stays as it was; None if it was.
@@ -43,13 +36,6 @@ class LandedTable:
         notes: what a person should know about the files of the deliveries, one sentence each.
     """
 
-    table: str
-    mode: Mode
-    delivered: int
-    loaded: int
-    duplicates: int
-    quarantined: dict[str, int]
-    newest_fact: datetime | None
     changed_days: tuple[date, ...] = ()
     late_days: tuple[date, ...] = ()
     unavailable: str | None = None

@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 
 import duckdb
 
+from orchestration.durable import sync
 from orchestration.integrity import FileEntry, find_damaged, hash_file, read_stamped, stamped
 from orchestration.settings import Settings
 from orchestration.warehouse import connect
@@ -298,12 +299,3 @@ def link(source: Path, target: Path) -> None:
         # A file system without hard links, as in some containers' volumes: the copy costs space, nothing else.
         shutil.copy2(source, target)
         sync(target)
-
-
-def sync(path: Path) -> None:
-    """Force a file or a folder to disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

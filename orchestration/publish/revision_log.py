@@ -16,6 +16,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestration.durable import sync
 from orchestration.integrity import hash_file
 from orchestration.publish.generations import (
     PARQUET,
@@ -24,7 +25,6 @@ from orchestration.publish.generations import (
     generation_path,
     list_generations,
     read_manifest,
-    sync,
 )
 from orchestration.settings import Settings
 from orchestration.warehouse import connect, literal

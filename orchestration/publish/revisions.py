@@ -11,6 +11,7 @@ from pathlib import Path
 
 import duckdb
 
+from orchestration.durable import sync
 from orchestration.integrity import FileEntry, hash_file
 from orchestration.publish.generations import (
     DamagedGeneration,
@@ -21,7 +22,6 @@ from orchestration.publish.generations import (
     link,
     list_generations,
     read_manifest,
-    sync,
 )
 from orchestration.publish.revision_log import FOLDER, PART_ROWS, Part, parquet, part_of, settle
 from orchestration.publish.tables import DATE_COLUMN, HISTORY, SCHEMA

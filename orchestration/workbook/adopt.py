@@ -10,8 +10,8 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from orchestration.durable import sync
 from orchestration.locking import writer_lock
-from orchestration.publish.generations import sync
 from orchestration.scorecard import SEEDS, ConfigurationError, Fault, Seeds, load_seeds
 from orchestration.settings import Settings
 from orchestration.workbook import WorkbookError

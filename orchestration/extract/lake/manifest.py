@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Literal
 
 from orchestration.contract import TABLES, RawTable
-from orchestration.durable import write_text
+from orchestration.durable import sync, write_text
 from orchestration.extract.session import path_literals
 from orchestration.integrity import Damaged, FileEntry, find_damaged, hash_files, read_stamped, stamped
 from orchestration.settings import EVENT_TABLE
@@ -176,7 +176,17 @@ class Manifest:
 
 @dataclass(frozen=True)
 class LandingStats:
-    """A raw table's counts over all deliveries that the lake holds; delivered = loaded + duplicates + quarantined."""
+    """A raw table's counts over deliveries that the lake holds; delivered = loaded + duplicates + all quarantined.
+
+    Attributes:
+        table: raw table.
+        mode: as of the manifest.
+        delivered: records in the sources, broken ones included.
+        loaded: rows that count in the lake.
+        duplicates: rows that a later row with the same key replaces.
+        quarantined: rows by (first) reason.
+        newest_fact: newest time in the fact column, UTC; None without rows.
+    """
 
     table: str
     mode: Mode
@@ -388,25 +398,14 @@ def keep(files: Iterable[tuple[Path, Path]]) -> None:
     """Sync complete files and give them their names: pairs of (temporary, final path)."""
     pairs = list(files)
     with ThreadPoolExecutor(max_workers=8) as pool:
-        list(pool.map(_sync_file, (temporary for temporary, _ in pairs)))
+        list(pool.map(sync, (temporary for temporary, _ in pairs)))
     for folder in {final.parent for _, final in pairs}:
         folder.mkdir(parents=True, exist_ok=True)
     for temporary, final in pairs:
         temporary.replace(final)
     folders = {final.parent for _, final in pairs}
     for folder in folders | {folder.parent for folder in folders}:
-        _sync_folder(folder)
-
-
-def _sync_file(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-_sync_folder = _sync_file
+        sync(folder)
 
 
 def lake_select(lake: Path, table: RawTable, event_days: Collection[date] | None = None) -> str:
