@@ -1,6 +1,7 @@
 """Whether files are still the same: by their content, as their times say nothing after a checkout or a copy."""
 
 import hashlib
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -8,9 +9,10 @@ from orchestration.settings import DBT_PROJECT, PROJECT_ROOT
 
 
 def fingerprint(files: Iterable[Path], *more: str) -> str:
-    """Of the files' names and content, in whatever order they come, and of some texts."""
+    """Of the files' places, from the project on, and content, in whatever order they come, and of some strings."""
     found = hashlib.sha256("\0".join(more).encode())
-    for name, content in sorted((path.name, path.read_bytes()) for path in files):
+    # The folder counts: a model's names its layer and its domain.
+    for name, content in sorted((os.path.relpath(path, PROJECT_ROOT), path.read_bytes()) for path in files):
         found.update(f"\0{name} {len(content)} ".encode() + content)
     return found.hexdigest()
 

@@ -70,6 +70,10 @@ def test_a_changed_project_is_parsed_again(settings: Settings, parsed: Path, par
     model.write_text(model.read_text().replace("date", "DATE"))
     load_project(settings, parsed)
     assert parses == [settings.dbt_target]
+    # Its folder names a model's layer and domain.
+    model.rename(project / "models" / "intermediate" / model.name)
+    load_project(settings, parsed)
+    assert parses == [settings.dbt_target] * 2
 
 
 @pytest.mark.parametrize("part", PARSED)
