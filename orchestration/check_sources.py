@@ -23,7 +23,7 @@ from orchestration.extract.judge import remedy_for
 from orchestration.extract.preview import FirstPage, first_page
 from orchestration.extract.session import connect
 from orchestration.masking import without_secrets
-from orchestration.plain_text import one_line
+from orchestration.plain_text import one_line, shortened
 from orchestration.settings import Settings, SettingsError, load_settings
 
 _HEADINGS = ("table", "connector", "rows", "newest fact", "mapped columns", "unmapped fields", "note")
@@ -123,9 +123,7 @@ def as_table(checked: list[Checked]) -> Table:
 
 
 def _names(names: tuple[str, ...]) -> Text:
-    shown = [_plain(name, _LONGEST_NAME) for name in names[:_NAMES_SHOWN]]
-    more = [f"and {len(names) - _NAMES_SHOWN} more"] if len(names) > _NAMES_SHOWN else []
-    return Text(", ".join(shown + more))
+    return Text(", ".join(_plain(name, _LONGEST_NAME) for name in shortened(names, _NAMES_SHOWN)))
 
 
 def _plain(text: str, limit: int) -> str:

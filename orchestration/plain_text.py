@@ -4,6 +4,7 @@ The patterns are in the form that Python and JavaScript (flag u) both read; `for
 """
 
 import re
+from collections.abc import Sequence
 
 # What begins a new line, or another column.
 BREAKS = r"[\t\n\v\f\r\x85\u2028\u2029]+"
@@ -29,6 +30,11 @@ def one_line(text: str, limit: int, mark: str = "") -> str:
 def as_said(said: object) -> str:
     """What a program or a server said, in one line of at most 300 characters. Secrets are masked before: the cut may halve one."""
     return " ".join(str(said).split())[:300]
+
+
+def shortened(texts: Sequence[str], limit: int) -> list[str]:
+    """The first texts, and how many more there are."""
+    return [*texts[:limit], *([f"and {len(texts) - limit} more"] if len(texts) > limit else [])]
 
 
 def for_duckdb(pattern: str) -> str:

@@ -8,6 +8,7 @@ from orchestration.extract import land_table, thin_event_days
 from orchestration.extract.lake.manifest import raw_folder
 from orchestration.markdown import table as markdown_table
 from orchestration.markdown import verbatim
+from orchestration.plain_text import shortened
 from orchestration.settings import EVENT_TABLE
 from orchestration.sources import FilesSource
 
@@ -82,8 +83,7 @@ def _checks(table: RawTable) -> dict[str, str]:
 def _check_files(table: RawTable, notes: tuple[str, ...]) -> list[dg.AssetCheckResult]:
     if FILES_CHECK not in _checks(table):
         return []
-    more = [f"and {len(notes) - _NOTES_SHOWN} more"] if len(notes) > _NOTES_SHOWN else []
-    return [_warning(FILES_CHECK, "\n".join([*notes[:_NOTES_SHOWN], *more]) or None, "Nothing to say about the files.")]
+    return [_warning(FILES_CHECK, "\n".join(shortened(notes, _NOTES_SHOWN)) or None, "Nothing to say about the files.")]
 
 
 def _check_days(context: dg.AssetExecutionContext, table: RawTable) -> list[dg.AssetCheckResult]:

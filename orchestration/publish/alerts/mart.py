@@ -173,53 +173,31 @@ class PublishedMart:
 
     def moved_by_data(self, changes: Iterable[tuple[str, date]]) -> set[str]:
         """The accounts whose change of tier on the day given rests on data that came or went: no account is to blame for a late feed."""
-        changes = list(changes)
-        rows = self._rows(
-            f"""
-            select account_id
-            from tier_changes
-            where component = 'availability' and (account_id, {DATE_COLUMN}) in (
-                select unnest(cast($accounts as varchar[])), unnest(cast($days as date[]))
-            )
-            """,
-            accounts=[account for account, _ in changes],
-            days=[day for _, day in changes],
-        )
+        rows = self._of_changes(changes, DATE_COLUMN, "account_id from tier_changes where component = 'availability'")
         return {account for (account,) in rows}
 
     def held_before(self, changes: Iterable[tuple[str, date]]) -> set[str]:
         """The accounts whose tier was held until the day given with it: only late data was missing, and it stayed late for too long."""
-        changes = list(changes)
-        rows = self._rows(
-            f"""
-            select account_id
-            from account_health_history
-            where is_tier_held and (account_id, {DATE_COLUMN} + 1) in (
-                select unnest(cast($accounts as varchar[])), unnest(cast($days as date[]))
-            )
-            """,
-            accounts=[account for account, _ in changes],
-            days=[day for _, day in changes],
-        )
+        rows = self._of_changes(changes, f"{DATE_COLUMN} + 1", "account_id from account_health_history where is_tier_held")
         return {account for (account,) in rows}
 
     def tier_reasons(self, changes: Iterable[tuple[str, date]]) -> dict[str, str]:
         """What made each account's tier another one on the day given with it."""
-        changes = list(changes)
-        rows = self._rows(
-            f"""
-            select account_id, reason, case when cause = 'score' then points end, k
-            from tier_changes
-            where (account_id, {DATE_COLUMN}) in (
-                select unnest(cast($accounts as varchar[])), unnest(cast($days as date[]))
-            )
-            """,
-            accounts=[account for account, _ in changes],
-            days=[day for _, day in changes],
+        rows = self._of_changes(
+            changes, DATE_COLUMN, "account_id, reason, case when cause = 'score' then points end, k from tier_changes where true"
         )
         return {
             account: reason if points is None else _moved_by(reason, points, k) for account, reason, points, k in rows
         }
+
+    def _of_changes(self, changes: Iterable[tuple[str, date]], day: str, selected: str) -> list[tuple[Any, ...]]:
+        """What `select <selected>`, up to its last condition, gives for the accounts, each on its own day."""
+        changes = list(changes)
+        return self._rows(
+            f"select {selected} and (account_id, {day}) in (select unnest(cast($accounts as varchar[])), unnest(cast($days as date[])))",
+            accounts=[account for account, _ in changes],
+            days=[day for _, day in changes],
+        )
 
     def _rows(self, query: str, **parameters: Any) -> list[tuple[Any, ...]]:
         return self._connection.execute(query, parameters).fetchall()
