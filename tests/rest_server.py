@@ -5,16 +5,13 @@
 
 import base64
 import json
-import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from tests.webhook_server import drip
-from tests.zendesk_server import Fault
+from tests.local_server import Fault, LocalServer, drip, next_fault
 
 Object = dict[str, Any]
 
@@ -38,14 +35,14 @@ class Answer:
 
 
 @dataclass
-class RestServer:
+class RestServer(LocalServer):
     """`with RestServer(answer) as server:` then `server.url`; `answer` gives an `Answer`, the JSON alone, or None for 404."""
 
     answer: Callable[[Asked], Any]
     faults: list[Fault] = field(default_factory=list)
     requests: list[Asked] = field(default_factory=list)
 
-    def __enter__(self) -> "RestServer":
+    def handler(self) -> type[BaseHTTPRequestHandler]:
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -71,33 +68,17 @@ class RestServer:
             def log_message(self, format: str, *args: Any) -> None:
                 """Quiet: a test's output is its own."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return Handler
 
     def _respond(self, asked: Asked) -> tuple[int, bytes, Mapping[str, str], bool]:
         self.requests.append(asked)
         found = self.answer(asked)
         answer = found if isinstance(found, Answer) else Answer({"error": "none"}, 404) if found is None else Answer(found)
         sent = json.dumps(answer.body).encode()
-        for place, fault in enumerate(self.faults):
-            if fault.path in asked.path:
-                if fault.passes:
-                    self.faults[place] = replace(fault, passes=fault.passes - 1)
-                    continue
-                if fault.times is not None:
-                    left = fault.times - 1
-                    self.faults[place : place + 1] = [replace(fault, times=left)] if left else []
-                body = sent[: len(sent) // 2] if fault.body is None else fault.body.encode()
-                return fault.status, body, fault.headers, fault.drips
+        fault = next_fault(self.faults, asked.path)
+        if fault is not None:
+            body = sent[: len(sent) // 2] if fault.body is None else fault.body.encode()
+            return fault.status, body, fault.headers, fault.drips
         return answer.status, sent, answer.headers, False
 
 

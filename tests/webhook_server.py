@@ -2,23 +2,15 @@
 
 import itertools
 import json
-import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, BinaryIO
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+
+from tests.local_server import LocalServer, drip
 
 SECRET = "T0SECRETTOKEN"
-
-
-def drip(stream: BinaryIO, content: Iterable[int]) -> None:
-    """Write one byte every 20 ms, until the client goes away."""
-    for byte in content:
-        stream.write(bytes([byte]))
-        stream.flush()
-        time.sleep(0.02)
 
 
 @dataclass(frozen=True)
@@ -42,14 +34,14 @@ class Posted:
 
 
 @dataclass
-class WebhookServer:
+class WebhookServer(LocalServer):
     """`with WebhookServer() as server:` then `server.url`; `answers` are given in turn, then `always`."""
 
     answers: list[Answer] = field(default_factory=list)
     always: Answer = Answer()
     posts: list[Posted] = field(default_factory=list)
 
-    def __enter__(self) -> "WebhookServer":
+    def handler(self) -> type[BaseHTTPRequestHandler]:
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -71,20 +63,12 @@ class WebhookServer:
             def log_message(self, *_: Any) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._server.block_on_close = False
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        return Handler
 
     @property
     def url(self) -> str:
         """With a secret in it, as Slack's addresses have."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}/services/{SECRET}"
+        return f"{super().url}/services/{SECRET}"
 
     def take(self) -> list[Posted]:
         """What came since the last call."""

@@ -1,41 +1,18 @@
 """A local server that answers like Zendesk's documented API, page by page, and fails on command."""
 
 import json
-import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from tests.webhook_server import drip
+from tests.local_server import Fault, LocalServer, drip, next_fault
 
 Object = dict[str, Any]
 # A header of an answer that comes one byte at a time.
 DRIPS = "X-Drips"
-
-
-@dataclass(frozen=True)
-class Fault:
-    """An answer in place of the right one.
-
-    Attributes:
-        path: part of the path that it strikes.
-        passes: how many requests it lets pass before it strikes.
-        times: how often; None: for ever.
-        body: what is answered; None: the right answer, cut off half-way.
-        drips: one byte of the body comes every 20 ms.
-    """
-
-    path: str = ""
-    status: int = 200
-    body: str | None = "{}"
-    headers: Mapping[str, str] = field(default_factory=dict)
-    times: int | None = 1
-    passes: int = 0
-    drips: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,7 +25,7 @@ class Seen:
 
 
 @dataclass
-class ZendeskServer:
+class ZendeskServer(LocalServer):
     """`with ZendeskServer(tickets=[...]) as server:` then `server.url`; lists may change while it runs.
 
     `start_time` filters by `updated_at`. `audits` is by id of the ticket. Sideloads come where they are asked for.
@@ -65,38 +42,20 @@ class ZendeskServer:
     faults: list[Fault] = field(default_factory=list)
     requests: list[Seen] = field(default_factory=list)
 
-    def __enter__(self) -> "ZendeskServer":
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self._respond))
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+    def handler(self) -> type[BaseHTTPRequestHandler]:
+        return _handler(self._respond)
 
     def paths(self) -> list[str]:
         return [one.path for one in self.requests]
 
     def _respond(self, seen: Seen) -> tuple[int, str, Mapping[str, str]]:
         self.requests.append(seen)
-        for place, fault in enumerate(self.faults):
-            if fault.path in seen.path:
-                if fault.passes:
-                    self.faults[place] = replace(fault, passes=fault.passes - 1)
-                    continue
-                if fault.times is not None:
-                    left = fault.times - 1
-                    self.faults[place : place + 1] = [replace(fault, times=left)] if left else []
-                if fault.body is not None:
-                    return fault.status, fault.body, {**fault.headers, **({DRIPS: "yes"} if fault.drips else {})}
-                whole = json.dumps(self._answer(seen.path, seen.query))
-                return fault.status, whole[: len(whole) // 2], fault.headers
+        fault = next_fault(self.faults, seen.path)
+        if fault is not None and fault.body is not None:
+            return fault.status, fault.body, {**fault.headers, **({DRIPS: "yes"} if fault.drips else {})}
+        if fault is not None:
+            whole = json.dumps(self._answer(seen.path, seen.query))
+            return fault.status, whole[: len(whole) // 2], fault.headers
         answer = self._answer(seen.path, seen.query)
         body = json.dumps(answer)
         return (404, '{"error": "RecordNotFound"}', {}) if answer is None else (200, body, {})

@@ -24,9 +24,10 @@ from moto.server import ThreadedMotoServer
 
 from orchestration.settings import PROJECT_ROOT
 from tests.leaks import find_leaks
+from tests.local_server import Fault
 from tests.postgres import postgres
 from tests.stripe_server import KEY, StripeServer, stripe_server
-from tests.zendesk_server import Fault, ZendeskServer
+from tests.zendesk_server import ZendeskServer
 
 DESK_TOKEN, LOST_TOKEN = "sesame+desk/77==", "sesame+lost/78=="
 DATABASE_PASSWORD, DOWN_PASSWORD = "sesame+base/55", "sesame+down/56"

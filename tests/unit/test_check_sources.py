@@ -12,7 +12,8 @@ from orchestration import check_sources
 from orchestration.locking import writer_lock
 from orchestration.settings import PROJECT_ROOT, load_settings
 from tests.company import content
-from tests.zendesk_server import Fault, ZendeskServer
+from tests.local_server import Fault
+from tests.zendesk_server import ZendeskServer
 
 TOKEN = "sesame+9921"
 

@@ -14,9 +14,9 @@ from orchestration.contract import TABLES
 from orchestration.extract import LandedTable, land_table, preflight_sources
 from orchestration.extract.preview import first_page
 from orchestration.settings import SettingsError
+from tests.local_server import Fault
 from tests.rest_server import Answer, Asked, RestServer
 from tests.unit.extract.conftest import World
-from tests.zendesk_server import Fault
 
 TOKEN = "sesame/7431="
 DAY = date(2026, 3, 2)

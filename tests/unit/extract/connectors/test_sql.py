@@ -26,7 +26,7 @@ from orchestration.settings import PROJECT_ROOT, SettingsError
 from tests.company import content
 from tests.damage import flip_bit
 from tests.unit.extract.conftest import World
-from tests.webhook_server import drip
+from tests.local_server import drip
 
 SECRET = "sesame-7431"
 

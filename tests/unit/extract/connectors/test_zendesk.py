@@ -15,7 +15,8 @@ from orchestration.extract import SourceUnavailable
 from orchestration.extract.connectors.base import Window
 from orchestration.extract.connectors.zendesk import ZendeskSource
 from orchestration.sources import Secret
-from tests.zendesk_server import Fault, ZendeskServer
+from tests.local_server import Fault
+from tests.zendesk_server import ZendeskServer
 
 TOKEN = "sesame-7431"
 # All that a reading takes of the settings is the place of the lake.

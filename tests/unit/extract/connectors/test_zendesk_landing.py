@@ -7,8 +7,9 @@ import pytest
 from orchestration.contract import TABLES
 from orchestration.extract import land_table
 from tests.company import content
+from tests.local_server import Fault
 from tests.unit.extract.conftest import World
-from tests.zendesk_server import Fault, ZendeskServer
+from tests.zendesk_server import ZendeskServer
 
 TOKEN = "sesame-5512"
 
