@@ -28,7 +28,7 @@ _NOTE = "parsed_from"
 def load_project(settings: Settings, parsed_before: Path = SETUP) -> dict[str, Any]:
     """dbt's manifest of the project: that of this data folder, or the one that `make setup` has left, or parsed now.
 
-    Nothing of a configuration stands in it but the folder of the seeds, so one holds for all data folders.
+    It depends on a configuration only by the folder of the seeds, which is filled in, so all data folders share one.
 
     Raises:
         DbtFailed: the project cannot be parsed.

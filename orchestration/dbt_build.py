@@ -53,7 +53,7 @@ def parse(target: Path) -> None:
 
 
 def build(settings: Settings, context: AssetExecutionContext, plan: Plan) -> Iterator[Any]:
-    """`dbt build` of what the run has selected; of a whole build without what stands in the warehouse unchanged.
+    """`dbt build` of what the run selected. A whole build leaves out seeds and views that are in the warehouse and unchanged.
 
     Yields:
         Dagster's events, each as soon as dbt has it.

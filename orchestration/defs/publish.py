@@ -47,7 +47,7 @@ _COMPLETE = "board_and_exports_are_complete"
         dg.AssetCheckSpec(
             _ORPHANS,
             asset="published_mart",
-            description="No raw table has unusually many rows, or whole days of them, whose account_id no account has, or one that only resembles an account's.",
+            description="Every raw table finds its accounts: no unusual number of rows, and no whole day of them, has an unknown account_id, and none has one that nearly is an account's.",
         ),
         dg.AssetCheckSpec(
             _VALUES,

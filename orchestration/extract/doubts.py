@@ -16,7 +16,7 @@ from orchestration.plain_text import one_line
 from orchestration.settings import EVENT_TABLE
 from orchestration.warehouse import identifier, literal
 
-# From this share of a table's rows on, orphans are told. Of events a part is always of visitors and trials.
+# From this share of a table's rows on, orphans are reported. Some events are always of visitors and trials.
 _MANY, _MANY_EVENTS = 0.2, 0.5
 # A day with fewer rows may be all orphans by chance.
 _ROWS_OF_A_DAY = 3

@@ -218,8 +218,8 @@ def _shaping(settings: Settings, table: RawTable, source: RestSource) -> Iterato
 
 def _texts(path: str, page: Sequence[Record]) -> pa.RecordBatch:
     # Half a surrogate pair, which is no Unicode, would make DuckDB refuse all records.
-    texts = [json.dumps(record, ensure_ascii=False).encode(errors="replace") for record in page]
-    return pa.record_batch([pa.array([path] * len(texts), pa.string()), pa.array(texts, pa.string())], schema=_TEXTS)
+    encoded = [json.dumps(record, ensure_ascii=False).encode(errors="replace") for record in page]
+    return pa.record_batch([pa.array([path] * len(encoded), pa.string()), pa.array(encoded, pa.string())], schema=_TEXTS)
 
 
 def _select(connection: duckdb.DuckDBPyConnection, table: RawTable, source: RestSource) -> str:
@@ -238,8 +238,8 @@ def _select(connection: duckdb.DuckDBPyConnection, table: RawTable, source: Rest
         raise SourceError(f"{label}: {as_said(error)}") from None
     check_columns(label, list(types), table, {})
     # Arrow has no JSON.
-    texts = [f"cast({identifier(name)} as varchar) as {identifier(name)}" for name, kind in types.items() if kind == "JSON"]
-    return f"select * replace ({', '.join(texts)}) from ({selected})" if texts else selected
+    as_strings = [f"cast({identifier(name)} as varchar) as {identifier(name)}" for name, kind in types.items() if kind == "JSON"]
+    return f"select * replace ({', '.join(as_strings)}) from ({selected})" if as_strings else selected
 
 
 def _json_path(place: str) -> str:
@@ -257,7 +257,7 @@ def _connect(table: RawTable, source: RestSource) -> Api:
 
 
 class _ClientCredentials(OAuth2ClientCredentials):
-    """dlt's, with the manners of `Api`: a refusal or an answer without a token is one clear error, and no secret stands in it."""
+    """dlt's, with the manners of `Api`: a refusal, or an answer without a token, is one clear error that holds no secret."""
 
     table: str = ""
 
