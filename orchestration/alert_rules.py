@@ -84,10 +84,7 @@ class AlertRule:
 
     def worsened(self, before: str, now: str) -> bool:
         """Whether a change of the tier is one that a rule of the kind `tier_worsened` looks for."""
-        if now == "unknown":
-            is_worse = self.tier == "unknown"
-        else:
-            is_worse = TIER_ORDER.index(now) > TIER_ORDER.index(before)
+        is_worse = self.tier == "unknown" if now == "unknown" else TIER_ORDER.index(now) > TIER_ORDER.index(before)
         return is_worse and self.tier in (None, now) and self.from_tier in (None, before)
 
 

@@ -101,7 +101,9 @@ def as_table(checked: list[Checked]) -> Table:
     for one in checked:
         page = one.page
         if page is None:
-            shown.add_row(one.table, one.connector, "", "", "", "", Text(f"cannot be read: {_plain(one.fault or '', _LONGEST_NOTE)}", "red"))
+            shown.add_row(
+                one.table, one.connector, "", "", "", "", Text(f"cannot be read: {_plain(one.fault or '', _LONGEST_NOTE)}", "red")
+            )
             continue
         notes = [page.note] if page.note else []
         if page.bad:

@@ -151,7 +151,9 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
         table = SqlEventLogStorageTable.c
         planned, done = DagsterEventType.ASSET_MATERIALIZATION_PLANNED.value, DagsterEventType.ASSET_MATERIALIZATION.value
         of_asset = db.and_(table.asset_key == asset_key.to_string(), table.id > (after_storage_id or 0))
-        newest = db.select(table.partition, db.func.max(table.id)).where(of_asset, table.dagster_event_type == done).group_by(table.partition)
+        newest = (
+            db.select(table.partition, db.func.max(table.id)).where(of_asset, table.dagster_event_type == done).group_by(table.partition)
+        )
         plans = db.select(table.id, table.run_id, table.event).where(
             of_asset, table.dagster_event_type == planned, table.partition.is_(None)
         )
@@ -182,7 +184,9 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
             later.c.id > event.id,
         )
         is_materialization = event.dagster_event_type == DagsterEventType.ASSET_MATERIALIZATION.value
-        of_run = db.select(event.id).where(event.run_id == run_id, db.or_(event.dagster_event_type.is_(None), ~is_materialization, is_replaced))
+        of_run = db.select(event.id).where(
+            event.run_id == run_id, db.or_(event.dagster_event_type.is_(None), ~is_materialization, is_replaced)
+        )
         with self.index_connection() as connection:
             connection.execute(AssetEventTagsTable.delete().where(AssetEventTagsTable.c.event_id.in_(of_run)))
             connection.execute(SqlEventLogStorageTable.delete().where(event.id.in_(of_run)))

@@ -46,12 +46,16 @@ def run_range(settings: Settings, start: date, end: date, verbose: bool = False)
         dg.DagsterInstance.get() as instance,
         reporting(lambda signal: report_canceled(instance, run_id, signal)),
     ):
-        result = defs().resolve_job_def(JOB).execute_in_process(
-            instance=instance,
-            run_id=run_id,
-            raise_on_error=False,
-            tags={"dagster/asset_partition_range_start": str(start), "dagster/asset_partition_range_end": str(end)},
-            run_config={"loggers": {"console": {"config": {"log_level": "WARNING", "tracebacks": verbose}}}},
+        result = (
+            defs()
+            .resolve_job_def(JOB)
+            .execute_in_process(
+                instance=instance,
+                run_id=run_id,
+                raise_on_error=False,
+                tags={"dagster/asset_partition_range_start": str(start), "dagster/asset_partition_range_end": str(end)},
+                run_config={"loggers": {"console": {"config": {"log_level": "WARNING", "tracebacks": verbose}}}},
+            )
         )
     for line in _failures(result.all_events):
         print(line, file=sys.stderr)

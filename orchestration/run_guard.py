@@ -8,7 +8,7 @@ from orchestration.extract import preflight_sources
 from orchestration.publish.generations import remove_half_built
 from orchestration.publish.postgres import preflight_postgres
 from orchestration.scorecard import validate_seeds
-from orchestration.settings import Settings, SettingsError
+from orchestration.settings import Settings
 
 
 def check_configuration(settings: Settings) -> None:

@@ -368,9 +368,7 @@ def read_playbooks(seeds_dir: Path) -> list[Playbook]:
         key, reason = row["playbook_key"], split_reason(row["reason_template"] or "")
         shown = [fields[part.field] for part in reason if part.field is not None]
         compared_fields = [field_ for field_, _, _ in conditions[key]]
-        playbooks.append(
-            Playbook(key, row["label"] or key, row["priority"], reason, conditions[key], shown + compared_fields)
-        )
+        playbooks.append(Playbook(key, row["label"] or key, row["priority"], reason, conditions[key], shown + compared_fields))
     return playbooks
 
 
@@ -514,7 +512,10 @@ class _Reader:
         unknown = [column for column in header if column not in seed.columns]
         doubled = sorted({column for column in header if header.count(column) > 1} - set(unknown))
         for column in unknown:
-            hint = _suggest(column, [name for name in seed.columns if name not in header]) or f"Remove it; the columns are {', '.join(seed.columns)}"
+            hint = (
+                _suggest(column, [name for name in seed.columns if name not in header])
+                or f"Remove it; the columns are {', '.join(seed.columns)}"
+            )
             self._tear(name, 1, f"unknown column {_show(column)}. {hint}")
         for column in missing:
             self._tear(name, 1, f"column {column} is missing. Add it; the header has {_show(', '.join(header))}")

@@ -151,7 +151,7 @@ def _check_delivery(name: str, source: AnySource) -> None:
         raise ValueError(
             f'{name}.delivery: say what the file of a day in {source.path} holds. Write delivery = "full" (each file is the whole table: '
             'what it lacks has left on that day, what changed holds from that day on) or delivery = "changes" (a file holds rows that '
-            'are new or changed, and all others stay)'
+            "are new or changed, and all others stay)"
         )
 
 
@@ -190,8 +190,7 @@ class Settings(BaseSettings):
             unknown = sorted(set(getattr(source, "columns", {})) - set(TABLES[name].by_name))
             if unknown:
                 raise ValueError(
-                    f"{name}.columns: {', '.join(unknown)} is no column of {name}; "
-                    f"its columns are {', '.join(TABLES[name].by_name)}"
+                    f"{name}.columns: {', '.join(unknown)} is no column of {name}; its columns are {', '.join(TABLES[name].by_name)}"
                 )
         if "accounts" not in sources:
             raise ValueError("accounts is required: nothing is scored without it. Add [sources.accounts]")

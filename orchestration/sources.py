@@ -80,7 +80,7 @@ def refuse_secret_in(address: str) -> str:
     if _SECRET_OF_URL.search(address):
         raise PydanticCustomError(
             LITERAL_SECRET,
-            'an address must not hold a user, a password, a signature or a token. Take them out; an option that takes a secret, such as '
+            "an address must not hold a user, a password, a signature or a token. Take them out; an option that takes a secret, such as "
             'storage.secret_access_key, takes { env = "NAME_OF_A_VARIABLE" }',
         )
     return address
@@ -205,7 +205,9 @@ class Notation(Section):
     @model_validator(mode="after")
     def _marks_differ(self) -> "Notation":
         if self.thousands is not None and self.thousands == (self.decimal or "."):
-            raise ValueError(f"decimal and thousands are both '{self.thousands}'. Give both, for example decimal = \",\" and thousands = \".\"")
+            raise ValueError(
+                f'decimal and thousands are both \'{self.thousands}\'. Give both, for example decimal = "," and thousands = "."'
+            )
         return self
 
     @property
@@ -300,9 +302,13 @@ def source_class(name: str) -> type[Source]:
         if isinstance(error, ModuleNotFoundError) and f"{full_name}.".startswith(f"{error.name}."):
             if "." in name:
                 package = name.partition(".")[0]
-                raise ValueError(f"there is no module {name}. Install its package, or name the folder that holds {package}/ in PYTHONPATH") from None
+                raise ValueError(
+                    f"there is no module {name}. Install its package, or name the folder that holds {package}/ in PYTHONPATH"
+                ) from None
             raise ValueError(f"unknown connector {name}. {_THERE_IS.format(_built_in())}") from None
-        raise ValueError(f"{_place_of(error, full_name)}: {type(error).__name__}: {error}. The module cannot be imported until that is fixed") from error
+        raise ValueError(
+            f"{_place_of(error, full_name)}: {type(error).__name__}: {error}. The module cannot be imported until that is fixed"
+        ) from error
     return _connector_in(module)
 
 
@@ -310,16 +316,19 @@ def _connector_in(module: ModuleType) -> type[Source]:
     """The one connector that a module defines, or its package where the module is one."""
     inside = f"{module.__name__}."
     classes = [
-        one for one in vars(module).values()
+        one
+        for one in vars(module).values()
         if isinstance(one, type) and issubclass(one, Source) and f"{one.__module__}.".startswith(inside)
     ]
     ready = [one for one in classes if not isabstract(one) and hasattr(one, "read")]
     if len(ready) == 1:
         return ready[0]
     if ready:
-        raise ValueError(f"{module.__file__}: holds several connectors ({', '.join(one.__name__ for one in ready)}). Give each a module of its own")
+        raise ValueError(
+            f"{module.__file__}: holds several connectors ({', '.join(one.__name__ for one in ready)}). Give each a module of its own"
+        )
     if classes:
-        lines, first = getsourcelines(classes[-1])
+        _, first = getsourcelines(classes[-1])
         lacking = ", ".join(sorted(getattr(classes[-1], "__abstractmethods__", ())) or ["read"])
         raise ValueError(f"{module.__file__} line {first}: {classes[-1].__name__} has no method {lacking}. Write it, {_AS_DOCUMENTED}")
     raise ValueError(f"{module.__file__}: holds no class that derives from Connector. Write one, {_AS_DOCUMENTED}")

@@ -135,7 +135,9 @@ def prepare(settings: Settings, run_id: str, start: date, end: date) -> Plan:
         # What an unfinished run computed along with its days is computed again.
         left: dict[str, set[date]] = {}
         previous = None
-        if not warehouse.execute("select 1 from duckdb_tables() where schema_name = 'control' and table_name = 'scorecard_rules'").fetchall():
+        if not warehouse.execute(
+            "select 1 from duckdb_tables() where schema_name = 'control' and table_name = 'scorecard_rules'"
+        ).fetchall():
             again = scored_before
         else:
             again = {day for day in scored_before if lookback_starts <= day < start}
@@ -247,10 +249,10 @@ def _register_scorecards(warehouse: duckdb.DuckDBPyConnection, seeds: Path, conf
     """
     known = {scorecard for (scorecard,) in warehouse.execute("select scorecard_id from control.scorecard_rules").fetchall()}
     warehouse.execute("delete from control.configurations where configuration_hash = ?", [configuration])
-    for (version, card), rules in sorted(scorecard_rules(seeds).items()):
-        scorecard_id = f"{version}/{card}/{rules[:12]}"
+    for (config_version, card), rules in sorted(scorecard_rules(seeds).items()):
+        scorecard_id = f"{config_version}/{card}/{rules[:12]}"
         if scorecard_id not in known:
-            warehouse.execute("insert into control.scorecard_rules values (?, ?, ?, ?)", [scorecard_id, version, card, rules])
+            warehouse.execute("insert into control.scorecard_rules values (?, ?, ?, ?)", [scorecard_id, config_version, card, rules])
         warehouse.execute("insert into control.configurations values (?, ?)", [configuration, scorecard_id])
 
 
@@ -267,13 +269,9 @@ def _load_playbooks(warehouse: duckdb.DuckDBPyConnection, seeds: Path) -> None:
                 [playbook.key, field.name, operator, number, text],
             )
         for position, part in enumerate(playbook.reason):
-            warehouse.execute(
-                "insert into control.playbook_parts values (?, ?, ?, ?)", [playbook.key, position, part.text, part.field]
-            )
+            warehouse.execute("insert into control.playbook_parts values (?, ?, ?, ?)", [playbook.key, position, part.text, part.field])
     for field in used.values():
-        warehouse.execute(
-            "insert into control.playbook_fields values (?, ?, ?, ?)", [field.name, field.kind, field.key, field.is_text]
-        )
+        warehouse.execute("insert into control.playbook_fields values (?, ?, ?, ?)", [field.name, field.kind, field.key, field.is_text])
 
 
 def _unfinished_days(warehouse: duckdb.DuckDBPyConnection) -> dict[str, set[date]]:
@@ -281,9 +279,7 @@ def _unfinished_days(warehouse: duckdb.DuckDBPyConnection) -> dict[str, set[date
     if warehouse.execute("from control.run_state where status = 'passed'").fetchall():
         return {}
     tables = ("as_of_days", "restated_days", "ledger_days", "drift_days")
-    return {
-        table: {day for (day,) in warehouse.execute(f"select as_of_date from control.{table}").fetchall()} for table in tables
-    }
+    return {table: {day for (day,) in warehouse.execute(f"select as_of_date from control.{table}").fetchall()} for table in tables}
 
 
 def _last_passed_run(warehouse: duckdb.DuckDBPyConnection) -> str | None:
@@ -384,9 +380,7 @@ def _lay_views(warehouse: duckdb.DuckDBPyConnection, settings: Settings, start: 
         # Which days are read is known only here. Raises where a file cannot be landed again.
         land_table(settings, TABLES[EVENT_TABLE], start, end, event_days=read)
     if changed:
-        warehouse.executemany(
-            "insert into control.changed_event_days values (?, ?)", [[day, landed.get(day)] for day in changed]
-        )
+        warehouse.executemany("insert into control.changed_event_days values (?, ?)", [[day, landed.get(day)] for day in changed])
         _forget_rolled_up(warehouse)
         # Not just removed: a day that has left the lake must still leave the rollups.
         warehouse.execute("insert into control.rolled_up_event_days select activity_day, ? from control.changed_event_days", [_ROLLING_UP])
@@ -401,9 +395,7 @@ def _forget_rolled_up(warehouse: duckdb.DuckDBPyConnection) -> None:
     )
 
 
-def _load_landing_stats(
-    warehouse: duckdb.DuckDBPyConnection, settings: Settings, as_of: date, days: tuple[date, date]
-) -> list[LaterFacts]:
+def _load_landing_stats(warehouse: duckdb.DuckDBPyConnection, settings: Settings, as_of: date, days: tuple[date, date]) -> list[LaterFacts]:
     """Counts of every raw table, with its newest fact up to `as_of`; returns the tables with facts after it that cannot be planned."""
     later: list[LaterFacts] = []
     for stats in landing_stats(settings.lake):
@@ -413,7 +405,9 @@ def _load_landing_stats(
             later.append(LaterFacts(stats.table, as_of, rows, last.date()))
         orphans = _orphans(warehouse, settings, stats, days)
         # A key that a later delivery brings again is ordinary; within one delivery it is not.
-        of_rows = () if stats.table == EVENT_TABLE else (stats.loaded, stats.duplicates if stats.mode == "snapshot" else 0, stats.quarantined)
+        of_rows = (
+            () if stats.table == EVENT_TABLE else (stats.loaded, stats.duplicates if stats.mode == "snapshot" else 0, stats.quarantined)
+        )
         warehouse.execute(
             "insert into control.landing_stats values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
@@ -444,7 +438,9 @@ def _orphans(warehouse: duckdb.DuckDBPyConnection, settings: Settings, stats: La
         facts = f"(select account_id, cast({identifier(table.fact_column)} as date) as day, 1 as facts from raw.{stats.table})"
         return find_orphans(warehouse, table, facts, "raw.accounts", stats.loaded, days)
     facts = "select account_id, cast(occurred_at as date) as day, 1 as facts from raw.changed_usage_events"
-    if warehouse.execute("select 1 from duckdb_tables() where schema_name = 'intermediate' and table_name = 'int_usage__account_days'").fetchall():
+    if warehouse.execute(
+        "select 1 from duckdb_tables() where schema_name = 'intermediate' and table_name = 'int_usage__account_days'"
+    ).fetchall():
         facts += (
             " union all select account_id, activity_day, events from intermediate.int_usage__account_days"
             " where activity_day not in (select activity_day from control.changed_event_days)"

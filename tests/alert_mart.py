@@ -32,7 +32,14 @@ def account(account_id: str = "a1", **columns: Any) -> Row:
 
 def account_day(day: date, account_id: str = "a1", **columns: Any) -> Row:
     """A row of account_health_history."""
-    return {"account_id": account_id, "as_of_date": day, "health_score": 80.0, "tier": "healthy", "availability_7d": 0.0, "availability_28d": 0.0} | columns
+    return {
+        "account_id": account_id,
+        "as_of_date": day,
+        "health_score": 80.0,
+        "tier": "healthy",
+        "availability_7d": 0.0,
+        "availability_28d": 0.0,
+    } | columns
 
 
 def publish_mart(settings: Settings, number: int, day: date, tables: Tables, published_on: date | None = None) -> None:

@@ -34,9 +34,7 @@ DELIVERED_UP_TO = date(2026, 3, 14)
 HISTORY_STARTS = date(2025, 12, 1)
 
 # What the scores say; the other tables also count what was delivered.
-SCORE_TABLES = frozenset(
-    {"account_health", "account_health_history", "dimension_scores_history", "metric_scores_history"}
-)
+SCORE_TABLES = frozenset({"account_health", "account_health_history", "dimension_scores_history", "metric_scores_history"})
 
 # What a refused run may touch below the data folder: the lock, and what Dagster and dbt keep for themselves.
 NOT_DATA = ("dagster", "dbt", "tmp", "writer.lock", "writer.lock.json")
@@ -149,7 +147,9 @@ def read_mart(published: Path, tables: Collection[str] | None = None) -> dict[st
     mart: dict[str, Rows] = {}
     with duckdb.connect(str(current / "health.duckdb"), read_only=True) as connection:
         # The wide tables are read through the views over them.
-        tables_and_views = "select table_name from duckdb_tables() where schema_name = 'main' union all select view_name from duckdb_views()"
+        tables_and_views = (
+            "select table_name from duckdb_tables() where schema_name = 'main' union all select view_name from duckdb_views()"
+        )
         names = [name for (name,) in connection.execute(tables_and_views).fetchall() if name in (*BY_NAME, "published_revisions")]
         for name in names:
             # The revisions say who published when, which is a fact about the runs: see `revision_faults`.

@@ -75,8 +75,7 @@ def recorded(instance: Any, run_id: str) -> dict[str, Any]:
             materialization = event.event_specific_data.materialization
             metadata = {name: value.value for name, value in materialization.metadata.items()}
             materialized[materialization.asset_key.to_user_string()] = {
-                name: value if isinstance(value, int | float | str | dict) else str(value)
-                for name, value in metadata.items()
+                name: value if isinstance(value, int | float | str | dict) else str(value) for name, value in metadata.items()
             }
         if event is not None and event.event_type_value == "ASSET_CHECK_EVALUATION":
             check = event.event_specific_data

@@ -12,7 +12,7 @@ from pathlib import Path
 # What dbt only imports when it begins to build.
 import babel.dates  # noqa: F401
 import daff  # noqa: F401
-import dbt.adapters.duckdb.environments.local  # noqa: F401
+import dbt.adapters.duckdb.environments.local
 import dbt.task.build  # noqa: F401
 import pandas  # noqa: F401
 import sqlparse  # noqa: F401

@@ -25,9 +25,7 @@ def find_leaks(folder: Path, secrets: Mapping[str, str], texts: Mapping[str, str
     """
     sought = {name: forms_of(value) for name, value in secrets.items()}
     places = [*((name, text.encode()) for name, text in (texts or {}).items()), *_contents(folder)]
-    return [
-        f"{name} in {place}" for place, content in places for name, forms in sought.items() if any(form in content for form in forms)
-    ]
+    return [f"{name} in {place}" for place, content in places for name, forms in sought.items() if any(form in content for form in forms)]
 
 
 def forms_of(secret: str) -> set[bytes]:

@@ -6,6 +6,7 @@
 import base64
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from typing import Any
@@ -58,10 +59,8 @@ class RestServer(LocalServer):
                 for name, value in {"Content-Type": "application/json", "Content-Length": str(len(sent)), **headers}.items():
                     self.send_header(name, value)
                 self.end_headers()
-                try:
+                with suppress(OSError):  # The client did not wait.
                     drip(self.wfile, sent) if drips else self.wfile.write(sent)
-                except OSError:
-                    pass  # The client did not wait.
 
             do_POST = do_GET
 
@@ -138,7 +137,9 @@ def intercom(token: str, conversations: Sequence[Object], page_size: int = 150) 
     return answer
 
 
-def chargebee(key: str, subscriptions: Sequence[Object] = (), invoices: Sequence[Object] = (), page_size: int = 100) -> Callable[[Asked], Any]:
+def chargebee(
+    key: str, subscriptions: Sequence[Object] = (), invoices: Sequence[Object] = (), page_size: int = 100
+) -> Callable[[Asked], Any]:
     """The lists of version 2: each entry holds its object under its kind, a subscription its customer too."""
     basic = "Basic " + base64.b64encode(f"{key}:".encode()).decode()
 
@@ -157,7 +158,9 @@ def chargebee(key: str, subscriptions: Sequence[Object] = (), invoices: Sequence
             found = [one for one in found if not one.get("deleted")]
         # The real offset is as odd to look at.
         start = int(json.loads(asked.query.get("offset", '["0"]'))[0])
-        entries = [{kind.removesuffix("s"): one, **({"customer": {"id": one["customer_id"]}} if kind == "subscriptions" else {})} for one in found]
+        entries = [
+            {kind.removesuffix("s"): one, **({"customer": {"id": one["customer_id"]}} if kind == "subscriptions" else {})} for one in found
+        ]
         more = start + page_size < len(entries)
         return {"list": entries[start : start + page_size], **({"next_offset": json.dumps([str(start + page_size)])} if more else {})}
 

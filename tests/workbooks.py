@@ -87,7 +87,15 @@ def recalculated(folder: Path, *paths: Path) -> list[tuple[openpyxl.Workbook, Pa
         stripped.append(folder / f"stripped-{number}.xlsx")
         openpyxl.load_workbook(path).save(stripped[-1])
     subprocess.run(
-        ["soffice", f"-env:UserInstallation=file://{folder}/profile", "--headless", "--convert-to", "xlsx", "--outdir", str(folder / "computed")]
+        [
+            "soffice",
+            f"-env:UserInstallation=file://{folder}/profile",
+            "--headless",
+            "--convert-to",
+            "xlsx",
+            "--outdir",
+            str(folder / "computed"),
+        ]
         + [str(path) for path in stripped],
         check=True,
         capture_output=True,

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler
@@ -131,10 +132,8 @@ def _handler(respond: Callable[[Seen], tuple[int, str, Mapping[str, str]]]) -> t
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
-            try:
+            with suppress(OSError):  # The client did not wait.
                 drip(self.wfile, content) if DRIPS in headers else self.wfile.write(content)
-            except OSError:
-                pass  # The client did not wait.
 
         def log_message(self, format: str, *args: Any) -> None:
             """Quiet: a test's output is its own."""

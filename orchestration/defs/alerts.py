@@ -32,8 +32,7 @@ def send_due_alerts(context: dg.OpExecutionContext) -> None:
     name="send_alerts",
     executor_def=dg.in_process_executor,
     description=(
-        "Send alerts about the published mart to Slack and to the webhook, each once. "
-        "An endpoint that cannot be reached fails nothing."
+        "Send alerts about the published mart to Slack and to the webhook, each once. An endpoint that cannot be reached fails nothing."
     ),
 )
 def send_alerts_job() -> None:
@@ -51,9 +50,7 @@ def send_alerts_job() -> None:
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING if endpoints(SETTINGS) else dg.DefaultSensorStatus.STOPPED,
 )
-def alerts_after_publish(
-    context: dg.SensorEvaluationContext, asset_event: dg.EventLogEntry
-) -> dg.RunRequest | dg.SkipReason:
+def alerts_after_publish(context: dg.SensorEvaluationContext, asset_event: dg.EventLogEntry) -> dg.RunRequest | dg.SkipReason:
     if not endpoints(SETTINGS):
         return dg.SkipReason("health.toml names neither alerts.slack_webhook nor alerts.webhook")
     # A run over many days records the mart once for each of them: one request for all.

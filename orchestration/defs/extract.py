@@ -64,7 +64,7 @@ def _asset(table: RawTable) -> dg.AssetsDefinition:
                 "quarantine_reasons": dg.MetadataValue.md(_reasons(landed.quarantined)),
                 "newest_fact": str(landed.newest_fact or "none"),
                 "late_days": len(landed.late_days),
-            }
+            },
         )
 
     return raw_table

@@ -34,9 +34,7 @@ def postgres_copy() -> dg.Definitions:
         required_resource_keys={"run_guard"},
         # Without a copy there is no materialization, and no error either.
         output_required=False,
-        check_specs=[
-            dg.AssetCheckSpec(CHECK, asset="postgres_mart", description="Postgres holds the generation that was published last.")
-        ],
+        check_specs=[dg.AssetCheckSpec(CHECK, asset="postgres_mart", description="Postgres holds the generation that was published last.")],
     )
     def postgres_mart(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
         try:

@@ -150,9 +150,7 @@ def _data_check(name: str, warnings: dict[str, str] | None, otherwise: str) -> d
     if warnings is None:
         return dg.AssetCheckResult(check_name=name, passed=False, severity=dg.AssetCheckSeverity.WARN, description="It could not be read.")
     said = "\n".join(f"{table}: {warning}" for table, warning in warnings.items())
-    return dg.AssetCheckResult(
-        check_name=name, passed=not warnings, severity=dg.AssetCheckSeverity.WARN, description=said or otherwise
-    )
+    return dg.AssetCheckResult(check_name=name, passed=not warnings, severity=dg.AssetCheckSeverity.WARN, description=said or otherwise)
 
 
 @dg.definitions

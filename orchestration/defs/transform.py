@@ -36,7 +36,9 @@ class Translator(DagsterDbtTranslator):
             owners=OWNERS,
             deps=[dep for dep in spec.deps if dep.asset_key.path[0] != CONTROL_SCHEMA],
             # A seed has no SQL to show.
-            description=f"{node['description']} Edit it in `{SETTINGS.seeds_dir.name}/{node['name']}.csv`." if is_seed else spec.description,
+            description=f"{node['description']} Edit it in `{SETTINGS.seeds_dir.name}/{node['name']}.csv`."
+            if is_seed
+            else spec.description,
             kinds=spec.kinds | {"csv"} if is_seed else spec.kinds,
             tags=spec.tags | {"layer": layer} | ({"domain": domain[0]} if domain else {}),
             metadata=spec.metadata | _column_schema(node),

@@ -101,9 +101,7 @@ def _days_of_orphans(
     )
     if found and rows_by_day is None:
         rows_by_day = dict(
-            connection.execute(
-                f"select day, sum(facts) from {facts} as facts where day between ? and ? group by day", [*days]
-            ).fetchall()
+            connection.execute(f"select day, sum(facts) from {facts} as facts where day between ? and ? group by day", [*days]).fetchall()
         )
     return {day: rows for day, rows in found.items() if rows == rows_by_day.get(day)}
 

@@ -83,10 +83,10 @@ _REMEDIES = {
     _NOT_NESTED: _AS_TEXT,
     _NOT_TRUTH: _AS_TEXT,
     _NOT_CLEAR: '{source}.decimal = "," and {source}.thousands = "." make it a thousand, {source}.decimal = "." a fraction',
-    "not a number": '{source}.decimal and {source}.thousands say how numbers are written, {source}.nulls which words mean that there is none',
+    "not a number": "{source}.decimal and {source}.thousands say how numbers are written, {source}.nulls which words mean that there is none",
     "not a date": '{source}.date_format says how dates are written, for example "%d.%m.%Y"',
     "not a timestamp": '{source}.date_format says how dates are written, for example "%d.%m.%Y"',
-    "outside": '{source}.scales gives the scale of a survey, for example {{ csat = [0, 100] }}',
+    "outside": "{source}.scales gives the scale of a survey, for example {{ csat = [0, 100] }}",
 }
 
 
@@ -332,10 +332,7 @@ def _moment(column: Column, raw: str, text: str, source_type: str, notation: Not
     if source_type == _ZONED:
         return _within_calendar(column, f"({raw} at time zone {zone if column.kind == 'date' else literal('UTC')})")
     clean = f"trim({text})"
-    iso = (
-        f"regexp_replace(regexp_replace({clean}, {literal(_SPACE_BEFORE_ZONE)}, '\\1'),"
-        f" {literal(_WITHOUT_SECONDS)}, '\\1:00\\2')"
-    )
+    iso = f"regexp_replace(regexp_replace({clean}, {literal(_SPACE_BEFORE_ZONE)}, '\\1'), {literal(_WITHOUT_SECONDS)}, '\\1:00\\2')"
     utc = f"try_cast({iso} as timestamptz) at time zone 'UTC'"
     if column.kind == "date":
         # The first and the last moment of a local day stand for that day, whatever day it is in UTC.
@@ -415,9 +412,7 @@ def _plain(number: float) -> str:
     return f"{int(number)}" if number == int(number) else f"{number}"
 
 
-def _table_faults(
-    table: RawTable, rates: Mapping[str, date], reporting_currency: str, notation: Notation
-) -> list[tuple[str, str]]:
+def _table_faults(table: RawTable, rates: Mapping[str, date], reporting_currency: str, notation: Notation) -> list[tuple[str, str]]:
     """Faults that more than one column decides."""
     faults = [fault for rule in table.rules for fault in _broken(rule, notation)]
     if table.currency_date is None:
@@ -483,9 +478,7 @@ def judge_of(settings: Settings, table: RawTable) -> Judge:
     return partial(judged, table, rates=rates, reporting_currency=settings.pipeline.reporting_currency, notation=notation)
 
 
-def check_share(
-    settings: Settings, table: RawTable, deliveries: Sequence[LandedDelivery], examples: Sequence[BadRow]
-) -> None:
+def check_share(settings: Settings, table: RawTable, deliveries: Sequence[LandedDelivery], examples: Sequence[BadRow]) -> None:
     """Refuse deliveries with more bad rows than `max_bad_share` allows.
 
     Raises:

@@ -43,9 +43,7 @@ class LandedTable(LandingStats):
     notes: tuple[str, ...] = ()
 
 
-def land_table(
-    settings: Settings, table: RawTable, start: date, end: date, event_days: Collection[date] = ()
-) -> LandedTable:
+def land_table(settings: Settings, table: RawTable, start: date, end: date, event_days: Collection[date] = ()) -> LandedTable:
     """As `extract_table`, but a remote source that cannot be read, and any that lost most of its rows, leaves the table as it is.
 
     The manifest then says why. The days that the lake lacks make the table's metrics late, and the next run reads them. Without any
@@ -74,9 +72,7 @@ def land_table(
         raise
 
 
-def _unread(
-    settings: Settings, table: RawTable, old: Manifest | None, message: str, event_days: Collection[date]
-) -> LandedTable:
+def _unread(settings: Settings, table: RawTable, old: Manifest | None, message: str, event_days: Collection[date]) -> LandedTable:
     # A table that never landed gets a manifest without deliveries: a place for the message.
     old = old or Manifest(table.name, "snapshot", by_day=False)
     faults = lake.find_faults(settings.lake, old, settings.pipeline.threads, event_days)
@@ -91,9 +87,7 @@ def _unread(
     return LandedTable(**asdict(stats), unavailable=message)
 
 
-def extract_table(
-    settings: Settings, table: RawTable, start: date, end: date, event_days: Collection[date] = ()
-) -> LandedTable:
+def extract_table(settings: Settings, table: RawTable, start: date, end: date, event_days: Collection[date] = ()) -> LandedTable:
     """Land one raw table for a run's days.
 
     Files without `{day}` in the path are read as a whole and the lake is brought in line with them. With it, the deliveries of the
@@ -187,9 +181,7 @@ def _require_landed_again(
                 missing = f"{settings.lake / path}: {fault}, and the source no longer has the delivery {key} of {old.table}"
                 restore = "Restore the file from a backup, or bring the delivery back into the source"
                 if "damaged" in found.values():
-                    raise LakeError(
-                        f"{missing}. {restore}, and run again. To go on without its {delivery.loaded} rows, remove the file"
-                    )
+                    raise LakeError(f"{missing}. {restore}, and run again. To go on without its {delivery.loaded} rows, remove the file")
                 _log.warning("%s: its %s rows no longer count. %s", missing, delivery.loaded, restore)
     if old.superseded_path in faults:
         _log.warning("%s: was %s and is written again", settings.lake / old.superseded_path, faults[old.superseded_path])

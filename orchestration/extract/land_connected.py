@@ -123,8 +123,7 @@ def _split_by_day(
         [f"{table.fact_column}: outside the days that were asked for", until],
     )
     connection.execute(
-        f"update staged set _delivery = date_diff('day', date '{_FIRST_NUMBER}',"
-        f" case when _reasons is null then {fact} else ? end)",
+        f"update staged set _delivery = date_diff('day', date '{_FIRST_NUMBER}', case when _reasons is null then {fact} else ? end)",
         [until],
     )
     found = connection.execute("select distinct _delivery from staged").fetchall()
@@ -132,9 +131,7 @@ def _split_by_day(
     return {number: Incoming(day.isoformat(), Delivery(day, ()), identity) for number, day in days.items()}
 
 
-def _keep_what_is_not_new(
-    connection: duckdb.DuckDBPyConnection, settings: Settings, table: RawTable, old: Manifest
-) -> None:
+def _keep_what_is_not_new(connection: duckdb.DuckDBPyConnection, settings: Settings, table: RawTable, old: Manifest) -> None:
     """Add to `staged` what the lake has, quarantined rows too, and the source did not deliver again."""
     keys = ", ".join(identifier(name) for name in table.key)
     texts = ", ".join(f"cast({identifier(name)} as varchar) as {identifier(name)}" for name in table.key)

@@ -60,10 +60,7 @@ def land_files(
 
     available = _available(settings, table, source)
     wanted = [one for one in available if not by_day or _is_wanted(one.delivery.day, first_day, end, kept)]
-    gone = {
-        key for key in kept
-        if by_day and first_day.isoformat() <= key <= end.isoformat() and key not in {one.key for one in available}
-    }
+    gone = {key for key in kept if by_day and first_day.isoformat() <= key <= end.isoformat() and key not in {one.key for one in available}}
     wanted = [replace(one, identity=_identity(settings, table, source, one.delivery)) for one in wanted]
     fresh = [one for one in wanted if one.identity is None or not _is_landed(one, kept)]
 
@@ -209,9 +206,7 @@ def _land_as_is(
     return landed
 
 
-def _layouts_as_is(
-    connection: duckdb.DuckDBPyConnection, table: RawTable, source: FilesSource, one: Incoming
-) -> list[Layout]:
+def _layouts_as_is(connection: duckdb.DuckDBPyConnection, table: RawTable, source: FilesSource, one: Incoming) -> list[Layout]:
     """The layouts of a delivery's files, if all are Parquet files in the contract's columns and types; else none."""
     found: list[Layout] = []
     for file in one.delivery.files:
@@ -283,9 +278,7 @@ def _stage(
         return ["query"], {}
     numbered = [
         NumberedFile(file, number, delivery)
-        for number, (delivery, file) in enumerate(
-            (delivery, file) for delivery, one in enumerate(batch) for file in one.delivery.files
-        )
+        for number, (delivery, file) in enumerate((delivery, file) for delivery, one in enumerate(batch) for file in one.delivery.files)
     ]
     notes: Notes = {}
     if numbered and source.query is not None:

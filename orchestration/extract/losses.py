@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from datetime import date, timedelta
 from hashlib import blake2b
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
@@ -52,7 +53,7 @@ def refuse_sudden_loss(source: Source | None, old: Manifest | None, new: Manifes
     as_of = "" if old.through is None else f" of {old.through}"
     raise SuddenLoss(
         f"sources.{new.table}: {after} rows came, and the last landing{as_of} has {before}: less than min_share {source.min_share:g}"
-        f" allows, so the {before} rows stay. If {after} is right, write accept_smaller = \"{after} of {before}, {code}\" below"
+        f' allows, so the {before} rows stay. If {after} is right, write accept_smaller = "{after} of {before}, {code}" below'
         f" [sources.{new.table}] and run again: it counts once"
     )
 
@@ -64,7 +65,7 @@ def refuse_thin_deliveries(source: Source, old: Manifest | None, new: Manifest) 
         SuddenLoss: says how to accept it.
     """
     days = sorted(new.deliveries)
-    for earlier, later in zip(days, days[1:], strict=False):
+    for earlier, later in pairwise(days):
         before, after = _delivered_rows(new.deliveries[earlier]), _delivered_rows(new.deliveries[later])
         is_known = old is not None and later in old.deliveries and _delivered_rows(old.deliveries[later]) == after
         if is_known or not _is_sudden_loss(source, new.table, before, after):
@@ -74,7 +75,7 @@ def refuse_thin_deliveries(source: Source, old: Manifest | None, new: Manifest) 
             raise SuddenLoss(
                 f"sources.{new.table}: the delivery of {later} has {after} rows, and that of {earlier} has {before}: less than min_share"
                 f" {source.min_share:g} allows, so the table stays as it was. If the file is not whole, deliver it again or remove it; if {after}"
-                f" is right, write accept_smaller = \"{after} of {before}, {code}\" below [sources.{new.table}] and run again: it counts once"
+                f' is right, write accept_smaller = "{after} of {before}, {code}" below [sources.{new.table}] and run again: it counts once'
             )
 
 

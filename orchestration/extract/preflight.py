@@ -50,15 +50,15 @@ def _faults(connection: duckdb.DuckDBPyConnection, settings: Settings, table: Ra
         elif isinstance(source, Connector):
             source.check_settings(settings, table)
         else:
-            faults.append(f"sources.{table.name}.connector: {type(source).__name__} is neither FilesSource nor a Connector. Derive it from Connector")
+            faults.append(
+                f"sources.{table.name}.connector: {type(source).__name__} is neither FilesSource nor a Connector. Derive it from Connector"
+            )
     except (SourceError, SettingsError) as error:
         faults.append(" ".join(str(error).split()))
     return faults
 
 
-def _check_files(
-    connection: duckdb.DuckDBPyConnection, settings: Settings, table: RawTable, source: FilesSource
-) -> None:
+def _check_files(connection: duckdb.DuckDBPyConnection, settings: Settings, table: RawTable, source: FilesSource) -> None:
     if source.path is None:
         check_query(connection, table, source)
         return

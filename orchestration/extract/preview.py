@@ -97,9 +97,7 @@ def first_page(settings: Settings, table: RawTable, source: Source, scratch: Pat
     )  # fmt: skip
 
 
-def _page_of(
-    connection: duckdb.DuckDBPyConnection, settings: Settings, table: RawTable, source: Source, scratch: Path
-) -> Preview:
+def _page_of(connection: duckdb.DuckDBPyConnection, settings: Settings, table: RawTable, source: Source, scratch: Path) -> Preview:
     if isinstance(source, Connector):
         patience = {name: value for name, value in _PATIENCE.items() if name in type(source).model_fields}
         return source.model_copy(update=patience).preview(settings, table)
@@ -141,9 +139,7 @@ def _last_file(settings: Settings, table: RawTable, source: FilesSource, scratch
     return file, note
 
 
-def _page_of_shaped(
-    connection: duckdb.DuckDBPyConnection, table: RawTable, source: FilesSource, file: SourceFile, note: str
-) -> Preview:
+def _page_of_shaped(connection: duckdb.DuckDBPyConnection, table: RawTable, source: FilesSource, file: SourceFile, note: str) -> Preview:
     """What the source's query makes of a file, its first rows; the records that are broken before it."""
     with reading([NumberedFile(file, 0, 0)]):
         shape = open_file(connection, table, file)
@@ -153,9 +149,7 @@ def _page_of_shaped(
     return _page_of_query(connection, table, source, note, [_fault(line, fault) for line, fault in broken], file.is_foreign)
 
 
-def _page_of_file(
-    connection: duckdb.DuckDBPyConnection, table: RawTable, source: FilesSource, file: SourceFile, note: str
-) -> Preview:
+def _page_of_file(connection: duckdb.DuckDBPyConnection, table: RawTable, source: FilesSource, file: SourceFile, note: str) -> Preview:
     """The first rows of a file as it stands."""
     found = layout(connection, file, table, source.columns)
     if file.format == "jsonl":
@@ -180,9 +174,7 @@ def _nothing_in(file: SourceFile, note: str) -> Preview:
     return Preview([], (), (), "; ".join(dict.fromkeys((note, empty_note(file)))))
 
 
-def _json_rows(
-    records: Sequence[Record], table: RawTable, columns: Mapping[str, str]
-) -> tuple[list[str], list[list[Any]], list[str]]:
+def _json_rows(records: Sequence[Record], table: RawTable, columns: Mapping[str, str]) -> tuple[list[str], list[list[Any]], list[str]]:
     """Names, rows and faults of JSON lines; what is no text in them as JSON, as the landing takes it."""
     objects: list[dict[str, Any]] = []
     broken: list[str] = []

@@ -100,9 +100,7 @@ def _check_whole(connection: duckdb.DuckDBPyConnection, files: Sequence[Numbered
             raise SourceError(f"{numbered.file.label}: {wanted} rows by its footer, but {read} could be read. Deliver it again")
 
 
-def parquet_rows(
-    table: RawTable, columns: Mapping[str, str], files: Sequence[NumberedFile], types: Mapping[str, str]
-) -> RawRows:
+def parquet_rows(table: RawTable, columns: Mapping[str, str], files: Sequence[NumberedFile], types: Mapping[str, str]) -> RawRows:
     """The rows of Parquet files that have the same columns."""
     numbers = [numbered.number for numbered in files]
     deliveries = [numbered.delivery for numbered in files]
@@ -151,9 +149,7 @@ def _stage_csv(
     }
 
     def stage(wanted: str, position: str, **broken: str) -> int:
-        rows = _rows(
-            table, f"loaded where {wanted}", values, file=numbered.number, delivery=numbered.delivery, position=position, **broken
-        )
+        rows = _rows(table, f"loaded where {wanted}", values, file=numbered.number, delivery=numbered.delivery, position=position, **broken)
         [(staged,)] = connection.execute(f"insert into staged {_staged_rows(judge(rows))}").fetchall()
         return rows_loaded(connection) - staged
 
@@ -168,9 +164,7 @@ def _stage_csv(
 
 def _locate_bad_rows(connection: duckdb.DuckDBPyConnection, numbered: NumberedFile, found: Layout) -> bool:
     """Turn the row numbers of bad rows into physical lines; False if the two readers do not see the same records."""
-    bad = connection.execute(
-        "select _position from staged where _file = ? and _reasons is not null", [numbered.number]
-    ).fetchall()
+    bad = connection.execute("select _position from staged where _file = ? and _reasons is not null", [numbered.number]).fetchall()
     if not bad:
         return True
     total = rows_loaded(connection)
@@ -203,16 +197,21 @@ def _stage_json(
     counted: Counted,
     judge: Judge,
 ) -> None:
-    pointers = [
-        "/" + columns.get(column.name, column.name).replace("~", "~0").replace("/", "~1") for column in table.columns
-    ]
+    pointers = ["/" + columns.get(column.name, column.name).replace("~", "~0").replace("/", "~1") for column in table.columns]
     relation = f"""(
         select *, case when fault is null then json_extract_string(text, {literals(pointers)}) end as found
         from {load_json_lines(connection, numbered.file, counted)})"""
     values = {column.name: (f"found[{index}]", "VARCHAR") for index, column in enumerate(table.columns, start=1)}
     rows = _rows(
-        table, relation, values, file=numbered.number, delivery=numbered.delivery, position="line",
-        problem="fault", text="left(text, 10000)", has_typed_numbers=True,
+        table,
+        relation,
+        values,
+        file=numbered.number,
+        delivery=numbered.delivery,
+        position="line",
+        problem="fault",
+        text="left(text, 10000)",
+        has_typed_numbers=True,
     )
     connection.execute(f"insert into staged {_staged_rows(judge(rows))}")
     if counted.records == 1:
@@ -236,13 +235,17 @@ def _refuse_wrapped_rows(connection: duckdb.DuckDBPyConnection, table: RawTable,
         )
 
 
-def stage_broken(
-    connection: duckdb.DuckDBPyConnection, table: RawTable, relation: str, numbered: NumberedFile, judge: Judge
-) -> None:
+def stage_broken(connection: duckdb.DuckDBPyConnection, table: RawTable, relation: str, numbered: NumberedFile, judge: Judge) -> None:
     """Append records that could not be taken apart to `staged`: `line`, `text` and `fault` of a relation."""
     rows = _rows(
-        table, relation, {}, file=numbered.number, delivery=numbered.delivery, position="line",
-        problem="fault", text="left(text, 10000)",
+        table,
+        relation,
+        {},
+        file=numbered.number,
+        delivery=numbered.delivery,
+        position="line",
+        problem="fault",
+        text="left(text, 10000)",
     )
     connection.execute(f"insert into staged {_staged_rows(judge(rows))}")
 
@@ -269,8 +272,12 @@ def stage_select(
         if (in_result := columns.get(column.name, column.name)) in types
     }
     rows = _rows(
-        table, f"({selected}) as shaped", values,
-        file=numbered.number, delivery=numbered.delivery, position="row_number() over ()",
+        table,
+        f"({selected}) as shaped",
+        values,
+        file=numbered.number,
+        delivery=numbered.delivery,
+        position="row_number() over ()",
     )
     connection.execute(f"insert into staged {_staged_rows(judge(rows))}")
 
@@ -360,9 +367,7 @@ def stage_batches(
     connection.execute(f"delete from staged using gone where {same} and staged._position < gone._position")
 
 
-def _set_deleted_apart(
-    connection: duckdb.DuckDBPyConnection, table: RawTable, columns: Mapping[str, str], rows_before: int
-) -> None:
+def _set_deleted_apart(connection: duckdb.DuckDBPyConnection, table: RawTable, columns: Mapping[str, str], rows_before: int) -> None:
     keys = ", ".join(f"cast({identifier(columns.get(name, name))} as varchar)" for name in table.key)
     connection.execute(f"insert into gone select {keys}, loaded.rowid + {rows_before + 1} from loaded where {DELETED}")
     connection.execute(f"delete from loaded where {DELETED}")

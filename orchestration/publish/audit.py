@@ -18,9 +18,7 @@ SCORE_TOLERANCE = 0.05 + 1e-6
 _STORAGE_NUMBER = 64
 
 
-def audit_database(
-    settings: Settings, database: Path, mart: Mart, rows: dict[str, int], changed: Sequence[date]
-) -> None:
+def audit_database(settings: Settings, database: Path, mart: Mart, rows: dict[str, int], changed: Sequence[date]) -> None:
     """Compare a closed `health.duckdb` with the warehouse.
 
     Read are all rows but those of days that were published before: they are a copy of what was audited then, compared with its hash.
@@ -113,7 +111,4 @@ def _check_points(connection: duckdb.DuckDBPyConnection, days: list[date]) -> No
     ).fetchall()
     if wrong:
         account, day, score, expected = wrong[0]
-        raise PublishRefused(
-            f"{METRIC_HISTORY}: the points of account '{account}' on {day} sum to {expected}, "
-            f"its health_score is {score}"
-        )
+        raise PublishRefused(f"{METRIC_HISTORY}: the points of account '{account}' on {day} sum to {expected}, its health_score is {score}")

@@ -168,7 +168,9 @@ def _read_views(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
             "select view_name, sql from duckdb_views() where database_name = 'warehouse' and schema_name = ?", [SCHEMA]
         ).fetchall()
     )
-    names = {table.source: table.stored_as for table in TABLES} | {f"warehouse.{SCHEMA}.{table.name}": f"main.{table.name}" for table in TABLES}
+    names = {table.source: table.stored_as for table in TABLES} | {
+        f"warehouse.{SCHEMA}.{table.name}": f"main.{table.name}" for table in TABLES
+    }
     views: dict[str, str] = {}
     for table in TABLES:
         if table.wide is not None:
@@ -244,9 +246,7 @@ def _kept_days(mart: Mart, base: Manifest | None) -> frozenset[date]:
     if base is None:
         return frozenset()
     return frozenset(
-        day
-        for day, fingerprint in mart.days.items()
-        if day not in mart.touched and base.days.get(day.isoformat()) == fingerprint
+        day for day, fingerprint in mart.days.items() if day not in mart.touched and base.days.get(day.isoformat()) == fingerprint
     )
 
 
@@ -350,15 +350,16 @@ def _copy_comments(connection: duckdb.DuckDBPyConnection) -> None:
         if table.wide is not None:
             wide = f"health.{table.stored_as}"
             connection.execute(f"comment on table {wide} is 'The rows of {table.name}, wide: read them through that view.'")
-            for (column, *_,) in connection.execute(f"describe {wide}").fetchall():
+            for (
+                column,
+                *_,
+            ) in connection.execute(f"describe {wide}").fetchall():
                 base, _, part = column.partition("__")
                 text = f"{_WIDE_COLUMNS[part]} {base}, as {table.name} shows it."
                 connection.execute(f"comment on column {wide}.{identifier(column)} is {literal(text)}")
 
 
-def _write_parquet(
-    connection: duckdb.DuckDBPyConnection, building: Path, mart: Mart, linked: set[str], threads: int
-) -> list[str]:
+def _write_parquet(connection: duckdb.DuckDBPyConnection, building: Path, mart: Mart, linked: set[str], threads: int) -> list[str]:
     """Write every Parquet file that is not linked; return their names."""
     copies: dict[str, tuple[str, list[date] | None]] = {}
     for table in TABLES:
@@ -367,7 +368,11 @@ def _write_parquet(
             continue
         parts = {name: days for name, days in _parts(table, mart.days).items() if name not in linked}
         days = [day for part in parts.values() for day in part]
-        columns = _select_repeated(connection, table, mart, min(days), max(days)) if table.wide and days else _select_list(mart.columns[table.name])
+        columns = (
+            _select_repeated(connection, table, mart, min(days), max(days))
+            if table.wide and days
+            else _select_list(mart.columns[table.name])
+        )
         query = f"select {columns} from warehouse.{SCHEMA}.{table.name} where {DATE_COLUMN} between ? and ?"
         copies |= {name: (query, [days[0], days[-1]]) for name, days in parts.items()}
 
@@ -390,14 +395,23 @@ def _select_repeated(connection: duckdb.DuckDBPyConnection, table: PublishedTabl
     That takes half the time, and the file has texts as before.
     """
     wide = {name for name, kind in mart.columns[table.name] if kind == "VARCHAR"}
-    columns = [name for (name, *_,) in connection.execute(f"describe warehouse.{SCHEMA}.{table.name}").fetchall()]
+    columns = [
+        name
+        for (
+            name,
+            *_,
+        ) in connection.execute(f"describe warehouse.{SCHEMA}.{table.name}").fetchall()
+    ]
     repeated = [name for name in columns if name in wide]
     texts = f"texts_of_{table.name}"
     values = " union ".join(
-        f"select {identifier(name)} as text from {table.source} where {DATE_COLUMN} between {literal(str(first))} and {literal(str(last))}" for name in repeated
+        f"select {identifier(name)} as text from {table.source} where {DATE_COLUMN} between {literal(str(first))} and {literal(str(last))}"
+        for name in repeated
     )
     connection.execute(f"create type {texts} as enum (select text from ({values}) where text is not null)")
-    return ", ".join(f"cast({identifier(name)} as {texts}) as {identifier(name)}" if name in repeated else identifier(name) for name in columns)
+    return ", ".join(
+        f"cast({identifier(name)} as {texts}) as {identifier(name)}" if name in repeated else identifier(name) for name in columns
+    )
 
 
 def _select_list(columns: list[list[str]]) -> str:

@@ -154,9 +154,7 @@ def verify(settings: Settings, number: int) -> Manifest:
     folder = generation_path(settings, number)
     damaged = find_damaged(folder, manifest.files, settings.pipeline.threads)
     if damaged:
-        raise DamagedGeneration(
-            f"{folder / min(damaged)}: is not what was published (size or hash differs from {MANIFEST})"
-        )
+        raise DamagedGeneration(f"{folder / min(damaged)}: is not what was published (size or hash differs from {MANIFEST})")
     log = folder / f"{DATABASE}.wal"
     if log.exists():
         raise DamagedGeneration(f"{log}: a write-ahead log beside a published file; remove it")

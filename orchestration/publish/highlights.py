@@ -130,8 +130,7 @@ def describe_weeks(highlights: Highlights) -> str:
 def describe_movements(movements: list[Movement]) -> str:
     """Accounts that moved, as a table in Markdown; names from data are text in it, whatever they hold."""
     rows = [
-        [verbatim(each.account, 32), f"{each.score:.1f}", f"{each.change:+.1f}", each.tier, verbatim(each.reason, 60)]
-        for each in movements
+        [verbatim(each.account, 32), f"{each.score:.1f}", f"{each.change:+.1f}", each.tier, verbatim(each.reason, 60)] for each in movements
     ]
     return table(["account", "score", "7 days", "tier", "mostly because of"], rows) if rows else "No score moved this way."
 

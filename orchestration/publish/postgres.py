@@ -75,9 +75,7 @@ def preflight_postgres(settings: Settings) -> None:
     if target is None:
         return
     if unknown := sorted(set(target.tables or ()) - set(COPIED_TABLES)):
-        raise SettingsError(
-            f"exports.postgres.tables: {', '.join(unknown)} is no published table; there is {', '.join(COPIED_TABLES)}"
-        )
+        raise SettingsError(f"exports.postgres.tables: {', '.join(unknown)} is no published table; there is {', '.join(COPIED_TABLES)}")
     _address(settings)
 
 
@@ -143,9 +141,7 @@ class _Copy:
                 f"exports.postgres: the schema {self._name} has a table {foreign[0]} that was not copied by this product. "
                 "Nothing was changed: name another schema"
             )
-        self._cursor.execute(
-            f"create table if not exists {self._schema}.{DAYS} (table_name text, as_of_date date, fingerprint text)"
-        )
+        self._cursor.execute(f"create table if not exists {self._schema}.{DAYS} (table_name text, as_of_date date, fingerprint text)")
         if MARKER not in found:
             return set()
         return {name for (tables,) in self._ask(f"select tables from {self._schema}.{MARKER}") for name in tables.split()} & found
@@ -185,8 +181,7 @@ class _Copy:
         """Give a table these columns; return whether its rows are to be written anew, having removed them."""
         held = dict(
             self._ask(
-                "select column_name::text, data_type::text from information_schema.columns "
-                "where table_schema = $1 and table_name = $2",
+                "select column_name::text, data_type::text from information_schema.columns where table_schema = $1 and table_name = $2",
                 self._name,
                 name,
             )

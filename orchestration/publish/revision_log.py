@@ -175,7 +175,8 @@ def _parts_of(settings: Settings, generation: int) -> set[Part]:
 def _strays(log: Path) -> list[Path]:
     names = log.iterdir() if log.is_dir() else ()
     return sorted(
-        path for path in names
+        path
+        for path in names
         if not _PART.fullmatch(path.name) and not _OLD_PART.fullmatch(path.name) and not path.name.startswith(_TEMPORARY)
     )
 

@@ -137,9 +137,7 @@ def add_revisions(
         "select distinct as_of_date from log where as_of_date not in (select unnest(cast($days as date[])))",
         {"changed": sorted(changed), "days": sorted(days)},
     )
-    connection.execute(
-        _NEW_REVISIONS, {"run_id": run_id, "published_at": published_at, "generation": generation}
-    )
+    connection.execute(_NEW_REVISIONS, {"run_id": run_id, "published_at": published_at, "generation": generation})
     [(added,)] = connection.execute("select count(*) from new_revisions").fetchall()
     name, kept = None, list(parts)
     if added:
@@ -162,9 +160,7 @@ def _write_part(
             rows = f"select {_LOGGED} from {parquet([newest])} union all {rows}"
     folder.mkdir(parents=True, exist_ok=True)
     written = folder / "new.parquet"
-    connection.execute(
-        f"copy ({rows} order by as_of_date, account_id, revision) to {literal(written)} (format parquet, compression zstd)"
-    )
+    connection.execute(f"copy ({rows} order by as_of_date, account_id, revision) to {literal(written)} (format parquet, compression zstd)")
     name = part_of(written, first, generation).name
     written.rename(folder / name)
     return f"{FOLDER}/{name}", kept
@@ -199,9 +195,7 @@ def _read_log(connection: duckdb.DuckDBPyConnection, folder: Path, parts: Sequen
 def _write_table(connection: duckdb.DuckDBPyConnection, added: int) -> int:
     """Bring the table in `health` to what the log and the new revisions hold; return its number of rows."""
     [(logged,)] = connection.execute("select count(*) from log").fetchall()
-    tables = connection.execute(
-        "select 1 from duckdb_tables() where database_name = 'health' and table_name = ?", [TABLE]
-    ).fetchall()
+    tables = connection.execute("select 1 from duckdb_tables() where database_name = 'health' and table_name = ?", [TABLE]).fetchall()
     held = connection.execute(f"select count(*) from health.main.{TABLE}").fetchall() if tables else None
     if held == [(logged,)]:
         if added:

@@ -48,9 +48,7 @@ def summarize(settings: Settings, generation_path: Path) -> RunSummary:
         generation_path: folder of a generation, or the link `published/current`.
     """
     with open_published(settings, generation_path) as connection:
-        days = connection.execute(
-            f"select {DATE_COLUMN}, tier, count(*) from {HISTORY} group by all order by {DATE_COLUMN}"
-        ).fetchall()
+        days = connection.execute(f"select {DATE_COLUMN}, tier, count(*) from {HISTORY} group by all order by {DATE_COLUMN}").fetchall()
         ((accounts, score, coverage),) = connection.execute(
             f"select count(*), avg(health_score), avg(coverage) from {HISTORY} "
             f"where {DATE_COLUMN} = (select max({DATE_COLUMN}) from {HISTORY})"

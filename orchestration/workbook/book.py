@@ -67,9 +67,7 @@ class Book:
     """A workbook that is being written; every cell is locked unless its style begins with `input`."""
 
     def __init__(self, path: str) -> None:
-        self.file = xlsxwriter.Workbook(
-            path, {"strings_to_formulas": False, "strings_to_numbers": False, "strings_to_urls": False}
-        )
+        self.file = xlsxwriter.Workbook(path, {"strings_to_formulas": False, "strings_to_numbers": False, "strings_to_urls": False})
         # No time of writing: the same seeds and mart make the same file.
         self.file.set_properties({"title": "Scorecard", "created": datetime(2000, 1, 1)})
         self._formats = {name: self.file.add_format({"valign": "top"} | style) for name, style in _STYLES.items()}

@@ -64,7 +64,10 @@ def new_version_sheet(book: Book, name: str, valid_from: date, base: str) -> She
     sheet = book.sheet(NEW_VERSION, _YELLOW, {"B": 16, "C": 14, "D": 12, "E": 20, "F": 70})
     sheet.line("The new version", "title", 1)
     sheet.line(f"What the changed rules are called and from which day they hold. They start from version {base}.", column=1)
-    sheet.line("candidate: scored beside the rules in force, so that you can compare before you decide. active: in force from its day on.", column=1)
+    sheet.line(
+        "candidate: scored beside the rules in force, so that you can compare before you decide. active: in force from its day on.",
+        column=1,
+    )
     sheet.next_row += 1
     columns = {"config_version": 1, "valid_from": 2, "status": 3, "author": 4, "note": 5}
     sheet.columns("config_versions", columns)
@@ -151,7 +154,13 @@ def _dimension_rows(sheet: Sheet, dimension: str, card: str, rules: Rules, metri
     else:
         sheet.seed_row("scorecard_dimensions", weighed, {"weight": "input", "dimension_key": "group"})
     sheet.text(group, LABEL, dimension.capitalize(), "group")
-    styles: dict[str, Style] = {"weight": "input", "worst": "input", "best": "input", "method": "input_text", "missing_policy": "input_text"}
+    styles: dict[str, Style] = {
+        "weight": "input",
+        "worst": "input",
+        "best": "input",
+        "method": "input_text",
+        "missing_policy": "input_text",
+    }
     for values in mine:
         metric = metrics[values["metric_key"]]
         row = sheet.seed_row("scorecard_metrics", values, styles)
@@ -226,7 +235,13 @@ def bands_sheet(book: Book, rules: Rules, metrics: Mapping[str, Metric], lists: 
     sheet.next_row += 1
     columns = {"scorecard_key": BAND_CARD, "metric_key": BAND_METRIC, "lower_bound": BAND_BOUND, "score": BAND_SCORE}
     sheet.columns("metric_bands", columns)
-    heads = {BAND_CARD: "Scorecard", BAND_METRIC: "Metric", BAND_BOUND: "From value", BAND_SCORE: "Score (0 to 100)", BAND_LABEL: "Is called"}
+    heads = {
+        BAND_CARD: "Scorecard",
+        BAND_METRIC: "Metric",
+        BAND_BOUND: "From value",
+        BAND_SCORE: "Score (0 to 100)",
+        BAND_LABEL: "Is called",
+    }
     first = sheet.heads(heads) + 1
     sheet.worksheet.freeze_panes(first, 0)
     rows = rules["metric_bands"]
@@ -254,7 +269,9 @@ def caps_sheet(book: Book, rules: Rules, metrics: Mapping[str, Metric], lists: L
     """The caps of all scorecards, and free rows; enters their rows into `cells`."""
     sheet = book.sheet(CAPS, _YELLOW, {"B": 16, "C": 18, "D": 30, "E": 8, "F": 11, "G": 11, "H": 56, "I": 28, "J": 34})
     sheet.line("Caps", "title", 1)
-    sheet.line("However good the rest is: where the condition holds, the score is at most this. The lowest cap that holds counts.", column=1)
+    sheet.line(
+        "However good the rest is: where the condition holds, the score is at most this. The lowest cap that holds counts.", column=1
+    )
     sheet.line("To add a cap fill in a free row at the end (any name of its own); to remove one clear its seven cells.", column=1)
     sheet.next_row += 1
     sheet.columns(

@@ -206,7 +206,9 @@ def samples_sheet(
         sheet.line(samples.why_none, column=1)
         return
     versions = ", ".join(sorted({sample.account["config_version"] for sample in samples.accounts}))
-    sheet.line(f"As published for {samples.day} (version {versions}), and as the yellow cells of this workbook score the same values.", column=1)
+    sheet.line(
+        f"As published for {samples.day} (version {versions}), and as the yellow cells of this workbook score the same values.", column=1
+    )
     sheet.line("The tier is that of the day's score alone; what people see follows when it has held for the days to confirm.", column=1)
     summary = sheet.next_row
     sheet.next_row += 3

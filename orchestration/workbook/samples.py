@@ -142,8 +142,7 @@ def read_samples(mart: duckdb.DuckDBPyConnection | None, day: date | None, metri
         return Samples(None, why_none=why)
     published = _query(
         mart,
-        "select scorecard_key, list(distinct metric_key) as keys from metric_scores_history "
-        "where as_of_date = $day group by scorecard_key",
+        "select scorecard_key, list(distinct metric_key) as keys from metric_scores_history where as_of_date = $day group by scorecard_key",
         day=day,
     )
     cards = [

@@ -105,9 +105,7 @@ def build_world(folder: Path, accounts: int, first_day: date, days: int, events:
         files: of every second day's events; the other days have one.
     """
     last_day = first_day + timedelta(days=days - 1)
-    written = write_demo_files(
-        Demo(accounts=accounts, seed=SEED), first_day, last_day, folder / "raw", events / (accounts * days)
-    )
+    written = write_demo_files(Demo(accounts=accounts, seed=SEED), first_day, last_day, folder / "raw", events / (accounts * days))
     if files > 1:
         for path in sorted((folder / "raw" / "events").glob("*.parquet"))[::2]:
             split_file(path, files)
@@ -155,9 +153,7 @@ def measure(command: list[str], environment: dict[str, str] | None = None) -> Ru
     """
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         started = time.perf_counter()
-        process = subprocess.Popen(
-            command, cwd=PROJECT_ROOT, env={**os.environ, **(environment or {})}, stdout=output, stderr=errors
-        )
+        process = subprocess.Popen(command, cwd=PROJECT_ROOT, env={**os.environ, **(environment or {})}, stdout=output, stderr=errors)
         peak = 0
         ended, status, usage = 0, 0, None
         while ended == 0:
@@ -168,9 +164,7 @@ def measure(command: list[str], environment: dict[str, str] | None = None) -> Ru
         process.returncode = os.waitstatus_to_exitcode(status)
         text = _read(output)
         if process.returncode != 0:
-            raise BenchError(
-                f"{' '.join(command)} ended with {process.returncode}:\n{text[-2000:]}\n{_read(errors)[-4000:]}"
-            )
+            raise BenchError(f"{' '.join(command)} ended with {process.returncode}:\n{text[-2000:]}\n{_read(errors)[-4000:]}")
     return Run(seconds, usage.ru_utime + usage.ru_stime, peak, text)
 
 
@@ -200,9 +194,21 @@ def _resident_bytes(root: int) -> int:
 def run_reference(world: World, first_day: date, last_day: date, output: Path) -> Run:
     return measure(
         [
-            sys.executable, "-m", "tests.benchmarks.reference", str(world.raw), "--seeds", str(world.seeds),
-            "--first-day", str(first_day), "--last-day", str(last_day), "--output", str(output), "--threads", str(THREADS),
-        ]  # fmt: skip
+            sys.executable,
+            "-m",
+            "tests.benchmarks.reference",
+            str(world.raw),
+            "--seeds",
+            str(world.seeds),
+            "--first-day",
+            str(first_day),
+            "--last-day",
+            str(last_day),
+            "--output",
+            str(output),
+            "--threads",
+            str(THREADS),
+        ]
     )
 
 
@@ -386,9 +392,7 @@ def _bench_history(folder: Path, arguments: argparse.Namespace) -> Generator[str
     per_account_day = arguments.events / (arguments.accounts * arguments.days)
     accounts = arguments.history_accounts
     # Two days follow the history: the daily run that needs less counts.
-    world = build_world(
-        folder / "history", accounts, FIRST_DAY, longest + 2, round(per_account_day * accounts * (longest + 2))
-    )
+    world = build_world(folder / "history", accounts, FIRST_DAY, longest + 2, round(per_account_day * accounts * (longest + 2)))
     yield f"history: {accounts} accounts, {longest} days, {world.events} events"
     last_day = FIRST_DAY + timedelta(days=longest - 1)
     daily: list[Run] = []
@@ -404,8 +408,7 @@ def _bench_history(folder: Path, arguments: argparse.Namespace) -> Generator[str
 
 def _line(name: str, run: Run, remark: str = "") -> str:
     return (
-        f"{name:<26} {run.seconds:7.1f} s wall {run.cpu_seconds:7.1f} s processor "
-        f"{_gigabytes(run.peak_bytes):>8} peak  {remark}"
+        f"{name:<26} {run.seconds:7.1f} s wall {run.cpu_seconds:7.1f} s processor {_gigabytes(run.peak_bytes):>8} peak  {remark}"
     ).rstrip()
 
 

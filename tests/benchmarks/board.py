@@ -37,8 +37,7 @@ def multiply(source: Path, target: Path, accounts: int) -> int:
         ((given,),) = connection.execute("select count(*) from small.account_health").fetchall()
         copies = -(-accounts // given)
         columns = connection.execute(
-            "select table_name, list(column_name) from duckdb_columns() "
-            "where database_name = 'small' and not internal group by all"
+            "select table_name, list(column_name) from duckdb_columns() where database_name = 'small' and not internal group by all"
         ).fetchall()
         for table, names in columns:
             per_account = "account_id" in names or "parent_account_id" in names
@@ -51,12 +50,9 @@ def multiply(source: Path, target: Path, accounts: int) -> int:
                 connection.execute(f"create table {table} as select * exclude (copy) from ({query})")
             elif table == "segment_health":
                 connection.execute(
-                    f"create table {table} as "
-                    f"select * replace (accounts * {copies} as accounts, arr * {copies} as arr) from small.{table}"
+                    f"create table {table} as select * replace (accounts * {copies} as accounts, arr * {copies} as arr) from small.{table}"
                 )
-            elif not connection.execute("select count(*) from duckdb_views() where view_name = ?", [table]).fetchall()[
-                0
-            ][0]:
+            elif not connection.execute("select count(*) from duckdb_views() where view_name = ?", [table]).fetchall()[0][0]:
                 connection.execute(f"create table {table} as from small.{table}")
         return given * copies
 
@@ -139,12 +135,8 @@ def main() -> None:
         site = folder / board.FOLDER
         total = sum(path.stat().st_size for path in site.rglob("*") if path.is_file())
         shard = max(path.stat().st_size for path in site.glob("data/accounts-*.js"))
-        pages = {
-            page: round(page_bytes(site, page) / 1e6, 2) for page in ("index.html", "accounts.html", "account.html")
-        }
-        print(
-            f"MB of a page with all it loads: {pages}, the largest shard {shard / 1e6:.2f}, the board {total / 1e6:.0f}"
-        )
+        pages = {page: round(page_bytes(site, page) / 1e6, 2) for page in ("index.html", "accounts.html", "account.html")}
+        print(f"MB of a page with all it loads: {pages}, the largest shard {shard / 1e6:.2f}, the board {total / 1e6:.0f}")
         if CHROMIUM is None:
             print("no Chromium on this machine: pages are not opened")
             return

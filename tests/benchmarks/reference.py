@@ -176,9 +176,7 @@ def _view_events(connection: duckdb.DuckDBPyConnection, world: Path, last_day: d
     else:
         source, types = "(select '' as filename, 0 as file_row_number, '' as event_id where false)", {}
     connection.execute(f"create temp view event_files as select event_id from {source}")
-    connection.execute(
-        "create temp view delivered_events as " + _clean(TABLES[EVENT_TABLE], types, source, "filename", "file_row_number")
-    )
+    connection.execute("create temp view delivered_events as " + _clean(TABLES[EVENT_TABLE], types, source, "filename", "file_row_number"))
 
 
 def _types(connection: duckdb.DuckDBPyConnection, source: str) -> dict[str, str]:

@@ -20,10 +20,7 @@ from tests.oracle.worlds import World, build_world
 def plain_world(world: World, folder: Path) -> dict[str, list[dict[str, str | None]]]:
     """Rewrite a world's tables, all as text, as the files that the reference reads; return their rows."""
     config = tomllib.loads(world.config_file.read_text(encoding="utf-8"))
-    tables = {
-        name: list(_read(world.config_file.parent, source, world.last_day))
-        for name, source in config["sources"].items()
-    }
+    tables = {name: list(_read(world.config_file.parent, source, world.last_day)) for name, source in config["sources"].items()}
     (folder / "events").mkdir(parents=True)
     for name, table in TABLES.items():
         columns = [column.name for column in table.columns]

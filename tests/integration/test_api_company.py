@@ -112,14 +112,14 @@ EXPECTED = {"days_overdue_oldest": 12, "median_first_reply_hours_90d": 4, "csat_
 
 @pytest.mark.parametrize("metric", EXPECTED)
 def test_metrics_are_those_worked_out_by_hand(ran: Path, metric: str) -> None:
-    [found] = rows(ran, f"select value, state from metric_scores_history where account_id = '101' and metric_key = '{metric}' and as_of_date = '{DAY}'")
+    [found] = rows(
+        ran, f"select value, state from metric_scores_history where account_id = '101' and metric_key = '{metric}' and as_of_date = '{DAY}'"
+    )
     assert found == (EXPECTED[metric], "measured")
 
 
 def test_a_server_that_is_down_makes_its_metrics_late_and_the_rest_is_published(ran: Path) -> None:
-    states = dict(
-        rows(ran, f"select metric_key, state from metric_scores_history where account_id = '101' and as_of_date = '{NEXT_DAY}'")
-    )
+    states = dict(rows(ran, f"select metric_key, state from metric_scores_history where account_id = '101' and as_of_date = '{NEXT_DAY}'"))
     assert {states[name] for name in ("median_first_reply_hours_90d", "csat_180d")} == {"late"}
     assert {states[name] for name in ("days_overdue_oldest", "contact_minutes_90d")} == {"measured"}
     unread = rows(ran, "select raw_table, not_read_reason from data_freshness where status = 'not read' order by raw_table")

@@ -121,8 +121,12 @@ def metrics(mart: Path, account: str, day: date = LAST) -> dict[str, float | str
         found = connection.execute(
             "select metric_key, value, state from metric_scores_history where account_id = ? and as_of_date = ?", [account, day]
         ).fetchall()
-        arr = connection.execute("select arr, stage from account_health_history where account_id = ? and as_of_date = ?", [account, day]).fetchall()
-    return {key: value if state == "measured" else state for key, value, state in found} | dict(zip(("arr", "stage"), arr[0] if arr else (), strict=False))
+        arr = connection.execute(
+            "select arr, stage from account_health_history where account_id = ? and as_of_date = ?", [account, day]
+        ).fetchall()
+    return {key: value if state == "measured" else state for key, value, state in found} | dict(
+        zip(("arr", "stage"), arr[0] if arr else (), strict=False)
+    )
 
 
 OWED = ("overdue_ratio", "days_late_180d", "days_overdue_oldest")
@@ -160,8 +164,12 @@ def test_a_renewal_is_not_known_before_its_day(mart: Path) -> None:
 
 def test_who_was_deleted_is_scored_until_leaving_and_who_only_tried_has_not_left(mart: Path) -> None:
     with duckdb.connect(str(mart), read_only=True) as connection:
-        days = connection.execute("select as_of_date, arr from account_health_history where account_id = 'deleted.test' order by 1").fetchall()
+        days = connection.execute(
+            "select as_of_date, arr from account_health_history where account_id = 'deleted.test' order by 1"
+        ).fetchall()
         assert days == [(FIRST, 6000)]
         outcomes = mart.parents[2] / "lake" / "raw" / "account_outcomes"
-        left = connection.execute(f"select account_id, cast(occurred_on as varchar) from read_parquet('{outcomes}/**/*.parquet')").fetchall()
+        left = connection.execute(
+            f"select account_id, cast(occurred_on as varchar) from read_parquet('{outcomes}/**/*.parquet')"
+        ).fetchall()
     assert left == [("deleted.test", "2026-03-10")]

@@ -199,9 +199,7 @@ def test_a_failing_check_stops_the_run_before_publishing_and_the_next_run_repeat
     check_checks(repaired)
 
 
-def test_lost_and_damaged_state_comes_back_with_every_published_day(
-    next_mart: dict[str, Rows], company: Company, run_dagster: Run
-) -> None:
+def test_lost_and_damaged_state_comes_back_with_every_published_day(next_mart: dict[str, Rows], company: Company, run_dagster: Run) -> None:
     lake = company.settings.lake
     (lake / "raw" / "usage_events" / "_manifest.json").unlink()
     (lake / "raw" / "subscriptions" / "_manifest.json").write_bytes(b"")

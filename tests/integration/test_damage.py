@@ -10,7 +10,6 @@ from orchestration.settings import PROJECT_ROOT
 from tests.company import LAST_DAY, NEXT_DAY, NOT_DATA, Company, Rows, content, differences, read_mart, revision_faults
 from tests.damage import flip_bit
 
-
 WEEKLY = """
 from orchestration.definitions import defs
 result = defs().resolve_job_def("weekly_verify").execute_in_process(raise_on_error=False)

@@ -61,7 +61,9 @@ def test_files_of_everyday_tools_give_the_right_days(tmp_path: Path) -> None:
         (raw / table).mkdir(parents=True)
         for day in DAYS:
             (raw / table / f"{day}.{suffix}").write_bytes(content(day))
-    tickets = [{"ticket_id": f"t{number}", "account_id": "a1", "opened_at": "2026-03-02 09:00", "priority": "critical"} for number in range(2)]
+    tickets = [
+        {"ticket_id": f"t{number}", "account_id": "a1", "opened_at": "2026-03-02 09:00", "priority": "critical"} for number in range(2)
+    ]
     (raw / "tickets.json").write_text(json.dumps(tickets, indent=2))
     with zipfile.ZipFile(raw / "nps.zip", "w") as archive:
         archive.writestr("nps.csv", "response_id\taccount_id\tsurvey\tscore\tresponded_at\nr1\ta1\tnps\t10\t2026-03-02\n".encode("utf-16"))
@@ -81,7 +83,9 @@ def test_files_of_everyday_tools_give_the_right_days(tmp_path: Path) -> None:
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
     with duckdb.connect(str(tmp_path / "data/published/current/health.duckdb"), read_only=True) as mart:
-        days = mart.sql("select account_id, min(as_of_date), max(as_of_date), count(*) from account_health_history group by all order by all").fetchall()
+        days = mart.sql(
+            "select account_id, min(as_of_date), max(as_of_date), count(*) from account_health_history group by all order by all"
+        ).fetchall()
         values = dict(mart.sql(
             "select (as_of_date, metric_key), value from metric_scores_history where account_id = 'a1' and state = 'measured'"
         ).fetchall())  # fmt: skip
@@ -94,7 +98,9 @@ def test_files_of_everyday_tools_give_the_right_days(tmp_path: Path) -> None:
     assert values[DAYS[6], "days_overdue_oldest"] == 0
     [history] = [path for path in (tmp_path / "data").rglob("*.db") if has_checks(path)]
     with sqlite3.connect(history) as found:
-        failed = found.execute("select asset_key from asset_check_executions where check_name = 'files_are_in_order' and execution_status = 'FAILED'")
+        failed = found.execute(
+            "select asset_key from asset_check_executions where check_name = 'files_are_in_order' and execution_status = 'FAILED'"
+        )
         assert {json.loads(key)[1] for (key,) in failed} == {"accounts", "subscriptions", "usage_events", "invoices"}
     notes = [line for line in ran.stdout.splitlines() if line.partition(": ")[0] in paths]
     assert notes[0] == "accounts: raw/accounts/2026-03-01.xlsx: 1 row of nothing but blank fields left out"

@@ -136,35 +136,54 @@ def replace_once(path: Path, old: str, new: str) -> None:
 FIRST_KEY = "[pipeline]\n"
 WRONG = {
     "unknown metric": (
-        "seeds/scorecard_metrics.csv", "license_utilization_28d", "licence_utilization_28d",
+        "seeds/scorecard_metrics.csv",
+        "license_utilization_28d",
+        "licence_utilization_28d",
         ("scorecard_metrics.csv line 2", "'licence_utilization_28d'", "license_utilization_28d"),
     ),
     "weight is no number": (
-        "seeds/scorecard_metrics.csv", "license_utilization_28d,3,", "license_utilization_28d,NaN,",
+        "seeds/scorecard_metrics.csv",
+        "license_utilization_28d,3,",
+        "license_utilization_28d,NaN,",
         ("scorecard_metrics.csv line 2", "weight", "NaN"),
     ),
     "doubled key": (
-        "seeds/scorecard_dimensions.csv", "onboarding,commercial,13", "onboarding,adoption,13",
+        "seeds/scorecard_dimensions.csv",
+        "onboarding,commercial,13",
+        "onboarding,adoption,13",
         ("scorecard_dimensions.csv line 3", "adoption"),
     ),
     "no lowest tier": (
-        "seeds/tiers.csv", "onboarding,poor,red,0,0", "onboarding,poor,red,5,0",
+        "seeds/tiers.csv",
+        "onboarding,poor,red,0,0",
+        "onboarding,poor,red,5,0",
         ("tiers.csv", "min_score"),
     ),
     "wrong path": ("health.toml", "accounts.csv", "acounts.csv", ("sources.accounts", "acounts.csv")),
     "unknown key": ("health.toml", "end_date", "last_date", ("health.toml", "pipeline.last_date", "unknown key")),
     "unknown table": (
-        "health.toml", "[sources.accounts]", "[sources.account]", ("health.toml", "'account'", "accounts"),
+        "health.toml",
+        "[sources.accounts]",
+        "[sources.account]",
+        ("health.toml", "'account'", "accounts"),
     ),
     "unknown connector": (
-        "health.toml", '"files"', '"excel"', ("health.toml", "sources.accounts", "unknown connector excel", "There is demo, files,"),
+        "health.toml",
+        '"files"',
+        '"excel"',
+        ("health.toml", "sources.accounts", "unknown connector excel", "There is demo, files,"),
     ),
     "renamed column": (
-        "accounts.csv", "created_at", "created", ("accounts.csv", "created_at", "account_id, account_name, created"),
+        "accounts.csv",
+        "created_at",
+        "created",
+        ("accounts.csv", "created_at", "account_id, account_name, created"),
     ),
     "blank currency": ("health.toml", FIRST_KEY, f'{FIRST_KEY}reporting_currency = " "\n', ("reporting_currency: blank",)),
     "name of a currency": (
-        "health.toml", FIRST_KEY, f'{FIRST_KEY}reporting_currency = "US Dollar"\n',
+        "health.toml",
+        FIRST_KEY,
+        f'{FIRST_KEY}reporting_currency = "US Dollar"\n',
         ("reporting_currency: give the code of a currency, such as USD, found 'US Dollar'",),
     ),
     "waits for ever": ("health.toml", FIRST_KEY, f"{FIRST_KEY}lock_timeout_seconds = inf\n", ("lock_timeout_seconds", "found inf")),
@@ -265,10 +284,17 @@ def test_errors_of_the_data_are_one_line_each_without_tracebacks(
     faults = [line.partition("health.toml: ")[2] for line in capsys.readouterr().err.splitlines()]
     linked, wide, page, umlaut = sorted(faults, key=lambda fault: ["touch", "csm_p", "ticke", "surve"].index(fault[4:9]))
     assert page == "raw/tickets.csv: an HTML page, perhaps that of a login or of an error. Deliver the data itself"
-    assert umlaut.startswith("raw/survey_responses.csv line 1: not UTF-8. It is likely windows-1252 (it then reads 'größe'): write encoding = ")
+    assert umlaut.startswith(
+        "raw/survey_responses.csv line 1: not UTF-8. It is likely windows-1252 (it then reads 'größe'): write encoding = "
+    )
     assert linked.startswith("raw/touchpoints.csv: column touchpoint_id, account_id, ") and "processor" not in linked
-    assert "; wanted are touchpoint_id, account_id, " in linked and linked.endswith(". Map renamed columns with sources.touchpoints.columns")
-    assert wide == "raw/csm_pulses.csv: 10000 columns, at most 1000 can be read. Leave out those that csm_pulses does not need, or deliver Parquet"
+    assert "; wanted are touchpoint_id, account_id, " in linked and linked.endswith(
+        ". Map renamed columns with sources.touchpoints.columns"
+    )
+    assert (
+        wide
+        == "raw/csm_pulses.csv: 10000 columns, at most 1000 can be read. Leave out those that csm_pulses does not need, or deliver Parquet"
+    )
     for table, rows in whole.items():
         (raw / f"{table}.csv").unlink()
         company.write(table, rows)

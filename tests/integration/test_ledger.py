@@ -88,12 +88,24 @@ class Steady:
                 for account in ACCOUNTS
             ],
             "tickets": [
-                {"ticket_id": f"open-{account}", "account_id": account, "opened_at": "2026-01-10", "resolved_at": "", "priority": "critical"}
+                {
+                    "ticket_id": f"open-{account}",
+                    "account_id": account,
+                    "opened_at": "2026-01-10",
+                    "resolved_at": "",
+                    "priority": "critical",
+                }
                 for account in ACCOUNTS
             ]
             # Keeps the feed of tickets fresh.
             + [
-                {"ticket_id": f"small-{n}", "account_id": "a1", "opened_at": f"{day} 09:00:00", "resolved_at": f"{day} 10:00:00", "priority": "low"}
+                {
+                    "ticket_id": f"small-{n}",
+                    "account_id": "a1",
+                    "opened_at": f"{day} 09:00:00",
+                    "resolved_at": f"{day} 10:00:00",
+                    "priority": "low",
+                }
                 for n, day in enumerate(days())
             ],
             "usage_events": [
@@ -219,7 +231,11 @@ def test_a_feed_that_is_late_over_a_long_weekend_is_reported_and_no_account(stea
     before, end = CHANGE_DAY - timedelta(days=1), CHANGE_DAY + timedelta(days=2)
     steady.run(before - timedelta(days=7), end)
 
-    assert steady.query("select account_id, round(delta_7d, 1) from account_health order by 1") == [("a1", -16.7), ("a2", -16.7), ("a3", -12.5)]
+    assert steady.query("select account_id, round(delta_7d, 1) from account_health order by 1") == [
+        ("a1", -16.7),
+        ("a2", -16.7),
+        ("a3", -12.5),
+    ]
     # From the first late day on; until then two days without events are two days without events.
     moved = "select distinct account_id, component from score_changes where as_of_date >= ? order by 1"
     assert steady.query(moved, CHANGE_DAY) == [(account, "availability") for account in ACCOUNTS]
@@ -241,7 +257,10 @@ def test_a_feed_that_is_late_over_a_long_weekend_is_reported_and_no_account(stea
 
 def test_only_the_usage_of_one_account_changes(steady: Steady) -> None:
     gone = {"account_id": "a3", "user_id": "u2"}
-    steady.edit("usage_events", lambda row: None if gone.items() <= row.items() and day_of(row, "occurred_at") >= HISTORY_STARTS + timedelta(days=30) else row)
+    steady.edit(
+        "usage_events",
+        lambda row: None if gone.items() <= row.items() and day_of(row, "occurred_at") >= HISTORY_STARTS + timedelta(days=30) else row,
+    )
     steady.run()
     assert steady.moved() == {("a3", "behaviour", "license_utilization_28d")}
     # One of four seats less: s falls from 50 to 25, of a metric that weighs 2/3 x 1/2.
@@ -274,7 +293,10 @@ def test_restating_one_day_reaches_everything_that_rests_on_it(steady: Steady) -
     steady.run(day, day + timedelta(days=1), "restated")
 
     restated = steady.mart()
-    changed = {row[0] for row in steady.query("select as_of_date from score_changes where account_id = 'a1' and metric_key = 'critical_open_tickets'")}
+    changed = {
+        row[0]
+        for row in steady.query("select as_of_date from score_changes where account_id = 'a1' and metric_key = 'critical_open_tickets'")
+    }
     assert {day + timedelta(days=7), day + timedelta(days=8), day + timedelta(days=28)} <= changed
     reasons = dict(steady.query("select as_of_date, reason from published_revisions where revision = 2"))
     assert reasons == {day: "backfill", day + timedelta(days=1): "backfill"}

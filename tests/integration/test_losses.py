@@ -23,7 +23,9 @@ def test_a_tenth_of_the_accounts_is_published_as_degraded_until_it_is_accepted(f
     # The newest day that is due: older ones are no news to anybody.
     text = company.config_file.read_text().replace(f"end_date = {DELIVERED_UP_TO}", f"end_date = {NEXT_DAY}")
     company.config_file.write_text(text)
-    environment = {name: value for name, value in os.environ.items() if name != "DAGSTER_HOME"} | {"HEALTH_CONFIG": str(company.config_file)}
+    environment = {name: value for name, value in os.environ.items() if name != "DAGSTER_HOME"} | {
+        "HEALTH_CONFIG": str(company.config_file)
+    }
     ran = subprocess.run(
         [sys.executable, "-m", "orchestration.run", str(NEXT_DAY)],
         cwd=PROJECT_ROOT, env=environment, capture_output=True, text=True, check=False,
@@ -33,7 +35,9 @@ def test_a_tenth_of_the_accounts_is_published_as_degraded_until_it_is_accepted(f
     [summary] = re.findall(rf"^{NEXT_DAY}: {scored} accounts scored: .*$", ran.stdout, re.MULTILINE)
     assert summary.endswith("; degraded: accounts, tickets not read")
     assert re.search(rf"^usage_events: less than a fifth of the usual events: {NEXT_DAY} \(\d+, usually \d+\)$", ran.stdout, re.MULTILINE)
-    [accept] = re.findall(rf'^sources\.accounts: 4 rows came, .* has {len(accounts)}: .* (accept_smaller = ".*") below', ran.stdout, re.MULTILINE)
+    [accept] = re.findall(
+        rf'^sources\.accounts: 4 rows came, .* has {len(accounts)}: .* (accept_smaller = ".*") below', ran.stdout, re.MULTILINE
+    )
 
     current = company.published / "current"
     with duckdb.connect(str(current / "health.duckdb"), read_only=True) as mart:
@@ -46,7 +50,7 @@ def test_a_tenth_of_the_accounts_is_published_as_degraded_until_it_is_accepted(f
     assert "No longer scored" not in (current / "exports" / "crm_update.csv").read_text()
     board = (current / "board" / "index.html").read_text()
     assert "2 sources are not up to date" in board and "4 rows came" in board
-    assert "raw_table\": \"accounts" in "".join(message.body for message in preview_alerts(company.settings))
+    assert 'raw_table": "accounts' in "".join(message.body for message in preview_alerts(company.settings))
 
     company.config_file.write_text(text.replace("[sources.accounts]\n", f"[sources.accounts]\n{accept}\n"))
     company.run(NEXT_DAY, run_id="accepted")

@@ -726,10 +726,7 @@ def add_support(company: Company) -> None:
     )
     company.account(
         "tickets of every topic",
-        tickets=[
-            f"03-10, -, -, low, {topic}"
-            for topic in ("question", "bug", "billing", "feature_request", "complaint", "other", "-")
-        ],
+        tickets=[f"03-10, -, -, low, {topic}" for topic in ("question", "bug", "billing", "feature_request", "complaint", "other", "-")],
         expect={"negative_ticket_share_90d": Fraction(3, 7)},
     )
     company.account(
@@ -747,9 +744,7 @@ def add_support(company: Company) -> None:
         ],
         expect={"negative_ticket_share_90d": (Fraction(2, 3), Fraction(1, 3), Fraction(1, 3))},
     )
-    company.account(
-        "no topic is negative", tickets=["03-10, -, -, low, question"], expect={"negative_ticket_share_90d": 0}
-    )
+    company.account("no topic is negative", tickets=["03-10, -, -, low, question"], expect={"negative_ticket_share_90d": 0})
     company.account(
         "tickets opened long ago",
         tickets=["01-01 end, -, -, low, bug"],
@@ -795,9 +790,7 @@ def add_support(company: Company) -> None:
             ],
             expect={metric: (4, 2, 2)},
         )
-        company.account(
-            f"{metric}: open", tickets=[cells.format(opened="03-01", done="-")], expect={metric: (NA, NA, NA)}
-        )
+        company.account(f"{metric}: open", tickets=[cells.format(opened="03-01", done="-")], expect={metric: (NA, NA, NA)})
 
 
 def add_surveys(company: Company) -> None:
@@ -814,9 +807,7 @@ def add_surveys(company: Company) -> None:
             # 1, 5 | 5, 2 | 2, 4.5
             expect={metric: (3, Fraction(7, 2), Fraction(13, 4))},
         )
-        company.account(
-            f"{survey}: older", survey_responses=[f"{survey}, 5, {first} 00:00"], expect={metric: (5, 5, STALE)}
-        )
+        company.account(f"{survey}: older", survey_responses=[f"{survey}, 5, {first} 00:00"], expect={metric: (5, 5, STALE)})
         company.account(
             f"{survey}: the first answer",
             survey_responses=[f"{survey}, 3, 03-31 end", "ces, 1, 03-10"],
@@ -968,9 +959,7 @@ def add_outcomes(company: Company) -> None:
         ),
     }
     for case, (lines, invoices, expected) in roi.items():
-        company.account(
-            f"roi: {case}", account_goals=lines, invoices=invoices, expect={"customer_roi_365d": expected}
-        )
+        company.account(f"roi: {case}", account_goals=lines, invoices=invoices, expect={"customer_roi_365d": expected})
 
 
 def busy_company() -> Company:
@@ -1056,9 +1045,7 @@ BUSY, QUIET = busy_company(), quiet_company()
 def read(folder: Path) -> Published:
     mart = folder / "data" / "published" / "current" / "health.duckdb"
     with duckdb.connect(str(mart), read_only=True, config={**SAFE_OPTIONS, "memory_limit": "512MB"}) as connection:
-        rows = connection.execute(
-            "select account_id, as_of_date, metric_key, value, state from metric_scores_history"
-        ).fetchall()
+        rows = connection.execute("select account_id, as_of_date, metric_key, value, state from metric_scores_history").fetchall()
     metrics: dict[tuple[str, date], dict[str, float | str]] = {}
     for account_id, as_of_date, metric, value, state in rows:
         assert (value is not None) == (state == "measured")
@@ -1084,16 +1071,12 @@ def published_once(factory: pytest.TempPathFactory, name: str, run: Callable[[Pa
 
 @pytest.fixture(scope="module")
 def busy(tmp_path_factory: pytest.TempPathFactory) -> Published:
-    return published_once(
-        tmp_path_factory, "busy", lambda folder: run_pipeline(BUSY.write(folder), DAYS[0], DAYS[-1])
-    )
+    return published_once(tmp_path_factory, "busy", lambda folder: run_pipeline(BUSY.write(folder), DAYS[0], DAYS[-1]))
 
 
 @pytest.fixture(scope="module")
 def quiet(tmp_path_factory: pytest.TempPathFactory) -> Published:
-    return published_once(
-        tmp_path_factory, "quiet", lambda folder: run_pipeline(QUIET.write(folder, {"tickets": 7}), *QUIET_DAYS)
-    )
+    return published_once(tmp_path_factory, "quiet", lambda folder: run_pipeline(QUIET.write(folder, {"tickets": 7}), *QUIET_DAYS))
 
 
 def told(cases: Mapping[tuple[str, date], Expected | float | None]) -> dict[str, float | str | None]:

@@ -36,9 +36,7 @@ def company(root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     )
     with sqlite3.connect(root / "desk.db") as desk:
         desk.execute("create table tickets (ticket_id text, account_id text, opened_at text, priority text)")
-        desk.executemany(
-            "insert into tickets values (?, 'a1', ?, 'normal')", [(f"t{n}", f"{day} 09:00:00") for n, day in enumerate(days)]
-        )
+        desk.executemany("insert into tickets values (?, 'a1', ?, 'normal')", [(f"t{n}", f"{day} 09:00:00") for n, day in enumerate(days)])
     monkeypatch.setenv("DESK_URL", f"sqlite:///{root / 'desk.db'}")
     config = root / "health.toml"
     config.write_text(
@@ -55,9 +53,7 @@ def states(config: Path) -> dict[date, set[str]]:
     """State of the ticket counts by day."""
     database = config.parent / "data" / "published" / "current" / "health.duckdb"
     with duckdb.connect(str(database), read_only=True) as mart:
-        rows = mart.execute(
-            "select as_of_date, state from metric_scores_history where metric_key = 'tickets_per_10_users_28d'"
-        ).fetchall()
+        rows = mart.execute("select as_of_date, state from metric_scores_history where metric_key = 'tickets_per_10_users_28d'").fetchall()
     found: dict[date, set[str]] = {}
     for day, state in rows:
         found.setdefault(day, set()).add(state)

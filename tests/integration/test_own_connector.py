@@ -18,7 +18,12 @@ def command(folder: Path, module: str, *arguments: str, token: str = TOKEN) -> s
         **os.environ, "HEALTH_CONFIG": str(folder / "health.toml"), "PYTHONPATH": str(folder / "packages"), "HUBSPOT_TOKEN": token,
     }  # fmt: skip
     return subprocess.run(
-        [sys.executable, "-m", f"orchestration.{module}", *arguments], cwd=PROJECT_ROOT, env=environment, capture_output=True, text=True, timeout=600
+        [sys.executable, "-m", f"orchestration.{module}", *arguments],
+        cwd=PROJECT_ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
     )
 
 

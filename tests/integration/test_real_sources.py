@@ -85,9 +85,7 @@ def bill(stripe: StripeServer) -> tuple[date, tuple[date, date]]:
     acme = stripe.create("customers", name="Acme Zebra", email="a@acme.example", source=good, metadata={"crm": "A-1"})["id"]
     gone = stripe.create("customers", name="Gone", email="g@gone.example", source=good, metadata={"crm": "G-9"})["id"]
     for customer in (acme, gone):
-        stripe.create(
-            "subscriptions", customer=customer, items=[{"plan": monthly, "quantity": 3}], backdate_start_date=started[200]
-        )
+        stripe.create("subscriptions", customer=customer, items=[{"plan": monthly, "quantity": 3}], backdate_start_date=started[200])
     suite = stripe.create("subscriptions", customer=acme, items=[{"plan": yearly}], backdate_start_date=started[50])
     failing = stripe.create(f"customers/{acme}/sources", source=card | {"number": "4000000000000341"})["id"]
     stripe.create(f"customers/{acme}", default_source=failing)
@@ -133,8 +131,7 @@ def configuration(day: date, stripe: str, desk: str, store: str) -> str:
     }
     return (
         f"[pipeline]\nstart_date = {day}\nend_date = {day}\nlookback_days = 0\n"
-        'seeds_dir = "seeds"\nthreads = 2\nmemory_limit = "1GB"\n'
-        + "".join(f"[sources.{name}]\n{lines}" for name, lines in tables.items())
+        'seeds_dir = "seeds"\nthreads = 2\nmemory_limit = "1GB"\n' + "".join(f"[sources.{name}]\n{lines}" for name, lines in tables.items())
     )
 
 
@@ -163,9 +160,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
         bucket = boto3.resource(
             "s3", endpoint_url=endpoint, aws_access_key_id=STORE_KEY, aws_secret_access_key=STORE_SECRET, region_name="us-east-1"
         ).create_bucket(Bucket="raw")
-        bucket.put_object(
-            Key="advocacy/1.csv", Body=f"advocacy_id,account_id,occurred_at,kind\nv1,A-1,{issued},referral\n".encode()
-        )
+        bucket.put_object(Key="advocacy/1.csv", Body=f"advocacy_id,account_id,occurred_at,kind\nv1,A-1,{issued},referral\n".encode())
 
         variables = {
             "STRIPE_KEY": KEY,
@@ -199,9 +194,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
 
 
 def command(module: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", *module], cwd=PROJECT_ROOT, env=environment, capture_output=True, text=True, check=False
-    )
+    return subprocess.run([sys.executable, "-m", *module], cwd=PROJECT_ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
 def unset_secrets_refuse_the_run_at_once_and_all_together(ran: Ran) -> None:

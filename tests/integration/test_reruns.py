@@ -98,9 +98,7 @@ def test_what_left_the_sources_leaves_no_rows(company: Company, first_mart: dict
     assert not differences(read_mart(company.published), left)
 
 
-def test_late_events_are_restated_in_the_lookback_and_reported_before_it(
-    company: Company, first_mart: dict[str, Rows]
-) -> None:
+def test_late_events_are_restated_in_the_lookback_and_reported_before_it(company: Company, first_mart: dict[str, Rows]) -> None:
     account = busy_account(company)
     before = {day: utilization(company, account, day) for day in DAYS}
     one = 1 / seats_of(company, account)
@@ -150,9 +148,7 @@ def seats_of(company: Company, account: str) -> int:
         return seats
 
 
-def test_raw_rows_in_another_order_and_delivered_twice_give_the_same_scores(
-    company: Company, first_mart: dict[str, Rows]
-) -> None:
+def test_raw_rows_in_another_order_and_delivered_twice_give_the_same_scores(company: Company, first_mart: dict[str, Rows]) -> None:
     rng = random.Random(11)
     for name, table in TABLES.items():
         if name == EVENT_TABLE:
@@ -176,9 +172,7 @@ def test_raw_rows_in_another_order_and_delivered_twice_give_the_same_scores(
     assert not differences(expected, read_mart(company.published, SCORE_TABLES))
 
 
-def test_a_killed_writer_s_log_is_never_merged_and_every_day_comes_back(
-    company: Company, first_mart: dict[str, Rows]
-) -> None:
+def test_a_killed_writer_s_log_is_never_merged_and_every_day_comes_back(company: Company, first_mart: dict[str, Rows]) -> None:
     log = company.settings.warehouse.with_name("warehouse.duckdb.wal")
     log.write_bytes(b"what a killed writer left")
     # Only the last day is asked for: the days before its lookback come from the list of days ever scored.

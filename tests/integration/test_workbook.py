@@ -204,8 +204,18 @@ def _caps(edited: Edited) -> None:
         ("elk", "active_days_28d", "<", 20, 33),
         ("fox", "stickiness_28d", "<", 1, 1),  # late: never tested
     ):
-        edited.fill("score_caps", scorecard_key="standard", cap_key=key, metric_key=metric, operator=operator, threshold=threshold, max_score=most)
-    edited.fill("score_caps", scorecard_key="onboarding", cap_key="all", metric_key="days_since_last_activity", operator=">=", threshold=0, max_score=50)
+        edited.fill(
+            "score_caps", scorecard_key="standard", cap_key=key, metric_key=metric, operator=operator, threshold=threshold, max_score=most
+        )
+    edited.fill(
+        "score_caps",
+        scorecard_key="onboarding",
+        cap_key="all",
+        metric_key="days_since_last_activity",
+        operator=">=",
+        threshold=0,
+        max_score=50,
+    )
 
 
 def _weights_only(edited: Edited) -> None:
@@ -301,7 +311,9 @@ def test_a_workbook_saved_by_libreoffice_is_read_as_the_same_rules(computed: dic
 
 
 @pytest.mark.parametrize("change", [change.__name__ for change in CHANGES])
-def test_changed_rules_give_what_the_imported_seeds_give(changed: dict[str, tuple[dict[str, Result], dict[str, Result]]], change: str) -> None:
+def test_changed_rules_give_what_the_imported_seeds_give(
+    changed: dict[str, tuple[dict[str, Result], dict[str, Result]]], change: str
+) -> None:
     wanted, shown = changed[change]
     assert list(differences(wanted, shown)) == []
 
@@ -325,5 +337,9 @@ def test_the_changes_reach_every_rule(changed: dict[str, tuple[dict[str, Result]
 def test_an_account_name_is_text(computed: dict[str, Computed]) -> None:
     shown = '=HYPERLINK("http://example.invalid")<script>'
     for sheet in ("Samples", "Sample details"):
-        names = [row[1] for row in computed["_caps"].book[sheet].iter_rows(min_row=8, max_col=6, values_only=True) if row[1] and row[5] is not None]
+        names = [
+            row[1]
+            for row in computed["_caps"].book[sheet].iter_rows(min_row=8, max_col=6, values_only=True)
+            if row[1] and row[5] is not None
+        ]
         assert len(names) >= COUNT and all(str(name).startswith(shown) for name in names)

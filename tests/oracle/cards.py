@@ -118,17 +118,12 @@ def read_versions(seeds: Path) -> list[Version]:
                     Fraction(r["best"]) if r["best"] else None,
                     r["missing_policy"] or "exclude",
                     metrics[r["metric_key"]]["higher_is_better"].lower() == "true",
-                    tuple(
-                        (Fraction(b["lower_bound"]), Fraction(b["score"]))
-                        for b in mine(bands)
-                        if b["metric_key"] == r["metric_key"]
-                    ),
+                    tuple((Fraction(b["lower_bound"]), Fraction(b["score"])) for b in mine(bands) if b["metric_key"] == r["metric_key"]),
                 )
                 for r in mine(card_metrics)
             ),
             tuple(
-                Cap(r["cap_key"], r["metric_key"], r["operator"], Fraction(r["threshold"]), Fraction(r["max_score"]))
-                for r in mine(caps)
+                Cap(r["cap_key"], r["metric_key"], r["operator"], Fraction(r["threshold"]), Fraction(r["max_score"])) for r in mine(caps)
             ),
             tuple(
                 Tier(

@@ -117,9 +117,7 @@ def in_range(tables: dict[str, Table], first_day: date, last_day: date) -> dict[
     }
 
 
-def published_tables(
-    mart: Path, first_day: date, last_day: date, names: Collection[str] = ALL_TABLES
-) -> dict[str, Table]:
+def published_tables(mart: Path, first_day: date, last_day: date, names: Collection[str] = ALL_TABLES) -> dict[str, Table]:
     """The rows of `health.duckdb` in a range of days, by key; a table that the mart does not have is left out.
 
     Raises:
@@ -130,9 +128,7 @@ def published_tables(
         connection.execute("set python_enable_replacements = false")  # a missing table is not a Python name's value
         for name in names:
             try:
-                result = connection.execute(
-                    f"select * from {name} where as_of_date between ? and ?", [first_day, last_day]
-                )
+                result = connection.execute(f"select * from {name} where as_of_date between ? and ?", [first_day, last_day])
             except duckdb.CatalogException:
                 continue
             columns = [column[0] for column in result.description]
@@ -177,9 +173,7 @@ def differences(expected: dict[str, Table], found: dict[str, Table]) -> list[str
                 if column not in found[name][key]:
                     absent.add(column)
                 elif not _same(column, want, found[name][key][column]):
-                    lines.append(
-                        f"{name} {_say(key)} {column}: oracle {_brief(want)}, mart {found[name][key][column]!r}"
-                    )
+                    lines.append(f"{name} {_say(key)} {column}: oracle {_brief(want)}, mart {found[name][key][column]!r}")
         if name != "dimension_scores_history":
             lines += [f"{name}: no column {column}" for column in sorted(absent)]
     return lines

@@ -40,11 +40,7 @@ class Rescored:
 def peers_on(history: History, facts: DayFacts, scorecard_key: str, account_id: str) -> list[str]:
     """The accounts whose own scorecard of that day has this key, and the account itself."""
     scored = [account["account_id"] for account in facts.accounts]
-    return [
-        other_id
-        for other_id in scored
-        if other_id == account_id or history.scores[other_id, facts.d].scorecard_key == scorecard_key
-    ]
+    return [other_id for other_id in scored if other_id == account_id or history.scores[other_id, facts.d].scorecard_key == scorecard_key]
 
 
 def rescore(history: History, facts: DayFacts, account_id: str, card: Scorecard) -> Rescored:
@@ -92,9 +88,7 @@ def changes_of(history: History, score: AccountScore, k: int) -> list[Change]:
     on_both = {
         metric.metric_key
         for metric in card.metrics
-        if metric.weight > 0
-        and card.dimensions[metric.dimension_key] > 0
-        and metric.metric_key in scored_then & scored_now
+        if metric.weight > 0 and card.dimensions[metric.dimension_key] > 0 and metric.metric_key in scored_then & scored_now
     }
     before, after = points_over(card, on_both, then.metrics), points_over(card, on_both, score.metrics)
     behaviour = {key: after[key] - before[key] for key in sorted(on_both)}
@@ -107,9 +101,7 @@ def changes_of(history: History, score: AccountScore, k: int) -> list[Change]:
         *(("behaviour", key, points) for key, points in behaviour.items()),
     ]
     return [
-        Change(account_id, d, k, component, metric_key, points)
-        for component, metric_key, points in components
-        if abs(points) >= NOTHING
+        Change(account_id, d, k, component, metric_key, points) for component, metric_key, points in components if abs(points) >= NOTHING
     ]
 
 

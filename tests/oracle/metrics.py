@@ -101,11 +101,7 @@ class AccountDay:
 
     def mrr_at_rates_of_today(self, day: date) -> Fraction | None:
         """The mrr in force on a day, at the rates in force on d."""
-        values = [
-            row["own_mrr"] * self.raw.rate(row["currency"], self.d)
-            for row in self.in_force(day)
-            if row["own_mrr"] is not None
-        ]
+        values = [row["own_mrr"] * self.raw.rate(row["currency"], self.d) for row in self.in_force(day) if row["own_mrr"] is not None]
         return sum(values, Fraction(0)) if values else None
 
     # -- invoices
@@ -118,11 +114,7 @@ class AccountDay:
 
     def owed(self) -> list[Row]:
         """The claims that are past due and not settled."""
-        return [
-            row
-            for row in self.claims()
-            if row["due_on"] < self.d and (settled_on(row) is None or settled_on(row) > self.d)
-        ]
+        return [row for row in self.claims() if row["due_on"] < self.d and (settled_on(row) is None or settled_on(row) > self.d)]
 
 
 def settled_on(claim: Row) -> date | None:
@@ -271,9 +263,7 @@ def mrr_trend_90d(a: AccountDay) -> Measure:
 
 
 def days_to_renewal(a: AccountDay) -> Measure:
-    terms = [
-        row["term_ends_on"] for row in a.in_force(a.d) if row["term_ends_on"] is not None and row["term_ends_on"] >= a.d
-    ]
+    terms = [row["term_ends_on"] for row in a.in_force(a.d) if row["term_ends_on"] is not None and row["term_ends_on"] >= a.d]
     return measured((min(terms) - a.d).days) if terms else MISSING
 
 
@@ -292,10 +282,7 @@ def expansions_365d(a: AccountDay) -> Measure:
 
 def critical_open_tickets(a: AccountDay) -> Measure:
     return measured(
-        sum(
-            row["priority"] == "critical" and (row["resolved_at"] is None or day_of(row["resolved_at"]) > a.d)
-            for row in a.rows("tickets")
-        )
+        sum(row["priority"] == "critical" and (row["resolved_at"] is None or day_of(row["resolved_at"]) > a.d) for row in a.rows("tickets"))
     )
 
 
@@ -370,9 +357,7 @@ def product_rating_365d(a: AccountDay) -> Measure:
 
 
 def two_way_touchpoints_90d(a: AccountDay) -> Measure:
-    return measured(
-        sum(row["direction"] == "inbound" or row["responded"] is True for row in a.recent("touchpoints", 90))
-    )
+    return measured(sum(row["direction"] == "inbound" or row["responded"] is True for row in a.recent("touchpoints", 90)))
 
 
 def contact_minutes_90d(a: AccountDay) -> Measure:
@@ -411,11 +396,7 @@ def goal_attainment(a: AccountDay) -> Measure:
     latest: dict[str, Row] = {}
     for row in sorted(a.recent("account_goals", 180), key=lambda row: row["measured_on"]):
         latest[row["goal_id"]] = row
-    ratios = [
-        min(max(row["actual_value"] / row["target_value"], Fraction(0)), Fraction(2))
-        for row in latest.values()
-        if counts(row)
-    ]
+    ratios = [min(max(row["actual_value"] / row["target_value"], Fraction(0)), Fraction(2)) for row in latest.values() if counts(row)]
     if ratios:
         return measured(sum(ratios, Fraction(0)) / len(ratios))
     return STALE if any(counts(row) for row in a.rows("account_goals")) else MISSING
@@ -503,7 +484,5 @@ def measure_all(raw: Raw, accounts: list[Row], d: date) -> dict[str, dict[str, M
     found: dict[str, dict[str, Measure]] = {}
     for account in accounts:
         day = AccountDay(raw, account, d)
-        found[account["account_id"]] = {
-            key: states[table] or function(day) for key, (_, table, function) in METRICS.items()
-        }
+        found[account["account_id"]] = {key: states[table] or function(day) for key, (_, table, function) in METRICS.items()}
     return found

@@ -60,9 +60,7 @@ KEYS: dict[str, tuple[str, ...]] = {
 }
 # "A row is up to d by its first timestamp or date column."
 FACT: dict[str, str] = {
-    table: next(
-        column.split(":")[0] for column in columns.split() if column.split(":")[1].startswith(("timestamp", "date"))
-    )
+    table: next(column.split(":")[0] for column in columns.split() if column.split(":")[1].startswith(("timestamp", "date")))
     for table, columns in SCHEMA.items()
 }
 # The later date must not lie before the earlier one; of a pair marked true only not ten years before, since that is a placeholder.
@@ -315,9 +313,7 @@ def load(config_file: Path, last_day: date) -> Raw:
         config = tomllib.load(stream)
     seeds = config_file.parent / config["pipeline"]["seeds_dir"]
     texts = {name: list(_read(config_file.parent, source, last_day)) for name, source in config["sources"].items()}
-    late = {
-        name: source["late_after_days"] for name, source in config["sources"].items() if "late_after_days" in source
-    }
+    late = {name: source["late_after_days"] for name, source in config["sources"].items() if "late_after_days" in source}
     return clean(texts, read_fx_rates(seeds), config["pipeline"].get("reporting_currency", "USD"), late)
 
 

@@ -112,9 +112,7 @@ def population(raw: Raw, d: date) -> list[Row]:
     return [
         account
         for account in created
-        if not any(
-            row["kind"] == "churned" and row["day"] <= d for row in raw.of("account_outcomes", account["account_id"])
-        )
+        if not any(row["kind"] == "churned" and row["day"] <= d for row in raw.of("account_outcomes", account["account_id"]))
     ]
 
 
@@ -208,11 +206,7 @@ def weigh(
             effective = base[key] / scored
             points = effective * (scores[key] - NEUTRAL)
         base_weight = base.get(key, Fraction(0))
-        rows.append(
-            MetricScore(
-                key, dimension, measures[key], scores.get(key), metric.weight, nominal, base_weight, effective, points
-            )
-        )
+        rows.append(MetricScore(key, dimension, measures[key], scores.get(key), metric.weight, nominal, base_weight, effective, points))
     return tuple(rows), covered(rows, ("measured",)), NEUTRAL + sum((row.points for row in rows), Fraction(0))
 
 
@@ -351,13 +345,9 @@ class History:
         self.versions = versions
         self.facts = {d: day_facts(raw, d) for d in days_between(first_day, last_day)}
         self.scores: dict[tuple[str, date], AccountScore] = {
-            (score.account_id, d): score
-            for d, facts in self.facts.items()
-            for score in score_facts(facts, version_on(versions, d))
+            (score.account_id, d): score for d, facts in self.facts.items() for score in score_facts(facts, version_on(versions, d))
         }
-        self._cards = {
-            (version.config_version, card.scorecard_key): card for version in versions for card in version.cards
-        }
+        self._cards = {(version.config_version, card.scorecard_key): card for version in versions for card in version.cards}
 
     def of(self, account_id: str) -> list[AccountScore]:
         """The scored days of an account, in their order."""

@@ -68,18 +68,14 @@ def test_configuration_availability_behaviour_and_cap() -> None:
 # -- an account that moves to another scorecard
 
 ON_RANK = card(replace(PULSE, method="percentile"), dimensions={"voice": "1"})
-BY_LINE = replace(
-    card(PULSE, dimensions={"voice": "1"}), scorecard_key="onboarding", priority=Fraction(2), stage="onboarding"
-)
+BY_LINE = replace(card(PULSE, dimensions={"voice": "1"}), scorecard_key="onboarding", priority=Fraction(2), stage="onboarding")
 
 
 def three_accounts() -> Raw:
     """a leaves onboarding between the days; b's pulse rises from 2 to 4, a's is 4, c's 5."""
     return clean(
         {
-            "accounts": texts(
-                "account_id account_name created_at", "a,A,2023-12-31", "b,B,2022-01-01", "c,C,2022-01-01"
-            ),
+            "accounts": texts("account_id account_name created_at", "a,A,2023-12-31", "b,B,2022-01-01", "c,C,2022-01-01"),
             "csm_pulses": pulses("a,2024-03-01,4", "b,2024-03-01,2", "c,2024-03-01,5", "b,2024-03-30,4"),
         }
     )
@@ -173,9 +169,7 @@ def test_a_late_feed_is_availability_alone() -> None:
     """Used on 03-24 and, by b, up to 03-28, three days before d: 100 by use, 50 by the pulse; then it alone."""
     usage = metric(worst=Fraction(0), best=Fraction(1))
     given = versions((card(usage, PULSE, dimensions={"adoption": "3", "voice": "1"}),))
-    raw = world(
-        csm_pulses=pulses("a,2024-03-01,3", "a,2024-03-30,4"), usage_events=events("a,u,2024-03-24", "b,u,2024-03-28")
-    )
+    raw = world(csm_pulses=pulses("a,2024-03-01,3", "a,2024-03-30,4"), usage_events=events("a,u,2024-03-24", "b,u,2024-03-28"))
     # S2 = 50 + 3/4 x 50; S3 = 75, of which 25 are the pulse's, alone on both days.
     assert change(raw, given) == {"csm_pulse": 25, "availability": Fraction("-37.5")}
 

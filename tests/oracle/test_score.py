@@ -44,17 +44,12 @@ FX = [
 def texts(header: str, *lines: str) -> list[dict[str, str | None]]:
     """Rows from a header and lines; cells are parted by commas, `-` is a blank."""
     names = header.split()
-    return [
-        dict(zip(names, (None if cell.strip() == "-" else cell.strip() for cell in line.split(",")), strict=True))
-        for line in lines
-    ]
+    return [dict(zip(names, (None if cell.strip() == "-" else cell.strip() for cell in line.split(",")), strict=True)) for line in lines]
 
 
 def world(created: str = "2022-01-01", **tables: list[dict[str, str | None]]) -> Raw:
     """Account a (and b, of the same age), with given raw tables."""
-    return clean(
-        {"accounts": texts("account_id account_name created_at", f"a,A,{created}", f"b,B,{created}"), **tables}, FX
-    )
+    return clean({"accounts": texts("account_id account_name created_at", f"a,A,{created}", f"b,B,{created}"), **tables}, FX)
 
 
 def get(key: str, raw: Raw, account_id: str = "a", d: date = D) -> Measure:
@@ -105,9 +100,7 @@ def tickets(*lines: str) -> list[dict[str, str | None]]:
 
 def surveys(*lines: str) -> list[dict[str, str | None]]:
     """Lines of `user,survey,score,time`, all of account a."""
-    return texts(
-        "response_id account_id user_id survey score responded_at", *(f"r{i},a,{x}" for i, x in enumerate(lines))
-    )
+    return texts("response_id account_id user_id survey score responded_at", *(f"r{i},a,{x}" for i, x in enumerate(lines)))
 
 
 def touchpoints(*lines: str) -> list[dict[str, str | None]]:
@@ -198,9 +191,7 @@ def test_mail_addresses_are_one_user_in_any_case() -> None:
 
 
 def test_scales_of_surveys() -> None:
-    answers = surveys(
-        "u,csat,1,2024-03-01", "u,csat,0,2024-03-01", "u,csat,10,2024-03-01", "u,ces,7,2024-03-01", "u,nps,0,2024-03-01"
-    )
+    answers = surveys("u,csat,1,2024-03-01", "u,csat,0,2024-03-01", "u,csat,10,2024-03-01", "u,ces,7,2024-03-01", "u,nps,0,2024-03-01")
     raw = world(survey_responses=answers)
     assert [row["score"] for row in raw.all("survey_responses")] == [1, 7, 0]
     assert [why for _, why in raw.quarantined["survey_responses"]] == ["score: csat outside 1 to 5"] * 2
@@ -232,9 +223,7 @@ def test_rows_of_one_subscription() -> None:
 
 def test_a_trial_is_scored_and_worth_nothing() -> None:
     raw = world(
-        subscriptions=subscriptions(
-            "a,1,500,-,2024-01-01,-,-,true", "b,1,-,-,2023-01-01,-,-,true", "b,1,5,-,2023-01-01,-,-"
-        ),
+        subscriptions=subscriptions("a,1,500,-,2024-01-01,-,-,true", "b,1,-,-,2023-01-01,-,-,true", "b,1,5,-,2023-01-01,-,-"),
         invoices=invoices("a,2024-01-01,2024-02-01,-,60,-,-"),
     )
     assert [row["account_id"] for row in population(raw, D)] == ["a", "b"]
@@ -292,9 +281,7 @@ def test_adoption_counts_at_the_edges_of_the_windows() -> None:
             "a,u1,2024-03-31 00:00:00",
             "a,u5,2024-04-01 00:00:00",
         ),
-        subscriptions=subscriptions(
-            "a,5,-,-,2024-01-01,-,-", "a,3,-,-,2024-01-01,-,-", "a,9,-,-,2024-01-01,2024-03-31,-"
-        ),
+        subscriptions=subscriptions("a,5,-,-,2024-01-01,-,-", "a,3,-,-,2024-01-01,-,-", "a,9,-,-,2024-01-01,2024-03-31,-"),
     )
     assert get("active_days_28d", raw) == number("2")
     assert get("active_users_28d", raw) == number("2")
@@ -335,9 +322,7 @@ def test_minutes() -> None:
 
 
 def test_features() -> None:
-    used = events(
-        "a,u,2024-01-02,one", "a,u,2024-01-01,two", "b,u,2024-03-31,three", "b,u,2024-03-31,four", "b,u,2024-02-01,one"
-    )
+    used = events("a,u,2024-01-02,one", "a,u,2024-01-01,two", "b,u,2024-03-31,three", "b,u,2024-03-31,four", "b,u,2024-02-01,one")
     assert get("feature_breadth_90d", world(usage_events=used)) == number("1/3")
     assert get("feature_breadth_90d", world(usage_events=events("a,u,2024-01-01,one", OF_B))) == state("missing")
 
@@ -356,17 +341,12 @@ def test_features() -> None:
 
 def test_streak() -> None:
     # Periods back from 03-31 end on 03-31, 03-03, 02-04, 01-07.
-    assert get(
-        "active_periods_streak", world(usage_events=events("a,u,2024-03-04", "a,u,2024-03-03", "a,u,2024-01-07", OF_B))
-    ) == number("2")
+    assert get("active_periods_streak", world(usage_events=events("a,u,2024-03-04", "a,u,2024-03-03", "a,u,2024-01-07", OF_B))) == number(
+        "2"
+    )
     assert get("active_periods_streak", world(usage_events=events("a,u,2024-03-03", OF_B))) == number("0")
     always = events(
-        *(
-            f"a,u,{year}-{month:02d}-{day:02d}"
-            for year in (2022, 2023, 2024)
-            for month in range(1, 13)
-            for day in (1, 14, 28)
-        ),
+        *(f"a,u,{year}-{month:02d}-{day:02d}" for year in (2022, 2023, 2024) for month in range(1, 13) for day in (1, 14, 28)),
         OF_B,
     )
     assert get("active_periods_streak", world(usage_events=always)) == number("13")
@@ -375,12 +355,8 @@ def test_streak() -> None:
 def test_onboarding_rate() -> None:
     used = events("a,u1,2024-03-02", "a,u2,2024-03-01 23:59:59", "a,u2,2024-03-20", "a,u3,2024-03-31")
     seats = subscriptions("a,8,-,-,2024-01-01,-,-")
-    assert get("onboarding_rate_30d", world("2023-12-02", usage_events=used, subscriptions=seats)) == number(
-        "1/4"
-    )  # tenure 120
-    assert get("onboarding_rate_30d", world("2023-12-01", usage_events=used, subscriptions=seats)) == state(
-        "not_applicable"
-    )
+    assert get("onboarding_rate_30d", world("2023-12-02", usage_events=used, subscriptions=seats)) == number("1/4")  # tenure 120
+    assert get("onboarding_rate_30d", world("2023-12-01", usage_events=used, subscriptions=seats)) == state("not_applicable")
     assert get("onboarding_rate_30d", world("2023-12-02", usage_events=used)) == state("not_applicable")
 
 
@@ -473,9 +449,7 @@ def test_mrr_trend() -> None:
     # 100 EUR were 110 when they were agreed and are 120 from 2024 on: the price stays.
     assert trend("a,1,100,EUR,2023-01-01,2024-02-01,-", "a,1,100,EUR,2024-02-01,-,-") == number("0")
     # From 120 + 120 to 180 + 120, in rates of d.
-    assert trend(
-        "a,1,100,EUR,2023-01-01,2024-02-01,-", "a,1,150,EUR,2024-02-01,-,-", "a,1,120,-,2023-01-01,-,-"
-    ) == number("1/4")
+    assert trend("a,1,100,EUR,2023-01-01,2024-02-01,-", "a,1,150,EUR,2024-02-01,-,-", "a,1,120,-,2023-01-01,-,-") == number("1/4")
     # A trial becomes a customer, or the other way round.
     assert trend("a,1,200,-,2023-01-01,2024-02-01,-,true", "a,1,200,-,2024-02-01,-,-") == state("not_applicable")
     assert trend("a,1,200,-,2023-01-01,2024-02-01,-", "a,1,200,-,2024-02-01,-,-,true") == number("-1")
@@ -489,9 +463,7 @@ def test_renewal() -> None:
             "a,1,1,-,2023-01-01,2024-03-31,2024-04-01",
             "b,1,1,-,2023-01-01,-,-",
         ),
-        account_outcomes=texts(
-            "outcome_id account_id occurred_on kind", "o1,b,2024-03-01,renewed", "o2,b,2024-04-01,renewed"
-        ),
+        account_outcomes=texts("outcome_id account_id occurred_on kind", "o1,b,2024-03-01,renewed", "o2,b,2024-04-01,renewed"),
     )
     assert get("days_to_renewal", raw) == number("90")
     assert get("days_to_renewal", raw, "b") == state("missing")
@@ -615,9 +587,7 @@ def test_touchpoints() -> None:
 
 def test_advocacy_and_pulse() -> None:
     raw = world(
-        advocacy_events=texts(
-            "advocacy_id account_id occurred_at kind", "v1,a,2023-04-02,review", "v2,a,2023-04-01,review"
-        ),
+        advocacy_events=texts("advocacy_id account_id occurred_at kind", "v1,a,2023-04-02,review", "v2,a,2023-04-01,review"),
         csm_pulses=texts(
             "pulse_id account_id rated_at rating",
             "p2,a,2024-03-01,2",
@@ -651,16 +621,12 @@ def test_goals() -> None:
 
 def test_roi() -> None:
     value = goals("g,2023-04-02,-,-,300", "g,2023-04-01,-,-,9999", "h,2024-03-31,-,-,-")
-    bills = invoices(
-        "a,2023-04-02,2024-03-31,-,50,-,-", "a,2023-04-01,2024-03-31,-,50,-,-", "a,2024-03-31,2024-04-30,-,25,EUR,-"
-    )
+    bills = invoices("a,2023-04-02,2024-03-31,-,50,-,-", "a,2023-04-01,2024-03-31,-,50,-,-", "a,2024-03-31,2024-04-30,-,25,EUR,-")
     assert get("customer_roi_365d", world(account_goals=value, invoices=bills)) == number("15/4")  # 300 / (50 + 30)
     assert get("customer_roi_365d", world(account_goals=value)) == state("not_applicable")
     returned = invoices("a,2024-03-01,2024-03-31,-,50,-,-", "a,2024-03-02,2024-03-31,-,-60,-,-")
     assert get("customer_roi_365d", world(account_goals=value, invoices=returned)) == state("not_applicable")
-    assert get("customer_roi_365d", world(account_goals=goals("g,2024-03-31,1,1,-"), invoices=bills)) == state(
-        "missing"
-    )
+    assert get("customer_roi_365d", world(account_goals=goals("g,2024-03-31,1,1,-"), invoices=bills)) == state("missing")
 
 
 def test_every_metric_of_the_catalogue_is_known() -> None:
@@ -670,9 +636,7 @@ def test_every_metric_of_the_catalogue_is_known() -> None:
 # -- section 5
 
 
-def metric(
-    key: str = "active_days_28d", dimension: str = "adoption", weight: str = "1", method: str = "linear", **more
-) -> CardMetric:
+def metric(key: str = "active_days_28d", dimension: str = "adoption", weight: str = "1", method: str = "linear", **more) -> CardMetric:
     given = {
         "worst": Fraction(0),
         "best": Fraction(20),
@@ -711,9 +675,7 @@ def test_linear_and_bands() -> None:
     assert [normalize(metric(), Fraction(v), []) for v in (-1, 0, 5, 20, 21)] == [0, 0, 25, 100, 100]
     lower = metric(worst=Fraction(30), best=Fraction(0))
     assert [normalize(lower, Fraction(v), []) for v in (31, 30, 6, 0, -2)] == [0, 0, 80, 100, 100]
-    bands = metric(
-        method="bands", bands=((Fraction(3), Fraction(20)), (Fraction(0), Fraction(100)), (Fraction(1), Fraction(80)))
-    )
+    bands = metric(method="bands", bands=((Fraction(3), Fraction(20)), (Fraction(0), Fraction(100)), (Fraction(1), Fraction(80))))
     assert [normalize(bands, Fraction(v), []) for v in (-1, 0, 1, Fraction("2.9"), 3)] == [0, 100, 80, 80, 20]
 
 
@@ -730,9 +692,7 @@ def test_zscore() -> None:
     peers = [Fraction(2), Fraction(4), Fraction(6)]  # mean 4, population deviation sqrt(8 / 3)
     expected = 100 / (1 + math.exp(-1.702 * 2 / math.sqrt(8 / 3)))
     assert float(normalize(metric(method="zscore"), Fraction(6), peers)) == pytest.approx(expected, abs=1e-12)
-    assert float(normalize(metric(method="zscore", higher_is_better=False), Fraction(2), peers)) == pytest.approx(
-        expected, abs=1e-12
-    )
+    assert float(normalize(metric(method="zscore", higher_is_better=False), Fraction(2), peers)) == pytest.approx(expected, abs=1e-12)
     assert normalize(metric(method="zscore"), Fraction(1, 10), [Fraction(1, 10)] * 3) == 50
 
 
@@ -888,9 +848,7 @@ def test_the_margin_of_a_scorecard(tmp_path: Path) -> None:
     header = "config_version,scorecard_key,label,priority,segment,stage,min_coverage,confirm_days,tier_mode"
     for name in ("metrics", "metric_bands", "scorecard_dimensions", "scorecard_metrics", "score_caps", "tiers"):
         (tmp_path / f"{name}.csv").write_text("config_version,scorecard_key\n")
-    (tmp_path / "config_versions.csv").write_text(
-        "config_version,valid_from,status,author,note\nv,2000-01-01,active,,\n"
-    )
+    (tmp_path / "config_versions.csv").write_text("config_version,valid_from,status,author,note\nv,2000-01-01,active,,\n")
 
     def margins(*rows: str) -> list[Fraction]:
         (tmp_path / "scorecards.csv").write_text("\n".join(rows))
@@ -898,9 +856,7 @@ def test_the_margin_of_a_scorecard(tmp_path: Path) -> None:
         return [card.tier_margin for card in version.cards]
 
     assert margins(header, "v,a,a,1,*,*,,,") == [3]
-    assert margins(
-        f"{header},tier_margin", "v,a,a,1,*,*,,,,", "v,b,b,2,*,*,,,threshold,0", "v,c,c,3,*,*,,,quantile,5"
-    ) == [
+    assert margins(f"{header},tier_margin", "v,a,a,1,*,*,,,,", "v,b,b,2,*,*,,,threshold,0", "v,c,c,3,*,*,,,quantile,5") == [
         3,
         0,
         0,
@@ -965,9 +921,7 @@ def test_a_seed_gives_one_world(tmp_path: Path) -> None:
         folder.mkdir()
         made = build_world(folder, 5)
     assert made.first_day < made.last_day
-    names = sorted(
-        path.relative_to(first) for path in first.rglob("*") if path.is_file() and ".parquet" not in path.name
-    )
+    names = sorted(path.relative_to(first) for path in first.rglob("*") if path.is_file() and ".parquet" not in path.name)
     assert len(names) > 20
     assert all((first / name).read_bytes() == (second / name).read_bytes() for name in names)
     one, two = (load(folder / "health.toml", made.last_day) for folder in (first, second))

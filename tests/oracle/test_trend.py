@@ -40,9 +40,7 @@ def rules(healthy: str = "70", at_risk: str = "40", confirm: int = 3, margin: st
     """A card that only tells tiers: min_coverage a half, by threshold."""
     limits = {"healthy": (healthy, "0.75"), "at_risk": (at_risk, "0.25"), "poor": ("0", "0")}
     tiers = tuple(Tier(tier, Fraction(score), Fraction(share)) for tier, (score, share) in limits.items())
-    return card(
-        metric(), dimensions={"adoption": "1"}, tiers=tiers, confirm_days=confirm, tier_margin=Fraction(margin), **more
-    )
+    return card(metric(), dimensions={"adoption": "1"}, tiers=tiers, confirm_days=confirm, tier_margin=Fraction(margin), **more)
 
 
 USUAL = rules()
@@ -174,9 +172,7 @@ def test_a_held_tier_from_raw_rows() -> None:
         {
             "accounts": texts("account_id account_name created_at", "a,A,2022-01-01"),
             "usage_events": events(*(f"a,u,{day}" for day in [*days[:8], *days[27:]])),
-            "csm_pulses": texts(
-                "pulse_id account_id rated_at rating", *(f"p{n},a,{day},5" for n, day in enumerate(days))
-            ),
+            "csm_pulses": texts("pulse_id account_id rated_at rating", *(f"p{n},a,{day},5" for n, day in enumerate(days))),
         }
     )
     given = card(
@@ -199,8 +195,7 @@ def test_a_held_tier_from_raw_rows() -> None:
 def causes(days: list[ScoredDay], *overrides: Row) -> list[tuple[int, str, str, str]]:
     """Changes as day, from, to, cause."""
     return [
-        ((change.as_of_date - FIRST).days, change.from_tier[0], change.to_tier[0], change.cause)
-        for change in tier_changes(days, overrides)
+        ((change.as_of_date - FIRST).days, change.from_tier[0], change.to_tier[0], change.cause) for change in tier_changes(days, overrides)
     ]
 
 
@@ -220,31 +215,23 @@ def test_a_score_that_crosses_is_the_cause() -> None:
         ("80", rules("90"), rules(tier_mode="quantile"), ("a", "h")),  # its percentile is 1
     ],
 )
-def test_rules_that_move_a_limit_are_the_cause(
-    score: str, before: Scorecard, since: Scorecard, moves: tuple[str, str] | None
-) -> None:
+def test_rules_that_move_a_limit_are_the_cause(score: str, before: Scorecard, since: Scorecard, moves: tuple[str, str] | None) -> None:
     days = [*scores(*[score] * 5, under=before), *scores(*[score] * 5, first=5, under=since)]
     assert causes(days) == ([(7, *moves, "rules")] if moves else [])
 
 
 def test_rules_of_margin_and_days_are_the_cause() -> None:
     # On the upper side for five days, but short of 70 + 3, until the margin is 1.
-    assert causes([*scores("60", *["72"] * 5), *scores("72", first=6, under=rules(margin="1"))]) == [
-        (6, "a", "h", "rules")
-    ]
+    assert causes([*scores("60", *["72"] * 5), *scores("72", first=6, under=rules(margin="1"))]) == [(6, "a", "h", "rules")]
     # On the second day of three, until two are enough.
     assert causes([*scores("60", "80"), *scores("80", first=2, under=rules(confirm=2))]) == [(2, "a", "h", "rules")]
     # A day too late: the score has crossed by the old rules, too.
-    assert causes([*scores("60", "80", "80"), *scores("80", first=3, under=rules(confirm=2))]) == [
-        (3, "a", "h", "score")
-    ]
+    assert causes([*scores("60", "80", "80"), *scores("80", first=3, under=rules(confirm=2))]) == [(3, "a", "h", "score")]
 
 
 def test_a_change_that_the_old_rules_had_made_too_is_by_score() -> None:
     # The limit moves to 75 and the score from 80 to 50: both rules say at_risk.
-    assert causes([*scores("80", "80"), *scores("50", "50", "50", first=2, under=rules("75"))]) == [
-        (4, "h", "a", "score")
-    ]
+    assert causes([*scores("80", "80"), *scores("50", "50", "50", first=2, under=rules("75"))]) == [(4, "h", "a", "score")]
     # To 20 while the limit of at_risk moves to 10: by the old rules poor, not healthy still.
     days = [*scores("80", "80"), *scores("20", "20", "20", first=2, under=rules("70", "10"))]
     assert causes(days) == [(4, "h", "a", "score")]
@@ -262,10 +249,7 @@ def test_the_run_reaches_back_to_the_day_before_the_new_side() -> None:
 def test_too_little_by_the_old_minimum_is_not_the_old_tier() -> None:
     """Half is known from day 2 on, which is enough from then on only; by the old rules the account would be unknown."""
     half = Fraction(1, 2)
-    low = [
-        replace(day, coverage=half, coverage_but_for_late=half)
-        for day in scores(*["66"] * 3, first=2, under=rules("60"))
-    ]
+    low = [replace(day, coverage=half, coverage_but_for_late=half) for day in scores(*["66"] * 3, first=2, under=rules("60"))]
     before = scores("66", "66", under=rules(min_coverage=Fraction(1)))
     assert causes([*before, *low]) == [(4, "a", "h", "score")]
 
@@ -302,10 +286,7 @@ def test_a_version_that_moves_a_limit_is_the_cause_of_all_that_follows() -> None
     first = replace(USUAL, metrics=(pulse,), dimensions={"voice": Fraction(1)})
     second = replace(first, config_version="v2", tiers=rules("60", "55").tiers)
     starts = (date(2000, 1, 1), date(2024, 3, 10))
-    versions = [
-        Version(card.config_version, start, "active", (card,))
-        for card, start in zip((first, second), starts, strict=True)
-    ]
+    versions = [Version(card.config_version, start, "active", (card,)) for card, start in zip((first, second), starts, strict=True)]
     history = History(raw, versions, date(2024, 3, 1), date(2024, 3, 20))
     assert [
         (account_id, d.day, change.from_tier, change.to_tier, change.cause)

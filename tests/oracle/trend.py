@@ -167,17 +167,14 @@ def would_stay(days: Sequence[ScoredDay], before: str, now: str) -> bool:
         start -= 1
     rules = days[start - 1].rules
     under_them = [
-        replace(day, rules=rules, raw_tier=raw_tier(rules, day.health_score, day.coverage, day.percentile))
-        for day in days[start:]
+        replace(day, rules=rules, raw_tier=raw_tier(rules, day.health_score, day.coverage, day.percentile)) for day in days[start:]
     ]
     return model_tiers([*days[:start], *under_them])[-1][0] == before
 
 
 def slope_per_week(days: Sequence[ScoredDay], d: date) -> Fraction | None:
     """Least squares of the published score over the scored days in the 28 days ending on d; None under 7 of them."""
-    points = [
-        (Fraction((day.day - d).days, 7), day.health_score) for day in days if d - timedelta(days=27) <= day.day <= d
-    ]
+    points = [(Fraction((day.day - d).days, 7), day.health_score) for day in days if d - timedelta(days=27) <= day.day <= d]
     if len(points) < 7:
         return None
     n = len(points)

@@ -263,9 +263,7 @@ class _Builder:
                     ended = self.rng.choice((started, self.rng.choice(self.days), self.last_day + timedelta(days=9)))
                 elif self.chance(0.1):
                     ended = date(9999, 12, 31)
-                self.subscription(
-                    subscription_id, account_id, started, None if renewals_left and self.chance(0.2) else ended
-                )
+                self.subscription(subscription_id, account_id, started, None if renewals_left and self.chance(0.2) else ended)
                 if not renewals_left or ended == started:
                     break
                 # Same-day renewal, or a gap during which nothing is in force.
@@ -380,9 +378,7 @@ class _Builder:
             due = issued + timedelta(days=self.rng.choice((0, 14, 30, 30, -3)))
             if self.chance(0.3):
                 due = self.edge_day((1, 180))
-            paid = self.rng.choice(
-                (None, None, due - timedelta(days=4), due, due + timedelta(days=11), self.edge_day((1,)))
-            )
+            paid = self.rng.choice((None, None, due - timedelta(days=4), due, due + timedelta(days=11), self.edge_day((1,))))
             amount = self.rng.choice(("100", "100", "-100", "99.90", "0", "1250.01", "-30", "0.1", "3000"))
             # Of a claim a part, nothing, or all; of a credit note nothing or all.
             left = (None, None, None, amount, "0", *(("0.05", "0.1") if float(amount) > 0 else ()))
@@ -407,9 +403,7 @@ class _Builder:
         def after(opened: date) -> str | None:
             if self.chance(0.3):
                 return None
-            return self.moment(
-                self.rng.choice((opened, opened + timedelta(days=2), opened - timedelta(days=1), self.edge_day()))
-            )
+            return self.moment(self.rng.choice((opened, opened + timedelta(days=2), opened - timedelta(days=1), self.edge_day())))
 
         for _ in range(self.rng.randrange(0, 9)):
             opened = self.some_day(100)
@@ -421,9 +415,7 @@ class _Builder:
                     "first_replied_at": after(opened),
                     "resolved_at": after(opened),
                     "priority": self.rng.choice((None, "low", "normal", "high", "critical", "critical")),
-                    "topic": self.rng.choice(
-                        (None, "question", "bug", "billing", "feature_request", "complaint", "other")
-                    ),
+                    "topic": self.rng.choice((None, "question", "bug", "billing", "feature_request", "complaint", "other")),
                     "escalated_at": self.maybe(0.6, self.moment(self.edge_day((1, 90)))) if self.chance(0.5) else None,
                 }
             )
@@ -432,9 +424,7 @@ class _Builder:
         tie = self.moment(self.some_day(150))
         for _ in range(self.rng.randrange(0, 12)):
             survey = self.rng.choice(("nps", "nps", "nps", "csat", "ces", "product_rating"))
-            scores = {"nps": ("0", "6", "6.5", "7", "8", "9", "10", "10"), "ces": ("1", "4", "7")}.get(
-                survey, ("1", "2", "3.5", "4", "5")
-            )
+            scores = {"nps": ("0", "6", "6.5", "7", "8", "9", "10", "10"), "ces": ("1", "4", "7")}.get(survey, ("1", "2", "3.5", "4", "5"))
             self.tables["survey_responses"].append(
                 {
                     "response_id": self.key("r"),
@@ -709,9 +699,7 @@ class _Builder:
         if kind.startswith("number"):
             return pa.array([None if value is None else float(value) for value in parsed], pa.float64())
         if kind.startswith("integer"):
-            return pa.array(
-                [None if value is None else int(value) for value in parsed], self.rng.choice((pa.int64(), pa.int32()))
-            )
+            return pa.array([None if value is None else int(value) for value in parsed], self.rng.choice((pa.int64(), pa.int32())))
         if kind == "boolean":
             return pa.array(parsed, pa.bool_())
         if kind == "date":
@@ -769,9 +757,7 @@ class Seeds:
             "config_version,scorecard_key,metric_key,weight,method,worst,best,missing_policy",
             self.files["scorecard_metrics"],
         )
-        self.save(
-            "metric_bands", "config_version,scorecard_key,metric_key,lower_bound,score", self.files["metric_bands"]
-        )
+        self.save("metric_bands", "config_version,scorecard_key,metric_key,lower_bound,score", self.files["metric_bands"])
         self.save(
             "score_caps",
             "config_version,scorecard_key,cap_key,metric_key,operator,threshold,max_score,reason",
@@ -817,10 +803,7 @@ class Seeds:
             return
         cards = [str(row[1]) for row in self.files["scorecards"] if row[0] == base and row[1] != "standard"]
         gone = self.rng.sample(cards, min(len(cards), self.rng.choice((0, 1, 1, 2))))
-        changed = {
-            name: self.chance(0.5)
-            for name in ("weights", "methods", "dimensions", "caps", "tiers", "rules", "one_rule")
-        }
+        changed = {name: self.chance(0.5) for name in ("weights", "methods", "dimensions", "caps", "tiers", "rules", "one_rule")}
         if self.chance(0.4):  # nothing but the limits, or one of the rules
             gone, only = [], self.rng.choice(("tiers", "tiers", "one_rule"))
             changed = {name: name == only for name in changed}
@@ -837,10 +820,7 @@ class Seeds:
                 mine = [(*row[:3], self.rng.choice((row[3], row[3], "0.5", "2")), *row[4:]) for row in mine]
             elif name == "tiers" and changed["tiers"]:
                 mine = [
-                    (version, row[1], *tier)
-                    for row in self.files["scorecards"]
-                    if row[0] == version
-                    for tier in self.rng.choice(TIER_SETS)
+                    (version, row[1], *tier) for row in self.files["scorecards"] if row[0] == version for tier in self.rng.choice(TIER_SETS)
                 ]
             elif name == "score_caps" and changed["caps"]:
                 mine = []

@@ -88,9 +88,7 @@ def scoring_models(target: Path) -> dict[str, str]:
     needs = {
         node["name"]: {key.rpartition(".")[2] for key in node["depends_on"]["nodes"]}
         for node in nodes
-        if node["resource_type"] == "model"
-        and node["name"].startswith("int_scoring__")
-        and node["name"] not in (*GENERATED, *LEFT_OUT)
+        if node["resource_type"] == "model" and node["name"].startswith("int_scoring__") and node["name"] not in (*GENERATED, *LEFT_OUT)
     }
     compiled = {path.stem: path for path in (target / "compiled").rglob("int_scoring__*.sql")}
     return {name: compiled[name].read_text() for name in TopologicalSorter(needs).static_order() if name in needs}
@@ -120,9 +118,7 @@ class Models:
         for table, definitions in types.items():
             self.connection.execute(f"create table warehouse.{table} ({', '.join(definitions)})")
 
-    def replay(
-        self, variants: Sequence[Variant], dice: random.Random | None = None, shuffled: str = ""
-    ) -> list[dict[str, Score]]:
+    def replay(self, variants: Sequence[Variant], dice: random.Random | None = None, shuffled: str = "") -> list[dict[str, Score]]:
         """Score the variants; for each the scores by account. `dice` shuffles the tables named `<shuffled>...`."""
         rows = _rows(variants)
         for table in self.columns:
@@ -180,9 +176,7 @@ def _rows(variants: Sequence[Variant]) -> dict[str, list[dict[str, Any]]]:
             "control.scorecard_rules": [card | {"scorecard_id": scorecard_id, "rules_hash": "h"}],
             "configurations": [{"configuration_hash": "h", "scorecard_id": scorecard_id}],
             "seeds.scorecards": [card | {"priority": number, "segment": "*", "stage": "*"}],
-            "scorecard_dimensions": [
-                card | {"dimension_key": key, "weight": weight} for key, weight in variant.dimensions.items()
-            ],
+            "scorecard_dimensions": [card | {"dimension_key": key, "weight": weight} for key, weight in variant.dimensions.items()],
             "scorecard_metrics": [
                 card
                 | {"metric_key": key, "weight": metric.weight, "method": metric.method}
@@ -276,7 +270,9 @@ def nominal_weight(variant: Variant, key: str) -> Fraction:
 
 def base_weights(variant: Variant, account: str) -> dict[str, Fraction]:
     """W_dim x w_m / sum(w over the applicable metrics of the dimension) of an account's applicable metrics, section 5."""
-    applicable = {key: Fraction(metric.weight) for key, metric in variant.metrics.items() if variant.values[account, key][0] != "not_applicable"}
+    applicable = {
+        key: Fraction(metric.weight) for key, metric in variant.metrics.items() if variant.values[account, key][0] != "not_applicable"
+    }
     weights = {}
     for key, weight in applicable.items():
         peers = sum(other for name, other in applicable.items() if METRICS[name] == METRICS[key])
@@ -345,9 +341,7 @@ def test_coverage_is_the_measured_share_of_what_applies(models: Models, variant:
 
 @EXAMPLES
 @given(variant=variants(), data=st.data())
-def test_a_metric_that_goes_missing_takes_its_weight_from_the_coverage(
-    models: Models, variant: Variant, data: st.DataObject
-) -> None:
+def test_a_metric_that_goes_missing_takes_its_weight_from_the_coverage(models: Models, variant: Variant, data: st.DataObject) -> None:
     place = data.draw(st.sampled_from(sorted(variant.values)))
     account, key = place
     cases = [
@@ -368,9 +362,7 @@ def test_a_metric_that_goes_missing_takes_its_weight_from_the_coverage(
 
 @EXAMPLES
 @given(variant=variants(), data=st.data())
-def test_what_is_unknown_gives_its_weight_to_everything_known_in_proportion(
-    models: Models, variant: Variant, data: st.DataObject
-) -> None:
+def test_what_is_unknown_gives_its_weight_to_everything_known_in_proportion(models: Models, variant: Variant, data: st.DataObject) -> None:
     place = data.draw(st.sampled_from(sorted(variant.values)))
     account, key = place
     excluded = replace(variant, metrics=variant.metrics | {key: replace(variant.metrics[key], policy="exclude")})
@@ -388,14 +380,15 @@ def test_what_is_unknown_gives_its_weight_to_everything_known_in_proportion(
 
 @EXAMPLES
 @given(variant=variants(), data=st.data())
-def test_what_is_not_applicable_leaves_its_weight_within_the_dimension(
-    models: Models, variant: Variant, data: st.DataObject
-) -> None:
+def test_what_is_not_applicable_leaves_its_weight_within_the_dimension(models: Models, variant: Variant, data: st.DataObject) -> None:
     place = data.draw(st.sampled_from(sorted(variant.values)))
     account, key = place
     # Everything else is known, or not applicable too.
     known = replace(
-        variant, values={at: (state, value) if state == "not_applicable" else ("measured", value or 0.0) for at, (state, value) in variant.values.items()}
+        variant,
+        values={
+            at: (state, value) if state == "not_applicable" else ("measured", value or 0.0) for at, (state, value) in variant.values.items()
+        },
     )
     cases = [changed(known, place, "measured", data.draw(AMOUNTS)), changed(known, place, "not_applicable")]
     before, after = (scores[account].metrics for scores in models.replay(cases))

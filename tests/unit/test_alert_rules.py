@@ -20,7 +20,9 @@ def write(folder: Path, *lines: str) -> Path:
 
 
 def test_a_rule_is_read_as_it_is_written(tmp_path: Path) -> None:
-    rules = read_alert_rules(write(tmp_path, "big,Big ones,tier_worsened,healthy,poor,,, enterprise ,50000,slack", "late,,source_late,,,,,,,"))
+    rules = read_alert_rules(
+        write(tmp_path, "big,Big ones,tier_worsened,healthy,poor,,, enterprise ,50000,slack", "late,,source_late,,,,,,,")
+    )
     assert rules == [
         AlertRule("big", "Big ones", "tier_worsened", "healthy", "poor", None, None, "enterprise", 50000.0, "slack"),
         AlertRule("late", "late", "source_late"),
@@ -109,7 +111,9 @@ def test_a_rule_is_another_one_when_it_looks_for_something_else() -> None:
 @pytest.mark.parametrize("key", ["slack_webhook", "webhook", "webhook_key"])
 def test_an_address_in_the_file_is_refused_and_not_shown(tmp_path: Path, key: str) -> None:
     config = tmp_path / "health.toml"
-    config.write_text(f'[pipeline]\nstart_date = 2026-01-01\n[sources.accounts]\nconnector = "demo"\n[alerts]\n{key} = "https://hooks.example/T0SECRET"\n')
+    config.write_text(
+        f'[pipeline]\nstart_date = 2026-01-01\n[sources.accounts]\nconnector = "demo"\n[alerts]\n{key} = "https://hooks.example/T0SECRET"\n'
+    )
     with pytest.raises(SettingsError) as caught:
         load_settings(config)
     assert f"alerts.{key}: a secret must not stand in the file" in str(caught.value)

@@ -44,9 +44,7 @@ def configure(folder: Path, more: str = "") -> None:
 
 
 def zendesk(table: str, url: str) -> str:
-    return (
-        f'[sources.{table}]\nconnector = "zendesk"\nbase_url = "{url}"\nemail = "bot@x.io"\napi_token = {{ env = "DESK_TOKEN" }}\n'
-    )
+    return f'[sources.{table}]\nconnector = "zendesk"\nbase_url = "{url}"\nemail = "bot@x.io"\napi_token = {{ env = "DESK_TOKEN" }}\n'
 
 
 def shown(capsys: pytest.CaptureFixture[str]) -> tuple[dict[str, list[str]], str, str]:
@@ -112,9 +110,7 @@ def test_a_fault_that_no_connector_foresees_is_a_row_without_secrets(
     assert rows["accounts"][1] == "1"
 
 
-def test_a_run_in_progress_is_not_waited_for_and_a_wrong_configuration_is_refused(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_run_in_progress_is_not_waited_for_and_a_wrong_configuration_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with writer_lock(load_settings(), "another run"):
         before = content(folder / "data")
         assert check_sources.main() == 0

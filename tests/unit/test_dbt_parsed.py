@@ -27,7 +27,9 @@ def settings(tmp_path: Path) -> Settings:
 
 def configured(folder: Path) -> Settings:
     config = folder / "health.toml"
-    config.write_text('[pipeline]\nstart_date = 2026-01-01\nseeds_dir = "rules"\n[sources.accounts]\nconnector = "files"\npath = "accounts.csv"\n')
+    config.write_text(
+        '[pipeline]\nstart_date = 2026-01-01\nseeds_dir = "rules"\n[sources.accounts]\nconnector = "files"\npath = "accounts.csv"\n'
+    )
     shutil.copytree(PROJECT_ROOT / "seeds", folder / "rules")
     return load_settings(config)
 

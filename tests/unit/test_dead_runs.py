@@ -1,6 +1,5 @@
 """What a killed run leaves: it is shown as failed. Others are left alone."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -49,7 +48,10 @@ def process(settings: Settings) -> Iterator[Callable[[str], subprocess.Popen[str
     def start(run_id: str) -> subprocess.Popen[str]:
         child = subprocess.Popen(
             [sys.executable, "-c", ALIVE, str(settings.config_file), run_id],
-            cwd=PROJECT_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            cwd=PROJECT_ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         started.append(child)
         assert child.stdout.readline() == "alive\n"

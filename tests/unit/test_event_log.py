@@ -14,9 +14,7 @@ from orchestration.settings import load_settings
 DAYS = dg.DailyPartitionsDefinition(start_date="2026-01-01", end_date="2026-04-01")
 
 
-@dg.asset(
-    partitions_def=DAYS, backfill_policy=dg.BackfillPolicy.single_run(), check_specs=[dg.AssetCheckSpec("is_right", asset="history")]
-)
+@dg.asset(partitions_def=DAYS, backfill_policy=dg.BackfillPolicy.single_run(), check_specs=[dg.AssetCheckSpec("is_right", asset="history")])
 def history(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     if context.has_tag("broken"):
         raise ValueError("broken")
@@ -70,7 +68,9 @@ def test_every_day_is_materialized_and_stored_once(instance: dg.DagsterInstance)
     # In the index 41 days, a view and their two plans; in the file of the run each asset and its plan once.
     assert (count(instance, "index"), count(instance, ran.run_id)) == (44, 4)
     # What Dagster itself says of the run.
-    assert {entry.get_dagster_event().asset_key for entry in instance.all_logs(ran.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)} == {
+    assert {
+        entry.get_dagster_event().asset_key for entry in instance.all_logs(ran.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
+    } == {
         history.key,
         view.key,
     }

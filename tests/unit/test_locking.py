@@ -26,8 +26,7 @@ with writer_lock(load_settings({config!r}), "daily_health 2026-01-05"):
 def settings(tmp_path: Path) -> Settings:
     config = tmp_path / "health.toml"
     config.write_text(
-        "[pipeline]\nstart_date = 2026-01-01\nlock_timeout_seconds = 0.3\n"
-        '[sources.accounts]\nconnector = "files"\npath = "accounts.csv"\n'
+        '[pipeline]\nstart_date = 2026-01-01\nlock_timeout_seconds = 0.3\n[sources.accounts]\nconnector = "files"\npath = "accounts.csv"\n'
     )
     return load_settings(config)
 
@@ -65,7 +64,6 @@ def test_a_waiting_writer_says_so_and_gets_the_lock_when_it_is_free(settings, ho
 
     with writer_lock(patient, "second", say):
         assert json.loads((settings.data_dir / "writer.lock.json").read_text())["holder"] == "second"
-
 
     [message] = said
     assert f"'daily_health 2026-01-05' (process {holder.pid}, since 20" in message and "at most 30 s" in message

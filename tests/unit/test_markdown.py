@@ -31,7 +31,7 @@ def test_data_is_one_cell_of_plain_text(text: str) -> None:
 
 
 def test_ordinary_text_is_not_changed() -> None:
-    assert verbatim("Müller & Söhne, \"Ltd\" <EU> 日本") == "`Müller & Söhne, \"Ltd\" <EU> 日本`"
+    assert verbatim('Müller & Söhne, "Ltd" <EU> 日本') == '`Müller & Söhne, "Ltd" <EU> 日本`'
 
 
 def test_long_text_is_cut() -> None:

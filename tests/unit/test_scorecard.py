@@ -122,8 +122,7 @@ WRONG_LINES = {
         "currency,valid_form,rate",
         [
             "seeds/fx_rates.csv line 1: unknown column 'valid_form'. Did you mean 'valid_from'?",
-            "seeds/fx_rates.csv line 1: column valid_from is missing. Add it; "
-            "the header has 'currency, valid_form, rate'",
+            "seeds/fx_rates.csv line 1: column valid_from is missing. Add it; the header has 'currency, valid_form, rate'",
         ],
     ),
     "unknown column": (
@@ -178,28 +177,19 @@ WRONG_LINES = {
         "scorecard_metrics",
         2,
         "v1,all,active_days_28d,NaN,,0,20,",
-        [
-            "seeds/scorecard_metrics.csv line 2: weight 'NaN' is no finite number. "
-            "Write digits with a decimal point, such as 1.25"
-        ],
+        ["seeds/scorecard_metrics.csv line 2: weight 'NaN' is no finite number. Write digits with a decimal point, such as 1.25"],
     ),
     "infinite anchor": (
         "scorecard_metrics",
         2,
         "v1,all,active_days_28d,1,,0,inf,",
-        [
-            "seeds/scorecard_metrics.csv line 2: best 'inf' is no finite number. "
-            "Write digits with a decimal point, such as 1.25"
-        ],
+        ["seeds/scorecard_metrics.csv line 2: best 'inf' is no finite number. Write digits with a decimal point, such as 1.25"],
     ),
     "threshold that overflows": (
         "score_caps",
         2,
         "v1,all,late,days_late_180d,>=,1e999,39,",
-        [
-            "seeds/score_caps.csv line 2: threshold '1e999' is no finite number. "
-            "Write digits with a decimal point, such as 1.25"
-        ],
+        ["seeds/score_caps.csv line 2: threshold '1e999' is no finite number. Write digits with a decimal point, such as 1.25"],
     ),
     "huge number": (
         "scorecard_metrics",
@@ -217,10 +207,7 @@ WRONG_LINES = {
         "metric_bands",
         2,
         "v2,smb,active_days_28d,-inf,40",
-        [
-            "seeds/metric_bands.csv line 2: lower_bound '-inf' is no finite number. "
-            "Write digits with a decimal point, such as 1.25"
-        ],
+        ["seeds/metric_bands.csv line 2: lower_bound '-inf' is no finite number. Write digits with a decimal point, such as 1.25"],
     ),
     "fractional days": (
         "scorecards",
@@ -325,10 +312,7 @@ WRONG_LINES = {
         "scorecards",
         4,
         "v2,smb,Small,2,smb,matured,0.4,3,threshold",
-        [
-            "seeds/scorecards.csv line 4: stage 'matured' is none of *, onboarding, renewing, mature. "
-            "Did you mean 'mature'?"
-        ],
+        ["seeds/scorecards.csv line 4: stage 'matured' is none of *, onboarding, renewing, mature. Did you mean 'mature'?"],
     ),
     "unknown tier mode": (
         "scorecards",
@@ -340,19 +324,13 @@ WRONG_LINES = {
         "scorecard_metrics",
         2,
         "v1,all,active_days_28d,1,liniar,0,20,",
-        [
-            "seeds/scorecard_metrics.csv line 2: method 'liniar' is none of linear, bands, percentile, zscore. "
-            "Did you mean 'linear'?"
-        ],
+        ["seeds/scorecard_metrics.csv line 2: method 'liniar' is none of linear, bands, percentile, zscore. Did you mean 'linear'?"],
     ),
     "unknown policy": (
         "scorecard_metrics",
         2,
         "v1,all,active_days_28d,1,,0,20,drop",
-        [
-            "seeds/scorecard_metrics.csv line 2: missing_policy 'drop' is none of exclude, neutral, worst. "
-            "Choose one of them"
-        ],
+        ["seeds/scorecard_metrics.csv line 2: missing_policy 'drop' is none of exclude, neutral, worst. Choose one of them"],
     ),
     "unknown operator": (
         "score_caps",
@@ -370,10 +348,7 @@ WRONG_LINES = {
         "scorecard_metrics",
         2,
         "v1,all,active_dayz_28d,1,,0,20,",
-        [
-            "seeds/scorecard_metrics.csv line 2: metric 'active_dayz_28d' is not in seeds/metrics.csv. "
-            "Did you mean 'active_days_28d'?"
-        ],
+        ["seeds/scorecard_metrics.csv line 2: metric 'active_dayz_28d' is not in seeds/metrics.csv. Did you mean 'active_days_28d'?"],
     ),
     "unknown metric of a cap": (
         "score_caps",
@@ -414,10 +389,7 @@ WRONG_LINES = {
         "fx_rates",
         3,
         "eur,2026-01-01,1.2",
-        [
-            "seeds/fx_rates.csv line 3: currency 'eur', valid_from '2026-01-01' stands there twice, first on line 2. "
-            "Remove one"
-        ],
+        ["seeds/fx_rates.csv line 3: currency 'eur', valid_from '2026-01-01' stands there twice, first on line 2. Remove one"],
     ),
     "doubled lower bound": (
         "metric_bands",
@@ -432,10 +404,7 @@ WRONG_LINES = {
         "tiers",
         4,
         "v2,all,poor,red,,",
-        [
-            "seeds/tiers.csv line 4: config_version 'v2', scorecard_key 'all', tier 'poor' stands there twice, "
-            "first on line 2. Remove one"
-        ],
+        ["seeds/tiers.csv line 4: config_version 'v2', scorecard_key 'all', tier 'poor' stands there twice, first on line 2. Remove one"],
     ),
     # Rules over several rows. config_versions: line 3 begins v2, whose note fills line 4, too.
     "two active versions on one day": (
@@ -508,10 +477,7 @@ WRONG_LINES = {
         "scorecard_metrics",
         2,
         "v1,all,active_days_28d,1,,,20,",
-        [
-            "seeds/scorecard_metrics.csv line 2: metric 'active_days_28d' has the method linear, "
-            "but worst is blank. Fill it in"
-        ],
+        ["seeds/scorecard_metrics.csv line 2: metric 'active_days_28d' has the method linear, but worst is blank. Fill it in"],
     ),
     "no bands": (
         "scorecard_metrics",
@@ -537,10 +503,7 @@ WRONG_LINES = {
         "tiers",
         4,
         "v2,all,healthy,green,100.1,",
-        [
-            "seeds/tiers.csv line 4: tier 'healthy' has min_score '100.1', which is no score. "
-            "Give a number from 0 to 100"
-        ],
+        ["seeds/tiers.csv line 4: tier 'healthy' has min_score '100.1', which is no score. Give a number from 0 to 100"],
     ),
     "lowest tier below every score": (
         "tiers",
@@ -589,10 +552,7 @@ WRONG_LINES = {
         "tiers",
         5,
         "v2,start,healthy,green,70,1",
-        [
-            "seeds/tiers.csv line 5: tier 'healthy' has min_percentile '1', above which no account can stand. "
-            "Give a share from 0 to below 1"
-        ],
+        ["seeds/tiers.csv line 5: tier 'healthy' has min_percentile '1', above which no account can stand. Give a share from 0 to below 1"],
     ),
     "quantile gap": (
         "tiers",
@@ -616,9 +576,7 @@ WRONG_LINES = {
 
 
 @pytest.mark.parametrize(("name", "line", "text", "expected"), WRONG_LINES.values(), ids=WRONG_LINES.keys())
-def test_a_wrong_line_is_named_with_its_remedy(
-    seeds: Path, name: str, line: int, text: str, expected: list[str]
-) -> None:
+def test_a_wrong_line_is_named_with_its_remedy(seeds: Path, name: str, line: int, text: str, expected: list[str]) -> None:
     edit(seeds, name, line, text)
     assert faults(seeds) == expected
 
@@ -664,8 +622,7 @@ def test_a_missing_folder_is_one_line(tmp_path: Path) -> None:
 def test_a_missing_file_is_one_fault_however_many_rows_refer_to_it(seeds: Path) -> None:
     (seeds / "config_versions.csv").unlink()
     assert faults(seeds) == [
-        "seeds/config_versions.csv: no such file. Add it, with the columns "
-        "config_version, valid_from, status, author, note"
+        "seeds/config_versions.csv: no such file. Add it, with the columns config_version, valid_from, status, author, note"
     ]
 
 
@@ -714,19 +671,15 @@ def test_faults_of_several_files_come_together(seeds: Path) -> None:
     edit(seeds, "scorecard_metrics", 2, "v1,all,active_dayz_28d,x,,0,20,")
     edit(seeds, "fx_rates", 3, "EUR,2026-02-01,-1")
     assert faults(seeds) == [
-        "seeds/scorecard_metrics.csv line 2: weight 'x' is no finite number. "
-        "Write digits with a decimal point, such as 1.25",
+        "seeds/scorecard_metrics.csv line 2: weight 'x' is no finite number. Write digits with a decimal point, such as 1.25",
         "seeds/fx_rates.csv line 3: rate '-1' is not above 0. Give a greater number",
-        "seeds/scorecard_metrics.csv line 2: metric 'active_dayz_28d' is not in seeds/metrics.csv. "
-        "Did you mean 'active_days_28d'?",
+        "seeds/scorecard_metrics.csv line 2: metric 'active_dayz_28d' is not in seeds/metrics.csv. Did you mean 'active_days_28d'?",
     ]
 
 
 def test_hostile_cells_stay_on_one_short_line(seeds: Path) -> None:
     edit(seeds, "fx_rates", 2, 'EUR,"2026\n-01-\u202e01",1')
-    assert faults(seeds) == [
-        r"seeds/fx_rates.csv line 2: valid_from '2026\n-01-\u202e01' is no date. Write it as YYYY-MM-DD"
-    ]
+    assert faults(seeds) == [r"seeds/fx_rates.csv line 2: valid_from '2026\n-01-\u202e01' is no date. Write it as YYYY-MM-DD"]
     edit(seeds, "fx_rates", 2, f"EUR,{'9' * 100_000},1")
     edit(seeds, "fx_rates", 3, None)
     (line,) = faults(seeds)
@@ -745,8 +698,7 @@ def test_messages_name_the_folder_that_was_given(seeds: Path) -> None:
     other = seeds.rename(seeds.parent / "our_seeds")
     edit(other, "score_caps", 2, "v1,all,late,nps,>=,30,39,")
     assert faults(other) == [
-        "our_seeds/score_caps.csv line 2: metric 'nps' is not in our_seeds/metrics.csv. "
-        "Add it there, or correct this row"
+        "our_seeds/score_caps.csv line 2: metric 'nps' is not in our_seeds/metrics.csv. Add it there, or correct this row"
     ]
 
 
@@ -792,7 +744,9 @@ def test_a_margin_that_is_not_given_is_3(seeds: Path) -> None:
     assert "tier_margin" not in header
 
     def with_margins(*margins: str) -> str:
-        file.write_text("\n".join([f"{header},tier_margin", *(f"{row},{margin}" for row, margin in zip(rows, margins, strict=True))]) + "\n")
+        file.write_text(
+            "\n".join([f"{header},tier_margin", *(f"{row},{margin}" for row, margin in zip(rows, margins, strict=True))]) + "\n"
+        )
         return configuration_hash(seeds)
 
     assert with_margins(*[""] * len(rows)) == plain
@@ -869,9 +823,7 @@ NO_INVOICES = {"days_late_180d", "days_overdue_oldest", "overdue_ratio"}
 def coverage(scorecard: str, not_applicable: set[str], measured: Callable[[str, str], bool]) -> float:
     """The share of the base weights (specification, section 5) that `measured` says to be measured, by dimension and metric."""
     dimension = {row["metric_key"]: row["dimension_key"] for row in shipped("metrics")}
-    weight_of = {
-        row["dimension_key"]: float(row["weight"]) for row in shipped("scorecard_dimensions") if row["scorecard_key"] == scorecard
-    }
+    weight_of = {row["dimension_key"]: float(row["weight"]) for row in shipped("scorecard_dimensions") if row["scorecard_key"] == scorecard}
     weights = {
         row["metric_key"]: float(row["weight"])
         for row in shipped("scorecard_metrics")
@@ -885,7 +837,9 @@ def coverage(scorecard: str, not_applicable: set[str], measured: Callable[[str, 
 
 
 @pytest.mark.parametrize("card", shipped("scorecards"), ids=lambda card: card["scorecard_key"])
-@pytest.mark.parametrize("not_applicable", [set(), YOUNG, NO_SEATS_NO_PRICE, YOUNG | NO_SEATS_NO_PRICE], ids=["old", "young", "free", "both"])
+@pytest.mark.parametrize(
+    "not_applicable", [set(), YOUNG, NO_SEATS_NO_PRICE, YOUNG | NO_SEATS_NO_PRICE], ids=["old", "young", "free", "both"]
+)
 def test_usage_and_subscriptions_are_enough_for_a_tier(card: dict[str, str], not_applicable: set[str]) -> None:
     def is_measured(dimension: str, metric: str) -> bool:
         return dimension in ("adoption", "commercial") and metric not in NO_SUCH_FACTS | NO_INVOICES

@@ -15,7 +15,10 @@ ACCOUNTS = '[sources.accounts]\nconnector = "demo"\n'
 @pytest.mark.parametrize(
     ("text", "key"),
     [
-        *((f"{PIPELINE}lock_timeout_seconds = {value}\n{ACCOUNTS}", "pipeline.lock_timeout_seconds") for value in ("inf", "nan", "-1", "1e9")),
+        *(
+            (f"{PIPELINE}lock_timeout_seconds = {value}\n{ACCOUNTS}", "pipeline.lock_timeout_seconds")
+            for value in ("inf", "nan", "-1", "1e9")
+        ),
         *(
             (f"{PIPELINE}{key} = {10**30}\n{ACCOUNTS}", f"pipeline.{key}")
             for key in ("threads", "keep_generations", "metric_history_days", "lookback_days")
@@ -36,7 +39,10 @@ ACCOUNTS = '[sources.accounts]\nconnector = "demo"\n'
         (f'{PIPELINE}{FILES}path = "a.csv"\ncolumns = {{ account_id = "" }}\n', "sources.accounts.columns.account_id"),
         (f'{PIPELINE}{FILES}path = "a.csv"\nmax_bad_share = nan\n', "sources.accounts.max_bad_share"),
         (f'{PIPELINE}{FILES}path = "a.csv"\nlate_after_days = {10**30}\n', "sources.accounts.late_after_days"),
-        *((f"{PIPELINE}{ACCOUNTS}{STRIPE}{key} = inf\n", f"sources.invoices.{key}") for key in ("timeout_seconds", "max_retry_delay_seconds")),
+        *(
+            (f"{PIPELINE}{ACCOUNTS}{STRIPE}{key} = inf\n", f"sources.invoices.{key}")
+            for key in ("timeout_seconds", "max_retry_delay_seconds")
+        ),
         (f"{PIPELINE}{ACCOUNTS}{STRIPE}max_attempts = {10**30}\n", "sources.invoices.max_attempts"),
     ],
 )

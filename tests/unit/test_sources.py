@@ -84,7 +84,7 @@ def test_an_address_with_a_secret_is_refused_in_path_and_query(tmp_path: Path, a
         'storage.secret_access_key, takes { env = "NAME_OF_A_VARIABLE" }'
     )
     assert refused(tmp_path, f'connector = "files"\npath = "{address}"') == f"path: {remedy}"
-    assert refused(tmp_path, f"connector = \"files\"\nquery = \"select * from read_csv('{address}')\"") == f"query: {remedy}"
+    assert refused(tmp_path, f'connector = "files"\nquery = "select * from read_csv(\'{address}\')"') == f"query: {remedy}"
 
 
 def test_a_secret_where_the_name_of_its_variable_is_due_is_not_shown(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_a_secret_where_the_name_of_its_variable_is_due_is_not_shown(tmp_path: P
         'path = "s3://raw/f.csv"\nstorage = { endpoint = "http://127.0.0.1:9000", sse_kms_key_id = "arn:aws:kms:us-east-1:1:key/a",'
         ' web_identity_token_file = "/var/run/token", role_session_name = "me@acme.example", aws_sse_bucket_key_enabled = true }',
         'path = "s3://raw/f.csv"\nstorage = { endpoint = "http://[::1]:9000/" }',
-        "path = \"f.csv\"\nquery = \"select feature, released_on from file -- https://docs.example: 'me@acme.example', ?key=1\"",
+        'path = "f.csv"\nquery = "select feature, released_on from file -- https://docs.example: \'me@acme.example\', ?key=1"',
     ],
 )
 def test_what_is_no_secret_is_taken(tmp_path: Path, lines: str) -> None:

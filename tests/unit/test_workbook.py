@@ -78,7 +78,9 @@ def test_a_changed_workbook_becomes_a_candidate_below_the_untouched_rows(setting
         "scorecard_metrics standard nps_180d: weight 1.25 -> 3",
         "scorecard_metrics standard nps_180d: worst -50 -> -20.5",
     ]
-    assert report[0].startswith("edited.xlsx: version 2026.2 (candidate, from 2026-01-01) added to seeds/: config_versions.csv, scorecards.csv")
+    assert report[0].startswith(
+        "edited.xlsx: version 2026.2 (candidate, from 2026-01-01) added to seeds/: config_versions.csv, scorecards.csv"
+    )
     assert report[1] == "6 differences from version 2026.1:"
     assert sorted(line.strip() for line in report[2:8]) == differences
 
@@ -111,7 +113,9 @@ def test_active_comes_from_the_workbook_or_the_command(settings: Settings, edite
     edited.set("scorecard_metrics", NPS, weight=4)
     edited.set("config_versions", {"status": "candidate"}, config_version="autumn", status="active", valid_from="2026-10-01")
     import_workbook(settings, edited.save())
-    assert [(row["config_version"], row["status"], str(row["valid_from"])) for row in load_seeds(settings.seeds_dir)["config_versions"]] == [
+    assert [
+        (row["config_version"], row["status"], str(row["valid_from"])) for row in load_seeds(settings.seeds_dir)["config_versions"]
+    ] == [
         ("2026.1", "active", "2000-01-01"),
         ("2026.2", "active", "2026-01-01"),
         ("autumn", "active", "2026-10-01"),
@@ -239,7 +243,9 @@ FAULTS: dict[str, list[tuple[Callable[[Edited], object], str]]] = {
             "Change one date or status",
         ),
     ],
-    "no name": [(_typed("config_versions", VERSION, config_version=None), "sheet 'New version' cell B7: config_version is blank. Fill it in")],
+    "no name": [
+        (_typed("config_versions", VERSION, config_version=None), "sheet 'New version' cell B7: config_version is blank. Fill it in")
+    ],
     "name of another version": [
         (
             _typed("config_versions", VERSION, config_version="2026.1"),
@@ -267,7 +273,10 @@ FAULTS: dict[str, list[tuple[Callable[[Edited], object], str]]] = {
         (_sheet_row("config_versions", status="candidate"), "the new version stands in 0 rows. Keep one, as make scorecard wrote it")
     ],
     "renamed sheet": [
-        (_rename, "the sheet 'standard' is missing; there is 'Read me', 'Standard 2026', 'Samples', 'Sample details'. Give it back its name")
+        (
+            _rename,
+            "the sheet 'standard' is missing; there is 'Read me', 'Standard 2026', 'Samples', 'Sample details'. Give it back its name",
+        )
     ],
     "row of their own": [
         (_stray, "sheet 'Caps' cell C60: 'my own cap' stands in a row that make scorecard did not write. Move it into a free yellow row")
@@ -356,7 +365,9 @@ def test_a_version_that_is_gone_cannot_be_changed(settings: Settings, edited: Ed
         import_workbook(settings, edited.path)
 
 
-def test_nothing_is_written_while_a_run_reads_the_seeds(settings: Settings, edited: Edited, capsys: pytest.CaptureFixture[str], monkeypatch) -> None:
+def test_nothing_is_written_while_a_run_reads_the_seeds(
+    settings: Settings, edited: Edited, capsys: pytest.CaptureFixture[str], monkeypatch
+) -> None:
     monkeypatch.setenv("HEALTH_CONFIG", str(settings.config_file))
     edited.set("scorecard_metrics", NPS, weight=3)
     with another_writer(settings, "daily_health 2026-01-05"):
@@ -365,7 +376,9 @@ def test_nothing_is_written_while_a_run_reads_the_seeds(settings: Settings, edit
     assert content(settings.seeds_dir) == content(SHIPPED)
 
 
-def test_a_disk_that_fails_half_way_leaves_the_seeds_as_they_were(settings: Settings, edited: Edited, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_fails_half_way_leaves_the_seeds_as_they_were(
+    settings: Settings, edited: Edited, monkeypatch: pytest.MonkeyPatch
+) -> None:
     edited.set("scorecard_metrics", NPS, weight=3)
     replace, replaced = adopt.os.replace, []
 

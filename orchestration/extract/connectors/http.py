@@ -180,9 +180,7 @@ class Api:
             raise SourceUnavailable(f"{where} answers {answer}: it is at another address now. Change the address")
         if self._is_no_json(response, None):
             kind = "HTML" if _looks_like_html(response) else "truncated or damaged JSON"
-            raise SourceUnavailable(
-                f"{where} answers {kind} where JSON is due. Check the address, or try again later"
-            )
+            raise SourceUnavailable(f"{where} answers {kind} where JSON is due. Check the address, or try again later")
         # It would look like an empty list.
         if not jsonpath.find_values(selector, response.json()):
             raise SourceUnavailable(f"{where} answers without {selector}. Check the address, or try again later")

@@ -50,9 +50,7 @@ def count_text(file: SourceFile) -> Counted:
         raise damaged_gzip(file, error) from error
 
 
-def layout(
-    connection: duckdb.DuckDBPyConnection, file: SourceFile, table: RawTable, columns: Mapping[str, str]
-) -> Layout | None:
+def layout(connection: duckdb.DuckDBPyConnection, file: SourceFile, table: RawTable, columns: Mapping[str, str]) -> Layout | None:
     """The columns of a CSV or Parquet file; None for JSON lines and for an empty file.
 
     Args:
@@ -72,9 +70,7 @@ def layout(
     return found
 
 
-def read_layout(
-    connection: duckdb.DuckDBPyConnection, file: SourceFile, table: RawTable, columns: Mapping[str, str]
-) -> Layout | None:
+def read_layout(connection: duckdb.DuckDBPyConnection, file: SourceFile, table: RawTable, columns: Mapping[str, str]) -> Layout | None:
     """The columns of a CSV or Parquet file, whatever they are; None for an empty file.
 
     Raises:
@@ -88,9 +84,7 @@ def read_layout(
         raise SourceError(f"{file.label}: cannot be read ({as_said(error)}). Deliver it again") from error
 
 
-def check_columns(
-    label: str, names: Sequence[str], table: RawTable, columns: Mapping[str, str], is_foreign: bool = False
-) -> None:
+def check_columns(label: str, names: Sequence[str], table: RawTable, columns: Mapping[str, str], is_foreign: bool = False) -> None:
     """Refuse names that stand twice, and the lack of a required or of an explicitly mapped column.
 
     Of a foreign file (`SourceFile.is_foreign`) the message has the names that are wanted, and none that were found.
@@ -170,10 +164,7 @@ def _parquet_layout(connection: duckdb.DuckDBPyConnection, file: SourceFile) -> 
 
 
 def parquet_scan(paths: Sequence[Path]) -> str:
-    return (
-        f"read_parquet({path_literals(paths)},"
-        " binary_as_string = true, hive_partitioning = false)"
-    )
+    return f"read_parquet({path_literals(paths)}, binary_as_string = true, hive_partitioning = false)"
 
 
 @contextmanager

@@ -20,7 +20,9 @@ _DAY_GLOBS = {DAY: "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]", EPOCH_DAY: "[0-
 _DAY_TEXTS = {DAY: re.compile(r"\d{4}-\d{2}-\d{2}"), EPOCH_DAY: re.compile(r"(?<!\d)(?:\d{10}|\d{13})(?!\d)")}
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _YEAR_LAST = re.compile(r"(?<![0-9])([0-9]{1,2})[-_. ]([0-9]{1,2})[-_. ]([0-9]{4})(?![0-9])")
-_MONTH_NAMED = re.compile(rf"(?:(?<![0-9])([0-9]{{1,2}})[-_. ]?)?(?<![a-z])({'|'.join(_MONTHS)})[a-z]*[-_. ]?([0-9]{{4}})(?![0-9])", re.IGNORECASE)
+_MONTH_NAMED = re.compile(
+    rf"(?:(?<![0-9])([0-9]{{1,2}})[-_. ]?)?(?<![a-z])({'|'.join(_MONTHS)})[a-z]*[-_. ]?([0-9]{{4}})(?![0-9])", re.IGNORECASE
+)
 
 Format = Literal["csv", "jsonl", "parquet"]
 # What a name says; the first bytes decide.

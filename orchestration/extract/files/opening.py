@@ -131,10 +131,10 @@ def refuse_other_encoding(file: SourceFile) -> None:
         number, data = broken[0]
         found = _likely_encoding([line for _, line in broken])
         if found is None:
-            remedy = "Say with the source's encoding what it is, for example encoding = \"shift-jis\""
+            remedy = 'Say with the source\'s encoding what it is, for example encoding = "shift-jis"'
         else:
             shown = "" if file.is_foreign else f" (it then reads '{_around_letter(data, found)}')"
-            remedy = f"It is likely {found}{shown}: write encoding = \"{found}\" in the source's section"
+            remedy = f'It is likely {found}{shown}: write encoding = "{found}" in the source\'s section'
         raise SourceError(f"{file.label} line {number}: not UTF-8. {remedy}, or save the file as UTF-8")
 
 

@@ -25,9 +25,7 @@ from orchestration.warehouse import identifier
 _JSON_ROW = "cast(null as json) as line"
 
 
-def check_query(
-    connection: duckdb.DuckDBPyConnection, table: RawTable, source: FilesSource, is_foreign: bool = False
-) -> None:
+def check_query(connection: duckdb.DuckDBPyConnection, table: RawTable, source: FilesSource, is_foreign: bool = False) -> None:
     """Prepare a source's query without running it.
 
     Args:
@@ -72,9 +70,7 @@ class Shape:
     blank: int = 0
 
 
-def check_shaped(
-    connection: duckdb.DuckDBPyConnection, table: RawTable, source: FilesSource, deliveries: Sequence[Delivery]
-) -> None:
+def check_shaped(connection: duckdb.DuckDBPyConnection, table: RawTable, source: FilesSource, deliveries: Sequence[Delivery]) -> None:
     """Prepare a source's query without running it, on the shape of the first file.
 
     With a delivery day in the path no file is opened: then only queries over JSON lines, whose shape is known, are prepared.

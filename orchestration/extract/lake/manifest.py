@@ -141,12 +141,7 @@ class Manifest:
 
     def files(self) -> list[str]:
         """All data files below the table's folder, those over several deliveries included."""
-        listed = [
-            file
-            for delivery in self.deliveries.values()
-            for partition in delivery.partitions.values()
-            for file in partition.files
-        ]
+        listed = [file for delivery in self.deliveries.values() for partition in delivery.partitions.values() for file in partition.files]
         return [*listed, *self._over_deliveries()]
 
     def quarantine_files(self) -> list[str]:
@@ -248,9 +243,7 @@ def _read_manifest(path: Path) -> Manifest:
 
 
 def _landed_delivery(content: dict) -> LandedDelivery:
-    partitions = {
-        day: Partition(**{**part, "files": tuple(part["files"])}) for day, part in content["partitions"].items()
-    }
+    partitions = {day: Partition(**{**part, "files": tuple(part["files"])}) for day, part in content["partitions"].items()}
     return LandedDelivery(**{**content, "partitions": partitions, "notes": tuple(content.get("notes", ()))})
 
 
@@ -317,9 +310,7 @@ def with_checksums(lake: Path, manifest: Manifest, threads: int) -> Manifest:
     return replace(manifest, checksums={path: new.get(path) or known[path] for path in sorted(paths)})
 
 
-def find_faults(
-    lake: Path, manifest: Manifest, threads: int, event_days: Collection[date] | None = None
-) -> dict[str, Fault]:
+def find_faults(lake: Path, manifest: Manifest, threads: int, event_days: Collection[date] | None = None) -> dict[str, Fault]:
     """Files of a raw table, below the lake, that are lost or not what was landed.
 
     Args:
@@ -353,9 +344,7 @@ def without_files(manifest: Manifest, paths: Collection[str]) -> Manifest:
     return replace(left, checksums={path: entry for path, entry in manifest.checksums.items() if path in kept})
 
 
-def known_checksums(
-    whole: Manifest | None, kept: Mapping[str, LandedDelivery], superseded_file: str | None
-) -> dict[str, FileEntry]:
+def known_checksums(whole: Manifest | None, kept: Mapping[str, LandedDelivery], superseded_file: str | None) -> dict[str, FileEntry]:
     """The checksums of those files that a landing takes over as they are; it may write others anew under their old names."""
     if whole is None:
         return {}

@@ -22,19 +22,14 @@ from orchestration.settings import Settings
 from orchestration.warehouse import identifier, literal
 
 
-def supersede(
-    connection: duckdb.DuckDBPyConnection, settings: Settings, table: RawTable, old: Manifest | None, new: Manifest
-) -> Manifest:
+def supersede(connection: duckdb.DuckDBPyConnection, settings: Settings, table: RawTable, old: Manifest | None, new: Manifest) -> Manifest:
     """The new manifest with the rows whose key a later delivery brought again.
 
     `old`: the manifest whose list of superseded rows is complete and whose files are all on disk; None where there is none.
     """
     folder = lake.raw_folder(settings.lake, table.name).resolve()
     place = {
-        file: (key, day)
-        for key, delivery in new.deliveries.items()
-        for day, part in delivery.partitions.items()
-        for file in part.files
+        file: (key, day) for key, delivery in new.deliveries.items() for day, part in delivery.partitions.items() for file in part.files
     }
     empty = ", ".join(f"cast(null as {table.by_name[name].duckdb_type}) as {identifier(name)}" for name in table.key)
     connection.execute(f"create or replace temp table superseded as select {empty}, '' as file where false")
@@ -68,16 +63,13 @@ def _scan(folder: Path, files: Iterable[str]) -> str:
     return f"read_parquet({path_literals(folder / file for file in sorted(files))}, filename = true, hive_partitioning = false)"
 
 
-def _compare_all(
-    connection: duckdb.DuckDBPyConnection, table: RawTable, folder: Path, place: Mapping[str, tuple[str, str]]
-) -> None:
+def _compare_all(connection: duckdb.DuckDBPyConnection, table: RawTable, folder: Path, place: Mapping[str, tuple[str, str]]) -> None:
     """Fill `superseded` from all files: the hash decides cheaply which few keys need the exact, sorting answer."""
     if not place:
         return
     keys, landed = _keys(table), _scan(folder, place)
     connection.execute(
-        f"create or replace temp table repeated as select hash({keys}) as key_hash from {landed} as landed"
-        " group by all having count(*) > 1"
+        f"create or replace temp table repeated as select hash({keys}) as key_hash from {landed} as landed group by all having count(*) > 1"
     )
     if connection.execute("select count(*) from repeated").fetchall() != [(0,)]:
         _rank(connection, table, folder, place, f"{landed} as landed where hash({keys}) in (select key_hash from repeated)")
@@ -113,11 +105,13 @@ def _rank(
     keys, names = _keys(table), list(place)
     connection.register(
         "landed_files",
-        pa.table({
-            "filename": pa.array([str(folder / file) for file in names], pa.string()),
-            "file": pa.array(names, pa.string()),
-            "delivery": pa.array([place[file][0] for file in names], pa.string()),
-        }),
+        pa.table(
+            {
+                "filename": pa.array([str(folder / file) for file in names], pa.string()),
+                "file": pa.array(names, pa.string()),
+                "delivery": pa.array([place[file][0] for file in names], pa.string()),
+            }
+        ),
     )
     connection.execute(
         f"""

@@ -67,8 +67,7 @@ def land(
         reasons.setdefault(delivery, {})[reason] = rows
     newest = dict(
         connection.execute(
-            f"select _delivery, max(cast({identifier(table.fact_column)} as timestamp)) from staged"
-            " where _reasons is null group by all"
+            f"select _delivery, max(cast({identifier(table.fact_column)} as timestamp)) from staged where _reasons is null group by all"
         ).fetchall()
     )
     return {
@@ -181,12 +180,12 @@ def _write_partitions(
             " (format parquet, compression zstd, partition_by (_delivery, _part), overwrite_or_ignore true)"
         )
         connection.unregister("missing")
-        written = {
-            place: sorted((temporary / f"_delivery={place[0]}" / f"_part={place[1]}").iterdir()) for place in missing
-        }
+        written = {place: sorted((temporary / f"_delivery={place[0]}" / f"_part={place[1]}").iterdir()) for place in missing}
         named = {
-            place: [folder / (name if index == 0 else f"{name.removesuffix('.parquet')}-{index}.parquet")
-                    for index in range(len(written[place]))]
+            place: [
+                folder / (name if index == 0 else f"{name.removesuffix('.parquet')}-{index}.parquet")
+                for index in range(len(written[place]))
+            ]
             for place, name in missing.items()
         }
         lake.keep((temp, final) for place in missing for temp, final in zip(written[place], named[place], strict=True))
@@ -244,9 +243,7 @@ def _write_quarantine(
         BadRow(label, line, "; ".join(reasons if label in foreign else (_with_value(reason, raw) for reason in reasons)))
         for label, line, reasons, raw in first
     )
-    groups = connection.execute(
-        f"select _delivery, {fingerprint('file, line, reason, row')} from bad group by all order by all"
-    ).fetchall()
+    groups = connection.execute(f"select _delivery, {fingerprint('file, line, reason, row')} from bad group by all order by all").fetchall()
     folder = lake.quarantine_folder(settings.lake, table.name)
     temporary = lake.temporary_folder(settings.lake, table.name)
     names: dict[int, str] = {}

@@ -81,9 +81,7 @@ def send_alerts(settings: Settings, say: Callable[[str], None] = say_on_stdout) 
     return sent
 
 
-def _deliver_due(
-    settings: Settings, log: AlertLog, channel: Channel, secret: Secret, newest: date | None
-) -> tuple[int, list[str]]:
+def _deliver_due(settings: Settings, log: AlertLog, channel: Channel, secret: Secret, newest: date | None) -> tuple[int, list[str]]:
     """Send what is due to one channel, the oldest first, until it gives no answer: number sent, and why not all."""
     number, faults = 0, []
     for message in log.due(channel):

@@ -95,8 +95,7 @@ class _Search:
                 as_of_date=self._day,
                 since=account.tier_since,
                 known_since=account.tier_since - self._lookback,
-                text=f"{TIER_LABELS[before]} \N{RIGHTWARDS ARROW} {TIER_LABELS[account.tier]}, "
-                f"score {account.health_score:.1f}",
+                text=f"{TIER_LABELS[before]} \N{RIGHTWARDS ARROW} {TIER_LABELS[account.tier]}, score {account.health_score:.1f}",
                 reason=reasons.get(account.account_id),
                 account=account,
             )

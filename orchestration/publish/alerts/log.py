@@ -76,10 +76,7 @@ class AlertLog:
             )
             transaction.executemany(
                 "insert or ignore into alerts values (?, ?, ?, ?, ?)",
-                [
-                    (alert.key, alert.rule.key, alert.subject, alert.since.isoformat(), alert.as_of_date.isoformat())
-                    for alert in alerts
-                ],
+                [(alert.key, alert.rule.key, alert.subject, alert.since.isoformat(), alert.as_of_date.isoformat()) for alert in alerts],
             )
             transaction.executemany(
                 "insert or ignore into messages values (?, ?, ?, ?, 0, 'due')",

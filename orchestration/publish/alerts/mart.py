@@ -186,9 +186,7 @@ class PublishedMart:
         rows = self._of_changes(
             changes, DATE_COLUMN, "account_id, reason, case when cause = 'score' then points end, k from tier_changes where true"
         )
-        return {
-            account: reason if points is None else _moved_by(reason, points, k) for account, reason, points, k in rows
-        }
+        return {account: reason if points is None else _moved_by(reason, points, k) for account, reason, points, k in rows}
 
     def _of_changes(self, changes: Iterable[tuple[str, date]], day: str, selected: str) -> list[tuple[Any, ...]]:
         """What `select <selected>`, up to its last condition, gives for the accounts, each on its own day."""

@@ -325,10 +325,7 @@ def write_accounts(source: BoardSource, folder: Path) -> int:
     Returns:
         The number of shards; an account's is `shard_of`.
     """
-    ids = [
-        account_id
-        for (account_id,) in source.execute("select account_id from account_health order by account_id").fetchall()
-    ]
+    ids = [account_id for (account_id,) in source.execute("select account_id from account_health order by account_id").fetchall()]
     shards = max(1, min(MAX_SHARDS, -(-len(ids) // ACCOUNTS_PER_SHARD)))
     source.connection.register(
         "given_shards",

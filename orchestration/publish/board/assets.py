@@ -5,6 +5,7 @@ To bundle and check it takes three seconds, so it is made once, by `make setup` 
 
 import hashlib
 import re
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
 from importlib.resources import files
@@ -49,11 +50,9 @@ def _make(path: Path) -> dict[str, Any]:
     from orchestration.publish.board.charts import all_charts, picture_of_tiers
 
     made = {"scripts": _vendor_scripts(), "charts": all_charts(), "picture": picture_of_tiers()}
-    try:
+    # An installation that may not be written to makes it each time.
+    with suppress(OSError):
         write_text(path, stamped(made))
-    except OSError:
-        # An installation that may not be written to makes it each time.
-        pass
     return made
 
 
@@ -64,9 +63,7 @@ def _vendor_scripts() -> dict[str, str]:
     module = (files("itables") / "html" / "dt_bundle.js").read_text(encoding="utf-8")
     vega = vl_convert.javascript_bundle()
     if _VEGA_GLOBAL not in vega:
-        raise AssetError(
-            f"vl_convert.javascript_bundle() no longer sets {_VEGA_GLOBAL}: use the locked vl-convert-python"
-        )
+        raise AssetError(f"vl_convert.javascript_bundle() no longer sets {_VEGA_GLOBAL}: use the locked vl-convert-python")
     return {"vega.js": vega, "datatables.js": classic_script(module, "DataTable")}
 
 
@@ -79,9 +76,7 @@ def classic_script(module: str, name: str) -> str:
     exports = list(_EXPORT.finditer(module))
     default = _DEFAULT.search(exports[0][1]) if len(exports) == 1 else None
     if default is None or re.search(r"(^|[;}\n])\s*import\b[^(]", module):
-        raise AssetError(
-            f"{name}: the JavaScript module has not one export list with a default: use the locked itables"
-        )
+        raise AssetError(f"{name}: the JavaScript module has not one export list with a default: use the locked itables")
     start, end = exports[0].span()
     # A module is strict and keeps its names to itself.
     return f'(function () {{ "use strict";\n{module[:start]}window.{name}={default[1]};{module[end:]}\n}})();\n'

@@ -7,7 +7,7 @@ from typing import Any
 
 import altair as alt
 
-from orchestration.publish.tiers import TIER_COLOURS, TIER_LABELS, WORST_FIRST
+from orchestration.publish.tiers import TIER_COLOURS, TIER_LABELS
 
 ACCENT = "#2f5fd0"
 RISE = TIER_COLOURS["healthy"]
@@ -58,9 +58,7 @@ def all_charts() -> dict[str, dict[str, Any]]:
 
 def finish(chart: alt.TopLevelMixin) -> dict[str, Any]:
     """A chart as it is embedded: in the board's type and colours, as wide as its place."""
-    return (
-        chart.properties(autosize=alt.AutoSizeParams(type="fit-x", contains="padding")).configure(**_CONFIG).to_dict()
-    )
+    return chart.properties(autosize=alt.AutoSizeParams(type="fit-x", contains="padding")).configure(**_CONFIG).to_dict()
 
 
 def tiers_over_time(measure: str, number_format: str) -> alt.Chart:
@@ -117,9 +115,7 @@ def _renewals() -> alt.Chart:
                     labelExpr="utcFormat(toDate(datum.value), '%-d %b')",
                 ),
             ),
-            y=alt.Y(
-                "arr:Q", stack="zero", title=None, axis=alt.Axis(format=".3~s", tickCount=4, domain=False, ticks=False)
-            ),
+            y=alt.Y("arr:Q", stack="zero", title=None, axis=alt.Axis(format=".3~s", tickCount=4, domain=False, ticks=False)),
             color=alt.Color("tier:N", scale=_TIERS, legend=None),
             order=alt.Order("stack:Q"),
             tooltip=[
@@ -202,9 +198,7 @@ def _history() -> alt.LayerChart:
         )
     )
     marks = alt.Chart(alt.NamedData("marks"))
-    rules = marks.mark_rule(color=INK, strokeDash=[3, 3], strokeWidth=1).encode(
-        x=x, tooltip=alt.Tooltip("text:N", title="From here on")
-    )
+    rules = marks.mark_rule(color=INK, strokeDash=[3, 3], strokeWidth=1).encode(x=x, tooltip=alt.Tooltip("text:N", title="From here on"))
     names = marks.mark_text(align="left", baseline="top", dx=4, fontSize=11, color=INK, limit=150).encode(
         x=x, y=alt.value(2), text="text:N"
     )

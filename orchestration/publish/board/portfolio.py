@@ -81,9 +81,7 @@ group by all
 order by week, tier
 """
 
-_ACCOUNTS_BY_TIER = ", ".join(
-    f"cast(coalesce(sum(accounts) filter (tier = '{tier}'), 0) as integer) as {tier}" for tier in TIER_COLOURS
-)
+_ACCOUNTS_BY_TIER = ", ".join(f"cast(coalesce(sum(accounts) filter (tier = '{tier}'), 0) as integer) as {tier}" for tier in TIER_COLOURS)
 
 _SEGMENTS = f"""
 with days as (

@@ -16,7 +16,5 @@ def escape_json(text: str) -> str:
 
 def call(function: str, *arguments: Any) -> str:
     """A script that calls a function of `board.js` with the arguments."""
-    written = (
-        escape_json(json.dumps(argument, ensure_ascii=False, allow_nan=False, default=str)) for argument in arguments
-    )
+    written = (escape_json(json.dumps(argument, ensure_ascii=False, allow_nan=False, default=str)) for argument in arguments)
     return f"{function}({', '.join(written)});\n"

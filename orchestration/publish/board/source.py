@@ -30,6 +30,7 @@ create or replace temp macro account_label(account_name, account_id) as
     coalesce(nullif(trim(shown(account_name, {NAME_LENGTH})), ''), shown(account_id, {NAME_LENGTH}));
 """
 
+
 @dataclass(frozen=True)
 class BoardSource:
     """An open mart.
@@ -71,9 +72,7 @@ class BoardSource:
 def open_source(settings: Settings, connection: duckdb.DuckDBPyConnection) -> BoardSource:
     """Look at a closed mart and prepare what its pages share."""
     connection.execute(_MACROS)
-    ((as_of, first_day),) = connection.execute(
-        f"select max({DATE_COLUMN}), min({DATE_COLUMN}) from {HISTORY}"
-    ).fetchall()
+    ((as_of, first_day),) = connection.execute(f"select max({DATE_COLUMN}), min({DATE_COLUMN}) from {HISTORY}").fetchall()
     if as_of is not None:
         first_day = max(first_day, as_of - timedelta(days=settings.board.history_days - 1))
     metrics = {
@@ -84,8 +83,7 @@ def open_source(settings: Settings, connection: duckdb.DuckDBPyConnection) -> Bo
     }
     scorecards, rules = {}, {}
     for card, card_label, metric, *rule in connection.execute(
-        "select scorecard_key, coalesce(scorecard_label, scorecard_key), metric_key, metric_label, rule, tested_metric_key "
-        "from scorecard"
+        "select scorecard_key, coalesce(scorecard_label, scorecard_key), metric_key, metric_label, rule, tested_metric_key from scorecard"
     ).fetchall():
         scorecards[card] = card_label
         rules.setdefault(card, {})[metric] = rule

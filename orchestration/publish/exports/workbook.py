@@ -196,9 +196,7 @@ def _rows(connection: duckdb.DuckDBPyConnection, query: str) -> Iterator[Row]:
             yield dict(zip(names, values, strict=True))
 
 
-def _write_sheet(
-    settings: Settings, sheet: Worksheet, formats: _Formats, columns: tuple[Column, ...], rows: Iterator[Row]
-) -> None:
+def _write_sheet(settings: Settings, sheet: Worksheet, formats: _Formats, columns: tuple[Column, ...], rows: Iterator[Row]) -> None:
     sheet.set_landscape()
     sheet.set_paper(_A4)
     sheet.fit_to_pages(1, 0)
@@ -218,9 +216,7 @@ def _write_sheet(
     sheet.print_area(0, 0, last, min(len(columns), _PRINTED) - 1)
 
 
-def _write_cell(
-    settings: Settings, sheet: Worksheet, formats: _Formats, line: int, place: int, kind: str, value: Any, row: Row
-) -> None:
+def _write_cell(settings: Settings, sheet: Worksheet, formats: _Formats, line: int, place: int, kind: str, value: Any, row: Row) -> None:
     if kind == "tier":
         sheet.write_string(line, place, TIER_LABELS[value], formats.by_tier[value])
     elif isinstance(value, date):

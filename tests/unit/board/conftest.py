@@ -80,9 +80,7 @@ def empty_mart(folder: Path, board: str = "") -> Mart:
 
 
 def insert(connection: duckdb.DuckDBPyConnection, table: str, **row: Any) -> None:
-    connection.execute(
-        f"insert into {table} ({', '.join(row)}) values ({', '.join('?' for _ in row)})", list(row.values())
-    )
+    connection.execute(f"insert into {table} ({', '.join(row)}) values ({', '.join('?' for _ in row)})", list(row.values()))
 
 
 def fill(mart: Mart) -> Mart:

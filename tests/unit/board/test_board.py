@@ -8,8 +8,8 @@ from urllib.parse import unquote
 import duckdb
 import pytest
 
-from orchestration.publish.board.accounts import MAX_SHARDS, shard_of
 from orchestration.publish.board import assets
+from orchestration.publish.board.accounts import MAX_SHARDS, shard_of
 from orchestration.publish.board.assets import AssetError, classic_script
 from orchestration.publish.board.formats import ago, compact, counted, moment, share, signed
 from orchestration.publish.board.portfolio import read_portfolio
@@ -104,10 +104,7 @@ def test_every_account_stands_in_its_shard_and_nowhere_else(mart, monkeypatch, t
     again = Mart(mart.settings, tmp_path / "generation")
     again.write()
     # Seven accounts, two in a shard.
-    found = {
-        int(path.stem.split("-")[1]): [each["id"] for each in read_script(path)]
-        for path in again.board.glob("data/accounts-*.js")
-    }
+    found = {int(path.stem.split("-")[1]): [each["id"] for each in read_script(path)] for path in again.board.glob("data/accounts-*.js")}
     assert set(found) == {0, 1, 2, 3}
     assert sorted(account for shard in found.values() for account in shard) == sorted(ACCOUNTS)
     assert all(shard_of(account, 4) == shard for shard, ids in found.items() for account in ids)
@@ -156,10 +153,7 @@ def test_history_with_a_gap_names_its_days_and_keeps_to_the_limit(tmp_path):
 
 def test_place_among_the_peers(accounts):
     # 20, 50, 50, 55, 75, 80, 90: the share of the six others that are worse, equal ones counting half.
-    place = {
-        account_id: {key: at for key, *_, at, _, _ in each["metrics"]}["active_days_28d"]
-        for account_id, each in accounts.items()
-    }
+    place = {account_id: {key: at for key, *_, at, _, _ in each["metrics"]}["active_days_28d"] for account_id, each in accounts.items()}
     assert place == {ODD_ID: 0, "script": 25, "new": 25, "bidi": 50, "formula": 67, "calm": 83, "long": 100}
 
 
@@ -222,9 +216,9 @@ def test_headline(portfolio):
 
 
 def test_movements_of_the_week_are_net(portfolio):
-    assert [
-        (row["account_id"], row["from_tier"], row["to_tier"], row["why"]) for row in portfolio["fell"]["shown"]
-    ] == [(ODD_ID, "healthy", "poor", "Critical tickets wait")]
+    assert [(row["account_id"], row["from_tier"], row["to_tier"], row["why"]) for row in portfolio["fell"]["shown"]] == [
+        (ODD_ID, "healthy", "poor", "Critical tickets wait")
+    ]
     assert [(row["account_id"], row["why"]) for row in portfolio["rose"]["shown"]] == [("formula", "Set by a person: Rowanford AG")]
     assert [row["account_id"] for row in portfolio["unclear"]["shown"]] == ["bidi"]
 

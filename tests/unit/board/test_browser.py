@@ -104,9 +104,7 @@ def test_the_portfolio_in_words_and_links(reader):
 
 def test_search_filter_and_sort(reader):
     reader.open("accounts.html", "#accounts tbody tr")
-    assert sorted(reader.names()) == sorted(
-        ["Calm & Co", IMAGE, SCRIPT, FORMULA, "Rowanford AG", "Long " + "x" * 114 + "…", "New one"]
-    )
+    assert sorted(reader.names()) == sorted(["Calm & Co", IMAGE, SCRIPT, FORMULA, "Rowanford AG", "Long " + "x" * 114 + "…", "New one"])
     reader.tab.fill("#q", "ROWAN")
     assert reader.names() == ["Rowanford AG"]
     reader.tab.fill("#q", "%20?d")  # a part of an id

@@ -44,18 +44,20 @@ class World:
     def source(self, table: str, lines: str) -> None:
         """Add or replace `[sources.<table>]`."""
         kept = [part for part in self.sources.split("\n\n") if part and not part.startswith(f"[sources.{table}]")]
-        self.sources = "\n\n".join([*kept, f"[sources.{table}]\nconnector = \"files\"\n{lines}"])
+        self.sources = "\n\n".join([*kept, f'[sources.{table}]\nconnector = "files"\n{lines}'])
 
     @property
     def settings(self) -> Settings:
         if not (self.root / "accounts.csv").exists():
             self.write("accounts.csv", ACCOUNTS)
-        sources = self.sources if "[sources.accounts]" in self.sources else (
-            f"{self.sources}\n\n[sources.accounts]\nconnector = \"files\"\npath = \"accounts.csv\""
+        sources = (
+            self.sources
+            if "[sources.accounts]" in self.sources
+            else (f'{self.sources}\n\n[sources.accounts]\nconnector = "files"\npath = "accounts.csv"')
         )
         self.write(
             "health.toml",
-            "[pipeline]\nstart_date = 2026-01-01\nseeds_dir = \"seeds\"\nlookback_days = 1\nthreads = 2\n"
+            '[pipeline]\nstart_date = 2026-01-01\nseeds_dir = "seeds"\nlookback_days = 1\nthreads = 2\n'
             f"{'' if 'memory_limit' in self.pipeline else MEMORY}\n{self.pipeline}\n\n{sources}\n",
         )
         return load_settings(self.root / "health.toml")

@@ -55,7 +55,10 @@ def test_many_orphans_are_told(connection, rows, table, is_told):
     ("facts", "said"),
     [
         ([("ghost", 5, 3)], "no account for all rows of 2026-01-05 (3), which count for nothing, for example ghost"),
-        ([("ghost", 5, 2), ("wraith", 5, 1), ("spook", 20, 9)], "no account for all rows of 2026-01-05 (3), which count for nothing, for example ghost, wraith"),
+        (
+            [("ghost", 5, 2), ("wraith", 5, 1), ("spook", 20, 9)],
+            "no account for all rows of 2026-01-05 (3), which count for nothing, for example ghost, wraith",
+        ),
         ([("ghost", 5, 2)], None),  # So few may be so by chance.
         ([("ghost", 5, 3), ("Nord", 5, 1)], None),
         ([("ghost", 20, 3)], None),  # Not of the run's days.

@@ -70,8 +70,7 @@ def test_a_quarantined_row_replaces_nothing(world):
 def test_a_key_of_two_columns(world):
     world.write(
         "t.csv",
-        "subscription_id,account_id,started_on,seats\n"
-        "s,a1,2026-01-01,1\ns,a1,2026-01-02,2\ns,a1,2026-01-01,3\n",
+        "subscription_id,account_id,started_on,seats\ns,a1,2026-01-01,1\ns,a1,2026-01-02,2\ns,a1,2026-01-01,3\n",
     )
     world.source("subscriptions", 'path = "t.csv"')
     assert world.land("subscriptions").duplicates == 1
@@ -279,13 +278,8 @@ def test_several_files_and_folders_for_one_delivery_day(events):
     assert landed.duplicates == 1
 
 
-PARQUET = (
-    "select * from (values {rows}) as t(event_id, account_id, user_id, feature, occurred_at, duration_seconds)"
-)
-GOOD = (
-    "('{0}1', 'a1', 'u1', 'f', timestamp '{1} 10:00', 1.0::double),"
-    " ('{0}2', 'a1', 'u1', null, timestamp '{1} 11:00', null)"
-)
+PARQUET = "select * from (values {rows}) as t(event_id, account_id, user_id, feature, occurred_at, duration_seconds)"
+GOOD = "('{0}1', 'a1', 'u1', 'f', timestamp '{1} 10:00', 1.0::double), ('{0}2', 'a1', 'u1', null, timestamp '{1} 11:00', null)"
 
 
 BOTH = ["a1", "a2", "b1", "b2"]
@@ -475,9 +469,7 @@ def test_a_lost_list_of_superseded_rows_is_found_again(events, delivery):
 
 
 @pytest.mark.parametrize("content", [None, "", "{", "[]"])
-def test_a_lost_or_damaged_manifest_comes_back_from_its_copy_with_days_that_the_source_no_longer_has(
-    events, delivery, caplog, content
-):
+def test_a_lost_or_damaged_manifest_comes_back_from_its_copy_with_days_that_the_source_no_longer_has(events, delivery, caplog, content):
     path = delivery(events, "2026-01-01", "e1,2026-01-01")
     events.land("usage_events", day(1))
     path.unlink()
@@ -540,9 +532,8 @@ def test_a_killed_first_landing_is_not_taken_for_a_lost_manifest(events, deliver
     assert len([file for file in events.files("usage_events") if file.endswith(".parquet")]) == 1
 
 
-
 def test_the_select_survives_special_characters_in_the_data_folder(events, delivery):
-    events.pipeline = "data_dir = \"da'ta [1], *\""
+    events.pipeline = 'data_dir = "da\'ta [1], *"'
     delivery(events, "2026-01-01", "x,2026-01-01")
     delivery(events, "2026-01-02", "x,2026-01-02", "y,2026-01-02")
     events.land("usage_events", day(2))

@@ -43,9 +43,7 @@ USABLE = "Write postgresql+psycopg://user:password@host/database"
         (f"postgresql://u:{SECRET}@h/d?conect_timeout=3", 'cannot be used: invalid connection option "conect_timeout". Mend it'),
     ],
 )  # fmt: skip
-def test_an_address_that_cannot_work_is_one_line_without_it(
-    world: World, monkeypatch: pytest.MonkeyPatch, address: str, said: str
-) -> None:
+def test_an_address_that_cannot_work_is_one_line_without_it(world: World, monkeypatch: pytest.MonkeyPatch, address: str, said: str) -> None:
     monkeypatch.setenv("CRM_URL", address)
     sql_source(world)
     assert refused(world) == [f"sources.tickets.url: what CRM_URL holds {said}"]
@@ -71,7 +69,11 @@ def test_an_address_that_may_work_is_not_connected_to(world: World, monkeypatch:
         ("s3://raw/f.csv", 'regoin = "eu-west-1"', "Configuration key: 'regoin' is not valid for store 'S3'."),
         ("s3://raw/f.csv", 'access_key_id = { env = "STORE_KEY" }', "Generic S3 error: Missing SecretAccessKey"),
         ("gs://raw/f.csv", 'service_account_key = { env = "STORE_KEY" }', "Generic GCS error: GCP credential error"),
-        ("az://raw/f.csv", 'account_name = "acme", account_key = { env = "STORE_KEY" }', "Generic MicrosoftAzure error: Invalid Access Key"),
+        (
+            "az://raw/f.csv",
+            'account_name = "acme", account_key = { env = "STORE_KEY" }',
+            "Generic MicrosoftAzure error: Invalid Access Key",
+        ),
     ],
 )
 def test_an_option_that_no_store_can_use_is_one_line(

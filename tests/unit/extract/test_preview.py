@@ -78,7 +78,7 @@ def test_a_query(world: World) -> None:
     world.write("subs.csv", "id,customer,since,places\ns1,a1,2025-05-01,12\ns2,a1,2025-06-01,-1\n")
     world.source(
         "subscriptions",
-        "query = \"select id as subscription_id, customer as account_id, since as started_on, places as seats, 1 as extra"
+        'query = "select id as subscription_id, customer as account_id, since as started_on, places as seats, 1 as extra'
         " from 'subs.csv' -- all\"",
     )
     found = page(world, "subscriptions")

@@ -37,8 +37,21 @@ def test_timestamps_become_utc(world, text, value):
 
 @pytest.mark.parametrize(
     "text",
-    ["infinity", "epoch", "01/02/2026", "2026-02-30", "2026-13-01", "20260105", "now", "1767571200", "2026-01-05T25:00",
-     "2026-01-05T10:00:00+99:00", "2026-1-5", "0000-01-01", "2026-01-05 10:00:00 Europe/Berlin"],
+    [
+        "infinity",
+        "epoch",
+        "01/02/2026",
+        "2026-02-30",
+        "2026-13-01",
+        "20260105",
+        "now",
+        "1767571200",
+        "2026-01-05T25:00",
+        "2026-01-05T10:00:00+99:00",
+        "2026-1-5",
+        "0000-01-01",
+        "2026-01-05 10:00:00 Europe/Berlin",
+    ],
 )
 def test_what_is_no_iso_timestamp_is_quarantined(world, text):
     landed = land_one(world, "advocacy_events", "advocacy_id,account_id,kind,occurred_at", f"x,a1,review,{text}")
@@ -52,9 +65,7 @@ def test_a_date_from_a_timestamp_is_its_utc_day(world):
     assert world.rows("feature_releases") == [("chat", date(2026, 1, 6))]
 
 
-@pytest.mark.parametrize(
-    ("seats", "value"), [("10", 10), ("10.0", 10), ("1e2", 100), (" 7 ", 7), ("0", 0), ("", None), ("  ", None)]
-)
+@pytest.mark.parametrize(("seats", "value"), [("10", 10), ("10.0", 10), ("1e2", 100), (" 7 ", 7), ("0", 0), ("", None), ("  ", None)])
 def test_whole_numbers(world, seats, value):
     land_one(world, "subscriptions", "subscription_id,account_id,started_on,seats", f"s,a1,2026-01-01,{seats}")
     assert world.rows("subscriptions", "seats") == [(value,)]
@@ -78,17 +89,13 @@ def test_whole_numbers(world, seats, value):
     ],
 )
 def test_what_breaks_a_column_is_named(world, column, text, reason):
-    landed = land_one(
-        world, "subscriptions", f"subscription_id,account_id,started_on,{column}", f"s,a1,2026-01-01,{text}"
-    )
+    landed = land_one(world, "subscriptions", f"subscription_id,account_id,started_on,{column}", f"s,a1,2026-01-01,{text}")
     assert landed.quarantined == {reason: 1}
     assert (landed.delivered, landed.loaded) == (1, 0)
 
 
 def test_blank_texts_are_null_and_others_stay_as_they_are(world):
-    land_one(
-        world, "accounts", "account_id,account_name,segment,csm,created_at", 'a1," Acme ","  ",=HYPERLINK(1),2026-01-01'
-    )
+    land_one(world, "accounts", "account_id,account_name,segment,csm,created_at", 'a1," Acme ","  ",=HYPERLINK(1),2026-01-01')
     assert world.rows("accounts", "account_name, segment, csm") == [(" Acme ", None, "=HYPERLINK(1)")]
 
 
@@ -121,8 +128,7 @@ def test_blank_required_ids_are_missing(world, blank):
 def test_choices_match_exactly_and_blank_optional_ones_are_null(world):
     world.write(
         "t.csv",
-        "ticket_id,account_id,opened_at,priority,topic\n"
-        "t1,a1,2026-01-01,high,\nt2,a1,2026-01-01,High,bug\nt3,a1,2026-01-01, high,bug\n",
+        "ticket_id,account_id,opened_at,priority,topic\nt1,a1,2026-01-01,high,\nt2,a1,2026-01-01,High,bug\nt3,a1,2026-01-01, high,bug\n",
     )
     world.source("tickets", 'path = "t.csv"\nmax_bad_share = 1.0')
     landed = world.land("tickets")
@@ -130,9 +136,7 @@ def test_choices_match_exactly_and_blank_optional_ones_are_null(world):
     assert landed.quarantined == {"priority: none of low, normal, high, critical": 2}
 
 
-@pytest.mark.parametrize(
-    ("survey", "least", "greatest"), [("nps", 0, 10), ("csat", 1, 5), ("ces", 1, 7), ("product_rating", 1, 5)]
-)
+@pytest.mark.parametrize(("survey", "least", "greatest"), [("nps", 0, 10), ("csat", 1, 5), ("ces", 1, 7), ("product_rating", 1, 5)])
 def test_scores_lie_on_the_scale_of_their_survey(world, survey, least, greatest):
     scores = (least - 1, least - 0.01, least, greatest, greatest + 0.01, 95)
     rows = [f"r{number},a1,{survey},{score},2026-01-01" for number, score in enumerate(scores)]
@@ -176,8 +180,26 @@ def test_what_is_no_id_is_quarantined(world, text, reason):
 
 @pytest.mark.parametrize(
     "text",
-    ["7", "007", "-7", "12345678901234567890123", "a1.5", "v1.5", "1.5.2", "12e45", "1e5-7", "user@example.com", "1.acme",
-     "3f2504e0-4f89-41d3-9a0c-0305e82c3301", "{3f2504e0-4f89-41d3-9a0c-0305e82c3301}", "[a", "[a1]", "1+1", "5-3", "10.0.0.1"],
+    [
+        "7",
+        "007",
+        "-7",
+        "12345678901234567890123",
+        "a1.5",
+        "v1.5",
+        "1.5.2",
+        "12e45",
+        "1e5-7",
+        "user@example.com",
+        "1.acme",
+        "3f2504e0-4f89-41d3-9a0c-0305e82c3301",
+        "{3f2504e0-4f89-41d3-9a0c-0305e82c3301}",
+        "[a",
+        "[a1]",
+        "1+1",
+        "5-3",
+        "10.0.0.1",
+    ],
 )
 def test_text_and_whole_numbers_are_ids(world, text):
     land_one(world, "advocacy_events", "advocacy_id,account_id,kind,occurred_at", f"x,{text},review,2026-01-01")
@@ -185,7 +207,7 @@ def test_text_and_whole_numbers_are_ids(world, text):
 
 
 def test_ids_in_json_lines(world):
-    ids = ['7', '"7.x"', "1.5", "1e5", "7.0", "[1]", '{"a": 1}', "12345678901234567890123"]
+    ids = ["7", '"7.x"', "1.5", "1e5", "7.0", "[1]", '{"a": 1}', "12345678901234567890123"]
     lines = [f'{{"advocacy_id": "x{n}", "account_id": {id_}, "kind": "review", "occurred_at": "2026-01-01"}}' for n, id_ in enumerate(ids)]
     world.write("t.jsonl", "\n".join(lines) + "\n")
     world.source("advocacy_events", 'path = "t.jsonl"\nmax_bad_share = 1.0')
@@ -197,14 +219,27 @@ def test_ids_in_json_lines(world):
 @pytest.mark.parametrize(
     ("value", "found"),
     [
-        ("7", "7"), ("7.0::double", "7"), ("-7.0::float", "-7"), ("7.00::decimal(9, 2)", "7"), ("9007199254740992::double", "9007199254740992"),
+        ("7", "7"),
+        ("7.0::double", "7"),
+        ("-7.0::float", "-7"),
+        ("7.00::decimal(9, 2)", "7"),
+        ("9007199254740992::double", "9007199254740992"),
         ("uuid '3f2504e0-4f89-41d3-9a0c-0305e82c3301'", "3f2504e0-4f89-41d3-9a0c-0305e82c3301"),
-        ("7.5::double", FRACTION), ("7.25::decimal(9, 2)", FRACTION), ("1e17::double", FRACTION), ("'nan'::double", "account_id: missing"), ("true", "account_id: true or false, not an id"),
-        ("[7]", NESTED), ("[7]::integer[1]", NESTED), ("{'a': 7}", NESTED), ("map {'a': 7}", NESTED),
+        ("7.5::double", FRACTION),
+        ("7.25::decimal(9, 2)", FRACTION),
+        ("1e17::double", FRACTION),
+        ("'nan'::double", "account_id: missing"),
+        ("true", "account_id: true or false, not an id"),
+        ("[7]", NESTED),
+        ("[7]::integer[1]", NESTED),
+        ("{'a': 7}", NESTED),
+        ("map {'a': 7}", NESTED),
     ],
 )
 def test_ids_in_typed_columns(world, value, found):
-    world.write_parquet("t.parquet", f"select 'x' as advocacy_id, {value} as account_id, 'review' as kind, date '2026-01-01' as occurred_at")
+    world.write_parquet(
+        "t.parquet", f"select 'x' as advocacy_id, {value} as account_id, 'review' as kind, date '2026-01-01' as occurred_at"
+    )
     world.source("advocacy_events", 'path = "t.parquet"\nmax_bad_share = 1.0')
     landed = world.land("advocacy_events")
     if found.startswith("account_id: "):
@@ -251,9 +286,7 @@ def test_parquet_types_are_taken_as_they_are_or_converted(world):
     )
     world.source("subscriptions", 'path = "t.parquet"')
     world.land("subscriptions")
-    assert world.rows("subscriptions", "subscription_id, seats, mrr, started_on, is_trial") == [
-        ("7", 10, 99.5, date(2026, 1, 6), True)
-    ]
+    assert world.rows("subscriptions", "subscription_id, seats, mrr, started_on, is_trial") == [("7", 10, 99.5, date(2026, 1, 6), True)]
 
 
 def test_bad_values_in_typed_parquet_are_quarantined_by_row_number(world):

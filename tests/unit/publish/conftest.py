@@ -102,9 +102,7 @@ def make_settings(folder: Path, **pipeline: int | float) -> Settings:
     keys = {"start_date": "2026-01-01", "threads": 2, "lock_timeout_seconds": 0.3, "memory_limit": '"512MB"'} | pipeline
     lines = [f"{key} = {value}" for key, value in keys.items()]
     config = folder / "health.toml"
-    config.write_text(
-        "[pipeline]\n" + "\n".join(lines) + '\n[sources.accounts]\nconnector = "files"\npath = "accounts.csv"\n'
-    )
+    config.write_text("[pipeline]\n" + "\n".join(lines) + '\n[sources.accounts]\nconnector = "files"\npath = "accounts.csv"\n')
     return load_settings(config)
 
 
@@ -130,7 +128,9 @@ def score_days(
     with duckdb.connect(str(settings.warehouse)) as connection:
         connection.execute("begin")
         connection.execute("delete from control.run_state")
-        connection.execute("insert into control.run_state values (?, ?, ?, ?, 'c0ffee', null, ?)", [run_id, status, *own_days, previous_run])
+        connection.execute(
+            "insert into control.run_state values (?, ?, ?, ?, 'c0ffee', null, ?)", [run_id, status, *own_days, previous_run]
+        )
         for table in ("as_of_days", "restated_days"):
             connection.execute(f"delete from control.{table}")
             connection.execute(f"insert into control.{table} select unnest(cast(? as date[]))", [days])

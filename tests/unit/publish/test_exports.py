@@ -16,7 +16,7 @@ from orchestration.publish.publishing import publish
 from orchestration.settings import Settings, load_settings
 from tests.hostile_text import HOSTILE, NEUTRAL_CELLS
 
-from .conftest import HISTORIES, DAY_1, PUBLISHED_AT, change_warehouse, days_from, make_settings, score_days, stub_board
+from .conftest import DAY_1, HISTORIES, PUBLISHED_AT, change_warehouse, days_from, make_settings, score_days, stub_board
 
 HEADER = ["account_id", "score", "tier", "reason"]
 # None of the accounts has drivers.
@@ -100,8 +100,20 @@ def test_csv_for_people(settings):
     assert b'"a1",2026-01-30,65,"at_risk",' in content
 
     assert cells(exported(settings, "account_actions.csv")) == [
-        ["account_id", "as_of_date", "account_name", "csm", "tier", "health_score", "arr"]
-        + ["playbook_key", "label", "priority", "reason", "since"],
+        [
+            "account_id",
+            "as_of_date",
+            "account_name",
+            "csm",
+            "tier",
+            "health_score",
+            "arr",
+            "playbook_key",
+            "label",
+            "priority",
+            "reason",
+            "since",
+        ],
         ["a1", "2026-01-30", "'" + HOSTILE, "Zoë", "at_risk", "65", "-1200.5", "ask", "Ask", "2", "'-5 points", "2026-01-30"],
     ]
 
@@ -288,7 +300,8 @@ def test_a_key_of_the_crm_is_there_once(settings):
     score_days(settings, "run-1", [DAY_1], accounts="a1 a2 a3")
     for table in HISTORIES:
         change_warehouse(
-            settings, f"update {table} set account_id = case account_id when 'a1' then 'a 1' when 'a2' then 'a' || chr(9) || '1' else 'a3' end"
+            settings,
+            f"update {table} set account_id = case account_id when 'a1' then 'a 1' when 'a2' then 'a' || chr(9) || '1' else 'a3' end",
         )
     publish(settings, "run-1", PUBLISHED_AT)
     assert [row[0] for row in crm_update(settings)] == ["a 1", "a3"]
@@ -390,11 +403,15 @@ def test_who_missed_files_loads_those_in_between_or_the_full_one(tmp_path):
         publish(settings, f"run-{number}", PUBLISHED_AT)
         told |= {row[0]: row for row in crm_update(settings)}
     full = {row[0]: row for row in cells(exported(settings, "crm_full.csv"))[1:]}
-    assert full == told == {
-        "a1": ["a1", "67.0", "at_risk", NEUTRAL],
-        "a2": ["a2", "47.0", "at_risk", NEUTRAL],
-        "a3": ["a3", "", "", "No longer scored."],
-    }
+    assert (
+        full
+        == told
+        == {
+            "a1": ["a1", "67.0", "at_risk", NEUTRAL],
+            "a2": ["a2", "47.0", "at_risk", NEUTRAL],
+            "a3": ["a3", "", "", "No longer scored."],
+        }
+    )
 
 
 def test_what_was_told_is_unknown_when_the_file_is_lost(settings, publish_days):
@@ -405,14 +422,21 @@ def test_what_was_told_is_unknown_when_the_file_is_lost(settings, publish_days):
 
 
 ACCOUNT = {"override_reason": None, "tier": "healthy", "trend": "stable", "delta_28d": 0.0} | {
-    f"{kind}_{rank}_{part}": None for kind in ("positive", "negative", "change") for rank in (1, 2, 3) for part in ("label", "value", "points")
+    f"{kind}_{rank}_{part}": None
+    for kind in ("positive", "negative", "change")
+    for rank in (1, 2, 3)
+    for part in ("label", "value", "points")
 }
 LIFT = {"positive_1_label": "Active days", "positive_1_value": "23 days", "positive_1_points": 6.7}
 WEIGHT = {"negative_1_label": "Two tickets escalated.", "negative_1_value": None, "negative_1_points": -9.0} | {
-    "negative_2_label": "Days late", "negative_2_value": "40.5 days", "negative_2_points": -6.2
+    "negative_2_label": "Days late",
+    "negative_2_value": "40.5 days",
+    "negative_2_points": -6.2,
 }
 CHANGES = {"change_1_label": "Active days", "change_1_value": "3 days (was 20)", "change_1_points": -9.5} | {
-    "change_2_label": "Data came or went", "change_2_value": None, "change_2_points": 3.0
+    "change_2_label": "Data came or went",
+    "change_2_value": None,
+    "change_2_points": 3.0,
 }
 
 

@@ -56,7 +56,10 @@ class TestTierWorsened:
         alerts = find(
             WORSENED,
             account_health=[
-                *(account(name, tier=now, previous_tier=before, tier_since=ago(n), health_score=35.5) for name, (before, now, n) in changed.items()),
+                *(
+                    account(name, tier=now, previous_tier=before, tier_since=ago(n), health_score=35.5)
+                    for name, (before, now, n) in changed.items()
+                ),
                 account("new", tier="poor", tier_since=DAY),
             ],
             account_health_history=[account_day(ago(2), name, tier=before) for name, (before, _, _) in changed.items()],
@@ -149,7 +152,10 @@ class TestScoreFell:
             FELL,
             first=ago(9),
             account_health=[account(name, **columns) for name, columns in days.items()],
-            account_health_history=[account_day(ago(1), "both", delta_7d=-30.0, availability_7d=-25.0), account_day(ago(1), "hidden", **days["hidden"])],
+            account_health_history=[
+                account_day(ago(1), "both", delta_7d=-30.0, availability_7d=-25.0),
+                account_day(ago(1), "hidden", **days["hidden"]),
+            ],
             score_changes=[
                 {"account_id": "both", "as_of_date": DAY, "k": 7, "component": "availability", "points": -20.0},
                 {"account_id": "both", "as_of_date": DAY, "k": 7, "component": "behaviour", "label": "Use", "points": -10.0},
@@ -243,8 +249,14 @@ class TestSourceLate:
         [
             ({"status": "late", "late_since": DAY}, "tickets has nothing newer than 2026-06-26; its metrics are late"),
             ({"status": "not read", "late_since": ago(1)}, "tickets was read up to 2026-06-27 only; its metrics are late"),
-            ({"status": "not read", "late_since": DAY, "newest_fact_at": None}, "tickets was read up to 2026-06-27 only; its metrics are late"),
-            ({"status": "not read", "late_since": ago(1), "not_read_reason": "down"}, "tickets was read up to 2026-06-27 only; its metrics are late"),
+            (
+                {"status": "not read", "late_since": DAY, "newest_fact_at": None},
+                "tickets was read up to 2026-06-27 only; its metrics are late",
+            ),
+            (
+                {"status": "not read", "late_since": ago(1), "not_read_reason": "down"},
+                "tickets was read up to 2026-06-27 only; its metrics are late",
+            ),
             (
                 {"status": "not read", "late_since": DAY, "extracted_through_date": DAY, "not_read_reason": "4 of 38 rows"},
                 "tickets was not taken over and stays as it was",

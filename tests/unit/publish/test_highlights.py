@@ -109,4 +109,7 @@ def test_the_page_shows_the_tables_in_their_place(text: str) -> None:
     """The UI folds Markdown of 1,000 characters and more away."""
     movements = [Movement(text, 100.0, -100.0, "At risk (today at risk)", text)] * 5
     assert len(describe_movements(movements)) < 1000
-    assert len(describe_weeks(Highlights({tier: [10_000] * 26 for tier in ("healthy", "at_risk", "poor", "unknown")}, 10_000, 10_000, [], []))) < 1000
+    assert (
+        len(describe_weeks(Highlights({tier: [10_000] * 26 for tier in ("healthy", "at_risk", "poor", "unknown")}, 10_000, 10_000, [], [])))
+        < 1000
+    )

@@ -152,9 +152,7 @@ def test_columns_change_and_grants_and_views_stay(target, address):
     ask(address, "grant usage on schema health to bi")
     ask(address, "grant select on health.scorecard, health.dimension_scores_history to bi")
     ask(address, "create view public.cards as select scorecard_key from health.scorecard")
-    change_warehouse(
-        target, "create or replace table marts.scorecard as select 'standard' as scorecard_key, 85 as weight, true as is_new"
-    )
+    change_warehouse(target, "create or replace table marts.scorecard as select 'standard' as scorecard_key, 85 as weight, true as is_new")
     score_days(target, "run-2", [DAY_1], shift=1.0)
     change_warehouse(target, "alter table intermediate.int_scoring__account_dimensions add column label varchar default 'Use'")
     change_warehouse(

@@ -20,8 +20,8 @@ from orchestration.settings import PROJECT_ROOT, Settings
 from orchestration.warehouse import WarehouseBusy
 
 from .conftest import (
-    HISTORIES,
     DAY_1,
+    HISTORIES,
     PUBLISHED_AT,
     change_warehouse,
     days_from,
@@ -85,9 +85,7 @@ def test_a_generation_holds_the_mart_as_database_and_parquet(settings, publish_d
     parquet = settings.published / "current" / "parquet"
     with duckdb.connect() as connection:
         counts = {
-            name: connection.execute(
-                f"select count(*), count(distinct as_of_date) from read_parquet('{parquet}/{name}')"
-            ).fetchall()
+            name: connection.execute(f"select count(*), count(distinct as_of_date) from read_parquet('{parquet}/{name}')").fetchall()
             for name in (
                 "account_health.parquet",
                 "account_health_history/*/*.parquet",
@@ -208,7 +206,9 @@ def test_what_a_failed_run_changed_is_published_by_the_next_one(settings, publis
 
     assert read_current(settings, HISTORY_QUERY)[0] == ("a1", DAY_1, 68.0)
     with duckdb.connect() as connection:
-        part = connection.execute(f"select sum(points) from read_parquet('{metric_part(path, DAY_1)}') where as_of_date = '{DAY_1}'").fetchall()
+        part = connection.execute(
+            f"select sum(points) from read_parquet('{metric_part(path, DAY_1)}') where as_of_date = '{DAY_1}'"
+        ).fetchall()
     # (20 + 0 - 30) + 3 x 3 - 3 x 5
     assert part == [(-16.0,)]
 
@@ -234,7 +234,9 @@ def test_a_database_that_lost_a_row_of_an_older_day_is_refused(settings, publish
         built = genuine(settings, connection, building, *rest)
         with duckdb.connect(str(building / "health.duckdb")) as database:
             # As many rows as before.
-            database.execute(f"update account_health_history set as_of_date = '{THREE_DAYS[1]}' where account_id = 'a1' and as_of_date = '{DAY_1}'")
+            database.execute(
+                f"update account_health_history set as_of_date = '{THREE_DAYS[1]}' where account_id = 'a1' and as_of_date = '{DAY_1}'"
+            )
         return built
 
     monkeypatch.setattr(publishing, "build_generation", lose_a_row)
@@ -242,7 +244,9 @@ def test_a_database_that_lost_a_row_of_an_older_day_is_refused(settings, publish
         publish(settings, "run-2", PUBLISHED_AT)
 
 
-@pytest.mark.parametrize(("day", "name"), [(1, "from-01"), (8, "from-01"), (9, "from-09"), (16, "from-09"), (24, "from-17"), (25, "from-25"), (31, "from-25")])
+@pytest.mark.parametrize(
+    ("day", "name"), [(1, "from-01"), (8, "from-01"), (9, "from-09"), (16, "from-09"), (24, "from-17"), (25, "from-25"), (31, "from-25")]
+)
 def test_a_month_is_four_files(day, name):
     assert part_name(date(2026, 1, day)) == f"as_of_month=2026-01/{name}.parquet"
 
@@ -336,7 +340,10 @@ def test_no_warehouse_no_state_no_table(settings):
             "points of account 'a1' on 2026-01-30 sum to 65.06",
         ),
         ("delete from intermediate.int_scoring__account_scores", "points of account 'a1' on 2026-01-30 sum to 50"),
-        ("update intermediate.int_scoring__account_scores set days_late_180d__score = 'nan' where account_id = 'a3'", "points of account 'a3'"),
+        (
+            "update intermediate.int_scoring__account_scores set days_late_180d__score = 'nan' where account_id = 'a3'",
+            "points of account 'a3'",
+        ),
         ("update marts.account_health_history set health_score = null where account_id = 'a2'", "account 'a2'"),
         ("update marts.account_health_history set as_of_date = null where account_id = 'a2'", "without as_of_date"),
     ],
@@ -381,7 +388,10 @@ def test_a_full_disk_leaves_everything_as_it_was(settings, publish_days, monkeyp
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    with monkeypatch.context() as patch, pytest.raises(PublishError, match="run run-2 is not published: .*No space left.*disk full") as error:
+    with (
+        monkeypatch.context() as patch,
+        pytest.raises(PublishError, match="run run-2 is not published: .*No space left.*disk full") as error,
+    ):
         patch.setattr(publishing, "seal", full)
         publish(settings, "run-2", PUBLISHED_AT)
     assert "\n" not in str(error.value)
@@ -434,10 +444,7 @@ def test_a_log_beside_the_warehouse_is_never_merged(settings):
 
 def test_a_writer_in_the_warehouse_is_waited_for_and_named(settings):
     score_days(settings, "run-1", [DAY_1])
-    code = (
-        "import duckdb, sys\n"
-        "connection = duckdb.connect(str(settings.warehouse))\nprint('open', flush=True)\nsys.stdin.read()\n"
-    )
+    code = "import duckdb, sys\nconnection = duckdb.connect(str(settings.warehouse))\nprint('open', flush=True)\nsys.stdin.read()\n"
     child = in_child(settings, code)
     assert child.stdout.readline() == "open\n"
     try:

@@ -72,7 +72,9 @@ def test_tiers_that_follow_earlier_days_and_overrides_are_revisions_too(settings
     score_days(settings, "run-2", DAYS[:1])
     # The third day was not scored again, but its tier follows from the first.
     change_warehouse(settings, f"insert into control.restated_days select unnest(cast({[str(day) for day in DAYS[1:]]} as date[]))")
-    change_warehouse(settings, f"update marts.account_health_history set tier = 'poor' where account_id = 'a1' and as_of_date = '{DAYS[2]}'")
+    change_warehouse(
+        settings, f"update marts.account_health_history set tier = 'poor' where account_id = 'a1' and as_of_date = '{DAYS[2]}'"
+    )
     change_warehouse(
         settings,
         f"update marts.account_health_history set tier = 'healthy', override_id = 'o1' where account_id = 'a2' and as_of_date = '{DAYS[1]}'",

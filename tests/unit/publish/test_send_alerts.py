@@ -85,7 +85,9 @@ class Team:
         header = "rule_key,label,kind,from_tier,tier,points,days,segment,min_arr,channel"
         (self.folder / "seeds" / "alert_rules.csv").write_text("\n".join([header, *lines, ""]))
 
-    def publish(self, newest: date, falls: dict[str, date] | None = None, published_on: date | None = None, **tables: list[dict[str, Any]]) -> None:
+    def publish(
+        self, newest: date, falls: dict[str, date] | None = None, published_on: date | None = None, **tables: list[dict[str, Any]]
+    ) -> None:
         """A generation in which the score of each account fell on the day given."""
         falls = falls or {}
         self.generation += 1
@@ -95,7 +97,9 @@ class Team:
             for name, since in falls.items()
             for n in range(1, (newest - since).days + 1)
         ]
-        publish_mart(self.settings, self.generation, newest, {"account_health": rows, "account_health_history": lasting} | tables, published_on)
+        publish_mart(
+            self.settings, self.generation, newest, {"account_health": rows, "account_health_history": lasting} | tables, published_on
+        )
 
     def send(self) -> Sent:
         return send_alerts(self.settings)
@@ -141,7 +145,13 @@ class TestOnce:
         team.rules(FELL, "late,Source late,source_late,,,,,,,")
         team.publish(DAY, {})
         team.send()
-        lost = {"raw_table": "accounts", "status": "not read", "extracted_through_date": DAY, "late_since": DAY, "not_read_reason": "4 of 38 rows"}
+        lost = {
+            "raw_table": "accounts",
+            "status": "not read",
+            "extracted_through_date": DAY,
+            "late_since": DAY,
+            "not_read_reason": "4 of 38 rows",
+        }
         for _ in range(2):
             team.publish(DAY, {"a1": DAY}, data_freshness=[lost])
             team.send()
@@ -349,8 +359,12 @@ class TestFailures:
         }  # fmt: skip
         assert (len(webhook.posts), len(pauses)) == (2, 2)
 
-    def test_an_endpoint_that_answers_one_byte_at_a_time_ends_in_time(self, team: Team, slack: WebhookServer, webhook: WebhookServer) -> None:
-        team.configure('slack_webhook = { env = "TEST_SLACK" }', 'webhook = { env = "TEST_WEBHOOK" }', "timeout_seconds = 0.5", "max_attempts = 1")
+    def test_an_endpoint_that_answers_one_byte_at_a_time_ends_in_time(
+        self, team: Team, slack: WebhookServer, webhook: WebhookServer
+    ) -> None:
+        team.configure(
+            'slack_webhook = { env = "TEST_SLACK" }', 'webhook = { env = "TEST_WEBHOOK" }', "timeout_seconds = 0.5", "max_attempts = 1"
+        )
         webhook.always = Answer(drips=True)
         team.publish(DAY, {"a1": DAY})
         done = subprocess.run(
@@ -360,7 +374,9 @@ class TestFailures:
         assert "webhook: gives no answer within 0.5 s" in done.stderr
         assert (len(slack.posts), len(webhook.posts)) == (1, 1)
 
-    @pytest.mark.parametrize(("value", "said"), [("", "the environment variable TEST_SLACK is not set"), (f"no/{SECRET}", "cannot be used")])
+    @pytest.mark.parametrize(
+        ("value", "said"), [("", "the environment variable TEST_SLACK is not set"), (f"no/{SECRET}", "cannot be used")]
+    )
     def test_a_missing_or_wrong_address_leaves_the_other_channel_alone(
         self, team: Team, webhook: WebhookServer, monkeypatch: pytest.MonkeyPatch, value: str, said: str
     ) -> None:
@@ -461,7 +477,9 @@ class TestSecrets:
         assert SECRET.encode() not in team.settings.alert_log.read_bytes()
         assert logging.getLogger("urllib3.connectionpool").level == logging.NOTSET
 
-    def test_the_json_is_signed_where_a_key_is_configured(self, team: Team, webhook: WebhookServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_json_is_signed_where_a_key_is_configured(
+        self, team: Team, webhook: WebhookServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setenv("TEST_KEY", "shared")
         team.configure('webhook = { env = "TEST_WEBHOOK" }', 'webhook_key = { env = "TEST_KEY" }')
         team.publish(DAY, {"a1": DAY})
@@ -537,7 +555,10 @@ class TestMessage:
         assert lines[2].startswith(
             "• <https://health.acme.com/board/account.html#a1|&lt;!channel&gt; &amp; &lt;https\u2236//evil.example¦Bank&gt; ∗bold∗ 'code' ∼gon…>: "
         )
-        assert lines[3].startswith("• <https://health.acme.com/board/account.html#a2|two linesgnp.exe \u02cdend\u02cd \u2236fire\u2236>: ") and len(lines) == 5
+        assert (
+            lines[3].startswith("• <https://health.acme.com/board/account.html#a2|two linesgnp.exe \u02cdend\u02cd \u2236fire\u2236>: ")
+            and len(lines) == 5
+        )
         assert section["verbatim"] is True and len(section["text"]) < 3000
         # Only the links to the accounts are left of what Slack would follow.
         assert section["text"].count("<") == section["text"].count(">") == 4
@@ -552,7 +573,8 @@ class TestMessage:
             DAY,
             account_health=[account(name, account_name="&" * 999, csm="&" * 999, arr=1e14, delta_7d=-10.0) for name in names],
             score_changes=[
-                {"account_id": name, "as_of_date": DAY, "k": 7, "component": "behaviour", "label": "&" * 999, "points": -9.0} for name in names
+                {"account_id": name, "as_of_date": DAY, "k": 7, "component": "behaviour", "label": "&" * 999, "points": -9.0}
+                for name in names
             ],
         )
         team.send()

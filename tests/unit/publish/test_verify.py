@@ -32,7 +32,9 @@ def test_a_linked_file_that_is_damaged_in_silence_is_named_and_written_anew_once
     publish_days("run-3", DAYS[2:])
     shutil.rmtree(current)
     assert damaged(settings) == []
-    assert read_current(settings, f"select count(*) from '{settings.published}/current/parquet/metric_scores_history/*/*.parquet'") == [(18,)]
+    assert read_current(settings, f"select count(*) from '{settings.published}/current/parquet/metric_scores_history/*/*.parquet'") == [
+        (18,)
+    ]
 
 
 def test_whatever_bit_of_the_published_database_flips_it_is_not_built_upon(settings, publish_days):

@@ -72,9 +72,9 @@ def test_an_orphan_in_the_file_is_named_after_the_wait(settings):
     orphan = child(settings, HOLDS)
     orphan.stdout.readline()
     try:
-        with pytest.raises(WarehouseBusy, match=f"process {orphan.pid} has the file open.*within 0.3 s") as busy:
-            with connect(settings, settings.warehouse):
-                pytest.fail("two writers")
+        refused = pytest.raises(WarehouseBusy, match=f"process {orphan.pid} has the file open.*within 0.3 s")
+        with refused as busy, connect(settings, settings.warehouse):
+            pytest.fail("two writers")
         assert "\n" not in str(busy.value)
         with pytest.raises(WarehouseBusy):
             discard_if_broken(settings)

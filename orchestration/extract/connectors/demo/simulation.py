@@ -184,8 +184,7 @@ class _Company:
 
     def history(self) -> History:
         facts = {
-            table: {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
-            for table, chunks in self.chunks.items()
+            table: {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]} for table, chunks in self.chunks.items()
         }
         for table, column, settled in (("subscriptions", "ended_on", self.ended), ("invoices", "paid_on", self.paid)):
             if table in facts:
@@ -262,9 +261,7 @@ class _Company:
             into_year = np.where(accounts.is_yearly[founders], tenure % YEAR, np.minimum(tenure, YEAR))
             period = np.where(accounts.is_yearly[founders], YEAR - tenure % YEAR, 30 - tenure % 30)
             self.decides_on[founders] = self.day + period
-            self.bills_on[founders] = self.day + (
-                accounts.draws[founders, 3] * 30 * accounts.billing_months[founders]
-            ).astype(np.int64)
+            self.bills_on[founders] = self.day + (accounts.draws[founders, 3] * 30 * accounts.billing_months[founders]).astype(np.int64)
             self._open_subscription(founders, started=self.day - into_year)
             self._join(founders, self._wanted_users(founders).astype(np.int64))
             self.level[founders] = self.health[founders]
@@ -362,9 +359,7 @@ class _Company:
         self._book(account, EXPANDED, self._mrr(account) - before)
 
     def _book(self, account: Ints, kind: int, monthly: Floats) -> None:
-        self._record(
-            "account_outcomes", account, occurred_on=self.day, kind=kind, arr_delta=self._booked(account, monthly)
-        )
+        self._record("account_outcomes", account, occurred_on=self.day, kind=kind, arr_delta=self._booked(account, monthly))
 
     # --- money -----------------------------------------------------------------------------------------------------
 

@@ -56,9 +56,7 @@ class ProductLog:
             number of active users sets the number of events.
     """
 
-    def __init__(
-        self, history: History, with_dirt: bool, events_per_account_day: float = EVENTS_PER_ACCOUNT_DAY
-    ) -> None:
+    def __init__(self, history: History, with_dirt: bool, events_per_account_day: float = EVENTS_PER_ACCOUNT_DAY) -> None:
         self._history = history
         self._with_dirt = with_dirt
         self._further_events = max(events_per_account_day / _ACTIVE_USERS_PER_ACCOUNT_DAY - 1, 0.0)

@@ -53,7 +53,8 @@ class BasicAuth(Section):
     def _has_a_secret(self) -> "BasicAuth":
         if self.password is None and not isinstance(self.username, Secret):
             raise PydanticCustomError(
-                LITERAL_SECRET, 'without a password the user name is the secret. Write username = { env = "NAME_OF_A_VARIABLE" }, or add password'
+                LITERAL_SECRET,
+                'without a password the user name is the secret. Write username = { env = "NAME_OF_A_VARIABLE" }, or add password',
             )
         return self
 
@@ -223,7 +224,8 @@ class RestSource(HttpSource, Notation):
         if not paths or not all(re.fullmatch(r"/(?!/)[^?#]*", one) for one in paths):
             # A parameter may be a secret.
             raise PydanticCustomError(
-                LITERAL_SECRET, "give a path that begins with /, such as /v1/customers, without parameters: these belong into params, the host into base_url"
+                LITERAL_SECRET,
+                "give a path that begins with /, such as /v1/customers, without parameters: these belong into params, the host into base_url",
             )
         return path
 

@@ -89,14 +89,18 @@ def check(settings: Settings, table: RawTable, source: RestSource) -> None:
     if table.name == EVENT_TABLE and source.has_start and not source.has_end:
         raise SettingsError(f"sources.{table.name}: events are read by day: write {{end}} as well as {{start}} into what the API is asked")
     paths = {"records": source.records} | {
-        f"paginator.{name}": path for name, path in source.paginator.model_dump().items() if name.endswith("_path") and "body" not in name and path
+        f"paginator.{name}": path
+        for name, path in source.paginator.model_dump().items()
+        if name.endswith("_path") and "body" not in name and path
     }
     for name, path in paths.items():
         try:
             jsonpath.compile_path(path)
         except Exception:
             # The parser's and the lexer's errors have no class in common.
-            raise SettingsError(f"sources.{table.name}.{name}: {path!r} is no JSON path. Write one such as data.items, or $ for the whole answer") from None
+            raise SettingsError(
+                f"sources.{table.name}.{name}: {path!r} is no JSON path. Write one such as data.items, or $ for the whole answer"
+            ) from None
     with _shaping(settings, table, source):
         pass
 
@@ -125,7 +129,7 @@ def preview(settings: Settings, table: RawTable, source: RestSource) -> Preview:
     windows = [(Window(None, today), "first page only")]
     if source.has_start:
         windows.insert(0, (Window(today - _PREVIEW_DAYS, today), "what changed in the last 30 days, first page only"))
-    for window, note in windows:
+    for window, note in windows:  # noqa: B007 (the note of the window that had something)
         found = {path: next(_pages(api, table, source, window, path), []) for path in source.paths}
         if any(found.values()):
             break

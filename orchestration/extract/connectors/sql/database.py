@@ -66,8 +66,10 @@ def connected(name: str, source: SqlSource) -> Iterator[sa.Connection]:
         with attempts(engine.connect) as connection:
             yield connection
     except sa.exc.SQLAlchemyError as error:
-        remedy = "Check the address and the network, or try again later" if isinstance(error, sa.exc.OperationalError) else (
-            f"Check sources.{name}.{'query' if source.query else 'table'} and what the user may read"
+        remedy = (
+            "Check the address and the network, or try again later"
+            if isinstance(error, sa.exc.OperationalError)
+            else (f"Check sources.{name}.{'query' if source.query else 'table'} and what the user may read")
         )
         raise SourceUnavailable(f"sources.{name}: the database says: {_said(error, source)}. {remedy}") from None
     finally:
@@ -116,8 +118,7 @@ def _reason(error: Exception) -> str:
         return f"{error.filename}: {error.strerror}. Name a file that this user may read"
     if isinstance(error, sa.exc.NoSuchModuleError):
         return (
-            "nothing that is installed speaks to the kind of database it begins with. "
-            "Install its driver, or write postgresql+psycopg://..."
+            "nothing that is installed speaks to the kind of database it begins with. Install its driver, or write postgresql+psycopg://..."
         )
     return "no SQLAlchemy address. Write postgresql+psycopg://user:password@host/database"
 

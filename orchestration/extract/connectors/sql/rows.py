@@ -99,7 +99,12 @@ def _statement(connection: sa.Connection, table: RawTable, source: SqlSource, wi
 def _sqlite_moment(text: sa.ColumnElement) -> sa.ColumnElement:
     """A time in UTC from any text that the contract reads; null for others. SQLite itself reads `+02:00` and `Z`, not `+02`, `+0200` and `UTC`."""
     text = sa.cast(sa.func.trim(text), sa.String)
-    spellings = (text, text + ":00", sa.func.substr(text, 1, sa.func.length(text) - 2) + ":" + sa.func.substr(text, -2), sa.func.replace(text, "UTC", ""))
+    spellings = (
+        text,
+        text + ":00",
+        sa.func.substr(text, 1, sa.func.length(text) - 2) + ":" + sa.func.substr(text, -2),
+        sa.func.replace(text, "UTC", ""),
+    )
     return sa.func.coalesce(*(sa.func.datetime(one) for one in spellings))
 
 

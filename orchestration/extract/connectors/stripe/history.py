@@ -381,9 +381,7 @@ def _end_day(state: State) -> date | None:
     return first_day((state.body.get("ended_at"), state.body.get("canceled_at"), state.moment or None))
 
 
-def _row(
-    body: Body, facts: Facts, term_ends_on: date | None, started_on: date | None, ended_on: date | None
-) -> dict[str, Any]:
+def _row(body: Body, facts: Facts, term_ends_on: date | None, started_on: date | None, ended_on: date | None) -> dict[str, Any]:
     return {
         "subscription_id": text_id(body),
         "customer": text_id(body.get("customer")),

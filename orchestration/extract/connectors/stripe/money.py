@@ -22,9 +22,7 @@ from orchestration.extract.connectors.stripe.shapes import (
 )
 
 # https://docs.stripe.com/currencies: ISK and UGX have no decimals in life, but two in the API.
-_NO_DECIMALS = frozenset(
-    ("BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "VND", "VUV", "XAF", "XOF", "XPF")
-)
+_NO_DECIMALS = frozenset(("BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "VND", "VUV", "XAF", "XOF", "XPF"))
 _THREE_DECIMALS = frozenset(("BHD", "JOD", "KWD", "OMR", "TND"))
 _MONTHS = {"day": Fraction(12, 365), "week": Fraction(12, 52), "month": Fraction(1), "year": Fraction(12)}
 _PLACES = Decimal("0.0001")
@@ -161,9 +159,7 @@ def _tiered(tiers: Sequence[Body], mode: Any, quantity: Fraction) -> Fraction | 
     return None
 
 
-def _discounted(
-    monthly: Fraction, discounts: Sequence[Body | None], day: date, months: Fraction, currency: str | None
-) -> Fraction | None:
+def _discounted(monthly: Fraction, discounts: Sequence[Body | None], day: date, months: Fraction, currency: str | None) -> Fraction | None:
     """A monthly amount in the smallest unit after the discounts in force; a coupon for one invoice does not recur."""
     for discount in discounts:
         if discount is None:

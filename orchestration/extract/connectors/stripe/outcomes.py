@@ -8,9 +8,7 @@ from typing import Any
 _MONTHS = 12
 
 
-def outcome_rows(
-    rows: Iterable[dict[str, Any]], reporting_currency: str, never_paid: Collection[str] = ()
-) -> list[dict[str, Any]]:
+def outcome_rows(rows: Iterable[dict[str, Any]], reporting_currency: str, never_paid: Collection[str] = ()) -> list[dict[str, Any]]:
     """Outcomes by account, without renewals.
 
     `churned` on a day without any subscription after one with; a returning account may churn again. Who was never worth anything, in a

@@ -88,9 +88,7 @@ def preview(table: RawTable, source: ZendeskSource) -> Preview:
     return Preview(list(text_batches(table, rows)), filled_columns(table, rows), unmapped, note)
 
 
-def ticket_row(
-    ticket: Object, metrics: Object | None, account: str | None, escalated_at: str | None, source: ZendeskSource
-) -> Row:
+def ticket_row(ticket: Object, metrics: Object | None, account: str | None, escalated_at: str | None, source: ZendeskSource) -> Row:
     """One row of `tickets`.
 
     A solved ticket without solving time (imported as closed) is resolved at its last change; else it stayed open.
@@ -136,9 +134,7 @@ def account_of(organization: Object, account_key: str) -> str | None:
 
 def is_escalated(ticket: Object, source: ZendeskSource) -> bool:
     """Whether a ticket bears a tag of escalation, or its escalation field is checked or filled."""
-    return bool(_words(ticket.get("tags")) & _folded(source.escalation_tags)) or _is_set(
-        _field(ticket, source.escalation_field)
-    )
+    return bool(_words(ticket.get("tags")) & _folded(source.escalation_tags)) or _is_set(_field(ticket, source.escalation_field))
 
 
 def escalation_in(audits: Iterable[Object], source: ZendeskSource) -> str | None:

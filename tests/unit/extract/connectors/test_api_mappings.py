@@ -122,7 +122,10 @@ def tagged(*names: str, applied_at: int | None = None) -> dict[str, Any]:
 
 def test_intercom_conversations(world: World) -> None:
     sent = {"type": "conversation", "delivered_as": "admin_initiated"}
-    closed = {"state": "closed", "statistics": {"first_admin_reply_at": at("2026-03-01T11:00:00"), "last_close_at": at("2026-03-01T15:00:00")}}
+    closed = {
+        "state": "closed",
+        "statistics": {"first_admin_reply_at": at("2026-03-01T11:00:00"), "last_close_at": at("2026-03-01T15:00:00")},
+    }
     conversations = [
         conversation(1, priority="priority", tags=tagged("vip", "refund"), **closed),
         # Opened again after it was closed.
@@ -227,7 +230,13 @@ def invoice(key: str, status: str, **values: Any) -> dict[str, Any]:
 
 
 def test_chargebee_invoices(world: World) -> None:
-    note = {"cn_id": "CN-1", "cn_reason_code": "write_off", "cn_date": at("2026-03-02T09:00:00"), "cn_total": 12550, "cn_status": "adjusted"}
+    note = {
+        "cn_id": "CN-1",
+        "cn_reason_code": "write_off",
+        "cn_date": at("2026-03-02T09:00:00"),
+        "cn_total": 12550,
+        "cn_status": "adjusted",
+    }
     invoices = [
         invoice("i1", "paid", amount_paid=12550, paid_at=at("2026-02-10T09:00:00")),
         invoice("i2", "not_paid", amount_due=12550),
@@ -244,7 +253,9 @@ def test_chargebee_invoices(world: World) -> None:
         landed = land(world, "invoices")
         assert (len(server.requests), landed.quarantined) == (2, {})
         days = "cast(issued_on as varchar), cast(due_on as varchar), cast(paid_on as varchar)"
-        columns = f"invoice_id, account_id, {days}, amount, open_amount, currency, cast(voided_on as varchar), cast(written_off_on as varchar)"
+        columns = (
+            f"invoice_id, account_id, {days}, amount, open_amount, currency, cast(voided_on as varchar), cast(written_off_on as varchar)"
+        )
         issued, due = "2026-02-01", "2026-02-15"
         expected = [
             ("i1", "a1", issued, due, "2026-02-10", 125.5, 0, "USD", None, None),

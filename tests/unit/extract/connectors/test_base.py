@@ -20,7 +20,9 @@ from orchestration.extract.errors import SourceUnavailable
 from orchestration.settings import SettingsError
 from orchestration.sources import SecretReference
 """
-GOOD = HEAD + """
+GOOD = (
+    HEAD
+    + """
 class Feed(Connector):
     token: SecretReference | None = None
     address: str = "none"
@@ -29,6 +31,7 @@ class Feed(Connector):
     def read(self, settings, table, window):
         yield from text_batches(table, [{"feature": "reports", "released_on": "2026-01-02"}, {"feature": "", "released_on": "2026-01-03"}])
 """
+)
 
 
 @pytest.fixture
@@ -70,7 +73,10 @@ def test_it_lands_and_is_shown_like_any_other(world: World, write: Callable[[str
         (HEAD + "class Feed(Connector):\n    pass\n", "{path} line 6: Feed has no method read. Write it"),
         ("from orchestration.sources import Source\nclass Feed(Source):\n    pass\n", "{path} line 2: Feed has no method read. Write it"),
         (GOOD + "class Other(Feed):\n    pass\n", "{path}: holds several connectors (Feed, Other). Give each a module of its own"),
-        ("import os\nimport no_such_package\n", "{path} line 2: ModuleNotFoundError: No module named 'no_such_package'. The module cannot be imported"),
+        (
+            "import os\nimport no_such_package\n",
+            "{path} line 2: ModuleNotFoundError: No module named 'no_such_package'. The module cannot be imported",
+        ),
         ("x = 1\ndef read(:\n", "{path} line 2: SyntaxError: invalid syntax"),
         ("x = 1\ny = x / 0\n", "{path} line 2: ZeroDivisionError: division by zero"),
     ],
@@ -143,14 +149,17 @@ def test_its_secret_must_be_set_and_is_masked_when_it_is_down(
 
 
 def test_its_own_check_is_part_of_the_check_of_the_configuration(world: World, write: Callable[[str], Path]) -> None:
-    write(GOOD + '\n    def check_settings(self, settings, table):\n        raise SettingsError(f"sources.{table.name}.address: no such place. Give another")\n')
+    write(
+        GOOD
+        + '\n    def check_settings(self, settings, table):\n        raise SettingsError(f"sources.{table.name}.address: no such place. Give another")\n'
+    )
     with pytest.raises(SettingsError, match="sources.feature_releases.address: no such place. Give another"):
         preflight_sources(configured(world).settings)
 
 
 def test_what_has_not_changed_is_not_read_again(world: World, write: Callable[[str], Path]) -> None:
     read = "reads = 0\n" + GOOD.replace("yield from", "global reads\n        reads += 1\n        yield from")
-    write(read + '\n    def version(self, settings, table, until):\n        return self.address\n')
+    write(read + "\n    def version(self, settings, table, until):\n        return self.address\n")
     configured(world)
     for lines, reads in (("", 1), ("", 1), ('address = "another"', 2)):
         configured(world, lines)

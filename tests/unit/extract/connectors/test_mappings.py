@@ -142,12 +142,16 @@ def gzipped(*rows: dict) -> bytes:
 def test_segment_archive_in_s3(world: World, endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEGMENT_S3_KEY", "key")
     monkeypatch.setenv("SEGMENT_S3_SECRET", "sesame-5521")
-    client = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id="key", aws_secret_access_key="sesame-5521")
+    client = boto3.client(
+        "s3", endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id="key", aws_secret_access_key="sesame-5521"
+    )
     client.create_bucket(Bucket="my-bucket")
     # 1767312000000 is 2026-01-02 00:00 UTC, 1767398400000 the day after.
     archive = {
         "1767312000000/1767313.a.gz": gzipped(
-            call("m1", "2026-01-01T23:59:59.999Z"), call("m2", "2026-01-02T09:00:00.000+02:00", user=None), call("m3", "2026-01-02T09:00:00Z", group=None)
+            call("m1", "2026-01-01T23:59:59.999Z"),
+            call("m2", "2026-01-02T09:00:00.000+02:00", user=None),
+            call("m3", "2026-01-02T09:00:00Z", group=None),
         ),
         "1767312000000/1767316.b.gz": gzipped(call("m4", "2026-01-02T10:00:00Z", kind="identify")),
         "1767398400000/1767400.a.gz": gzipped(call("m1", "2026-01-01T23:59:59.999Z"), call("m5", "2026-01-03T01:00:00Z", group="bolt")),
@@ -247,7 +251,8 @@ def test_amplitude_export_unpacked_as_its_comment_says(world: World) -> None:
             amplitude("c1", "2026-01-01 23:59:59.999000", {"company": ["acme", "other"]}), amplitude("c2", "2026-01-01 23:00:00.000000", {})
         ),
         "187520/187520_2026-01-02_0#12.json.gz": gzipped(
-            amplitude("c3", "2026-01-02 00:00:00.000000", {"company": "bolt"}, user=None), amplitude("c4", "2026-01-02 00:00:01.000000", {"team": ["red"]})
+            amplitude("c3", "2026-01-02 00:00:00.000000", {"company": "bolt"}, user=None),
+            amplitude("c4", "2026-01-02 00:00:01.000000", {"team": ["red"]}),
         ),
     }
     archive = io.BytesIO()

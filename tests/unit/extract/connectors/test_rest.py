@@ -81,7 +81,11 @@ def by_link(asked: Asked, size: int) -> tuple[int, Any, Any]:
 
 def by_header(asked: Asked, size: int) -> tuple[int, Any, Any]:
     start = number_of(asked, "after")
-    return start, {}, {"Link": f'<{asked.url}/list?after={start + size}>; rel="next"', "X-Next": str(start + size)} if start + size < 5 else {}
+    return (
+        start,
+        {},
+        {"Link": f'<{asked.url}/list?after={start + size}>; rel="next"', "X-Next": str(start + size)} if start + size < 5 else {},
+    )
 
 
 def by_offset(asked: Asked, size: int) -> tuple[int, Any, Any]:
@@ -99,8 +103,18 @@ PAGES = {
     "link": (by_link, 'type = "json_link", next_url_path = "next"', "", 3),
     "link in a header": (by_header, 'type = "header_link"', "", 3),
     "cursor in a header": (by_header, 'type = "header_cursor", cursor_key = "X-Next", cursor_param = "after"', "", 3),
-    "offset with a total": (by_offset, 'type = "offset", limit = 2, offset_param = "offset", limit_param = "limit", total_path = "total"', "", 3),
-    "offset with more": (by_offset, 'type = "offset", limit = 2, offset_param = "offset", limit_param = "limit", has_more_path = "more"', "", 3),
+    "offset with a total": (
+        by_offset,
+        'type = "offset", limit = 2, offset_param = "offset", limit_param = "limit", total_path = "total"',
+        "",
+        3,
+    ),
+    "offset with more": (
+        by_offset,
+        'type = "offset", limit = 2, offset_param = "offset", limit_param = "limit", has_more_path = "more"',
+        "",
+        3,
+    ),
     # Without either an empty page is the end.
     "offset": (by_offset, 'type = "offset", limit = 2, offset_body_path = "offset", limit_body_path = "limit"', "json = {}", 4),
     "page": (by_page, 'type = "page_number", base_page = 1, page_param = "page"', "", 4),
@@ -133,12 +147,15 @@ def test_fewer_records_than_the_limit_asks_for_would_skip_some(world: World) -> 
 AUTH = {
     'type = "bearer", token = { env = "API_TOKEN" }': lambda asked: asked.headers["Authorization"] == f"Bearer {TOKEN}",
     'type = "api_key", name = "X-Key", api_key = { env = "API_TOKEN" }': lambda asked: asked.headers["X-Key"] == TOKEN,
-    'type = "api_key", name = "key", location = "query", api_key = { env = "API_TOKEN" }': lambda asked: asked.query
-    == {"key": TOKEN, "of": "all"},
-    'type = "http_basic", username = { env = "API_TOKEN" }': lambda asked: asked.headers["Authorization"]
-    == "Basic " + base64.b64encode(f"{TOKEN}:".encode()).decode(),
-    'type = "http_basic", username = "zoë", password = { env = "API_TOKEN" }': lambda asked: asked.headers["Authorization"]
-    == "Basic " + base64.b64encode(f"zoë:{TOKEN}".encode()).decode(),
+    'type = "api_key", name = "key", location = "query", api_key = { env = "API_TOKEN" }': lambda asked: (
+        asked.query == {"key": TOKEN, "of": "all"}
+    ),
+    'type = "http_basic", username = { env = "API_TOKEN" }': lambda asked: (
+        asked.headers["Authorization"] == "Basic " + base64.b64encode(f"{TOKEN}:".encode()).decode()
+    ),
+    'type = "http_basic", username = "zoë", password = { env = "API_TOKEN" }': lambda asked: (
+        asked.headers["Authorization"] == "Basic " + base64.b64encode(f"zoë:{TOKEN}".encode()).decode()
+    ),
 }
 
 
@@ -218,7 +235,7 @@ def test_a_query_shapes_the_records_of_all_lists(world: World) -> None:
         {"n": 3, "who": "bob@bolt.io", "at": "soon", "ms": None, "level": 1, "is_test": False},
         {"n": 4, "who": "bob@bolt.io", "at": 1772359200, "ms": None, "level": 1, "is_test": True},
     ]
-    query = '''
+    query = """
         with people as (select record ->> '/mail' as mail, record ->> '/org' as account_id from records where path = '/people')
         select
             record -> '/n' as ticket_id, account_id, from_epoch_s(record ->> '/at') as opened_at,
@@ -226,7 +243,7 @@ def test_a_query_shapes_the_records_of_all_lists(world: World) -> None:
             case record ->> '/level' when '3' then 'critical' else 'low' end as priority,
             cast(record -> '/is_test' as boolean) as _deleted
         from records inner join people on record ->> '/who' = mail where path = '/cases'
-    '''.replace("record ->> '/who' =", "(record ->> '/who') =")
+    """.replace("record ->> '/who' =", "(record ->> '/who') =")
     with RestServer(lambda asked: {"items": people if asked.path == "/people" else cases}) as server:
         landed = land(use(world, server, f'{SINGLE}\npath = ["/people", "/cases"]\nmax_bad_share = 0.5\nquery = """{query}"""'))
     assert landed.unavailable is None
@@ -392,7 +409,11 @@ def test_a_value_that_a_query_cannot_take_leaves_the_table_as_it_was(world: Worl
     with RestServer(listing({"id": 1}, {"id": "x"})) as server:
         landed = land(use(world, server, f"{SINGLE}\n{query}"))
     assert landed.unavailable is not None
-    assert landed.unavailable.startswith("sources.tickets: ") and "'x'" in landed.unavailable and landed.unavailable.endswith(". Check its query")
+    assert (
+        landed.unavailable.startswith("sources.tickets: ")
+        and "'x'" in landed.unavailable
+        and landed.unavailable.endswith(". Check its query")
+    )
 
 
 def test_text_that_is_no_unicode_ends_no_reading(world: World) -> None:

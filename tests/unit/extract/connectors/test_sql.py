@@ -25,8 +25,8 @@ from orchestration.extract.preview import first_page
 from orchestration.settings import PROJECT_ROOT, SettingsError
 from tests.company import content
 from tests.damage import flip_bit
-from tests.unit.extract.conftest import World
 from tests.local_server import drip
+from tests.unit.extract.conftest import World
 
 SECRET = "sesame-7431"
 
@@ -208,9 +208,7 @@ def test_a_database_that_is_down_is_named_without_its_password(world: World, mon
 
 
 @pytest.mark.parametrize("shown", ["postgresql+psycopg://reader:se%2Fsame%2B1@127.0.0.1:9/db", "se/same+1", "se%2Fsame%2B1"])
-def test_what_no_connector_foresees_is_said_without_address_and_password(
-    world: World, monkeypatch: pytest.MonkeyPatch, shown: str
-) -> None:
+def test_what_no_connector_foresees_is_said_without_address_and_password(world: World, monkeypatch: pytest.MonkeyPatch, shown: str) -> None:
     monkeypatch.setenv("WAREHOUSE_URL", "postgresql+psycopg://reader:se%2Fsame%2B1@127.0.0.1:9/db")
     sql_source(world, "tickets", 'table = "t"')
 
@@ -408,7 +406,10 @@ def test_events_in_local_time_belong_to_their_day_in_utc(world: World, sqlite: s
     world.land("usage_events", date(2026, 1, 1))
     landed = world.land("usage_events", date(2026, 1, 2))
     assert (landed.loaded, landed.quarantined) == (2, {})
-    assert world.rows("usage_events", "event_id, cast(occurred_at as varchar)") == [("e0", "2026-01-01 23:30:00"), ("e1", "2026-01-02 23:30:00")]
+    assert world.rows("usage_events", "event_id, cast(occurred_at as varchar)") == [
+        ("e0", "2026-01-01 23:30:00"),
+        ("e1", "2026-01-02 23:30:00"),
+    ]
 
 
 def unread(world: World, table: str) -> str:
@@ -665,5 +666,7 @@ def test_a_driver_that_misses_a_file_names_it(world: World, monkeypatch: pytest.
     monkeypatch.setenv("WAREHOUSE_URL", "sqlite:////tmp/any.db")
     monkeypatch.setattr(sa, "create_engine", create_engine)
     world.sources = '[sources.touchpoints]\nconnector = "sql"\nurl = { env = "WAREHOUSE_URL" }\ntable = "calls"'
-    with pytest.raises(SettingsError, match=r"cannot be used: /run/reader.json: No such file or directory. Name a file that this user may read$"):
+    with pytest.raises(
+        SettingsError, match=r"cannot be used: /run/reader.json: No such file or directory. Name a file that this user may read$"
+    ):
         preflight_sources(world.settings)

@@ -62,9 +62,7 @@ def rating(number: int, score: Any, **changes: Any) -> dict[str, Any]:
 
 def source(server: ZendeskServer, **options: Any) -> ZendeskSource:
     access = {} if "oauth_token" in options else {"email": "bot@x.io", "api_token": Secret(env="ZENDESK_TOKEN")}
-    return ZendeskSource(
-        connector="zendesk", base_url=server.url, max_attempts=3, max_retry_delay_seconds=0.05, **access | options
-    )
+    return ZendeskSource(connector="zendesk", base_url=server.url, max_attempts=3, max_retry_delay_seconds=0.05, **access | options)
 
 
 def read(server: ZendeskServer, table: str = "tickets", window: Window = EVER, **options: Any) -> list[dict[str, Any]]:
@@ -152,7 +150,9 @@ def test_public_mail_domains_lead_to_no_account(server: ZendeskServer) -> None:
     # An agent added the private address of a colleague; gmx.net stands alone.
     server.organizations[0] |= {"domain_names": ["GMail.com", "acme.test"]}
     server.organizations += [{"id": 8, "domain_names": ["gmx.net"]}]
-    server.users = [{"id": n, "organization_id": None, "email": mail} for n, mail in ((71, "a@acme.test"), (72, "b@gmail.com"), (73, "c@Yahoo.co.uk"))]
+    server.users = [
+        {"id": n, "organization_id": None, "email": mail} for n, mail in ((71, "a@acme.test"), (72, "b@gmail.com"), (73, "c@Yahoo.co.uk"))
+    ]
     wanted = {1: (7, 71, "acme.test"), 2: (None, 71, "acme.test"), 3: (None, 72, None), 4: (None, 73, None), 5: (8, 71, None)}
     server.tickets = [
         ticket(n, organization_id=organization, requester_id=user, metric_set=measured(n)) for n, (organization, user, _) in wanted.items()

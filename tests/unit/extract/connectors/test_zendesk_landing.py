@@ -52,7 +52,9 @@ def test_a_later_run_brings_changes_and_takes_out_what_was_deleted(world: World,
         assert world.rows("tickets", "ticket_id") == [("1",), ("3",)]
 
 
-def test_tickets_of_nobodys_organization_may_be_half_and_one_that_is_merged_later_goes(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tickets_of_nobodys_organization_may_be_half_and_one_that_is_merged_later_goes(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("DESK_TOKEN", TOKEN)
     organizations = [{"id": 7, "external_id": "a1", "name": "Acme"}]
     tickets = [ticket(n, "2026-01-01T09:00:00Z", organization_id=7 if n < 4 else None) for n in range(1, 6)]

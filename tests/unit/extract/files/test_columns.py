@@ -96,7 +96,8 @@ def test_folders_and_files_with_any_character(world, tmp_path, connector):
     odd.write("x y;--/o'ne[1].csv", "feature,released_on\na,2026-01-01\n")
     odd.source(
         "feature_releases",
-        'path = "x y;--/o\'ne[1].csv"' if connector == "path"
+        'path = "x y;--/o\'ne[1].csv"'
+        if connector == "path"
         else "query = '''select * from read_csv('x y;--/o*.csv', all_varchar = true) -- all\n;'''",
     )
     preflight_sources(odd.settings)
@@ -164,9 +165,16 @@ def test_unconfigured_tables_land_as_typed_empty_ones(world):
     assert (landed.mode, landed.delivered, landed.newest_fact) == ("snapshot", 0, None)
     described = world.query(f"describe {lake_select(world.settings.lake, TABLES['invoices'])}")
     assert [row[0:2] for row in described] == [
-        ("invoice_id", "VARCHAR"), ("account_id", "VARCHAR"), ("issued_on", "DATE"), ("due_on", "DATE"),
-        ("paid_on", "DATE"), ("amount", "DOUBLE"), ("open_amount", "DOUBLE"), ("currency", "VARCHAR"),
-        ("voided_on", "DATE"), ("written_off_on", "DATE"),
+        ("invoice_id", "VARCHAR"),
+        ("account_id", "VARCHAR"),
+        ("issued_on", "DATE"),
+        ("due_on", "DATE"),
+        ("paid_on", "DATE"),
+        ("amount", "DOUBLE"),
+        ("open_amount", "DOUBLE"),
+        ("currency", "VARCHAR"),
+        ("voided_on", "DATE"),
+        ("written_off_on", "DATE"),
     ]
     assert world.files("invoices") == ["raw/invoices/_manifest.json", "raw/invoices/empty.parquet"]
 

@@ -53,5 +53,8 @@ def test_files_of_one_day_are_named_by_the_day_they_belong_to(world) -> None:
             world.write(f"in/2026-01-0{day}/{part}.csv", f"{header}t{day},a1,2026-01-0{day} 1{at}:00\n")
     world.source("tickets", 'path = "in/{day}/*.csv"\ndelivery = "changes"')
     notes = world.land("tickets", end=world.settings.pipeline.start_date.replace(day=2)).notes
-    assert [note.rpartition(": ")[2] for note in notes] == ["in/2026-01-01/2.csv, in/2026-01-01/10.csv", "in/2026-01-02/a.csv, in/2026-01-02/b.csv"]
+    assert [note.rpartition(": ")[2] for note in notes] == [
+        "in/2026-01-01/2.csv, in/2026-01-01/10.csv",
+        "in/2026-01-02/a.csv, in/2026-01-02/b.csv",
+    ]
     assert [row[1] for row in world.rows("tickets", "ticket_id, hour(opened_at)")] == [11, 11]

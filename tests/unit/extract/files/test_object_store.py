@@ -21,9 +21,7 @@ HEADER = "event_id,account_id,user_id,occurred_at\n"
 @pytest.fixture
 def bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator["boto3.resources.base.ServiceResource"]:
     monkeypatch.setenv("STORE_SECRET", SECRET)
-    store = boto3.resource(
-        "s3", endpoint_url=endpoint, aws_access_key_id="key", aws_secret_access_key=SECRET, region_name="us-east-1"
-    )
+    store = boto3.resource("s3", endpoint_url=endpoint, aws_access_key_id="key", aws_secret_access_key=SECRET, region_name="us-east-1")
     made = store.create_bucket(Bucket="raw")
     yield made
     made.objects.all().delete()

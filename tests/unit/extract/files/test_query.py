@@ -96,7 +96,9 @@ def test_csv_comes_as_text_by_name_and_a_broken_record_costs_one_row(world: Worl
 @pytest.mark.parametrize("name", ["r.parquet.zst", "r.parquet.gz", "r.bin"])
 def test_parquet_under_any_name(world: World, name: str) -> None:
     world.write_parquet(name, "select 'chat' as f, timestamp '2026-01-05 23:00' as moment")
-    world.source("feature_releases", f"path = \"{name}\"\nformat = \"parquet\"\nquery = 'select f as feature, moment as released_on from file'")
+    world.source(
+        "feature_releases", f'path = "{name}"\nformat = "parquet"\nquery = \'select f as feature, moment as released_on from file\''
+    )
     preflight_sources(world.settings)
     world.land("feature_releases")
     assert world.rows("feature_releases") == [("chat", date(2026, 1, 5))]
@@ -128,7 +130,10 @@ def test_queries_that_cannot_serve_are_found_before_anything_is_written(world: W
 
 def test_a_query_that_fails_on_a_file_names_it(world: World) -> None:
     world.write("releases.jsonl", '{"at": "soon"}\n')
-    world.source("feature_releases", "path = \"releases.jsonl\"\nquery = \"select 'f' as feature, cast(line ->> '/at' as date) as released_on from file\"")
+    world.source(
+        "feature_releases",
+        "path = \"releases.jsonl\"\nquery = \"select 'f' as feature, cast(line ->> '/at' as date) as released_on from file\"",
+    )
     with pytest.raises(SourceError, match="sources.feature_releases.query: releases.jsonl: Conversion Error"):
         world.land("feature_releases")
 

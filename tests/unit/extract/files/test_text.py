@@ -89,7 +89,7 @@ def test_batches_hold_few_long_rows_and_many_short_ones():
     [
         (b"", True, 0, 0),
         (b"a,b\n1,2", True, 2, 2),
-        (b"\xef\xbb\xbf\"a\",b\r\n1,2\r\n", True, 2, 2),
+        (b'\xef\xbb\xbf"a",b\r\n1,2\r\n', True, 2, 2),
         (b"\n\r\na,b\n\n1,2\n\n", True, 6, 2),
         (b'a,b\n1,"x\n\ny"\n3,"""\n"\n4,""\n', True, 7, 4),
         (b'a;b\n1;"x ""y""\n"\n', True, 3, 2),
@@ -150,7 +150,9 @@ def test_a_file_with_thousands_of_columns_is_refused_by_name(world):
         return f"{HEADER.strip()},{','.join(names)}\na,2026-01-01,{',1' * (columns - 3)}\n"
 
     assert land(world, wide(MAX_COLUMNS)).loaded == 1
-    with pytest.raises(SourceError, match=r"t\.csv: 10000 columns, at most 1000 can be read\. Leave out those that feature_releases does not"):
+    with pytest.raises(
+        SourceError, match=r"t\.csv: 10000 columns, at most 1000 can be read\. Leave out those that feature_releases does not"
+    ):
         land(world, wide(10_000))
 
 
@@ -231,7 +233,7 @@ def test_json_lines(world, broken):
 
 def test_json_keys_may_hold_any_character(world):
     world.write("t.jsonl", '{"a/b~c \\"x\\"": "a", "released_on": "2026-01-01"}\n')
-    world.source("feature_releases", "path = \"t.jsonl\"\ncolumns = { feature = 'a/b~c \"x\"' }")
+    world.source("feature_releases", 'path = "t.jsonl"\ncolumns = { feature = \'a/b~c "x"\' }')
     world.land("feature_releases")
     assert features(world) == ["a"]
 
@@ -271,7 +273,11 @@ def test_too_many_bad_rows_land_nothing(world):
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("t.csv", f"{HEADER}a,{'9' * 90},\nb,2026-01-01", f"(found '{'9' * 80}...'); t.csv line 3: wrong number of fields (found 'b,2026-01-01')"),
+        (
+            "t.csv",
+            f"{HEADER}a,{'9' * 90},\nb,2026-01-01",
+            f"(found '{'9' * 80}...'); t.csv line 3: wrong number of fields (found 'b,2026-01-01')",
+        ),
         ("t.jsonl", "a\nb\n", f"t.jsonl line 1: {NOT_JSON} (found 'a'); t.jsonl line 2: {NOT_JSON} (found 'b'). Nothing"),
         ("t.jsonl", "[1, 2]", f"t.jsonl line 1: {NOT_OBJECT} (found '[1, 2]'). Nothing"),
         ("t.csv", f"{HEADER}\x1b[31m,soon,\u2028\n", "released_on: not a date like 2026-01-31 (found 'soon'). Nothing"),

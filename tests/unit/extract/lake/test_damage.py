@@ -82,7 +82,9 @@ def test_a_day_that_its_source_no_longer_has_is_named_and_stays_until_it_is_remo
         day = date(2026, 1, 9)
         return extract_table(two_days.settings, TABLES["usage_events"], day, day, event_days=[date(2026, 1, 1)])
 
-    with pytest.raises(LakeError, match=r"damaged, and the source no longer has the delivery 2026-01-01 .* without its 1 rows, remove the file") as error:
+    with pytest.raises(
+        LakeError, match=r"damaged, and the source no longer has the delivery 2026-01-01 .* without its 1 rows, remove the file"
+    ) as error:
         land()
     assert str(error.value).startswith(f"{damaged}: ") and "\n" not in str(error.value)
     assert damaged.exists()
@@ -122,7 +124,7 @@ def test_a_lake_of_an_older_version_gets_its_checksums_once(features, caplog):
 
 
 def test_whatever_bit_of_the_journal_flips_the_file_is_named(tmp_path):
-    append(tmp_path, [], [Record(f"seats-{n}", n, "observed", "sub_1", '{"object": {"quantity": %d}}' % n) for n in range(9)])
+    append(tmp_path, [], [Record(f"seats-{n}", n, "observed", "sub_1", f'{{"object": {{"quantity": {n}}}}}') for n in range(9)])
     [path] = tmp_path.glob("*.parquet")
     whole, chosen, records = path.read_bytes(), random.Random(7), read_journal(tmp_path)
     for _ in range(FLIPS):

@@ -116,7 +116,13 @@ def test_other_rows_end_where_the_contract_has_an_end_and_facts_no_longer_count(
     accounts = "account_id,account_name,created_at,csm\n"
     deliver(world, "accounts", accounts, d1=["a1,Acme,2025-01-01,Ann", "a2,Bolt,2025-01-01,Ann"], d2=["a1,Acme Ltd,2025-01-01,Bob"])
     invoices = "invoice_id,account_id,issued_on,due_on,amount,open_amount,voided_on\n"
-    deliver(world, "invoices", invoices, d1=["i1,a1,2026-01-01,2026-01-02,9,9,", "i2,a1,2026-01-01,2026-01-02,5,,"], d3=["i1,a1,2026-01-01,2026-01-02,9,0,"])
+    deliver(
+        world,
+        "invoices",
+        invoices,
+        d1=["i1,a1,2026-01-01,2026-01-02,9,9,", "i2,a1,2026-01-01,2026-01-02,5,,"],
+        d3=["i1,a1,2026-01-01,2026-01-02,9,0,"],
+    )
     overrides = "override_id,account_id,tier,reason,author,starts_on,expires_on\n"
     deliver(world, "score_overrides", overrides, d1=["o1,a1,healthy,x,y,2026-01-01,2026-06-01"], d2=[])
     tickets = "ticket_id,account_id,opened_at,priority\n"
@@ -156,7 +162,7 @@ def test_a_file_that_lacks_most_rows_lets_nobody_leave_unless_it_is_accepted(wor
     landed = land_table(world.settings, TABLES["subscriptions"], day(3), day(3))
     assert landed.unavailable.startswith(
         "sources.subscriptions: the delivery of 2026-01-03 has 10 rows, and that of 2026-01-02 has 30: less than min_share 0.5 allows, so the table "
-        "stays as it was. If the file is not whole, deliver it again or remove it; if 10 is right, write accept_smaller = \"10 of 30, "
+        'stays as it was. If the file is not whole, deliver it again or remove it; if 10 is right, write accept_smaller = "10 of 30, '
     )
     assert all(ended is None for *_, ended in world.rows("subscriptions", "subscription_id, ended_on"))
     accept = landed.unavailable.partition("write ")[2].partition(" below")[0]

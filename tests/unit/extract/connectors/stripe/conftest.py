@@ -36,9 +36,7 @@ class Reader:
     def settings(self) -> Settings:
         path = self.folder / "health.toml"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(
-            '[pipeline]\nstart_date = 2026-01-01\n[sources.accounts]\nconnector = "files"\npath = "accounts.csv"\n'
-        )
+        path.write_text('[pipeline]\nstart_date = 2026-01-01\n[sources.accounts]\nconnector = "files"\npath = "accounts.csv"\n')
         return load_settings(path)
 
     @property
@@ -113,9 +111,7 @@ def subscription(*items: dict[str, Any], key: str = "sub_1", **fields: Any) -> d
     }  # fmt: skip
 
 
-def event(
-    when: str, after: dict[str, Any], previous: dict[str, Any] | None = None, kind: str = "updated"
-) -> dict[str, Any]:
+def event(when: str, after: dict[str, Any], previous: dict[str, Any] | None = None, kind: str = "updated") -> dict[str, Any]:
     data = {"object": after} | ({} if previous is None else {"previous_attributes": previous})
     name = f"evt_{when}_{after['id']}_{kind}"
     return {"id": name, "type": f"customer.subscription.{kind}", "created": at(when), "data": data}

@@ -44,9 +44,7 @@ def test_events_and_what_was_before_them_make_the_rows(replay: Replay, reader: R
     assert reader.values("subscriptions", *COLUMNS) == HISTORY
 
 
-def test_daily_runs_give_the_rows_of_one_run_and_keep_them_when_the_events_are_gone(
-    replay: Replay, reader: Reader, tmp_path: Path
-) -> None:
+def test_daily_runs_give_the_rows_of_one_run_and_keep_them_when_the_events_are_gone(replay: Replay, reader: Reader, tmp_path: Path) -> None:
     other = Reader(tmp_path / "other", replay.url)
     for until, state, events in (
         ("2026-06-02", seats(3), ()),
@@ -140,7 +138,12 @@ def test_daily_runs_tell_the_terms_of_a_first_run(replay: Replay, reader: Reader
     before, after = yearly("2026-06-10"), yearly("2027-06-10", current_period_start=at("2026-06-10"))
     started = {"start_date": at("2025-06-10")}
     renewal = event("2026-06-10", after | started, {"items": before["items"], "current_period_start": at("2025-06-10")})
-    for until, state, events in (("2026-06-09", before, ()), ("2026-06-10", before, ()), ("2026-06-11", after, (renewal,)), ("2026-09-01", after, ())):
+    for until, state, events in (
+        ("2026-06-09", before, ()),
+        ("2026-06-10", before, ()),
+        ("2026-06-11", after, (renewal,)),
+        ("2026-09-01", after, ()),
+    ):
         stands(replay, state | started, events=events)
         rows = reader.values("subscriptions", *TERMS, until=until)
         assert rows[0][2] == "2026-06-10"
@@ -155,7 +158,10 @@ def test_a_renewal_that_no_event_tells_of_begins_on_its_own_day(replay: Replay, 
     reader.read("subscriptions", "2026-05-01")
     stands(replay, yearly("2027-06-10", **started))
     for until in ("2026-09-01", "2026-09-02"):
-        assert reader.values("subscriptions", *TERMS, until=until) == [("2025-06-10", "2026-06-10", "2026-06-10"), ("2026-06-10", None, "2027-06-10")]
+        assert reader.values("subscriptions", *TERMS, until=until) == [
+            ("2025-06-10", "2026-06-10", "2026-06-10"),
+            ("2026-06-10", None, "2027-06-10"),
+        ]
 
 
 @pytest.mark.parametrize(
@@ -195,13 +201,21 @@ def test_terms(replay: Replay, reader: Reader, start: str, fields: dict[str, Any
 
 def test_of_several_items_the_next_end_of_a_term_counts(replay: Replay, reader: Reader) -> None:
     half, whole = (price(f"price_{n}", interval="month", recurring={"interval_count": n}) for n in (6, 12))
-    stands(replay, subscription(item(2, "2026-07-10", price=half), item(1, "2027-01-10", price=whole), item(1, "2026-07-10"), start_date=at("2025-07-10")))
+    stands(
+        replay,
+        subscription(
+            item(2, "2026-07-10", price=half), item(1, "2027-01-10", price=whole), item(1, "2026-07-10"), start_date=at("2025-07-10")
+        ),
+    )
     assert reader.values("subscriptions", "started_on", "term_ends_on") == [("2025-07-10", "2026-01-10"), ("2026-01-10", "2026-07-10")]
 
 
 def sold(key: str, *quantities: tuple[str, int], metadata: dict[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
     """A subscription of its own customer to several prices."""
-    held = [item(count, price=price(name, product=f"prod_{name}", lookup_key=f"key_{name}", nickname=name.title())) for name, count in quantities]
+    held = [
+        item(count, price=price(name, product=f"prod_{name}", lookup_key=f"key_{name}", nickname=name.title()))
+        for name, count in quantities
+    ]
     return subscription(*held, key=key, customer=f"cus_{key}", metadata=metadata or {}, **fields)
 
 
@@ -325,9 +339,7 @@ def test_unpaid_invoices_end_nothing_and_a_planned_end_is_none_yet(replay: Repla
 def test_a_trial_that_ended_without_a_payment_method_pauses(replay: Replay, reader: Reader) -> None:
     trial = {"trial_start": at("2026-01-10"), "trial_end": at("2026-01-24")}
     stands(replay, seats(3, status="paused", **trial))
-    assert reader.values("subscriptions", "is_trial", "started_on", "ended_on") == [
-        ("true", "2026-01-10", "2026-01-24")
-    ]
+    assert reader.values("subscriptions", "is_trial", "started_on", "ended_on") == [("true", "2026-01-10", "2026-01-24")]
 
 
 def test_what_ended_on_the_day_of_its_start_is_not_lost(replay: Replay, reader: Reader) -> None:
@@ -387,7 +399,9 @@ def test_a_customers_discount_counts_from_its_start_until_it_ends_or_is_gone(rep
     expected[-1:] = [("5", "25.0000", "2026-04-01", "2026-05-02"), ("5", "50.0000", "2026-05-02", None)]
     for until in ("2026-05-02", "2026-05-03"):
         assert reader.values("subscriptions", *COLUMNS, until=until) == expected
-    replay.lists["/v1/customers"] = [{"id": "cus_1", "discount": {**discount, "id": "di_10", "start": at("2026-06-01"), "end": at("2026-06-20")}}]
+    replay.lists["/v1/customers"] = [
+        {"id": "cus_1", "discount": {**discount, "id": "di_10", "start": at("2026-06-01"), "end": at("2026-06-20")}}
+    ]
     expected[-1:] = [
         ("5", "50.0000", "2026-05-02", "2026-06-01"),
         ("5", "25.0000", "2026-06-01", "2026-06-20"),
@@ -438,9 +452,7 @@ def test_old_shape_of_term_plan_and_previous_attributes(replay: Replay, reader: 
     ]
 
 
-@pytest.mark.parametrize(
-    "broken", [{"items": None}, {"items": {"data": [None, 7]}}, {"customer": None}, {"discounts": 7}]
-)
+@pytest.mark.parametrize("broken", [{"items": None}, {"items": {"data": [None, 7]}}, {"customer": None}, {"discounts": 7}])
 def test_what_cannot_be_mapped_still_comes(replay: Replay, reader: Reader, broken: dict[str, Any]) -> None:
     stands(replay, {**seats(3), **broken})
     assert reader.values("subscriptions", "subscription_id", "started_on") == [("sub_1", "2026-01-10")]
@@ -481,7 +493,9 @@ def test_an_interrupted_reading_and_another_leave_the_journal_of_an_undisturbed_
     assert reader.journal == undisturbed.journal
 
 
-@pytest.mark.parametrize("body", ["{", "[]", "{}", '{"object": {}, "previous": {}, "sequence": "first"}', '{"object": {}, "sequence": null}'])
+@pytest.mark.parametrize(
+    "body", ["{", "[]", "{}", '{"object": {}, "previous": {}, "sequence": "first"}', '{"object": {}, "sequence": null}']
+)
 def test_a_damaged_record_of_the_journal_is_named_with_its_file(reader: Reader, body: str) -> None:
     folder = journal.journal_folder(reader.settings, reader.source)
     journal.append(folder, [], [journal.Record("evt_1", at("2026-03-01"), "customer.subscription.updated", "sub_1", body)])

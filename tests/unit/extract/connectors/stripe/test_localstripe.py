@@ -20,9 +20,9 @@ def customer(localstripe: StripeServer, name: str, email: str = "x@acme.example"
 
 
 def plan(localstripe: StripeServer, name: str, amount: int, interval: str = "month", **fields: object) -> str:
-    return localstripe.create(
-        "plans", nickname=name, amount=amount, currency="usd", interval=interval, product={"name": name}, **fields
-    )["id"]
+    return localstripe.create("plans", nickname=name, amount=amount, currency="usd", interval=interval, product={"name": name}, **fields)[
+        "id"
+    ]
 
 
 def test_customers_are_accounts_over_several_pages(localstripe: StripeServer, local: Reader) -> None:
@@ -61,13 +61,11 @@ def test_subscriptions_by_quantity_and_interval(localstripe: StripeServer, local
     )
 
 
-def test_a_change_of_seats_that_no_event_tells_begins_a_row_in_the_run_that_sees_it(
-    localstripe: StripeServer, local: Reader
-) -> None:
+def test_a_change_of_seats_that_no_event_tells_begins_a_row_in_the_run_that_sees_it(localstripe: StripeServer, local: Reader) -> None:
     acme, team = customer(localstripe, "Acme"), plan(localstripe, "Team", 1000)
-    made = localstripe.create(
-        "subscriptions", customer=acme, items=[{"plan": team, "quantity": 3}], backdate_start_date=at("2026-01-10")
-    )["id"]
+    made = localstripe.create("subscriptions", customer=acme, items=[{"plan": team, "quantity": 3}], backdate_start_date=at("2026-01-10"))[
+        "id"
+    ]
     local.read("subscriptions", until="2026-03-01")
     localstripe.create(f"subscriptions/{made}", items=[{"plan": team, "quantity": 5}])
     local.read("subscriptions", until="2026-03-02")
@@ -75,16 +73,14 @@ def test_a_change_of_seats_that_no_event_tells_begins_a_row_in_the_run_that_sees
         ("3", "2026-01-10", "2026-03-02"),
         ("5", "2026-03-02", None),
     ]
-    assert local.values("account_outcomes", "kind", "occurred_on", "arr_delta") == [
-        ("expanded", "2026-03-02", "240.0000")
-    ]
+    assert local.values("account_outcomes", "kind", "occurred_on", "arr_delta") == [("expanded", "2026-03-02", "240.0000")]
 
 
 def test_a_canceled_subscription_ends_and_its_account_churns(localstripe: StripeServer, local: Reader) -> None:
     acme, team = customer(localstripe, "Acme"), plan(localstripe, "Team", 1000)
-    made = localstripe.create(
-        "subscriptions", customer=acme, items=[{"plan": team, "quantity": 3}], backdate_start_date=at("2026-01-10")
-    )["id"]
+    made = localstripe.create("subscriptions", customer=acme, items=[{"plan": team, "quantity": 3}], backdate_start_date=at("2026-01-10"))[
+        "id"
+    ]
     localstripe.delete(f"subscriptions/{made}")
     days = {(datetime.now(UTC) - timedelta(days=back)).date().isoformat() for back in (0, 1)}
     ((ended,),) = local.values("subscriptions", "ended_on")

@@ -161,9 +161,7 @@ def test_the_plan_of_old_versions() -> None:
         "interval_count": 1,
         "product": "prod_1",
     }
-    old = trimmed_subscription(
-        {"id": "sub_1", "plan": plan, "quantity": 4, "items": {"data": [{"plan": plan, "quantity": 4}]}}, ()
-    )
+    old = trimmed_subscription({"id": "sub_1", "plan": plan, "quantity": 4, "items": {"data": [{"plan": plan, "quantity": 4}]}}, ())
     assert (money.monthly_value(old, Known(), DAY), money.seats(old, Known())) == (Decimal(100), 4)
     assert (money.plan_name(old, Known()), money.currency_of(old, Known())) == ("prod_1", "USD")
     del old["items"]

@@ -55,9 +55,7 @@ FAULTS: dict[str, tuple[Answer | None, str]] = {
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_fault_that_lasts_leaves_the_table_as_it_stood_and_the_next_run_reads_it(
-    stripe_world: World, replay: Replay, name: str
-) -> None:
+def test_a_fault_that_lasts_leaves_the_table_as_it_stood_and_the_next_run_reads_it(stripe_world: World, replay: Replay, name: str) -> None:
     fault, said = FAULTS[name]
     replay.lists["/v1/subscriptions"] = [subscription(item(3))]
     assert land(stripe_world, FIRST).unavailable is None
@@ -106,7 +104,11 @@ def test_a_run_of_earlier_days_leaves_the_later_ones_and_dates_nothing_back(stri
     facts = "subscription_id, seats, cast(mrr as double), cast(started_on as varchar), cast(ended_on as varchar)"
     stood = stripe_world.rows("subscriptions", facts, "started_on")
     # 2 seats of 10 EUR: full until the discount begins, half until it ends, full again.
-    assert [row[2:] for row in stood] == [(20.0, "2026-01-10", "2026-05-01"), (10.0, "2026-05-01", "2026-06-03"), (20.0, "2026-06-03", None)]
+    assert [row[2:] for row in stood] == [
+        (20.0, "2026-01-10", "2026-05-01"),
+        (10.0, "2026-05-01", "2026-06-03"),
+        (20.0, "2026-06-03", None),
+    ]
     # Since then, without an event: another number of seats, and one that is gone.
     gone = subscription(key="sub_2")
     replay.lists["/v1/subscriptions"].append(gone)
@@ -138,7 +140,9 @@ def test_a_deleted_customer_keeps_the_account_that_was_known_and_else_has_none(s
 
 
 @pytest.mark.parametrize("account_key", ["customer", "metadata.crm"])
-def test_of_deleted_customers_those_with_a_subscription_stay_accounts_as_last_known(stripe_world: World, replay: Replay, account_key: str) -> None:
+def test_of_deleted_customers_those_with_a_subscription_stay_accounts_as_last_known(
+    stripe_world: World, replay: Replay, account_key: str
+) -> None:
     read = stripe_world.sources.partition("[sources.subscriptions]\n")[2].partition("[sources.invoices]")[0]
     read += f'account_key = "{account_key}"\n'
     more = 'columns = { segment = "metadata.size" }\nmin_share = 0\n'

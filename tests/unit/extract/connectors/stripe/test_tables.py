@@ -131,8 +131,13 @@ def test_invoices_of_old_versions(replay: Replay, reader: Reader, fields: dict[s
 
 
 def test_a_draft_is_no_invoice_and_what_holds_little_still_comes(replay: Replay, reader: Reader) -> None:
-    replay.lists["/v1/invoices"] = [{"id": "in_1", "status": "draft", "created": at("2026-02-01")}, {"id": "in_2", "created": at("2026-02-01")}]
-    assert reader.values("invoices", "invoice_id", "account_id", "due_on", *INVOICE_COLUMNS) == [("in_2", None, "2026-02-01", None, None, None, None, None)]
+    replay.lists["/v1/invoices"] = [
+        {"id": "in_1", "status": "draft", "created": at("2026-02-01")},
+        {"id": "in_2", "created": at("2026-02-01")},
+    ]
+    assert reader.values("invoices", "invoice_id", "account_id", "due_on", *INVOICE_COLUMNS) == [
+        ("in_2", None, "2026-02-01", None, None, None, None, None)
+    ]
 
 
 @pytest.mark.parametrize("table", ["invoices", "account_outcomes"])
@@ -197,9 +202,7 @@ def test_an_account_grows_shrinks_leaves_returns_and_leaves_again(replay: Replay
         subscription(dollars(500), key="sub_2", start_date=at("2026-03-01"), ended_at=at("2026-04-01"), **ended),
         subscription(dollars(700), key="sub_3", start_date=at("2026-06-25"), ended_at=at("2026-06-28"), **ended),
     ]
-    replay.lists["/v1/events"] = [
-        event("2026-06-03", subscription(dollars(3000)), {"items": {"data": [dollars(1000)]}})
-    ]
+    replay.lists["/v1/events"] = [event("2026-06-03", subscription(dollars(3000)), {"items": {"data": [dollars(1000)]}})]
     # 10 dollars a month, with 15 in March, 30 from 3 June; gone on the 20th; 7 from the 25th to the 28th.
     assert reader.values("account_outcomes", "outcome_id", "arr_delta") == [
         ("expanded:cus_1:2026-03-01", "60.0000"),
@@ -252,15 +255,15 @@ def test_who_never_paid_does_not_leave(replay: Replay, reader: Reader) -> None:
 def test_the_first_term_after_a_trial_is_no_renewal(replay: Replay, reader: Reader) -> None:
     trial = {"trial_start": at("2025-01-10"), "trial_end": at("2025-01-24"), "start_date": at("2025-01-10")}
     replay.lists["/v1/subscriptions"] = [subscription(item(price=price(interval="year"), end="2027-01-24"), **trial)]
-    replay.lists["/v1/invoices"] = [cycle(f"in_{year}", f"{year}-01-24", f"{year + 1}-01-24", subscription="sub_1") for year in (2026, 2025)]
+    replay.lists["/v1/invoices"] = [
+        cycle(f"in_{year}", f"{year}-01-24", f"{year + 1}-01-24", subscription="sub_1") for year in (2026, 2025)
+    ]
     assert reader.values("account_outcomes", "outcome_id") == [("renewed:sub_1:2026-01-24",)]
 
 
 def test_no_delta_in_another_currency_or_of_an_unknown_value(replay: Replay, reader: Reader) -> None:
     euro = subscription(status="canceled", ended_at=at("2026-06-20"))
-    unknown = subscription(
-        dollars(1), key="sub_2", customer="cus_2", discounts=["di_0"], status="canceled", ended_at=at("2026-06-20")
-    )
+    unknown = subscription(dollars(1), key="sub_2", customer="cus_2", discounts=["di_0"], status="canceled", ended_at=at("2026-06-20"))
     replay.lists["/v1/subscriptions"] = [euro, unknown]
     assert reader.values("account_outcomes", "account_id", "kind", "arr_delta") == [
         ("cus_1", "churned", None),
@@ -289,9 +292,7 @@ DOWN: Answer = (502, {}, "Bad gateway")
 
 
 @pytest.mark.parametrize("fault", [HTML, SHORT, BUSY, DOWN])
-def test_faults_that_pass_are_overcome_and_others_are_one_clear_error(
-    replay: Replay, reader: Reader, fault: Answer
-) -> None:
+def test_faults_that_pass_are_overcome_and_others_are_one_clear_error(replay: Replay, reader: Reader, fault: Answer) -> None:
     replay.lists["/v1/customers"] = [customer("cus_1")]
     replay.faults = [fault, fault]
     assert len(reader.read("accounts")) == 1
@@ -346,9 +347,7 @@ def test_the_key_and_the_version_are_sent_and_shown_nowhere(
     reader.options = {"api_version": "2025-09-30.clover"}
     replay.lists["/v1/subscriptions"] = [subscription()]
     reader.read("subscriptions")
-    assert {(one["Authorization"], one["Stripe-Version"]) for one in replay.headers} == {
-        (f"Bearer {KEY}", "2025-09-30.clover")
-    }
+    assert {(one["Authorization"], one["Stripe-Version"]) for one in replay.headers} == {(f"Bearer {KEY}", "2025-09-30.clover")}
     files = [path for path in reader.folder.rglob("*") if path.is_file()]
     assert files and all(KEY.encode() not in path.read_bytes() for path in files)
     assert KEY not in caplog.text + repr(reader.source)
