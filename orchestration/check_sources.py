@@ -71,7 +71,8 @@ def _with_orphans(settings: Settings, checked: list[Checked], scratch: Path) -> 
 
 
 def _load_accounts(connection: duckdb.DuckDBPyConnection, settings: Settings, scratch: Path) -> bool:
-    """All accounts as `known_accounts`, read into a lake that is thrown away; False of an API, whose whole list takes too long, and of what cannot be read."""
+    """All accounts as `known_accounts`, read into a lake that is thrown away; False of an API, whose whole list takes too long, and of what
+    cannot be read."""
     if isinstance(settings.sources["accounts"], HttpSource):
         return False
     elsewhere = settings.moved_to(scratch / "data")

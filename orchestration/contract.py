@@ -46,8 +46,8 @@ class Column:
 
     A null or blank value in a required column quarantines the row. `id` values are identifiers, text or whole numbers: blank ones are
     null. Those with white space around them, or with a character that cannot be seen, are quarantined, since ` a1` and `a1` would be two
-    accounts. So are those that are a fraction, a number in scientific notation, a list, an object, true or false: an id that lost its digits
-    or its shape.
+    accounts. So are those that are a fraction, a number in scientific notation, a list, an object, true or false: an id that lost its
+    digits or its shape.
 
     Attributes:
         may_be_grouped: whether people write it with marks between thousands, so that `1.200` is not clear by itself.

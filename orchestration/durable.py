@@ -1,4 +1,5 @@
-"""What must survive a crash of the machine. Small files of state are replaced in one step: the old text or the new one is left, never a part."""
+"""What must survive a crash of the machine. Small files of state are replaced in one step: the old text or the new one is left, never a
+part."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,5 @@
-"""`[sources.<raw table>]` of the configuration: the class that a connector's name stands for, and secrets that live in the environment only."""
+"""`[sources.<raw table>]` of the configuration: the class that a connector's name stands for, and secrets that live in the environment
+only."""
 
 import os
 import re
@@ -35,8 +36,8 @@ _SECRET_OPTION = re.compile(r"secret|token|password|credential|key|sas", re.IGNO
 _PLAIN_OPTION = re.compile(r"_(file|type|token_service_url|kms_key_id|bucket_key_enabled)$", re.IGNORECASE)
 # A parameter of an address whose value is a secret, in any case of its letters.
 SECRET_PARAMETER = r"[\w.-]*(?:sig|signature|token|secret|password|passwd|pwd|credential|key|keyid)"
-# An address with a user, a password (which may hold a slash), or a parameter that is a secret. In Azure's abfs a container stands before the
-# @, and what stands behind a colon may be a port.
+# An address with a user, a password (which may hold a slash), or a parameter that is a secret. In Azure's abfs a container stands before
+# the @, and what stands behind a colon may be a port.
 _SECRET_OF_URL = re.compile(
     rf"""(?<![a-z0-9+.-])(?:
         (?!abfss?:)[a-z][a-z0-9+.-]*://[^/?\#\s'"]*@

@@ -51,14 +51,16 @@ _CONTROL_TABLES = f"""
 create schema if not exists raw;
 create schema if not exists control;
 create or replace view control.format as select {WAREHOUSE_FORMAT} as format;
-create table if not exists control.scorecard_rules (scorecard_id varchar, config_version varchar, scorecard_key varchar, rules_hash varchar);
+create table if not exists control.scorecard_rules (scorecard_id varchar, config_version varchar, scorecard_key varchar,
+    rules_hash varchar);
 create table if not exists control.configurations (configuration_hash varchar, scorecard_id varchar);
 create table if not exists control.rolled_up_event_days (activity_day date, fingerprint varchar);
 create table if not exists control.built (fingerprint varchar, is_complete boolean);
 create table if not exists control.uncovered_days (table_name varchar, as_of_date date);
 create or replace table control.run (run_id varchar, configuration_hash varchar, reporting_currency varchar);
 create or replace table control.run_state (
-    run_id varchar, status varchar, first_day date, last_day date, configuration_hash varchar, finished_at timestamp, previous_run_id varchar
+    run_id varchar, status varchar, first_day date, last_day date, configuration_hash varchar, finished_at timestamp,
+    previous_run_id varchar
 );
 create or replace table control.as_of_days (as_of_date date, day integer);
 create or replace table control.restated_days (as_of_date date);
@@ -75,7 +77,8 @@ create or replace table control.raw_tables (
     table_name varchar, late_after_days integer, covered_through date, unavailable varchar
 );
 create or replace table control.landing_stats (
-    table_name varchar, newest_fact_at timestamp, later_rows bigint, last_fact_at timestamp, delivered bigint, loaded bigint, duplicates bigint, quarantined bigint,
+    table_name varchar, newest_fact_at timestamp, later_rows bigint, last_fact_at timestamp, delivered bigint, loaded bigint,
+    duplicates bigint, quarantined bigint,
     orphans bigint, orphan_warning varchar, value_warning varchar
 );
 create or replace table control.landing_quarantine (table_name varchar, reason varchar, quarantined bigint);
@@ -283,7 +286,8 @@ def _unfinished_days(warehouse: duckdb.DuckDBPyConnection) -> dict[str, set[date
 
 
 def _last_passed_run(warehouse: duckdb.DuckDBPyConnection) -> str | None:
-    """The last run that passed: all later ones left their days to the next. Publishing reads only what changed since that one was published."""
+    """The last run that passed: all later ones left their days to the next. Publishing reads only what changed since that one was
+    published."""
     query = "select case when status = 'passed' then run_id else previous_run_id end from control.run_state"
     known = "select 1 from duckdb_columns() where schema_name = 'control' and table_name = 'run_state' and column_name = 'previous_run_id'"
     rows = warehouse.execute(query).fetchall() if warehouse.execute(known).fetchall() else []

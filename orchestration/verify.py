@@ -1,6 +1,7 @@
 """`python -m orchestration.verify`: read everything that is stored, and say what is whole, what is damaged and what to do about it.
 
-It changes nothing. A run that is at work is waited for. Exit status: 0 if everything is whole, 1 if something is damaged, 2 if it cannot say.
+It changes nothing. A run that is at work is waited for. Exit status: 0 if everything is whole, 1 if something is damaged, 2 if it cannot
+say.
 """
 
 import argparse

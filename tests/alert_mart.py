@@ -1,4 +1,5 @@
-"""Published marts written by hand, for the alerts: the tables have the columns of the contract in _marts.yml, the rows are the test's own."""
+"""Published marts written by hand, for the alerts: the tables have the columns of the contract in _marts.yml, the rows are the test's
+own."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -10,8 +10,9 @@ daily_health = dg.define_asset_job(
     partitions_def=PARTITIONS,
     executor_def=dg.in_process_executor,
     description=(
-        "Extract, transform and publish the health mart for a day, or for any range of days in one run. A partition is an as-of day: facts count "
-        "up to its end, UTC. Days that already ran are replaced; what readers see changes only when every blocking check has passed."
+        "Extract, transform and publish the health mart for a day, or for any range of days in one run. A partition is an as-of day: "
+        "facts count up to its end, UTC. Days that already ran are replaced; what readers see changes only when every blocking check has "
+        "passed."
     ),
 )
 

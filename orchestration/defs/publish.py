@@ -47,12 +47,14 @@ _COMPLETE = "board_and_exports_are_complete"
         dg.AssetCheckSpec(
             _ORPHANS,
             asset="published_mart",
-            description="Every raw table finds its accounts: no unusual number of rows, and no whole day of them, has an unknown account_id, and none has one that nearly is an account's.",
+            description="Every raw table finds its accounts: no unusual number of rows, and no whole day of them, has an unknown "
+            "account_id, and none has one that nearly is an account's.",
         ),
         dg.AssetCheckSpec(
             _VALUES,
             asset="published_mart",
-            description="No values or rows of a raw table contradict each other: overlapping periods, times before their beginning, other scales.",
+            description="No values or rows of a raw table contradict each other: overlapping periods, times before their beginning, "
+            "other scales.",
         ),
     ],
     freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26)),

@@ -24,8 +24,8 @@ def verify_stored_files(context: dg.OpExecutionContext) -> None:
     name="weekly_verify",
     executor_def=dg.in_process_executor,
     description=(
-        "Reads all files of the lake, the revisions, the generations and the warehouse and fails with those that are damaged, each with what "
-        "to do. A daily run compares only what it reads. The same as `make verify`."
+        "Reads all files of the lake, the revisions, the generations and the warehouse and fails with those that are damaged, each with "
+        "what to do. A daily run compares only what it reads. The same as `make verify`."
     ),
 )
 def weekly_verify() -> None:

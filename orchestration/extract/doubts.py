@@ -27,7 +27,8 @@ _EARLY_ROWS, _EARLY_SHARE = 2, 0.1
 
 # An id without what is lost or added on its way (case, white space, the separator, `.0`, leading zeros); and that without its prefix.
 _PLAIN = r"""
-    regexp_replace(regexp_replace(regexp_replace(lower(trim({id})), '\.0+$', ''), '[^\p{{L}}\p{{N}}.@]+', '-', 'g'), '(^|-)0+([^-])', '\1\2', 'g')"""
+    regexp_replace(regexp_replace(regexp_replace(lower(trim({id})), '\.0+$', ''), '[^\p{{L}}\p{{N}}.@]+', '-', 'g'), '(^|-)0+([^-])',
+    '\1\2', 'g')"""
 _BARE = "regexp_replace({plain}, '^.*-', '')"
 
 
@@ -161,7 +162,8 @@ def describe_values(
         for rule, early, known in zip(moments, counts[::2], counts[1::2], strict=True):
             if early >= _EARLY_ROWS and early >= _EARLY_SHARE * known:
                 said.append(
-                    f"{early} of {known} {rule.column} lie before {rule.earlier}: are they of one time zone? They count as at {rule.earlier}"
+                    f"{early} of {known} {rule.column} lie before {rule.earlier}: are they of one time zone? They count as at "
+                    f"{rule.earlier}"
                 )
     return "; ".join(said) or None
 
@@ -173,7 +175,8 @@ def _overlaps(connection: duckdb.DuckDBPyConnection, table: RawTable, rows: str)
     [(count, example, began, followed)] = connection.execute(
         f"""
         select count(*), min_by({thing}, ({begins}, {thing})), min_by({begins}, ({begins}, {thing})), min_by(followed, ({begins}, {thing}))
-        from (select {thing}, {begins}, {ends}, lead({begins}) over (partition by {thing} order by {begins}) as followed from {rows} as landed)
+        from (select {thing}, {begins}, {ends},
+            lead({begins}) over (partition by {thing} order by {begins}) as followed from {rows} as landed)
         where followed < {ends} or (followed is not null and {ends} is null)
         """
     ).fetchall()

@@ -83,7 +83,8 @@ _REMEDIES = {
     _NOT_NESTED: _AS_TEXT,
     _NOT_TRUTH: _AS_TEXT,
     _NOT_CLEAR: '{source}.decimal = "," and {source}.thousands = "." make it a thousand, {source}.decimal = "." a fraction',
-    "not a number": "{source}.decimal and {source}.thousands say how numbers are written, {source}.nulls which words mean that there is none",
+    "not a number": "{source}.decimal and {source}.thousands say how numbers are written, {source}.nulls which words mean that there is "
+    "none",
     "not a date": '{source}.date_format says how dates are written, for example "%d.%m.%Y"',
     "not a timestamp": '{source}.date_format says how dates are written, for example "%d.%m.%Y"',
     "outside": "{source}.scales gives the scale of a survey, for example {{ csat = [0, 100] }}",
@@ -221,7 +222,8 @@ def _is_whole(name: str, source_type: str) -> str:
 
 
 def _is_odd(column: Column, text: str) -> str:
-    """Whether white space stands at an end, or in an id a character that cannot be seen. Plain ASCII text is spared the expensive expression."""
+    """Whether white space stands at an end, or in an id a character that cannot be seen. Plain ASCII text is spared the expensive
+    expression."""
     if column.kind == "id":
         # What needs no escape in an address has nothing in it that cannot be seen: found twice as fast as by the second pattern.
         plain = f"url_encode({text}) = {text} or regexp_full_match({text}, '[!-~]+')"

@@ -74,7 +74,8 @@ def refuse_thin_deliveries(source: Source, old: Manifest | None, new: Manifest) 
         if not _accepts(source, code, after):
             raise SuddenLoss(
                 f"sources.{new.table}: the delivery of {later} has {after} rows, and that of {earlier} has {before}: less than min_share"
-                f" {source.min_share:g} allows, so the table stays as it was. If the file is not whole, deliver it again or remove it; if {after}"
+                f" {source.min_share:g} allows, so the table stays as it was. If the file is not whole, deliver it again or remove it; "
+                f"if {after}"
                 f' is right, write accept_smaller = "{after} of {before}, {code}" below [sources.{new.table}] and run again: it counts once'
             )
 

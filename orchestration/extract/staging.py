@@ -230,7 +230,8 @@ def _refuse_wrapped_rows(connection: duckdb.DuckDBPyConnection, table: RawTable,
         key, name = found[0][0] if not numbered.file.is_foreign else "data", table.key[0]
         raise SourceError(
             f"{numbered.file.label}: one JSON object with the rows in a list in it. Take them out with a query beside the path:"
-            f" query = \"select row ->> '$.{name}' as {name}, ... from (select unnest(cast(line -> '$.{key}' as json[])) as row from file)\","
+            f" query = \"select row ->> '$.{name}' as {name}, ... from (select unnest(cast(line -> '$.{key}' as json[])) as row from "
+            f'file)",'
             " or deliver the list alone"
         )
 

@@ -1,8 +1,8 @@
 """Writing a generation: `health.duckdb` and the Parquet files, from the warehouse's schema `marts`.
 
 Days that the run did not touch are taken from the current generation: their Parquet files by hard link, their rows by
-copying its `health.duckdb`. They are not read again, neither here nor by the audit. That keeps a day's publishing as cheap after two years as
-after two weeks.
+copying its `health.duckdb`. They are not read again, neither here nor by the audit. That keeps a day's publishing as cheap after two years
+as after two weeks.
 """
 
 import logging
@@ -127,8 +127,8 @@ def read_run_state(connection: duckdb.DuckDBPyConnection) -> RunState:
 def read_mart(connection: duckdb.DuckDBPyConnection, state: RunState, base: Manifest | None) -> Mart:
     """Look at what the attached warehouse holds.
 
-    Where the generation `base` is of the run before this one, what this one did not touch is what was published: only the days that it touched
-    are read.
+    Where the generation `base` is of the run before this one, what this one did not touch is what was published: only the days that it
+    touched are read.
 
     Raises:
         PublishRefused: a table is missing, or history has a row without its day.
@@ -253,7 +253,8 @@ def _kept_days(mart: Mart, base: Manifest | None) -> frozenset[date]:
 def _reusable(
     settings: Settings, mart: Mart, base: Manifest | None, kept: frozenset[date], building: Path
 ) -> tuple[dict[str, FileEntry], bool]:
-    """The Parquet files to link, and whether `health.duckdb` starts empty. Else it is in the building: a copy of the unchanged, undamaged one.
+    """The Parquet files to link, and whether `health.duckdb` starts empty. Else it is in the building: a copy of the unchanged, undamaged
+    one.
 
     What is copied is compared with its hash. A file that is only linked is not read: it is when somebody changed it since it was sealed;
     what a disk does in silence is found by `orchestration.verify`. So a day's publishing does not read all history.
@@ -390,7 +391,8 @@ def _write_parquet(connection: duckdb.DuckDBPyConnection, building: Path, mart: 
 
 
 def _select_repeated(connection: duckdb.DuckDBPyConnection, table: PublishedTable, mart: Mart, first: date, last: date) -> str:
-    """The columns of a view over a wide table, its repeated texts as an enum: their values are looked up once instead of for each row and metric.
+    """The columns of a view over a wide table, its repeated texts as an enum: their values are looked up once instead of for each row and
+    metric.
 
     That takes half the time, and the file has texts as before.
     """

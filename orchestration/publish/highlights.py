@@ -80,7 +80,8 @@ class Highlights:
     """What happened up to the newest day.
 
     Attributes:
-        weeks: accounts of each tier on the newest day and the days whole weeks before it, oldest first; days that nobody scored are left out.
+        weeks: accounts of each tier on the newest day and the days whole weeks before it, oldest first; days that nobody scored are left
+            out.
         to_worse, to_better: accounts whose tier is a worse or a better one than seven days before.
         fell, rose: the accounts whose score moved most in seven days, the largest movement first.
     """

@@ -24,7 +24,8 @@ class RunSummary:
         mean_score: 0 to 100, of the last day; None without accounts.
         mean_coverage: 0 to 1, of the last day; None without accounts.
         not_read: raw tables that the run left as they were -> why; with any, the generation is degraded.
-        orphan_warnings, value_warnings: raw tables -> what is unusual about their rows of unknown accounts, which values contradict each other.
+        orphan_warnings, value_warnings: raw tables -> what is unusual about their rows of unknown accounts, which values contradict each
+            other.
         chart: PNG, accounts by tier on every day.
     """
 

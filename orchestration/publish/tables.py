@@ -22,8 +22,8 @@ class PublishedTable:
         is_history: it has four Parquet files per month of `as_of_date`, see `part_name`; the files of days that a run did not touch are
             shared with the generation before. Else one file, written anew.
         is_limited: `health.duckdb` holds the last `pipeline.metric_history_days` days only; Parquet holds all.
-        wide: model of the warehouse's schema `intermediate` that the table is a view over. `health.duckdb` holds that model, with one column
-            for each metric, and the same view over it: a seventh of the time and a fifth of the space.
+        wide: model of the warehouse's schema `intermediate` that the table is a view over. `health.duckdb` holds that model, with one
+            column for each metric, and the same view over it: a seventh of the time and a fifth of the space.
     """
 
     name: str
@@ -46,7 +46,8 @@ class PublishedTable:
 def part_name(day: date) -> str:
     """The file of a day's rows: `as_of_month=2026-01/from-09.parquet` for 9 to 16 January.
 
-    A run that touches the last four days rewrites one or two of these; a whole month of metrics would take longer than all else that it publishes.
+    A run that touches the last four days rewrites one or two of these; a whole month of metrics would take longer than all else that it
+    publishes.
     """
     return f"as_of_month={day:%Y-%m}/from-{(day.day - 1) // PART_DAYS * PART_DAYS + 1:02d}.parquet"
 

@@ -28,7 +28,8 @@ _PROTECTED = {"format_columns": True, "format_rows": True, "autofilter": True}
 
 Style = Literal[
     "title", "note", "head", "group", "label", "key", "number", "input", "input_text", "input_date", "input_share", "share", "score",
-    "points", "check", "hidden", "wrap", "whole", "decimal", "column_name", "bold", "member", "group_share", "group_check", "group_score", "group_points",
+    "points", "check", "hidden", "wrap", "whole", "decimal", "column_name", "bold", "member", "group_share", "group_check", "group_score",
+    "group_points",
 ]  # fmt: skip
 
 _INPUT = {"bg_color": "#FFF7D1", "border": 1, "border_color": "#C9A227", "font_color": "#1F3C88", "locked": False}

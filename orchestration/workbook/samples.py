@@ -75,7 +75,8 @@ where metrics.as_of_date = $day
 
 _ACCOUNTS = """
 select
-    health.account_id, health.account_name, health.scorecard_key, health.stage, health.health_score, health.raw_tier, health.coverage, health.cap_key,
+    health.account_id, health.account_name, health.scorecard_key, health.stage, health.health_score, health.raw_tier, health.coverage,
+    health.cap_key,
     history.config_version, history.rules_hash
 from account_health as health
 inner join account_health_history as history on health.account_id = history.account_id and health.as_of_date = history.as_of_date

@@ -66,8 +66,9 @@ _READ_ME = (
     ("", "It is then a candidate: scored beside the rules in force and never shown as the score, until somebody makes it active."),
     (
         "How a score comes about",
-        "Each metric becomes a score from 0 (bad) to 100 (good); 50 is neutral. A metric's share of the whole is its dimension's share times "
-        "its own share among the metrics of the dimension. Weights need not add up to anything: 2 counts twice as much as 1, and 0 switches off.",
+        "Each metric becomes a score from 0 (bad) to 100 (good); 50 is neutral. A metric's share of the whole is its dimension's share "
+        "times its own share among the metrics of the dimension. Weights need not add up to anything: 2 counts twice as much as 1, and 0 "
+        "switches off.",
     ),
     ("", "Metrics for which an account has no data are left out, and the weight goes to the others of the dimension."),
     (
@@ -93,8 +94,8 @@ _READ_ME = (
     ),
     (
         "What cannot be changed here",
-        "Which accounts a scorecard is for, and which metrics stand on it. Add them in the files of the folder seeds, at first with weight 0, "
-        "and write this workbook anew after the next run.",
+        "Which accounts a scorecard is for, and which metrics stand on it. Add them in the files of the folder seeds, at first with "
+        "weight 0, and write this workbook anew after the next run.",
     ),
     ("Locked cells", "Only yellow cells can be changed, so that no formula breaks by accident. There is no password."),
 )

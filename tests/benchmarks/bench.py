@@ -1,9 +1,9 @@
 """`make bench`: the pipeline's speed and memory beside a plain DuckDB program that computes and writes the same rows.
 
 Writes a demo company as raw files (several files a day on every second day) with a candidate version in its seeds, runs reference
-(`reference.py`) and pipeline on it in processes of their own, and prints times, memory and every difference between the two marts; in the end
-the table of figures and goals. Nothing is written outside a temporary folder, and no timing is an assertion: a busy machine only makes a bad
-table. A small round:
+(`reference.py`) and pipeline on it in processes of their own, and prints times, memory and every difference between the two marts; in the
+end the table of figures and goals. Nothing is written outside a temporary folder, and no timing is an assertion: a busy machine only makes
+a bad table. A small round:
 
     make bench ARGS="--accounts 50 --days 30 --events 30000 --skip-history"
 """
@@ -39,7 +39,8 @@ WEEK = 7
 CANDIDATE = "bench-candidate"
 TOLERANCES = {
     "account_health_history": {
-        "health_score": 1e-9, "uncapped_score": 1e-7, "coverage": 1e-9, "delta_7d": 1e-9, "delta_28d": 1e-9, "delta_90d": 1e-9, "slope_28d": 1e-7,
+        "health_score": 1e-9, "uncapped_score": 1e-7, "coverage": 1e-9, "delta_7d": 1e-9, "delta_28d": 1e-9, "delta_90d": 1e-9,
+        "slope_28d": 1e-7,
     },
     "metric_scores_history": {
         "value": 1e-7, "normalized_score": 1e-7, "nominal_weight": 1e-9, "effective_weight": 1e-9, "points": 1e-7,
@@ -47,7 +48,8 @@ TOLERANCES = {
 }  # fmt: skip
 TEXTS = {
     "account_health_history": (
-        "raw_tier", "model_tier", "is_tier_held", "tier", "stage", "scorecard_key", "config_version", "trend", "previous_tier", "tier_since",
+        "raw_tier", "model_tier", "is_tier_held", "tier", "stage", "scorecard_key", "config_version", "trend", "previous_tier",
+        "tier_since",
         "days_in_tier",
     ),
     "metric_scores_history": ("state", "dimension_key"),
@@ -232,8 +234,8 @@ def differences(mart: Path, reference: Path) -> dict[str, int]:
     """Compare the published histories of accounts and metrics with the reference's, on the days that both hold.
 
     Returns:
-        How many rows are missing from the mart, are only there, or differ in a column, as `table: kind`; kinds of difference that do not occur
-        are left out.
+        How many rows are missing from the mart, are only there, or differ in a column, as `table: kind`; kinds of difference that do not
+        occur are left out.
     """
     found: dict[str, int] = {}
     with duckdb.connect() as connection:

@@ -43,7 +43,8 @@ def test_every_unit_test_passes(tmp_path: Path) -> None:
     # The unit tests and what they stand on, in one go.
     run = subprocess.run(
         [
-            Path(sys.executable).with_name("dbt"), "build", "--select", "+test_type:unit", "--indirect-selection", "cautious", "--profiles-dir", str(DBT_PROJECT),
+            Path(sys.executable).with_name("dbt"), "build", "--select", "+test_type:unit", "--indirect-selection", "cautious",
+            "--profiles-dir", str(DBT_PROJECT),
             "--target-path", str(target), "--log-path", str(target),
         ],
         cwd=DBT_PROJECT,

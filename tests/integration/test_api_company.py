@@ -30,17 +30,20 @@ COMPANIES = [
 ]
 MEETING = {
     "id": "7", "companies": ["101"],
-    "properties": {"hs_meeting_start_time": "2026-03-02T09:00:00Z", "hs_meeting_end_time": "2026-03-02T09:45:00Z", "hs_meeting_outcome": "COMPLETED"},
+    "properties": {"hs_meeting_start_time": "2026-03-02T09:00:00Z", "hs_meeting_end_time": "2026-03-02T09:45:00Z",
+    "hs_meeting_outcome": "COMPLETED"},
 }  # fmt: skip
 # 1,250 dollars a month for ten seats.
 SUBSCRIPTION = {
-    "id": "s1", "customer_id": "101", "status": "active", "currency_code": "USD", "mrr": 125000, "billing_period": 1, "billing_period_unit": "year",
+    "id": "s1", "customer_id": "101", "status": "active", "currency_code": "USD", "mrr": 125000, "billing_period": 1,
+    "billing_period_unit": "year",
     "started_at": at("2025-02-01"), "current_term_start": at("2026-02-01"), "current_term_end": at("2027-02-01"),
     "subscription_items": [{"item_price_id": "team", "item_type": "plan", "quantity": 10, "amount": 1500000}],
 }  # fmt: skip
 # A quarter of what was due on 21 February is paid.
 INVOICE = {
-    "id": "i1", "customer_id": "101", "status": "payment_due", "currency_code": "USD", "date": at("2026-02-07"), "due_date": at("2026-02-21"),
+    "id": "i1", "customer_id": "101", "status": "payment_due", "currency_code": "USD", "date": at("2026-02-07"),
+    "due_date": at("2026-02-21"),
     "total": 400000, "amount_due": 300000, "amount_paid": 100000, "updated_at": at("2026-02-25"), "adjustment_credit_notes": [],
 }  # fmt: skip
 

@@ -45,21 +45,26 @@ OLD = {"status": None, "status_transitions": None, "total": 50_000}
 PAST = {"start_date": at("2026-02-01"), "created": at("2026-02-01"), "trial_start": at("2026-02-01"), "trial_end": at("2026-02-15")}
 COMPANY: dict[str, tuple[dict[str, Any], list[dict[str, Any]]]] = {
     "plain.test": (sold("plain.test"), [bill("plain.test")]),
-    "old.test": (sold("old.test"), [bill("old.test", 1, paid=True, **OLD), bill("old.test", 2, forgiven=True, closed=True, day="2025-12-01", **OLD)]),
+    "old.test": (
+        sold("old.test"),
+        [bill("old.test", 1, paid=True, **OLD), bill("old.test", 2, forgiven=True, closed=True, day="2025-12-01", **OLD)],
+    ),
     "partly.test": (
         sold("partly.test"),
         [bill("partly.test"), bill("partly.test", 2, status="open", total=100_000, amount_due=100_000, amount_remaining=10_000)],
     ),
     "credited.test": (
         sold("credited.test"),
-        [bill("credited.test", 2, status="open", total=60_000, pre_payment_credit_notes_amount=57_000, amount_due=3_000, amount_remaining=3_000)],
+        [bill("credited.test", 2, status="open", total=60_000, pre_payment_credit_notes_amount=57_000, amount_due=3_000,
+        amount_remaining=3_000)],
     ),
     "forgiven.test": (sold("forgiven.test"), [bill("forgiven.test"), bill("forgiven.test", 2, "2025-06-01", status="uncollectible")]),
     "flat.test": (sold("flat.test", item(1, "2026-03-20", price=FLAT)), []),
     "paused.test": (sold("paused.test", pause_collection={"behavior": "void", "resumes_at": None}), [bill("paused.test")]),
     "trial.test": (sold("trial.test", since="2026-03-01", status="trialing", trial_start=at("2026-03-01"), trial_end=at("2026-03-31")), []),
     "tried.test": (sold("tried.test", status="canceled", ended_at=at("2026-02-15"), canceled_at=at("2026-02-15"), **PAST), []),
-    "deleted.test": (sold("deleted.test", status="canceled", ended_at=at("2026-03-10"), canceled_at=at("2026-03-10")), [bill("deleted.test")]),
+    "deleted.test": (sold("deleted.test", status="canceled", ended_at=at("2026-03-10"), canceled_at=at("2026-03-10")),
+    [bill("deleted.test")]),
     "renewed.test": (sold("renewed.test", item(1, "2027-03-10", price=YEARLY), since="2024-03-10"), []),
 }  # fmt: skip
 
@@ -67,7 +72,8 @@ COMPANY: dict[str, tuple[dict[str, Any], list[dict[str, Any]]]] = {
 def ticket(number: int, organization: int | None, requester: int, **fields: Any) -> dict[str, Any]:
     moment = {"created_at": "2026-03-01T08:00:00Z", "updated_at": "2026-03-01T08:05:00Z"}
     return {
-        "id": number, "status": "closed", "organization_id": organization, "requester_id": requester, "priority": "normal", "type": "question",
+        "id": number, "status": "closed", "organization_id": organization, "requester_id": requester, "priority": "normal",
+        "type": "question",
         "tags": [], "custom_fields": [], "metric_set": {"ticket_id": number, "solved_at": "2026-03-03T08:00:00Z"}, **moment, **fields,
     }  # fmt: skip
 

@@ -198,7 +198,10 @@ def test_only_a_weight_changes(steady: Steady) -> None:
     # A new version changes nothing before it.
     assert steady.query("select min(as_of_date) from account_health_history where config_version = 'v2'") == [(CHANGE_DAY,)]
     assert steady.query("select distinct round(points, 6) from score_changes") == [(round(62.5 - 200 / 3, 6),)]
-    candidate = "select config_version, min(as_of_date), count(*), min(uncapped_score), max(uncapped_score) from candidate_scores_history group by 1"
+    candidate = (
+        "select config_version, min(as_of_date), count(*), min(uncapped_score), max(uncapped_score) from "
+        "candidate_scores_history group by 1"
+    )
     days_scored = (LAST_DAY - date(2026, 3, 10)).days + 1
     assert steady.query(candidate) == [("v3", date(2026, 3, 10), 3 * days_scored, 56.25, 56.25)]
 
@@ -240,7 +243,10 @@ def test_a_feed_that_is_late_over_a_long_weekend_is_reported_and_no_account(stea
     moved = "select distinct account_id, component from score_changes where as_of_date >= ? order by 1"
     assert steady.query(moved, CHANGE_DAY) == [(account, "availability") for account in ACCOUNTS]
     # Of a1 and a2 too little is known: their tiers are held.
-    tiers = "select account_id, raw_tier, tier, is_tier_held, count(*) from account_health_history where as_of_date >= ? group by all order by 1"
+    tiers = (
+        "select account_id, raw_tier, tier, is_tier_held, count(*) from account_health_history where as_of_date >= ? group by all "
+        "order by 1"
+    )
     assert steady.query(tiers, CHANGE_DAY)[:2] == [(account, "unknown", "at_risk", True, 3) for account in ("a1", "a2")]
     assert steady.query("select account_id, to_tier, component from tier_changes") == [("a3", "at_risk", "availability")]
 
@@ -279,7 +285,8 @@ def test_rules_edited_in_place_are_called_configuration(steady: Steady) -> None:
 
 
 def test_restating_one_day_reaches_everything_that_rests_on_it(steady: Steady) -> None:
-    """A day that is scored again with other facts changes tiers, trends, ledgers and actions of later days; the mart is that of a full run."""
+    """A day that is scored again with other facts changes tiers, trends, ledgers and actions of later days; the mart is that of a full
+    run."""
     steady.run()
     day = FIRST_DAY + timedelta(days=5)
     # Three more critical tickets, on two days only.

@@ -114,7 +114,10 @@ def write_seeds(folder: Path) -> None:
 
 
 def configuration(day: date, stripe: str, desk: str, store: str) -> str:
-    read_stripe = f'connector = "stripe"\nbase_url = "{stripe}"\napi_key = {{ env = "STRIPE_KEY" }}\naccount_key = "metadata.crm"\nmax_bad_share = 0.5\n'
+    read_stripe = (
+        f'connector = "stripe"\nbase_url = "{stripe}"\napi_key = {{ env = "STRIPE_KEY" }}\naccount_key = "metadata.crm"\n'
+        f"max_bad_share = 0.5\n"
+    )
     read_desk = f'connector = "zendesk"\nbase_url = "{desk}"\nemail = "{AGENT}"\nmax_attempts = 2\nmax_retry_delay_seconds = 0.1\n'
     read_store = (
         f'connector = "files"\nstorage = {{ endpoint = "{store}", region = "us-east-1", access_key_id = {{ env = "STORE_KEY" }},'

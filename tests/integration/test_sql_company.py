@@ -32,10 +32,12 @@ def database(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[sa.
 
 
 def fill(database: sa.Engine, company: Company) -> None:
-    """All tables but the product log, as text where files have text; pulses are loaded on the day they were given, the rest on the last day."""
+    """All tables but the product log, as text where files have text; pulses are loaded on the day they were given, the rest on the last
+    day."""
     with database.begin() as connection:
         connection.exec_driver_sql(
-            "create table product.log (id text, workspace text, member text, action text, happened_at timestamptz, seconds double precision)"
+            "create table product.log (id text, workspace text, member text, action text, happened_at timestamptz, seconds double "
+            "precision)"
         )
         for name, table in TABLES.items():
             if name == EVENT_TABLE:

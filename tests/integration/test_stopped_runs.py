@@ -1,4 +1,5 @@
-"""The real command is killed at every kind of moment, or stopped by a signal: the same command again goes through, and the mart is whole."""
+"""The real command is killed at every kind of moment, or stopped by a signal: the same command again goes through, and the mart is
+whole."""
 
 import os
 import re

@@ -11,13 +11,18 @@ from orchestration.settings import PROJECT_ROOT
 
 FILES = {
     # NULL for "no parent"; the second account's subscription ends on a local midnight.
-    "accounts.csv": "account_id,account_name,parent_account_id,created_at\nNord-01,Nord,NULL,2025-01-01\nsued,Süd,NULL,2025-01-01\nost,Ost,N/A,2025-01-01\n",
+    "accounts.csv": (
+        "account_id,account_name,parent_account_id,created_at\n"
+        "Nord-01,Nord,NULL,2025-01-01\nsued,Süd,NULL,2025-01-01\nost,Ost,N/A,2025-01-01\n"
+    ),
     "subscriptions.csv": (
         "subscription_id;account_id;seats;mrr;started_on;ended_on\n"
         "s1;Nord-01;10;500;2025-01-05;\ns1;Nord-01;4;1.000;2025-12-01;\n"
         "s2;sued;5;99,50;2025-03-01T00:00:00+01:00;2026-03-09T00:00:00+01:00\ns3;ost;5;100;2025-01-05;\\N\n"
     ),
-    "invoices.csv": "invoice_id;account_id;issued_on;due_on;paid_on;amount\ni1;sued;02.01.2026;01.02.2026;;1.194\ni2;ost;02.01.2026;01.02.2026;None;0\n",
+    "invoices.csv": (
+        "invoice_id;account_id;issued_on;due_on;paid_on;amount\ni1;sued;02.01.2026;01.02.2026;;1.194\ni2;ost;02.01.2026;01.02.2026;None;0\n"
+    ),
     "surveys.csv": (
         "response_id,account_id,user_id,survey,score,responded_at\n"
         "n1,Nord-01,NULL,nps,9,2026-02-10\nn2,Nord-01,NULL,nps,9,2026-02-11\nn3,Nord-01,NULL,nps,3,2026-02-12\n"
@@ -25,7 +30,8 @@ FILES = {
     ),
     "tickets.csv": (
         "ticket_id,account_id,opened_at,first_replied_at,priority\n"
-        "t1,nord_1,2026-03-01 10:00,,critical\nt2,sued,2026-03-02 10:00,2026-03-02 08:00,low\nt3,sued,2026-03-02 11:00,2026-03-02 09:00,low\n"
+        "t1,nord_1,2026-03-01 10:00,,critical\nt2,sued,2026-03-02 10:00,2026-03-02 08:00,low\n"
+        "t3,sued,2026-03-02 11:00,2026-03-02 09:00,low\n"
     ),
     "events.csv": (
         "event_id,account_id,user_id,occurred_at\n"

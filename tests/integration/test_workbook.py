@@ -69,8 +69,9 @@ def mart(published_mart: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
         connection.execute("update metric_scores_history set state = 'late', value = null where metric_key = 'stickiness_28d'")
         connection.execute(f"update metric_scores_history set value = 0.1 where metric_key = 'feature_breadth_90d' and {measured}")
         connection.execute(
-            f"update metric_scores_history set state = 'stale', value = null where metric_key = 'csat_180d' and {measured} and account_id <> "
-            f"(select min(account_id) from metric_scores_history where metric_key = 'csat_180d' and scorecard_key = 'standard' and {measured})"
+            f"update metric_scores_history set state = 'stale', value = null where metric_key = 'csat_180d' and {measured} and "
+            f"account_id <> (select min(account_id) from metric_scores_history where metric_key = 'csat_180d' and scorecard_key = "
+            f"'standard' and {measured})"
         )
         connection.execute("update account_health set account_name = ? || account_id", [HOSTILE])
     return published
@@ -177,7 +178,8 @@ def _everything_else(edited: Edited) -> None:
         edited.set("scorecard_metrics", {"scorecard_key": "standard", "metric_key": metric}, **values)
     # In no order, below zero, and one that starts above the lowest values, which then score 0.
     for metric, bound, score in (
-        ("days_late_180d", 10, 12.5), ("days_late_180d", 1, 60), ("mrr_trend_90d", 0.000001, 90), ("mrr_trend_90d", -0.5, 20), ("mrr_trend_90d", 0, 55),
+        ("days_late_180d", 10, 12.5), ("days_late_180d", 1, 60), ("mrr_trend_90d", 0.000001, 90), ("mrr_trend_90d", -0.5, 20),
+         ("mrr_trend_90d", 0, 55),
     ):  # fmt: skip
         edited.fill("metric_bands", scorecard_key="standard", metric_key=metric, lower_bound=bound, score=score)
     for cell in edited.row("metric_bands", scorecard_key="standard", metric_key="tickets_per_10_users_28d", lower_bound=0.1).values():

@@ -105,7 +105,8 @@ class Models:
         with connect(company.settings, company.settings.warehouse, read_only=True) as warehouse:
             described = warehouse.execute(
                 "select table_schema, table_name, column_name, data_type from information_schema.columns "
-                "where table_schema in ('seeds', 'control') or list_contains(?, table_name) order by table_schema, table_name, ordinal_position",
+                "where table_schema in ('seeds', 'control') or list_contains(?, table_name) order by table_schema, table_name, "
+                "ordinal_position",
                 [GENERATED],
             ).fetchall()
         self.columns: dict[str, list[str]] = {}

@@ -229,8 +229,8 @@ FAULTS: dict[str, list[tuple[Callable[[Edited], object], str]]] = {
         ),
         (
             _typed("scorecard_metrics", _metric("active_days_28d"), method="bands"),
-            "sheet 'standard' cell F14: metric 'active_days_28d' has the method bands, but scorecard 'standard' of version '2026.2' has none in "
-            "seeds/metric_bands.csv. Add one",
+            "sheet 'standard' cell F14: metric 'active_days_28d' has the method bands, but scorecard 'standard' of version '2026.2' has "
+            "none in seeds/metric_bands.csv. Add one",
         ),
         (
             _typed("tiers", {"scorecard_key": "standard", "tier": "at_risk"}, min_score=80),
@@ -239,8 +239,8 @@ FAULTS: dict[str, list[tuple[Callable[[Edited], object], str]]] = {
         ),
         (
             _typed("config_versions", VERSION, status="active", valid_from="2000-01-01"),
-            "sheet 'New version' cell C7: the active versions '2026.1' (config_versions.csv line 2) and '2026.2' are both valid from 2000-01-01. "
-            "Change one date or status",
+            "sheet 'New version' cell C7: the active versions '2026.1' (config_versions.csv line 2) and '2026.2' are both valid from "
+            "2000-01-01. Change one date or status",
         ),
     ],
     "no name": [
@@ -256,13 +256,15 @@ FAULTS: dict[str, list[tuple[Callable[[Edited], object], str]]] = {
     "unknown metric": [
         (
             _typed("scorecard_metrics", NPS, metric_key="nps_180"),
-            "sheet 'standard' cell N43: 'standard nps_180' is no row of scorecard_metrics in version 2026.1. Did you mean 'standard nps_180d'?",
+            "sheet 'standard' cell N43: 'standard nps_180' is no row of scorecard_metrics in version 2026.1. Did you mean 'standard "
+            "nps_180d'?",
         )
     ],
     "deleted rows": [
         (
             _sheet_row("scorecard_metrics", **NPS),
-            "sheet 'standard': the row of nps_180d is missing (scorecard_metrics of version 2026.1). Undo its removal; weight 0 switches it off",
+            "sheet 'standard': the row of nps_180d is missing (scorecard_metrics of version 2026.1). Undo its removal; weight 0 switches "
+            "it off",
         ),
         (
             _sheet_row("tiers", scorecard_key="standard", tier="poor"),

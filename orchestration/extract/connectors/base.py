@@ -1,8 +1,8 @@
 """What a connector is: one class that holds the settings of `[sources.<table>]` as fields and reads with them.
 
-The name in the configuration is that of its module: `connector = "stripe"` is the module `stripe` of this folder, `connector = "acme_health.hubspot"`
-that module of your own. Nothing else is to be registered. What takes long to import (dlt, drivers of databases), a connector imports when it reads:
-the configuration is loaded by every command.
+The name in the configuration is that of its module: `connector = "stripe"` is the module `stripe` of this folder,
+`connector = "acme_health.hubspot"` that module of your own. Nothing else is to be registered. What takes long to import (dlt, drivers of
+databases), a connector imports when it reads: the configuration is loaded by every command.
 """
 
 import re

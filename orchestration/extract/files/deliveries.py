@@ -49,8 +49,9 @@ Notes = dict[int, list[str]]
 class SourceFile:
     """One file of a source; `label` is its path as a person knows it, relative to the configuration where it can be.
 
-    `format` is what its name or the configuration says; `opened` looks at the bytes. A file in an object store (`stored`) is at `path` only while it is `at_hand`. Of a file outside the folder of the configuration
-    (`is_foreign`, links followed) no message shows content: whoever may put a link into the folder must not learn what it leads to.
+    `format` is what its name or the configuration says; `opened` looks at the bytes. A file in an object store (`stored`) is at `path` only
+    while it is `at_hand`. Of a file outside the folder of the configuration (`is_foreign`, links followed) no message shows content:
+    whoever may put a link into the folder must not learn what it leads to.
     """
 
     path: Path

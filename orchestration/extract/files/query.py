@@ -1,8 +1,8 @@
 """The query of a `files` source: one select, which shapes the rows of its files: nested JSON taken apart, rows left out, columns computed.
 
-It is DuckDB's SQL. With a path it reads one file at a time, as the relation `file`. Of JSON lines that has one column, `line`, the JSON object;
-of CSV files the columns by name, as text; of Parquet files the columns as they are. What is broken in a text file goes to quarantine
-before the query; what the query gives is judged by the contract.
+It is DuckDB's SQL. With a path it reads one file at a time, as the relation `file`. Of JSON lines that has one column, `line`, the JSON
+object; of CSV files the columns by name, as text; of Parquet files the columns as they are. What is broken in a text file goes to
+quarantine before the query; what the query gives is judged by the contract.
 """
 
 from collections.abc import Sequence

@@ -113,7 +113,8 @@ def _load_text(connection: duckdb.DuckDBPyConnection, file: SourceFile, options:
     try:
         connection.execute(
             f"create or replace temp table loaded as select * from read_csv({path_literals([file.path])},"
-            f" auto_detect = false, compression = '{'gzip' if is_gzip(file.path) else 'none'}', {options}, max_line_size = {MAX_LINE_BYTES}, buffer_size = {4 * MAX_LINE_BYTES})"
+            f" auto_detect = false, compression = '{'gzip' if is_gzip(file.path) else 'none'}', {options}, "
+            f"max_line_size = {MAX_LINE_BYTES}, buffer_size = {4 * MAX_LINE_BYTES})"
         )
     except (
         duckdb.InvalidInputException, duckdb.OutOfRangeException, duckdb.ConversionException, duckdb.NotImplementedException

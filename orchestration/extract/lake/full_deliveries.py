@@ -47,8 +47,8 @@ def _write_history(connection: duckdb.DuckDBPyConnection, settings: Settings, ta
     connection.register("days", pa.table({"number": pa.array(range(len(days)), pa.int64()), "day": pa.array(days, pa.date32())}))
     columns = ", ".join(identifier(column.name) for column in table.columns)
     connection.execute(
-        f"create or replace temp view delivered as select {columns}, list_extract({[number for _, number in places]}, cast(file_index as bigint) + 1)"
-        f" as number from read_parquet({path_literals(path for path, _ in places)}, hive_partitioning = false)"
+        f"create or replace temp view delivered as select {columns}, list_extract({[number for _, number in places]}, cast(file_index as "
+        f"bigint) + 1) as number from read_parquet({path_literals(path for path, _ in places)}, hive_partitioning = false)"
     )
     _find_held(connection, settings, table, manifest)
     connection.execute(f"create or replace temp table history as {_history(table)}")
@@ -205,6 +205,8 @@ inner join delivered on {" and ".join(f"delivered.{identifier(name)} = followed.
     and delivered.number = followed.{"newest" if begins is None else "number"}
 where {holds}
 -- A row that the source itself began on that day is the better one.
-qualify row_number() over (partition by {", ".join(computed.get(name, f"delivered.{identifier(name)}") for name in table.key)} order by part) = 1
+qualify row_number() over (
+    partition by {", ".join(computed.get(name, f"delivered.{identifier(name)}") for name in table.key)} order by part
+) = 1
 order by all
 """

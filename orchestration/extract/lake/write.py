@@ -99,7 +99,8 @@ def _drop_duplicates(connection: duckdb.DuckDBPyConnection, table: RawTable) -> 
         select row_id, _delivery, repeated_key, file, kept_file, differs
         from (
             select rowid as row_id, _delivery, concat_ws(' / ', {keys}) as repeated_key, _file as file,
-                first_value(_file) over same as kept_file, hash({columns_of(table)}) <> first_value(hash({columns_of(table)})) over same as differs,
+                first_value(_file) over same as kept_file,
+                hash({columns_of(table)}) <> first_value(hash({columns_of(table)})) over same as differs,
                 row_number() over same as newest
             from staged
             where _reasons is null and hash(_delivery, {keys}) in (select key_hash from twice)
@@ -130,8 +131,8 @@ def _describe_repeated(connection: duckdb.DuckDBPyConnection, batch: Mapping[int
             shown = f" ({one_line(example, _LONGEST_VALUE)})" if not any(file.is_foreign for file in files) else ""
             listed = ", ".join(labels) if len(labels) <= _FILES_SHOWN else f"{', '.join(labels[: _FILES_SHOWN - 1])}, ..., {labels[-1]}"
             notes[number] = [
-                f"{keys} {'key stands' if keys == 1 else 'keys stand'} in several files with different values{shown}; the files were read in this"
-                f" order, and the last one counts: {listed}"
+                f"{keys} {'key stands' if keys == 1 else 'keys stand'} in several files with different values{shown}; the files were "
+                f"read in this order, and the last one counts: {listed}"
             ]
         first += len(files)
     return notes

@@ -1,6 +1,7 @@
 """What is the same on every board: the JavaScript of others, turned into classic scripts, and the charts' specifications.
 
-To bundle and check it takes three seconds, so it is made once, by `make setup` or the first run, and kept in `build/` of the project, under a name that says of what it was made.
+To bundle and check it takes three seconds, so it is made once, by `make setup` or the first run, and kept in `build/` of the project, under
+a name that says of what it was made.
 """
 
 import hashlib

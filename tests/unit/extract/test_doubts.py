@@ -109,6 +109,7 @@ def test_doubled_accounts_and_other_scales_are_told(connection):
     assert values(connection, "tickets", "ticket_id varchar", duplicates=2) is None
     reasons = {"score: outside 1 to 5 for csat": 1, "score: missing": 4, "user_id: white space around it": 1}
     assert values(connection, "survey_responses", "response_id varchar", quarantined=reasons) == (
-        "1 row in quarantine, score: outside 1 to 5 for csat: sources.survey_responses.scales gives the scale of a survey, for example { csat = [0, 100] }"
+        "1 row in quarantine, score: outside 1 to 5 for csat: sources.survey_responses.scales gives the scale of a survey, for example { "
+        "csat = [0, 100] }"
     )
     assert values(connection, "survey_responses", "response_id varchar", quarantined={"score: missing": 4}) is None

@@ -449,7 +449,10 @@ def test_typed_times_follow_the_zone_of_the_source(world):
 
 
 def test_clean_events_in_local_time_are_not_copied_as_they_are(world):
-    row = "'e1' as event_id, 'a1' as account_id, 'u1' as user_id, 'chat' as feature, timestamp '2026-01-02 00:30:00' as occurred_at, 5.0::double as duration_seconds"
+    row = (
+        "'e1' as event_id, 'a1' as account_id, 'u1' as user_id, 'chat' as feature, timestamp '2026-01-02 00:30:00' as occurred_at, "
+        "5.0::double as duration_seconds"
+    )
     world.write_parquet("events/2026-01-02.parquet", f"select {row}")
     world.source("usage_events", 'path = "events/{day}.parquet"\ntimezone = "Europe/Berlin"')
     world.land("usage_events", date(2026, 1, 2))
@@ -471,7 +474,8 @@ def test_a_survey_on_another_scale_is_mapped_onto_ours(world):
         ("score_overrides", "override_id,account_id,tier,reason,author,starts_on,expires_on",
          "o1,a1,poor,r,k,2026-01-05,2026-01-05", "o2,a1,poor,r,k,2026-01-05,2026-01-04", "expires_on: before starts_on"),
         ("invoices", "invoice_id,account_id,amount,issued_on,due_on,paid_on",
-         "i1,a1,5,2026-01-05,2025-12-30,2025-12-01", "i2,a1,5,2026-01-05,2026-02-05,1900-01-01", "paid_on: more than 10 years before issued_on"),
+         "i1,a1,5,2026-01-05,2025-12-30,2025-12-01", "i2,a1,5,2026-01-05,2026-02-05,1900-01-01",
+         "paid_on: more than 10 years before issued_on"),
         ("tickets", "ticket_id,account_id,opened_at,resolved_at",
          "t1,a1,2026-01-05,2026-01-04", "t2,a1,2026-01-05,1970-01-01", "resolved_at: more than 10 years before opened_at"),
         ("subscriptions", "subscription_id,account_id,started_on,term_ends_on",
@@ -496,7 +500,8 @@ def test_two_values_of_a_row_that_contradict_each_other(world, table, header, go
     ],
 )  # fmt: skip
 def test_an_error_about_values_names_the_value_and_what_helps(world, table, row, helps):
-    headers = {"invoices": "amount,due_on,invoice_id,account_id,issued_on", "survey_responses": "survey,score,response_id,account_id,responded_at",
+    headers = {"invoices": "amount,due_on,invoice_id,account_id,issued_on",
+    "survey_responses": "survey,score,response_id,account_id,responded_at",
                "advocacy_events": "account_id,advocacy_id,kind,occurred_at"}  # fmt: skip
     rest = "review,2026-01-01" if table == "advocacy_events" else "a1,2026-01-01"
     world.write("t.csv", f"{headers[table]}\n{row},x,{rest}\n")

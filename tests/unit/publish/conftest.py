@@ -30,7 +30,8 @@ create schema if not exists marts;
 create schema if not exists intermediate;
 create schema if not exists control;
 create table control.run_state (
-    run_id varchar, status varchar, first_day date, last_day date, configuration_hash varchar, finished_at timestamp, previous_run_id varchar
+    run_id varchar, status varchar, first_day date, last_day date, configuration_hash varchar, finished_at timestamp,
+    previous_run_id varchar
 );
 create table control.as_of_days (as_of_date date);
 create table control.restated_days (as_of_date date);
@@ -40,14 +41,16 @@ create table marts.account_health_history (
 );
 create table intermediate.int_scoring__account_dimensions (account_id varchar, as_of_date date, adoption double);
 create view marts.dimension_scores_history as
-    select account_id, as_of_date, 'adoption' as dimension_key, adoption as points from warehouse.intermediate.int_scoring__account_dimensions;
+    select account_id, as_of_date, 'adoption' as dimension_key,
+        adoption as points from warehouse.intermediate.int_scoring__account_dimensions;
 create table intermediate.int_scoring__account_scores (
     account_id varchar, as_of_date date, cap_points double,
     active_days_28d__state varchar, active_days_28d__score double, active_days_28d__effective_weight double,
     days_late_180d__state varchar, days_late_180d__score double, days_late_180d__effective_weight double
 );
 create view marts.metric_scores_history as
-    select account_id, as_of_date, 'active_days_28d' as metric_key, active_days_28d__effective_weight * (active_days_28d__score - 50) as points
+    select account_id, as_of_date, 'active_days_28d' as metric_key,
+        active_days_28d__effective_weight * (active_days_28d__score - 50) as points
     from warehouse.intermediate.int_scoring__account_scores
     union all
     select account_id, as_of_date, 'days_late_180d', days_late_180d__effective_weight * (days_late_180d__score - 50)

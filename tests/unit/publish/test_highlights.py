@@ -13,7 +13,8 @@ from .conftest import make_settings
 _MART = """
 create table account_health_history (account_id varchar, as_of_date date, tier varchar);
 create table account_health (
-    account_id varchar, as_of_date date, account_name varchar, health_score double, delta_7d double, availability_7d double, tier varchar, raw_tier varchar,
+    account_id varchar, as_of_date date, account_name varchar, health_score double, delta_7d double, availability_7d double, tier varchar,
+    raw_tier varchar,
     arr double
 );
 create table score_changes (
@@ -76,7 +77,8 @@ def test_who_moved_and_why(tmp_path: Path) -> None:
     assert highlights.rose == [
         Movement("Delta", 80, 30, "Healthy", "No longer: Nobody came."),
     ]
-    # Acme fell and a3 rose this week; Beta did so the week before, Same is back; Delta comes from unknown, which is neither better nor worse.
+    # Acme fell and a3 rose this week; Beta did so the week before, Same is back; Delta comes from unknown, which is neither better nor
+    # worse.
     assert (highlights.to_worse, highlights.to_better) == (1, 1)
     # 24 and 31 March.
     assert highlights.weeks == {"healthy": [2, 4], "at_risk": [0, 2], "poor": [1, 0], "unknown": [1, 0]}

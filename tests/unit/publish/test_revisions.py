@@ -77,7 +77,8 @@ def test_tiers_that_follow_earlier_days_and_overrides_are_revisions_too(settings
     )
     change_warehouse(
         settings,
-        f"update marts.account_health_history set tier = 'healthy', override_id = 'o1' where account_id = 'a2' and as_of_date = '{DAYS[1]}'",
+        f"update marts.account_health_history set tier = 'healthy', override_id = 'o1' where account_id = 'a2' and as_of_date = "
+        f"'{DAYS[1]}'",
     )
     assert publish(settings, "run-2", PUBLISHED_AT).revisions == 2
     assert of(settings, "a1", DAYS[2])[1:] == [(2, 65.0, "earlier days restated")]

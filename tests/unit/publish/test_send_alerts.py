@@ -369,7 +369,8 @@ class TestFailures:
         team.publish(DAY, {"a1": DAY})
         done = subprocess.run(
             [sys.executable, "-m", "orchestration.alerts"],
-            cwd=PROJECT_ROOT, env={**os.environ, "HEALTH_CONFIG": str(team.config_file)}, capture_output=True, text=True, check=False, timeout=60,
+            cwd=PROJECT_ROOT, env={**os.environ, "HEALTH_CONFIG": str(team.config_file)}, capture_output=True, text=True, check=False,
+            timeout=60,
         )  # fmt: skip
         assert "webhook: gives no answer within 0.5 s" in done.stderr
         assert (len(slack.posts), len(webhook.posts)) == (1, 1)
@@ -434,7 +435,8 @@ class TestKilled:
 
     def kill_in(self, team: Team, function: str) -> None:
         code = (
-            "import os, signal\nfrom orchestration.publish import alerts as sending\nfrom orchestration.publish.alerts.log import AlertLog\n"
+            "import os, signal\nfrom orchestration.publish import alerts as sending\n"
+            "from orchestration.publish.alerts.log import AlertLog\n"
             f"from orchestration.settings import load_settings\n{function} = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
             f"sending.send_alerts(load_settings({str(team.config_file)!r}))"
         )
@@ -553,7 +555,8 @@ class TestMessage:
         lines = section["text"].split("\n")
         assert lines[1].startswith("• <https://health.acme.com/board/account.html#%3C%40U1%3E%7C|&lt;@U1&gt;¦>: ")
         assert lines[2].startswith(
-            "• <https://health.acme.com/board/account.html#a1|&lt;!channel&gt; &amp; &lt;https\u2236//evil.example¦Bank&gt; ∗bold∗ 'code' ∼gon…>: "
+            "• <https://health.acme.com/board/account.html#a1|&lt;!channel&gt; &amp; &lt;https\u2236//evil.example¦Bank&gt; ∗bold∗ "
+            "'code' ∼gon…>: "
         )
         assert (
             lines[3].startswith("• <https://health.acme.com/board/account.html#a2|two linesgnp.exe \u02cdend\u02cd \u2236fire\u2236>: ")

@@ -225,7 +225,8 @@ class RestSource(HttpSource, Notation):
             # A parameter may be a secret.
             raise PydanticCustomError(
                 LITERAL_SECRET,
-                "give a path that begins with /, such as /v1/customers, without parameters: these belong into params, the host into base_url",
+                "give a path that begins with /, such as /v1/customers, without parameters: these belong into params, the host into "
+                "base_url",
             )
         return path
 

@@ -48,7 +48,8 @@ def read(table: RawTable, source: SqlSource, window: Window) -> Iterator[pa.Reco
                 yield from _without_infinity(_plain(rows), endless).to_batches()
         except PyToArrowConversionException as error:
             raise SourceError(
-                f"sources.{table.name}: column {error.field_name} is of a type that cannot be read. Leave it out, or cast it to text in a query"
+                f"sources.{table.name}: column {error.field_name} is of a type that cannot be read. Leave it out, or cast it to text in "
+                f"a query"
             ) from None
 
 
@@ -97,7 +98,8 @@ def _statement(connection: sa.Connection, table: RawTable, source: SqlSource, wi
 
 
 def _sqlite_moment(text: sa.ColumnElement) -> sa.ColumnElement:
-    """A time in UTC from any text that the contract reads; null for others. SQLite itself reads `+02:00` and `Z`, not `+02`, `+0200` and `UTC`."""
+    """A time in UTC from any text that the contract reads; null for others. SQLite itself reads `+02:00` and `Z`, not `+02`, `+0200` and
+    `UTC`."""
     text = sa.cast(sa.func.trim(text), sa.String)
     spellings = (
         text,

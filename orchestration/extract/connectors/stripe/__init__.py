@@ -29,8 +29,8 @@ class StripeSource(HttpSource):
         name_key: for `accounts`: `name`, `metadata.<key>` or `email_domain`.
         columns: for `accounts`: contract column -> `metadata.<key>` of the customer (segment, industry, region, csm,
             parent_account_id).
-        seats_from: for `subscriptions`: what counts as seats, as ids, lookup keys or nicknames of prices or ids of products, or as the one entry
-            `metadata.<key>` of the subscription; by default every price that any subscription has more than once.
+        seats_from: for `subscriptions`: what counts as seats, as ids, lookup keys or nicknames of prices or ids of products, or as the one
+            entry `metadata.<key>` of the subscription; by default every price that any subscription has more than once.
         api_version: sent as `Stripe-Version`; by default the version that the account is set to.
     """
 

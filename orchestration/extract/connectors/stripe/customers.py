@@ -53,7 +53,8 @@ def account_rows(customers: Iterable[Body], source: StripeSource) -> list[dict[s
 
 
 def deleted_rows(subscriptions: Iterable[Body], keys: "AccountKeys", found: Container[str | None]) -> list[dict[str, Any]]:
-    """One row for each account that has a subscription but is not among those found: named after its customer, since its first subscription."""
+    """One row for each account that has a subscription but is not among those found: named after its customer, since its first
+    subscription."""
     starts: dict[str, tuple[int, str]] = {}
     for one in subscriptions:
         customer = text_id(one.get("customer"))

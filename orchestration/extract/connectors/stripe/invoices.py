@@ -13,9 +13,9 @@ _CREDIT_NOTES = ("pre_payment_credit_notes_amount", "post_payment_credit_notes_a
 def invoice_row(invoice: Body) -> dict[str, Any] | None:
     """A row of `invoices`, with the Stripe customer under `customer`; None for a draft, which nobody has received.
 
-    The amount is the total with taxes, less credit notes, before payments. What is open is what Stripe still wants; it is left empty where the day of
-    the payment is known, since all was open until then. An invoice that was paid, nobody knows when, has nothing open. One that was written off
-    or voided, nobody knows when, was so from the day on which it was due or issued.
+    The amount is the total with taxes, less credit notes, before payments. What is open is what Stripe still wants; it is left empty where
+    the day of the payment is known, since all was open until then. An invoice that was paid, nobody knows when, has nothing open. One that
+    was written off or voided, nobody knows when, was so from the day on which it was due or issued.
     """
     status = _status(invoice)
     if status == "draft":
@@ -59,7 +59,8 @@ def _status(invoice: Body) -> Any:
 def renewal_row(invoice: Body) -> dict[str, Any] | None:
     """The `renewed` outcome that an invoice stands for; None for all others.
 
-    A renewal is a new term of at least three months: monthly rollovers say nothing about the will to stay, and neither does a term that nobody paid.
+    A renewal is a new term of at least three months: monthly rollovers say nothing about the will to stay, and neither does a term that
+    nobody paid.
     """
     if invoice.get("billing_reason") != "subscription_cycle" or _status(invoice) in ("draft", "void", "uncollectible"):
         return None

@@ -46,7 +46,8 @@ def without_payment(bills: Iterable[dict[str, Any]]) -> set[str]:
 
 
 def without_first_terms(renewals: Iterable[dict[str, Any]], rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The renewals of subscriptions that were worth something before: the first term after a trial is billed like a later one, and is none."""
+    """The renewals of subscriptions that were worth something before: the first term after a trial is billed like a later one, and is
+    none."""
     of_subscription: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         if row["started_on"] is not None:

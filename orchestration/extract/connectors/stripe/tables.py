@@ -116,10 +116,11 @@ def read(settings: Settings, table: RawTable, source: StripeSource, window: Wind
 
 
 def _accounts(settings: Settings, table: RawTable, source: StripeSource, api: Api, window: Window) -> list[dict[str, Any]]:
-    """The customers that Stripe lists, and those with a subscription that were deleted: as the lake knows them, else as their subscriptions tell.
+    """The customers that Stripe lists, and those with a subscription that were deleted: as the lake knows them, else as their subscriptions
+    tell.
 
-    Who left and was deleted was a customer before: without its account, its last days and its leaving would be nobody's. An account whose customers
-    lead elsewhere now, or never had a subscription, is not kept.
+    Who left and was deleted was a customer before: without its account, its last days and its leaving would be nobody's. An account whose
+    customers lead elsewhere now, or never had a subscription, is not kept.
     """
     records = journal.read_journal(journal.journal_folder(settings, source))
     # Before the customers: one who is new in between is then no deleted one.

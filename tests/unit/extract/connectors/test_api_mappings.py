@@ -224,7 +224,8 @@ def test_chargebee_subscriptions(world: World) -> None:
 def invoice(key: str, status: str, **values: Any) -> dict[str, Any]:
     return {
         "id": key, "customer_id": "a1", "status": status, "currency_code": "USD", "date": at("2026-02-01T09:00:00"),
-        "due_date": at("2026-02-15T09:00:00"), "total": 12550, "amount_due": 0, "amount_paid": 0, "write_off_amount": 0, "credits_applied": 0,
+        "due_date": at("2026-02-15T09:00:00"), "total": 12550, "amount_due": 0, "amount_paid": 0, "write_off_amount": 0,
+        "credits_applied": 0,
         "adjustment_credit_notes": [], "updated_at": at("2026-02-20T09:00:00"), "deleted": False, "object": "invoice",
     } | values  # fmt: skip
 

@@ -150,8 +150,8 @@ def test_its_secret_must_be_set_and_is_masked_when_it_is_down(
 
 def test_its_own_check_is_part_of_the_check_of_the_configuration(world: World, write: Callable[[str], Path]) -> None:
     write(
-        GOOD
-        + '\n    def check_settings(self, settings, table):\n        raise SettingsError(f"sources.{table.name}.address: no such place. Give another")\n'
+        GOOD + "\n    def check_settings(self, settings, table):\n"
+        '        raise SettingsError(f"sources.{table.name}.address: no such place. Give another")\n'
     )
     with pytest.raises(SettingsError, match="sources.feature_releases.address: no such place. Give another"):
         preflight_sources(configured(world).settings)

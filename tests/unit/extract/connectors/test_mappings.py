@@ -225,7 +225,8 @@ def test_posthog_in_postgres(world: World, warehouse: sa.Engine) -> None:
         warehouse,
         f"""
         create schema posthog_exports;
-        create table posthog_exports.events (uuid varchar(200), event varchar(200), properties jsonb, elements jsonb, set jsonb, set_once jsonb,
+        create table posthog_exports.events (uuid varchar(200), event varchar(200), properties jsonb, elements jsonb, set jsonb,
+            set_once jsonb,
             distinct_id varchar(200), team_id integer, ip varchar(200), site_url varchar(200), timestamp timestamptz);
         insert into posthog_exports.events (uuid, event, properties, distinct_id, team_id, timestamp) values {rows}
         """,
@@ -279,8 +280,10 @@ insert into stripe.customer values
     ('cus_3', null, null, 'c@core.io', 'DE', '2025-03-01Z', true, null, '{}'),
     ('cus_4', 'Drum', null, null, null, '2025-03-01Z', true, false, '{}'),
     ('cus_5', 'Test', null, null, null, '2025-03-01Z', false, false, '{}'),
-    ('cus_8', 'Gold', null, null, null, '2025-03-01Z', true, true, '{}'), ('cus_9', 'Hall', null, null, null, '2025-03-01Z', true, false, '{}'),
-    ('cus_6', 'Even', null, null, null, '2025-03-01Z', true, false, '{}'), ('cus_7', 'Fern', null, null, null, '2025-03-01Z', true, false, '{}');
+    ('cus_8', 'Gold', null, null, null, '2025-03-01Z', true, true, '{}'), ('cus_9', 'Hall', null, null, null, '2025-03-01Z', true, false,
+        '{}'),
+    ('cus_6', 'Even', null, null, null, '2025-03-01Z', true, false, '{}'), ('cus_7', 'Fern', null, null, null, '2025-03-01Z', true, false,
+        '{}');
 create table stripe.price (id text, billing_scheme text, currency text, nickname text, product_id text, recurring_interval text,
     recurring_interval_count integer, recurring_usage_type text, transform_quantity_divide_by integer, transform_quantity_round text,
     unit_amount bigint, unit_amount_decimal text);
@@ -297,7 +300,8 @@ create table stripe.subscription_history (id text, _fivetran_active boolean, _fi
     customer_id text, status text, livemode boolean, start_date timestamptz, ended_at timestamptz, trial_start timestamptz,
     trial_end timestamptz, current_period_end timestamptz, current_period_start timestamptz, pause_collection_behavior text,
     pause_collection_resumes_at timestamptz);
-insert into stripe.subscription_history (id, _fivetran_active, customer_id, status, livemode, start_date, ended_at, trial_start, trial_end, current_period_end) values
+insert into stripe.subscription_history (id, _fivetran_active, customer_id, status, livemode, start_date, ended_at, trial_start, trial_end,
+    current_period_end) values
     ('several', true, 'cus_1', 'active', true, '2026-01-10 23:30-05', null, null, null, null),
     ('several', false, 'cus_1', 'past_due', true, '2026-01-10 23:30-05', '2026-01-20Z', null, null, null),
     ('yen', true, 'cus_1', 'canceled', true, '2026-01-01Z', '2026-03-01 10:00Z', '2026-01-01Z', '2026-01-15Z', '2026-04-01Z'),
@@ -310,28 +314,34 @@ insert into stripe.subscription_history (id, _fivetran_active, customer_id, stat
     ('test', true, 'cus_5', 'active', false, '2026-01-05Z', null, null, null, null);
 create table stripe.subscription_item (id text, subscription_id text, plan_id text, quantity integer, current_period_end timestamptz,
     current_period_start timestamptz);
-insert into stripe.subscription_history (id, _fivetran_active, customer_id, status, livemode, start_date, ended_at, trial_start, trial_end, current_period_start,
+insert into stripe.subscription_history (id, _fivetran_active, customer_id, status, livemode, start_date, ended_at, trial_start, trial_end,
+    current_period_start,
     pause_collection_behavior, pause_collection_resumes_at) values
     ('break', true, 'cus_6', 'active', true, '2026-01-05Z', null, null, null, '2026-02-05Z', 'void', '2026-02-15Z'),
     ('tried', true, 'cus_7', 'canceled', true, '2026-01-05Z', '2026-01-19Z', '2026-01-05Z', '2026-01-19Z', null, null, null);
 insert into stripe.subscription_history (id, _fivetran_active, customer_id, status, livemode, start_date, current_period_end) values
     ('loyal', true, 'cus_6', 'active', true, '2024-06-15Z', '2026-06-15Z');
-insert into stripe.subscription_history (id, _fivetran_active, customer_id, status, livemode, start_date, ended_at, trial_start, trial_end, current_period_end,
+insert into stripe.subscription_history (id, _fivetran_active, customer_id, status, livemode, start_date, ended_at, trial_start, trial_end,
+    current_period_end,
     pause_collection_behavior) values
     ('turned', true, 'cus_8', 'active', true, '2025-01-05Z', null, '2025-01-05Z', '2025-01-19Z', '2027-01-19Z', 'mark_uncollectible'),
     ('unpaid', true, 'cus_9', 'canceled', true, '2026-01-05Z', '2026-03-05Z', '2026-01-05Z', '2026-01-19Z', null, null);
 insert into stripe.subscription_item values
     ('si_14', 'turned', 'yearly', 1, '2027-01-19Z', '2026-01-19Z'), ('si_15', 'unpaid', 'monthly', 2, null, null);
 insert into stripe.subscription_item values
-    ('si_1', 'several', 'monthly', 3, '2026-02-11Z'), ('si_2', 'several', 'yearly', 2, '2027-01-11Z'), ('si_3', 'several', 'metered', null, '2026-02-11Z'),
+    ('si_1', 'several', 'monthly', 3, '2026-02-11Z'), ('si_2', 'several', 'yearly', 2, '2027-01-11Z'), ('si_3', 'several', 'metered', null,
+        '2026-02-11Z'),
     ('si_4', 'yen', 'yen', 2, null), ('si_5', 'weekly', 'weekly', 1, null), ('si_6', 'before', 'quarterly', 1, null),
     ('si_7', 'after', 'packs', 25, null), ('si_8', 'paused', 'tiered', 4, null), ('si_9', 'test', 'monthly', 1, null),
-    ('si_10', 'brief', 'weekly', 1, null), ('si_11', 'break', 'monthly', 2, null), ('si_12', 'tried', 'monthly', 2, null), ('si_13', 'loyal', 'yearly', 1, null);
+    ('si_10', 'brief', 'weekly', 1, null), ('si_11', 'break', 'monthly', 2, null), ('si_12', 'tried', 'monthly', 2, null), ('si_13',
+        'loyal', 'yearly', 1, null);
 create table stripe.coupon (id text, duration text, percent_off double precision, amount_off bigint, currency text);
 insert into stripe.coupon values
-    ('fifth', 'repeating', 20, null, null), ('once', 'once', 50, null, null), ('five', 'forever', null, 500, 'eur'), ('tenth', 'forever', 10, null, null),
+    ('fifth', 'repeating', 20, null, null), ('once', 'once', 50, null, null), ('five', 'forever', null, 500, 'eur'), ('tenth', 'forever',
+        10, null, null),
     ('half', 'forever', 50, null, null), ('free', 'repeating', 100, null, null);
-create table stripe.subscription_discount (id text, subscription_id text, coupon_id text, customer_id text, start timestamptz, "end" timestamptz);
+create table stripe.subscription_discount (id text, subscription_id text, coupon_id text, customer_id text, start timestamptz,
+    "end" timestamptz);
 insert into stripe.subscription_discount values
     ('di_1', 'several', 'fifth', 'cus_1', '2026-02-01Z', '2026-05-01Z'), ('di_2', 'several', 'once', 'cus_1', '2026-01-11 04:30Z', null),
     ('di_3', 'weekly', 'five', 'cus_3', '2026-01-05Z', null), ('di_4', 'after', 'tenth', 'cus_4', '2026-02-01Z', null),
@@ -341,23 +351,36 @@ create table stripe.invoice (id text, customer_id text, subscription_id text, st
     status_transitions_voided_at timestamptz, livemode boolean, is_deleted boolean, status_transitions_marked_uncollectible_at timestamptz,
     amount_due bigint, amount_remaining bigint, pre_payment_credit_notes_amount bigint, post_payment_credit_notes_amount bigint);
 insert into stripe.invoice values
-    ('in_1', 'cus_1', 'several', 'paid', 'subscription_cycle', 'usd', 12345, '2026-01-10Z', '2026-02-10Z', '2026-01-11 23:30-05', '2026-01-31 23:30-05', null, true, false,
+    ('in_1', 'cus_1', 'several', 'paid', 'subscription_cycle', 'usd', 12345, '2026-01-10Z', '2026-02-10Z', '2026-01-11 23:30-05',
+        '2026-01-31 23:30-05', null, true, false,
         null, 12345, 0, 0, 345),
-    ('in_2', 'cus_1', 'yen', 'open', 'subscription_cycle', 'jpy', 10000, '2026-02-01Z', null, '2026-02-01Z', null, null, true, null, null, 10000, 10000, 0, 0),
-    ('in_3', 'cus_4', 'before', 'void', 'subscription_cycle', 'kwd', 90001, '2026-01-01Z', null, null, null, '2026-01-03Z', true, false, null, 90001, 90001, 0, 0),
+    ('in_2', 'cus_1', 'yen', 'open', 'subscription_cycle', 'jpy', 10000, '2026-02-01Z', null, '2026-02-01Z', null, null, true, null, null,
+        10000, 10000, 0, 0),
+    ('in_3', 'cus_4', 'before', 'void', 'subscription_cycle', 'kwd', 90001, '2026-01-01Z', null, null, null, '2026-01-03Z', true, false,
+        null, 90001, 90001, 0, 0),
     ('in_4', 'cus_4', 'before', 'draft', 'manual', 'usd', 100, '2026-01-01Z', null, null, null, null, true, false, null, 100, 100, 0, 0),
     ('in_5', 'cus_4', 'before', 'open', 'manual', 'usd', 100, '2026-01-01Z', null, null, null, null, true, true, null, 100, 100, 0, 0),
-    ('in_6', 'cus_4', 'before', 'paid', 'subscription_cycle', 'usd', 100, '2025-12-01Z', null, null, '2025-12-01Z', null, true, false, null, 100, 0, null, null),
-    ('in_7', 'cus_3', null, 'open', 'manual', 'usd', 60000, '2026-01-01Z', '2026-01-31Z', null, null, null, true, false, null, 13000, 3000, 47000, 0),
+    ('in_6', 'cus_4', 'before', 'paid', 'subscription_cycle', 'usd', 100, '2025-12-01Z', null, null, '2025-12-01Z', null, true, false,
+        null, 100, 0, null, null),
+    ('in_7', 'cus_3', null, 'open', 'manual', 'usd', 60000, '2026-01-01Z', '2026-01-31Z', null, null, null, true, false, null, 13000, 3000,
+        47000, 0),
     ('in_8', 'cus_3', null, 'paid', 'manual', 'usd', 500, '2026-01-02Z', null, null, null, null, true, false, null, 500, 500, 0, 0),
-    ('in_9', 'cus_3', null, 'uncollectible', 'manual', 'usd', 500, '2026-01-02Z', '2026-01-09Z', null, null, null, true, false, null, 500, 500, 0, 0),
-    ('in_10', 'cus_3', null, 'uncollectible', 'manual', 'usd', 500, '2026-01-02Z', null, null, null, null, true, false, '2026-02-20Z', 500, 500, 0, 0),
-    ('in_12', 'cus_9', 'unpaid', 'paid', 'subscription_create', 'usd', 0, '2026-01-05Z', null, null, '2026-01-05Z', null, true, false, null, 0, 0, 0, 0),
-    ('in_13', 'cus_9', 'unpaid', 'uncollectible', 'subscription_cycle', 'usd', 5998, '2026-01-19Z', null, null, null, null, true, false, '2026-03-05Z', 5998, 5998, 0, 0),
-    ('in_14', 'cus_8', 'turned', 'paid', 'subscription_cycle', 'usd', 120000, '2025-01-19Z', null, null, '2025-01-19Z', null, true, false, null, 120000, 0, 0, 0),
-    ('in_15', 'cus_8', 'turned', 'paid', 'subscription_cycle', 'usd', 120000, '2026-01-19Z', null, null, '2026-01-19Z', null, true, false, null, 120000, 0, 0, 0),
-    ('in_11', 'cus_3', null, 'void', 'manual', 'usd', 500, '2026-01-02Z', '2026-01-09Z', null, null, null, true, false, null, 500, 500, 0, 0);
-create table stripe.invoice_line_item (id text, invoice_id text, subscription_id text, proration boolean, period_start timestamptz, period_end timestamptz);
+    ('in_9', 'cus_3', null, 'uncollectible', 'manual', 'usd', 500, '2026-01-02Z', '2026-01-09Z', null, null, null, true, false, null, 500,
+        500, 0, 0),
+    ('in_10', 'cus_3', null, 'uncollectible', 'manual', 'usd', 500, '2026-01-02Z', null, null, null, null, true, false, '2026-02-20Z', 500,
+        500, 0, 0),
+    ('in_12', 'cus_9', 'unpaid', 'paid', 'subscription_create', 'usd', 0, '2026-01-05Z', null, null, '2026-01-05Z', null, true, false,
+        null, 0, 0, 0, 0),
+    ('in_13', 'cus_9', 'unpaid', 'uncollectible', 'subscription_cycle', 'usd', 5998, '2026-01-19Z', null, null, null, null, true, false,
+        '2026-03-05Z', 5998, 5998, 0, 0),
+    ('in_14', 'cus_8', 'turned', 'paid', 'subscription_cycle', 'usd', 120000, '2025-01-19Z', null, null, '2025-01-19Z', null, true, false,
+        null, 120000, 0, 0, 0),
+    ('in_15', 'cus_8', 'turned', 'paid', 'subscription_cycle', 'usd', 120000, '2026-01-19Z', null, null, '2026-01-19Z', null, true, false,
+        null, 120000, 0, 0, 0),
+    ('in_11', 'cus_3', null, 'void', 'manual', 'usd', 500, '2026-01-02Z', '2026-01-09Z', null, null, null, true, false, null, 500, 500, 0,
+        0);
+create table stripe.invoice_line_item (id text, invoice_id text, subscription_id text, proration boolean, period_start timestamptz,
+    period_end timestamptz);
 insert into stripe.invoice_line_item values
     ('il_1', 'in_1', 'several', false, '2026-01-11Z', '2026-02-11Z'), ('il_2', 'in_1', 'several', false, '2026-01-11Z', '2027-01-11Z'),
     ('il_3', 'in_2', 'yen', false, '2026-02-01Z', '2026-03-01Z'), ('il_4', 'in_3', 'before', false, '2026-01-01Z', '2026-04-01Z'),
@@ -376,7 +399,8 @@ def stripe(world: World, warehouse: sa.Engine) -> World:
 
 def test_fivetran_customers_are_accounts(stripe: World) -> None:
     land(stripe, "accounts")
-    # 23:30 in New York is the next day in UTC. cus_8 was deleted and stays an account, as it had a subscription; cus_2 had none, cus_5 is of the test mode.
+    # 23:30 in New York is the next day in UTC. cus_8 was deleted and stays an account, as it had a subscription; cus_2 had none, cus_5 is
+    # of the test mode.
     assert stripe.rows("accounts", "account_id, account_name, region, cast(created_at as varchar)") == [
         ("cus_1", "Acme", "US", "2025-01-02 04:30:00"),
         ("cus_3", "c@core.io", "DE", "2025-03-01 00:00:00"),
@@ -459,8 +483,9 @@ def test_fivetran_invoices_in_full_units_of_their_currency_and_what_is_owed_of_t
 
 def test_fivetran_churns_and_renewals(stripe: World) -> None:
     land(stripe, "account_outcomes")
-    # cus_1 keeps one of two subscriptions, cus_4 changed from one to the next, cus_7 never had more than a trial, and cus_9 never paid. Renewals are terms of
-    # 89 days and more, neither void nor prorated nor the first after a trial: il_2, il_6 (1 December to 28 February) and il_8.
+    # cus_1 keeps one of two subscriptions, cus_4 changed from one to the next, cus_7 never had more than a trial, and cus_9 never paid.
+    # Renewals are terms of 89 days and more, neither void nor prorated nor the first after a trial: il_2, il_6 (1 December to 28 February)
+    # and il_8.
     assert stripe.rows("account_outcomes", "outcome_id, account_id, cast(occurred_on as varchar), kind, arr_delta") == [
         ("churned:cus_4:2026-05-01", "cus_4", "2026-05-01", "churned", None),
         ("renewed:before:2025-12-01", "cus_4", "2025-12-01", "renewed", None),
@@ -484,7 +509,8 @@ create schema zendesk;
 create table zendesk.organization (id bigint, name text, external_id text, created_at timestamptz);
 insert into zendesk.organization values (10, 'Acme', 'acme', '2025-01-01Z'), (11, 'Bolt', null, '2025-01-01Z');
 create table zendesk."user" (id bigint, role text, organization_id bigint, email text, _fivetran_deleted boolean);
-insert into zendesk."user" values (1, 'end-user', null, 'a@acme.com', false), (2, 'end-user', 10, 'b@acme.com', null), (8, 'agent', null, 'c@us.com', false),
+insert into zendesk."user" values (1, 'end-user', null, 'a@acme.com', false), (2, 'end-user', 10, 'b@acme.com', null), (8, 'agent', null,
+    'c@us.com', false),
     (9, 'admin', null, 'd@us.com', false);
 create table zendesk.ticket (id bigint, requester_id bigint, organization_id bigint, status text, priority text, created_at timestamptz,
     updated_at timestamptz, _fivetran_deleted boolean, via_source_rel text);
@@ -498,25 +524,30 @@ insert into zendesk.ticket (id, requester_id, organization_id, status, priority,
 insert into zendesk.ticket values
     (107, 1, 10, 'closed', null, '2026-01-03Z', '2026-01-03 00:05Z', false, null),
     (108, 1, 10, 'closed', null, '2026-01-04Z', '2026-01-05Z', false, 'follow_up');
-create table zendesk.ticket_comment (id bigint, ticket_id bigint, user_id bigint, public boolean, created timestamptz, _fivetran_deleted boolean);
+create table zendesk.ticket_comment (id bigint, ticket_id bigint, user_id bigint, public boolean, created timestamptz,
+    _fivetran_deleted boolean);
 insert into zendesk.ticket_comment values
-    (1, 101, 1, true, '2026-01-02 04:30Z', false), (2, 101, 8, false, '2026-01-02 05:00Z', false), (3, 101, 1, true, '2026-01-02 05:10Z', false),
+    (1, 101, 1, true, '2026-01-02 04:30Z', false), (2, 101, 8, false, '2026-01-02 05:00Z', false), (3, 101, 1, true, '2026-01-02 05:10Z',
+        false),
     (4, 101, 9, true, '2026-01-02 06:00Z', false), (5, 101, 8, true, '2026-01-02 07:00Z', false), (6, 102, 8, true, '2026-01-02Z', false),
     (7, 102, 8, true, '2026-01-02 01:00Z', true), (8, 102, 2, true, '2026-01-02 02:00Z', false);
 create table zendesk.ticket_field_history (ticket_id bigint, field_name text, updated timestamptz, user_id bigint, value text);
 insert into zendesk.ticket_field_history values
-    (101, 'status', '2026-01-02 06:00Z', 9, 'solved'), (101, 'status', '2026-01-03 06:00Z', 1, 'open'), (101, 'status', '2026-01-05 06:00Z', 9, 'solved'),
+    (101, 'status', '2026-01-02 06:00Z', 9, 'solved'), (101, 'status', '2026-01-03 06:00Z', 1, 'open'), (101, 'status',
+        '2026-01-05 06:00Z', 9, 'solved'),
     (101, 'status', '2026-02-01Z', null, 'closed'), (102, 'status', '2026-01-03Z', 8, 'solved'), (102, 'status', '2026-01-04Z', 2, 'open'),
     (101, '360000000000', '2026-01-02 04:30Z', 1, 'false'), (101, '360000000000', '2026-01-04 08:00Z', 8, 'true'),
     (101, '360000000000', '2026-01-06 08:00Z', 8, 'true');
 create table zendesk.ticket_tag (ticket_id bigint, tag text);
 insert into zendesk.ticket_tag values (101, 'vip'), (101, 'refund'), (102, 'how_to'), (102, 'bug'), (102, 'escalated'), (106, 'question'),
     (107, 'closed_by_merge'), (108, 'closed_by_merge');
-create table zendesk.satisfaction_rating (id bigint, ticket_id bigint, requester_id bigint, assignee_id bigint, group_id bigint, score text, comment text,
+create table zendesk.satisfaction_rating (id bigint, ticket_id bigint, requester_id bigint, assignee_id bigint, group_id bigint,
+    score text, comment text,
     reason text, created_at timestamptz, updated_at timestamptz);
 insert into zendesk.satisfaction_rating (id, ticket_id, requester_id, score, created_at, updated_at) values
     (501, 101, 1, 'good_with_comment', '2026-01-06Z', '2026-01-07 23:30-05'), (502, 103, 2, 'bad', '2026-01-06Z', '2026-01-06Z'),
-    (503, 101, 1, 'offered', '2026-01-06Z', '2026-01-06Z'), (504, 104, 1, 'good', '2026-01-06Z', '2026-01-06Z'), (505, 106, 1, 'good', '2026-01-06Z', '2026-01-06Z');
+    (503, 101, 1, 'offered', '2026-01-06Z', '2026-01-06Z'), (504, 104, 1, 'good', '2026-01-06Z', '2026-01-06Z'), (505, 106, 1, 'good',
+        '2026-01-06Z', '2026-01-06Z');
 """
 
 
@@ -525,9 +556,9 @@ def test_fivetran_tickets(world: World, warehouse: sa.Engine) -> None:
     use(world, "fivetran_zendesk.toml")
     landed = land(world, "tickets")
     moments = ", ".join(f"cast({name} as varchar)" for name in ("opened_at", "first_replied_at", "resolved_at", "escalated_at"))
-    # 101: the note at 05:00 is private, the comment at 05:10 the customer's; solved, opened again, solved again. 102: the agent's first comment came
-    # with the ticket, the second was deleted; it is open again; bug stands before question. 104 and 105 are deleted, 107 was merged, 108 is a
-    # follow-up of such a one.
+    # 101: the note at 05:00 is private, the comment at 05:10 the customer's; solved, opened again, solved again. 102: the agent's first
+    # comment came with the ticket, the second was deleted; it is open again; bug stands before question. 104 and 105 are deleted, 107 was
+    # merged, 108 is a follow-up of such a one.
     assert world.rows("tickets", f"ticket_id, account_id, priority, topic, {moments}") == [
         ("101", "acme", "critical", "billing", "2026-01-02 04:30:00", "2026-01-02 06:00:00", "2026-01-05 06:00:00", "2026-01-04 08:00:00"),
         ("102", "acme", "normal", "bug", "2026-01-02 00:00:00", None, None, "2026-01-20 12:00:00"),

@@ -34,9 +34,8 @@ def token(monkeypatch: pytest.MonkeyPatch) -> None:
 def use(world: World, server: RestServer | str, lines: str = SINGLE, table: str = "tickets", records: str = "items") -> World:
     url = server if isinstance(server, str) else server.url
     world.sources = (
-        f'[sources.{table}]\nconnector = "rest"\nbase_url = "{url}"\nmax_attempts = 3\nmax_retry_delay_seconds = 0.05\nrecords = "{records}"\n'
-        + ("" if re.search("^path = ", lines, re.MULTILINE) else 'path = "/list"\n')
-        + lines
+        f'[sources.{table}]\nconnector = "rest"\nbase_url = "{url}"\nmax_attempts = 3\nmax_retry_delay_seconds = 0.05\n'
+        f'records = "{records}"\n' + ("" if re.search("^path = ", lines, re.MULTILINE) else 'path = "/list"\n') + lines
     )
     return world
 
@@ -174,7 +173,8 @@ def test_headers_may_be_secrets(world: World) -> None:
 
 def client_credentials(server: RestServer) -> str:
     return (
-        f'{SINGLE}\nauth = {{ type = "oauth2_client_credentials", access_token_url = "{server.url}/token", client_id = {{ env = "API_USER" }},'
+        f"{SINGLE}\nauth = "
+        f'{{ type = "oauth2_client_credentials", access_token_url = "{server.url}/token", client_id = {{ env = "API_USER" }},'
         ' client_secret = { env = "API_TOKEN" }, access_token_request_data = { scope = "read" } }\npath = ["/list", "/more"]'
     )
 
@@ -283,7 +283,8 @@ WINDOWS = {
 def test_what_is_new_is_asked_for(world: World, time_format: str) -> None:
     start, end, beginning = WINDOWS[time_format]
     asks = (
-        f'{SINGLE}\ntime_format = "{time_format}"\npath = "/since/{{start}}"\nparams = {{ q = "changed>{{start}}", until = "{{end}}", all = true }}\n'
+        f'{SINGLE}\ntime_format = "{time_format}"\npath = "/since/{{start}}"\n'
+        f'params = {{ q = "changed>{{start}}", until = "{{end}}", all = true }}\n'
         'json = { filter = [{ value = "{start}" }], n = 1 }'
     )
     with RestServer(listing(TICKET)) as server:
@@ -383,7 +384,8 @@ ANSWERS = {
     "in a circle": (in_a_circle, "/list gives the same pages for ever. Try again later, or ask its provider"),
     "refused": (lambda asked: Answer({}, 403), "/list refuses the credentials (403). Check the key and what it may read"),
     "not accepted": (
-        lambda asked: Answer({}, 422), "/list answers 422 Unprocessable Entity. Check the settings of the source: what it asks for is not accepted"
+        lambda asked: Answer({}, 422),
+        "/list answers 422 Unprocessable Entity. Check the settings of the source: what it asks for is not accepted",
     ),
     "no such list": (lambda asked: None, "/list answers 404 Not Found. Check the address: base_url or subdomain"),
 }  # fmt: skip
@@ -432,26 +434,33 @@ WRONG = {
         'paginator = { type = "cursor", cursor_path = "next" }', "paginator: give either cursor_param (in the query) or cursor_body_path"
     ),
     "paginator without body": (
-        'paginator = { type = "cursor", cursor_path = "next", cursor_body_path = "after" }', "the paginator writes into the JSON of the request"
+        'paginator = { type = "cursor", cursor_path = "next", cursor_body_path = "after" }',
+        "the paginator writes into the JSON of the request"
     ),
     "paginator with an unknown key": ('paginator = { type = "header_link", links = "next" }', "paginator.links: unknown key"),
     "no path": (f'{SINGLE}\npath = "https://elsewhere.io/list"', "path: give a path that begins with /"),
     "no auth": (f'{SINGLE}\nauth = {{ type = "digest" }}', "auth: unknown type digest. There is bearer, api_key"),
     "a literal token": (f'{SINGLE}\nauth = {{ type = "bearer", token = "{TOKEN}" }}', "auth.token: a secret must not stand in the file"),
-    "a literal user": (f'{SINGLE}\nauth = {{ type = "http_basic", username = "{TOKEN}" }}', "auth: without a password the user name is the secret"),
+    "a literal user": (f'{SINGLE}\nauth = {{ type = "http_basic", username = "{TOKEN}" }}',
+    "auth: without a password the user name is the secret"),
     "a literal header": (f'{SINGLE}\nheaders = {{ X-Api-Key = "{TOKEN}" }}', "headers: X-Api-Key: a secret must not stand in the file"),
     "a literal parameter": (f'{SINGLE}\nparams = {{ api_key = "{TOKEN}" }}', "params: api_key: a secret must not stand in the file"),
-    "a token in the path": (f'{SINGLE}\npath = "/list?token={TOKEN}"', "path: give a path that begins with /, such as /v1/customers, without parameters"),
+    "a token in the path": (f'{SINGLE}\npath = "/list?token={TOKEN}"',
+    "path: give a path that begins with /, such as /v1/customers, without parameters"),
     "end alone": (f'{SINGLE}\nparams = {{ until = "{{end}}" }}', "{end} needs {start} as well"),
     "columns and query": (f'{SINGLE}\ncolumns = {{ ticket_id = "id" }}\nquery = "select 1"', "give either columns or query"),
     "an unknown column": (f'{SINGLE}\ncolumns = {{ ticket = "id" }}', "tickets.columns: ticket is no column of tickets"),
     "no JSON path": (f'{SINGLE}\ncolumns = {{ ticket_id = "a[" }}', "sources.tickets.columns: "),
-    "a query without a column": (f"{SINGLE}\nquery = \"select 1 as ticket_id, 'a1' as account_id from records\"", "column opened_at of tickets is missing"),
-    "a query with a fault": (f'{SINGLE}\nquery = "select nothing from records"', 'sources.tickets.query: Binder Error: Referenced column "nothing" not found'),
+    "a query without a column": (f"{SINGLE}\nquery = \"select 1 as ticket_id, 'a1' as account_id from records\"",
+    "column opened_at of tickets is missing"),
+    "a query with a fault": (f'{SINGLE}\nquery = "select nothing from records"',
+    'sources.tickets.query: Binder Error: Referenced column "nothing" not found'),
     "no list of records": (f"{SINGLE}", "sources.tickets.records: 'a[[' is no JSON path"),
-    "no cursor path": ('paginator = { type = "json_link", next_url_path = "a[[" }', "sources.tickets.paginator.next_url_path: 'a[[' is no JSON path"),
+    "no cursor path": ('paginator = { type = "json_link", next_url_path = "a[[" }',
+    "sources.tickets.paginator.next_url_path: 'a[[' is no JSON path"),
     "a variable that is not set": (
-        f'{SINGLE}\nauth = {{ type = "bearer", token = {{ env = "NOT_SET" }} }}', "sources.tickets.auth.token: the environment variable NOT_SET is not set"
+        f'{SINGLE}\nauth = {{ type = "bearer", token = {{ env = "NOT_SET" }} }}',
+        "sources.tickets.auth.token: the environment variable NOT_SET is not set"
     ),
 }  # fmt: skip
 
@@ -484,7 +493,10 @@ def test_preview_asks_for_what_changed_lately_and_else_for_all(world: World) -> 
     def answer(asked: Asked) -> Any:
         return {"items": [TICKET | {"subject": "Help"}] if asked.query["since"] == "1970-01-01" else []}
 
-    query = "select record ->> '/ticket_id' as ticket_id, record ->> '$.account_id' as account_id, record ->> 'opened_at' as opened_at from records"
+    query = (
+        "select record ->> '/ticket_id' as ticket_id, record ->> '$.account_id' as account_id, record ->> 'opened_at' as opened_at "
+        "from records"
+    )
     with RestServer(answer) as server:
         use(world, server, f'{SINGLE}\ntime_format = "date"\nparams = {{ since = "{{start}}" }}\nquery = "{query}"')
         settings = world.settings

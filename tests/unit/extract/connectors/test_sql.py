@@ -133,7 +133,8 @@ def test_another_mapping_in_a_run_of_earlier_days_reads_as_far_as_was_read(world
 
 
 TICKETS = (
-    'query = "select id as ticket_id, account as account_id, opened as opened_at, priority from t where changed >= :start and changed < :end"\n'
+    'query = "select id as ticket_id, account as account_id, opened as opened_at, priority from t where changed >= :start and changed < '
+    ':end"\n'
     "max_bad_share = 1.0"
 )
 
@@ -142,8 +143,8 @@ def test_a_query_with_start_and_end_replaces_the_rows_it_brings_again(world: Wor
     run(
         database,
         "create table t (id int, account text, opened timestamp, priority text, changed timestamp)",
-        "insert into t values (1, 'a1', '2026-01-01 08:00', 'low', '2026-01-01 08:00'), (2, 'a1', '2026-01-01 09:00', 'bad', '2026-01-01 09:00'),"
-        " (3, 'a1', '2026-01-01 10:00', 'wrong', '2026-01-01 10:00')",
+        "insert into t values (1, 'a1', '2026-01-01 08:00', 'low', '2026-01-01 08:00'), (2, 'a1', '2026-01-01 09:00', 'bad', '2026-01-01 "
+        "09:00'), (3, 'a1', '2026-01-01 10:00', 'wrong', '2026-01-01 10:00')",
     )
     sql_source(world, "tickets", TICKETS)
     world.land("tickets", date(2026, 1, 1))
@@ -389,7 +390,8 @@ def test_values_as_a_database_writes_them(world: World, sqlite: sa.Engine) -> No
     run(
         sqlite,
         "create table bills (invoice_id, account_id, issued_on, due_on, paid_on, amount)",
-        "insert into bills values ('i1', 'a1', '05.01.2026', '05.02.2026', 'NULL', '1.200,50'), ('i2', 'a1', '06.01.2026', '06.02.2026', '', '900')",
+        "insert into bills values ('i1', 'a1', '05.01.2026', '05.02.2026', 'NULL', '1.200,50'), ('i2', 'a1', '06.01.2026', '06.02.2026', "
+        "'', '900')",
     )
     sql_source(world, "invoices", 'table = "bills"\ndate_format = "%d.%m.%Y"\ndecimal = ","\nthousands = "."')
     world.land("invoices")
@@ -598,7 +600,8 @@ def test_moments_land_to_the_microsecond_in_utc_and_endless_ones_do_not(world: W
     try:
         sql_source(
             world, "touchpoints",
-            "query = \"select id as touchpoint_id, 'a1' as account_id, at as occurred_at, 'email' as channel, 'inbound' as direction from s\"\n"
+            "query = \"select id as touchpoint_id, 'a1' as account_id, at as occurred_at, 'email' as channel, 'inbound' as direction "
+            "from s\"\n"
             "max_bad_share = 1.0",
         )  # fmt: skip
         landed = world.land("touchpoints")
@@ -632,7 +635,8 @@ def test_a_column_that_is_also_a_start_keeps_its_infinity(world: World, database
     run(database, "create table s (id text, account text, day date)", "insert into s values ('s1', 'a1', 'infinity')")
     sql_source(
         world, "subscriptions",
-        'table = "s"\nmax_bad_share = 1.0\ncolumns = { subscription_id = "id", account_id = "account", started_on = "day", ended_on = "day" }',
+        'table = "s"\nmax_bad_share = 1.0\n'
+        'columns = { subscription_id = "id", account_id = "account", started_on = "day", ended_on = "day" }',
     )  # fmt: skip
     assert world.land("subscriptions").quarantined == {"started_on: not a date like 2026-01-31": 1}
 

@@ -40,8 +40,8 @@ def test_keys_of_several_files_are_counted_by_the_last_with_a_warning_that_names
     assert landed.duplicates == 4
     # s2 is the same in both files, s4 stands twice in one.
     assert landed.notes == (
-        "1 key stands in several files with different values (s1 / 2025-01-01); the files were read in this order, and the last one counts: "
-        "in/subs.csv, in/subs (9).csv, in/subs (10).csv",
+        "1 key stands in several files with different values (s1 / 2025-01-01); the files were read in this order, and the last one "
+        "counts: in/subs.csv, in/subs (9).csv, in/subs (10).csv",
     )
     assert world.land("subscriptions").notes == landed.notes
 

@@ -87,7 +87,8 @@ def test_files_are_read_as_what_they_are_whatever_their_names(world: World) -> N
     preflight_sources(world.settings)
     landed = world.land("feature_releases")
     assert features(world) == sorted([
-        "gzip", "plain", "zip", "zipped-line", "sheet", "4711", "unicode-text", "utf-32", "utf-16", "old-mac", "sep", "parquet", "csv", "line-1", "line-2",
+        "gzip", "plain", "zip", "zipped-line", "sheet", "4711", "unicode-text", "utf-32", "utf-16", "old-mac", "sep", "parquet", "csv",
+        "line-1", "line-2",
         "array-1", "array-2", "flat-1", "flat-2", "page-1", "page-2", "pretty-1", "pretty-2",
     ])  # fmt: skip
     assert landed.quarantined == {} and landed.delivered == landed.loaded == 23
@@ -128,19 +129,25 @@ CSV = (HEADER + row("a")).encode()
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("t.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1 and so on", "an old Excel file (.xls), or one with a password, which cannot be read. Save it as .xlsx"),
-        ("t.xls", "<html><table><tr><td>feature</td></tr></table></html>", "an HTML page, perhaps that of a login or of an error. Deliver the data"),
+        ("t.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1 and so on",
+         "an old Excel file (.xls), or one with a password, which cannot be read. Save it as .xlsx"),
+        ("t.xls", "<html><table><tr><td>feature</td></tr></table></html>",
+         "an HTML page, perhaps that of a login or of an error. Deliver the data"),
         ("t.csv", "\n<!DOCTYPE html>\n<title>Sign in</title>", "an HTML page"),
         ("t.json", "<?xml version='1.0'?><rows/>", "XML, which cannot be read. Save it as .xlsx or CSV"),
         ("t.csv", database(), "an SQLite database, which cannot be read. Read it with connector = \"sql\""),
         ("t.csv", b"%PDF-1.7", "a PDF, which cannot be read. Export the data as CSV"),
         ("t.parquet", b"\x28\xb5\x2f\xfd\x00more", "packed with Zstandard, which cannot be read. Pack it with gzip"),
-        ("t.csv.gz", gzip.compress(mtime=0, data=gzip.compress(mtime=0, data=CSV)), "packed twice with gzip, which cannot be read. Pack it once"),
-        ("t.csv.gz", gzip.compress(mtime=0, data=b"t.csv".ljust(257, b"\0") + b"ustar\0"), "a tar archive, which cannot be read. Deliver the files in it"),
-        ("t.zip", zipped(**{"a.csv": CSV, "b.csv": CSV}), "a zip file with 2 files in it (a.csv, b.csv); one can be read. Deliver them unpacked"),
+        ("t.csv.gz", gzip.compress(mtime=0, data=gzip.compress(mtime=0, data=CSV)),
+         "packed twice with gzip, which cannot be read. Pack it once"),
+        ("t.csv.gz", gzip.compress(mtime=0, data=b"t.csv".ljust(257, b"\0") + b"ustar\0"),
+         "a tar archive, which cannot be read. Deliver the files in it"),
+        ("t.zip", zipped(**{"a.csv": CSV, "b.csv": CSV}),
+         "a zip file with 2 files in it (a.csv, b.csv); one can be read. Deliver them unpacked"),
         ("t.zip", b"PK\x03\x04 torn", "truncated or damaged zip file"),
         ("t.zip", zipped(**{"t.csv": CSV})[:-30], "truncated or damaged zip file"),
-        ("t.ods", zipped(**{"content.xml": "<x/>", "mimetype": "y"}), "a spreadsheet other than .xlsx, which cannot be read. Save it as .xlsx or CSV"),
+        ("t.ods", zipped(**{"content.xml": "<x/>", "mimetype": "y"}),
+         "a spreadsheet other than .xlsx, which cannot be read. Save it as .xlsx or CSV"),
         ("t.xlsx", zipped(**{"xl/workbook.xml": "<x/>"}), "an Excel file that cannot be read"),
         ("t.csv.gz", gzip.compress(mtime=0, data=CSV)[:-9], "truncated or damaged gzip stream"),
         ("t.json", "[" + line("a") + ",\n" + line("b"), "line 2: not valid JSON (the array is not closed), or cut off. Deliver it again"),
@@ -196,7 +203,8 @@ def test_a_file_that_is_not_utf_8_is_refused_with_its_likely_encoding(world: Wor
     with pytest.raises(SourceError) as raised:
         land(world, "t.csv", UMLAUTS.encode(encoding))
     assert str(raised.value) == (
-        f"t.csv line 2: not UTF-8. It is likely {found} (it then reads 'Müller GmbH'): write encoding = \"{found}\" in the source's section, "
+        f"t.csv line 2: not UTF-8. It is likely {found} (it then reads 'Müller GmbH'): write encoding = \"{found}\" in the source's "
+        f"section, "
         "or save the file as UTF-8"
     )
     land(world, "t.csv", UMLAUTS.encode(encoding), f'encoding = "{found}"')

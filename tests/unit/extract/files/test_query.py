@@ -85,7 +85,8 @@ def test_csv_comes_as_text_by_name_and_a_broken_record_costs_one_row(world: Worl
     world.write("releases.csv", "Feature Name;Week;note\nchat;2026-W02;a\nboard;2026-W03;b;c\nwall;2026-W04;d\n")
     world.source(
         "feature_releases",
-        "path = \"releases.csv\"\nmax_bad_share = 1.0\nquery = '''select \"Feature Name\" as feature, strptime(Week || '-1', '%G-W%V-%u') as released_on from file'''",
+        'path = "releases.csv"\nmax_bad_share = 1.0\n'
+        "query = '''select \"Feature Name\" as feature, strptime(Week || '-1', '%G-W%V-%u') as released_on from file'''",
     )
     world.land("feature_releases")
     # Mondays of the ISO weeks 2 and 4 of 2026.

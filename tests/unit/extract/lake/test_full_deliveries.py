@@ -92,7 +92,8 @@ def test_who_is_missing_left_and_what_changed_begins_a_row(world: World) -> None
         ),
         # A row that cannot be read is not missing.
         (
-            {"d1": ["s,a,5,50,2025-01-01,,"], "d2": ["s,a,many,50,2025-01-01,,"], "d3": ["s,a,5,50,2025-01-01,,"], "d4": ["s,a,x,5,2025-01-01,,"]},
+            {"d1": ["s,a,5,50,2025-01-01,,"], "d2": ["s,a,many,50,2025-01-01,,"], "d3": ["s,a,5,50,2025-01-01,,"],
+             "d4": ["s,a,x,5,2025-01-01,,"]},
             [("s", 5, date(2025, 1, 1), None)],
         ),
         (
@@ -161,16 +162,16 @@ def test_a_file_that_lacks_most_rows_lets_nobody_leave_unless_it_is_accepted(wor
     deliver(world, "subscriptions", SUBSCRIPTIONS, d3=rows[:10])
     landed = land_table(world.settings, TABLES["subscriptions"], day(3), day(3))
     assert landed.unavailable.startswith(
-        "sources.subscriptions: the delivery of 2026-01-03 has 10 rows, and that of 2026-01-02 has 30: less than min_share 0.5 allows, so the table "
+        "sources.subscriptions: the delivery of 2026-01-03 has 10 rows, and that of 2026-01-02 has 30: less than min_share 0.5 allows, "
+        "so the table "
         'stays as it was. If the file is not whole, deliver it again or remove it; if 10 is right, write accept_smaller = "10 of 30, '
     )
     assert all(ended is None for *_, ended in world.rows("subscriptions", "subscription_id, ended_on"))
     accept = landed.unavailable.partition("write ")[2].partition(" below")[0]
     world.source("subscriptions", f'path = "subscriptions/{{day}}.csv"\ndelivery = "full"\n{accept}')
     world.land("subscriptions", day(3))
-    assert [ended for *_, ended in world.rows("subscriptions", "subscription_id, ended_on", "length(subscription_id), subscription_id")] == [
-        *[None] * 10, *[day(3)] * 20,
-    ]  # fmt: skip
+    ends = world.rows("subscriptions", "subscription_id, ended_on", "length(subscription_id), subscription_id")
+    assert [ended for *_, ended in ends] == [None] * 10 + [day(3)] * 20
     # It counts once: another such file is refused. An empty one would end the company.
     deliver(world, "subscriptions", SUBSCRIPTIONS, d4=[])
     world.source("subscriptions", f'path = "subscriptions/{{day}}.csv"\ndelivery = "full"\n{accept}')
@@ -181,10 +182,13 @@ def test_a_file_that_lacks_most_rows_lets_nobody_leave_unless_it_is_accepted(wor
 @pytest.mark.parametrize(
     ("table", "lines", "said"),
     [
-        ("tickets", 'path = "t/{day}.csv"', r'sources: Value error, tickets.delivery|tickets.delivery: say what the file of a day in t/{day}.csv holds. Write '
-         r'delivery = "full" \(each file is the whole table: .*\) or delivery = "changes" \(a file holds rows that are new or changed, and all others stay\)'),
+        ("tickets", 'path = "t/{day}.csv"',
+         r'sources: Value error, tickets.delivery|tickets.delivery: say what the file of a day in t/{day}.csv holds. Write '
+         r'delivery = "full" \(each file is the whole table: .*\) or delivery = "changes" \(a file holds rows that are new or changed, '
+         r'and all others stay\)'),
         ("tickets", 'path = "t.csv"\ndelivery = "full"', "delivery is for a path with {day}"),
-        ("usage_events", 'path = "e/{day}.csv"\ndelivery = "full"', "usage_events.delivery: the files of a day hold that day's events. Leave it out"),
+        ("usage_events", 'path = "e/{day}.csv"\ndelivery = "full"',
+         "usage_events.delivery: the files of a day hold that day's events. Leave it out"),
         ("tickets", 'path = "t/{day}.csv"\ndelivery = "whole"', "delivery"),
     ],
 )  # fmt: skip

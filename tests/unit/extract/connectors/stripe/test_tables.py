@@ -78,7 +78,8 @@ INVOICE_COLUMNS = ("paid_on", "amount", "open_amount", "voided_on", "written_off
     ("fields", "expected"),
     [
         # Paid: all was open until then, whatever is open now.
-        ({"passed": {"paid_at": at("2026-03-09")}, "status": "paid", "amount_due": 2500, "amount_remaining": 0}, ("2026-03-09", "25.0000", None, None, None)),
+        ({"passed": {"paid_at": at("2026-03-09")}, "status": "paid", "amount_due": 2500, "amount_remaining": 0}, ("2026-03-09", "25.0000",
+        None, None, None)),
         # Paid, nobody knows when.
         ({"status": "paid", "amount_remaining": 2500}, (None, "25.0000", "0", None, None)),
         ({}, (None, "25.0000", None, None, None)),
@@ -86,7 +87,8 @@ INVOICE_COLUMNS = ("paid_on", "amount", "open_amount", "voided_on", "written_off
         # The customer's balance takes a part.
         ({"amount_due": 1800}, (None, "25.0000", "18.0000", None, None)),
         ({"pre_payment_credit_notes_amount": 2000, "amount_due": 500, "amount_remaining": 500}, (None, "5.0000", "5.0000", None, None)),
-        ({"status": "paid", "passed": {"paid_at": at("2026-03-01")}, "pre_payment_credit_notes_amount": 1000, "post_payment_credit_notes_amount": 1500},
+        ({"status": "paid", "passed": {"paid_at": at("2026-03-01")}, "pre_payment_credit_notes_amount": 1000,
+         "post_payment_credit_notes_amount": 1500},
          ("2026-03-01", "0.0000", None, None, None)),
         ({"status": "uncollectible", "passed": {"marked_uncollectible_at": at("2026-04-01")}, "amount_remaining": 2500},
          (None, "25.0000", "25.0000", None, "2026-04-01")),
