@@ -7,7 +7,7 @@ from orchestration.disk_space import check_space
 from orchestration.extract import preflight_sources
 from orchestration.publish.generations import remove_half_built
 from orchestration.publish.postgres import preflight_postgres
-from orchestration.scorecard import validate_seeds
+from orchestration.scorecard import load_seeds
 from orchestration.settings import Settings
 
 
@@ -18,7 +18,7 @@ def check_configuration(settings: Settings) -> None:
         ConfigurationError: the seeds are wrong; one line per fault with file, line and remedy.
         SettingsError: a source's path, columns or query, or an export's address or table is wrong, one line per fault.
     """
-    validate_seeds(settings.seeds_dir)
+    load_seeds(settings.seeds_dir)
     read_alert_rules(settings.seeds_dir)
     preflight_sources(settings)
     preflight_postgres(settings)

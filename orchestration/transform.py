@@ -4,12 +4,10 @@ dbt models read the lake through the views in `raw` and the run's window through
 goes through `--vars` (which forces a full parse and is rendered as Jinja) or stands in the manifest.
 """
 
-import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -30,8 +28,7 @@ from orchestration.extract.lake.manifest import (
 )
 from orchestration.extract.losses import rows_by_event_day
 from orchestration.fingerprint import fingerprint, product_files
-from orchestration.playbooks import Field
-from orchestration.scorecard import ConfigurationError, configuration_hash, read_playbooks, scorecard_rules
+from orchestration.scorecard import ConfigurationError, Field, Seeds, configuration_hash, load_seeds, read_playbooks, scorecard_rules
 from orchestration.scored_days import read_scored_days, write_scored_days
 from orchestration.settings import EVENT_TABLE, Settings
 from orchestration.warehouse import connect, discard, discard_if_broken, identifier
@@ -124,11 +121,12 @@ def prepare(settings: Settings, run_id: str, start: date, end: date) -> Plan:
     warehouse has to be rebuilt.
 
     Raises:
-        ConfigurationError: no active configuration version holds on the first day.
+        ConfigurationError: the seeds are not valid, or no active version of them holds on the first day.
         LakeError: a file of the lake that the run needs is lost or damaged and cannot be landed again.
         WarehouseBusy: another process kept the warehouse open.
     """
     _require_whole_tables(settings)
+    seeds = load_seeds(settings.seeds_dir)
     rebuilt = discard_if_broken(settings) or _discard_other_format(settings)
     scored_before = read_scored_days(settings)
     covered = {name: day for name, day in covered_through(settings.lake).items() if name in settings.sources}
@@ -150,11 +148,11 @@ def prepare(settings: Settings, run_id: str, start: date, end: date) -> Plan:
             again |= (unfinished | _recovered_days(warehouse, covered)) & scored_before
             _remove_days(warehouse, unfinished - scored_before)
         days = sorted(again | {start + timedelta(days=n) for n in range((end - start).days + 1)})
-        _check_versions(settings, days[0])
+        _check_versions(seeds, days[0])
         warehouse.execute("begin")
         warehouse.execute(_CONTROL_TABLES)
         is_built = _is_built(warehouse, _fingerprint(settings))
-        hash_ = configuration_hash(settings.seeds_dir)
+        hash_ = configuration_hash(seeds)
         warehouse.execute("insert into control.run values (?, ?, ?)", [run_id, hash_, settings.pipeline.reporting_currency])
         warehouse.execute("insert into control.run_state values (?, 'running', ?, ?, ?, null, ?)", [run_id, start, end, hash_, previous])
         warehouse.executemany("insert into control.as_of_days values (?, ?)", [[day, (day - EPOCH).days] for day in days])
@@ -169,8 +167,8 @@ def prepare(settings: Settings, run_id: str, start: date, end: date) -> Plan:
             if table == "ledger_days":
                 rows = [[day, k, day - timedelta(days=k)] for [day] in rows for k in LEDGER_DAYS]
             warehouse.executemany(f"insert into control.{table} values ({', '.join('?' * len(rows[0]))})", rows)
-        _register_scorecards(warehouse, settings.seeds_dir, hash_)
-        _load_playbooks(warehouse, settings.seeds_dir)
+        _register_scorecards(warehouse, seeds, hash_)
+        _load_playbooks(warehouse, seeds)
         as_of = max(scored_before | set(days))
         changed = _lay_views(warehouse, settings, start, end, as_of)
         later = _load_landing_stats(warehouse, settings, as_of, (days[0], days[-1]))
@@ -230,22 +228,16 @@ def dbt_environment(settings: Settings) -> dict[str, str]:
     }
 
 
-def _check_versions(settings: Settings, first_day: date) -> None:
-    path = settings.seeds_dir / "config_versions.csv"
-    active = [date.fromisoformat(row["valid_from"].strip()) for row in _rows(path) if row["status"].strip() == "active"]
+def _check_versions(seeds: Seeds, first_day: date) -> None:
+    active = [row["valid_from"] for row in seeds["config_versions"] if row["status"] == "active"]
     if min(active) > first_day:
         raise ConfigurationError(
-            f"{path}: no active configuration version holds on {first_day}; the first is valid from {min(active)}. "
+            f"{seeds.file('config_versions')}: no active configuration version holds on {first_day}; the first is valid from {min(active)}. "
             "Set an earlier valid_from or a later start_date"
         )
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
-    with open(path, encoding="utf-8-sig", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def _register_scorecards(warehouse: duckdb.DuckDBPyConnection, seeds: Path, configuration: str) -> None:
+def _register_scorecards(warehouse: duckdb.DuckDBPyConnection, seeds: Seeds, configuration: str) -> None:
     """Name each scorecard in each state of its rules for good, and note which of them make up the configuration.
 
     A scorecard whose rules were edited in place gets another name, so the change ledger can tell a new rule from new behaviour.
@@ -259,7 +251,7 @@ def _register_scorecards(warehouse: duckdb.DuckDBPyConnection, seeds: Path, conf
         warehouse.execute("insert into control.configurations values (?, ?)", [configuration, scorecard_id])
 
 
-def _load_playbooks(warehouse: duckdb.DuckDBPyConnection, seeds: Path) -> None:
+def _load_playbooks(warehouse: duckdb.DuckDBPyConnection, seeds: Seeds) -> None:
     """Hand the playbooks to the models as rows; their text never becomes SQL."""
     used: dict[str, Field] = {}
     for playbook in read_playbooks(seeds):

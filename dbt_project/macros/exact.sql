@@ -3,7 +3,7 @@
    every digit of a double below 10; the contract's limits keep sums below the 23 digits before the point. #}
 {% macro exact(expression) %}cast({{ expression }} as decimal(38, 15)){% endmacro %}
 
-{# The same for weights, which may be as small as a millionth and as great as a million (orchestration/scorecard.py sees to that). #}
+{# The same for weights, which may be as small as a millionth and as great as a million (orchestration/scorecard/schema.py sees to that). #}
 {% macro exact_weight(expression) %}cast({{ expression }} as decimal(38, 22)){% endmacro %}
 
 {# Noise of floating-point arithmetic ends here: rounds to 9 decimals, then half away from zero to `digits`. #}

@@ -141,7 +141,7 @@ def write_workbook(settings: Settings, path: Path, version: str | None = None) -
         samples = read_samples(mart, day, shown)
     valid_from = day + timedelta(days=1) if day else settings.pipeline.start_date
     name = next_name(rules.version, version_names(seeds))
-    hashes = scorecard_rules(settings.seeds_dir)
+    hashes = scorecard_rules(seeds)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:

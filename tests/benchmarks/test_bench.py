@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from orchestration.scorecard import validate_seeds
+from orchestration.scorecard import load_seeds
 from orchestration.settings import PROJECT_ROOT
 from tests.benchmarks.bench import CANDIDATE, BenchError, add_candidate, differences, measure, split_file
 from tests.oracle.cards import read_versions
@@ -94,7 +94,7 @@ def test_a_day_of_many_files_has_the_rows_of_one(tmp_path: Path) -> None:
 def test_the_candidate_is_a_valid_version_of_its_own(tmp_path: Path) -> None:
     seeds = shutil.copytree(PROJECT_ROOT / "seeds", tmp_path / "seeds")
     add_candidate(seeds)
-    validate_seeds(seeds)
+    load_seeds(seeds)
     candidate = [version for version in read_versions(seeds) if version.status == "candidate"]
     assert [version.config_version for version in candidate] == [CANDIDATE]
     assert len(candidate[0].cards) == len(read_versions(PROJECT_ROOT / "seeds")[0].cards)

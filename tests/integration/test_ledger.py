@@ -13,10 +13,10 @@ import duckdb
 import pytest
 
 from orchestration.alert_rules import AlertRule
-from orchestration.playbooks import all_fields
 from orchestration.publish.alerts.evaluate import find_alerts
 from orchestration.publish.alerts.mart import PublishedMart
 from orchestration.publish.highlights import read_highlights
+from orchestration.scorecard.playbooks import all_fields
 from orchestration.settings import load_settings
 from orchestration.transform import prepare
 from tests.company import Rows, differences, read_mart

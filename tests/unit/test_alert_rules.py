@@ -7,7 +7,7 @@ import pytest
 
 from orchestration.alert_rules import AlertRule, read_alert_rules
 from orchestration.run_guard import check_configuration
-from orchestration.scorecard import ConfigurationError, configuration_hash
+from orchestration.scorecard import ConfigurationError, configuration_hash, load_seeds
 from orchestration.settings import PROJECT_ROOT, SettingsError, load_settings
 
 SHIPPED = PROJECT_ROOT / "seeds"
@@ -73,11 +73,11 @@ def test_a_run_refuses_a_wrong_rule_before_anything_is_written(tmp_path: Path) -
     config.write_text('[pipeline]\nstart_date = 2026-01-01\nseeds_dir = "seeds"\n[sources.accounts]\nconnector = "demo"\n')
     settings = load_settings(config)
     check_configuration(settings)
-    before = configuration_hash(seeds)
+    before = configuration_hash(load_seeds(seeds))
 
     write(seeds, "r,,drift_seen,,,,,,,")
     # Whom the team is told of changes no score.
-    assert configuration_hash(seeds) == before
+    assert configuration_hash(load_seeds(seeds)) == before
     write(seeds, "r,,nothing,,,,,,,")
     with pytest.raises(ConfigurationError, match=r"seeds/alert_rules\.csv line 2: kind 'nothing'"):
         check_configuration(settings)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.playbooks import NUMBER_FIELDS, TEXT_FIELDS, Part, all_fields, split_reason
-from orchestration.scorecard import ConfigurationError, read_playbooks, scorecard_rules, validate_seeds
+from orchestration.scorecard import ConfigurationError, load_seeds, read_playbooks, scorecard_rules
+from orchestration.scorecard.playbooks import NUMBER_FIELDS, TEXT_FIELDS, Part, all_fields, split_reason
 from orchestration.settings import DBT_PROJECT, PROJECT_ROOT
 
 SHIPPED = PROJECT_ROOT / "seeds"
@@ -45,7 +45,7 @@ def test_the_models_know_every_field_of_the_account() -> None:
 
 
 def test_the_six_that_every_team_starts_with() -> None:
-    playbooks = {playbook.key: playbook for playbook in read_playbooks(SHIPPED)}
+    playbooks = {playbook.key: playbook for playbook in read_playbooks(load_seeds(SHIPPED))}
     assert set(playbooks) == {
         "ask_review", "ask_case_study", "prepare_renewal", "offer_upgrade", "collect_overdue", "ask_pain_point",
     }  # fmt: skip
@@ -63,7 +63,7 @@ def seeds(tmp_path: Path) -> Path:
 
 def fault(seeds: Path) -> str:
     with pytest.raises(ConfigurationError) as caught:
-        validate_seeds(seeds)
+        load_seeds(seeds)
     (line,) = str(caught.value).splitlines()
     return line.partition("/")[2]
 
@@ -102,7 +102,7 @@ def test_a_playbook_without_a_condition_is_refused(seeds: Path) -> None:
 
 
 def test_rules_are_the_same_where_scores_are(seeds: Path) -> None:
-    rules = scorecard_rules(seeds)
+    rules = scorecard_rules(load_seeds(seeds))
     assert set(rules) == {("2026.1", "onboarding"), ("2026.1", "standard")}
 
     def edit(name: str, old: str, new: str) -> dict[tuple[str, str], str]:
@@ -110,7 +110,7 @@ def test_rules_are_the_same_where_scores_are(seeds: Path) -> None:
         text = path.read_text()
         assert old in text
         path.write_text(text.replace(old, new))
-        edited = scorecard_rules(seeds)
+        edited = scorecard_rules(load_seeds(seeds))
         path.write_text(text)
         return edited
 

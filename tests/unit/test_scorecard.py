@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from orchestration import alert_rules
-from orchestration.scorecard import SEEDS, ConfigurationError, configuration_hash, load_seeds, validate_seeds
+from orchestration.scorecard import SEEDS, ConfigurationError, configuration_hash, load_seeds
 from orchestration.settings import DBT_PROJECT, PROJECT_ROOT
 
 SHIPPED = PROJECT_ROOT / "seeds"
@@ -94,7 +94,7 @@ def seeds(tmp_path: Path) -> Path:
 
 def faults(folder: Path) -> list[str]:
     with pytest.raises(ConfigurationError) as caught:
-        validate_seeds(folder)
+        load_seeds(folder)
     return str(caught.value).splitlines()
 
 
@@ -596,7 +596,7 @@ def test_a_wrong_line_is_named_with_its_remedy(seeds: Path, name: str, line: int
 )
 def test_what_is_unusual_but_right_passes(seeds: Path, name: str, line: int, text: str) -> None:
     edit(seeds, name, line, text)
-    validate_seeds(seeds)
+    load_seeds(seeds)
 
 
 def test_two_tiers_are_enough_where_the_lower_one_begins_at_0(seeds: Path) -> None:
@@ -606,12 +606,12 @@ def test_two_tiers_are_enough_where_the_lower_one_begins_at_0(seeds: Path) -> No
         "what lies below has no tier. Set it to 0"
     ]
     edit(seeds, "tiers", 2, "v2,all,at_risk,yellow,0,")
-    validate_seeds(seeds)
+    load_seeds(seeds)
 
 
 def test_the_small_configuration_and_the_shipped_one_are_valid(seeds: Path) -> None:
-    validate_seeds(seeds)
-    validate_seeds(SHIPPED)
+    load_seeds(seeds)
+    load_seeds(SHIPPED)
 
 
 def test_a_missing_folder_is_one_line(tmp_path: Path) -> None:
@@ -638,7 +638,7 @@ def test_an_empty_file_and_a_file_without_rows(seeds: Path) -> None:
     edit(seeds, "scorecard_metrics", 4, "v2,smb,active_days_28d,1,linear,0,20,exclude")
     assert faults(seeds) == ["seeds/fx_rates.csv: empty. Add the header currency,valid_from,rate"]
     (seeds / "fx_rates.csv").write_text("currency,valid_from,rate\n")
-    validate_seeds(seeds)
+    load_seeds(seeds)
     (seeds / "scorecard_dimensions.csv").write_text("config_version,scorecard_key,dimension_key,weight\n")
     assert faults(seeds) == ["seeds/scorecard_dimensions.csv: no row below the header. Add at least one"]
 
@@ -709,7 +709,7 @@ CONDITIONS = "playbook_key,field,operator,value\nsave,tier,=,poor\nsave,arr,>=,1
 def test_playbooks_are_checked_where_there_are_some(seeds: Path) -> None:
     (seeds / "playbooks.csv").write_text(PLAYBOOKS)
     (seeds / "playbook_conditions.csv").write_text(CONDITIONS)
-    validate_seeds(seeds)
+    load_seeds(seeds)
     edit(seeds, "playbook_conditions", 3, "safe,arr,>=,1000")
     edit(seeds, "playbook_conditions", 4, "save,tier,=,poor")
     assert faults(seeds) == [
@@ -720,14 +720,14 @@ def test_playbooks_are_checked_where_there_are_some(seeds: Path) -> None:
 
 
 def test_hash_sees_what_is_said_and_not_how_it_is_written(seeds: Path) -> None:
-    plain = configuration_hash(seeds)
+    plain = configuration_hash(load_seeds(seeds))
     for path in seeds.glob("*.csv"):
         with path.open(newline="") as file:
             header, *rows = list(csv.reader(file))
         turned = [header[::-1], *(row[::-1] for row in reversed(rows))]
         with path.open("w", newline="", encoding="utf-8-sig") as file:
             csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\r\n").writerows(turned)
-    assert configuration_hash(seeds) == plain
+    assert configuration_hash(load_seeds(seeds)) == plain
     # What a blank cell means, written out; and the same number in other digits.
     shutil.rmtree(seeds)
     seeds.mkdir()
@@ -735,11 +735,11 @@ def test_hash_sees_what_is_said_and_not_how_it_is_written(seeds: Path) -> None:
         (seeds / f"{name}.csv").write_text(text)
     edit(seeds, "scorecards", 2, "v1,all,All,1.0,*,*,0.50,3,threshold")
     edit(seeds, "scorecard_metrics", 2, "v1,all,active_days_28d,1e0,linear,-0,20.0,exclude")
-    assert configuration_hash(seeds) == plain
+    assert configuration_hash(load_seeds(seeds)) == plain
 
 
 def test_a_margin_that_is_not_given_is_3(seeds: Path) -> None:
-    plain, file = configuration_hash(seeds), seeds / "scorecards.csv"
+    plain, file = configuration_hash(load_seeds(seeds)), seeds / "scorecards.csv"
     header, *rows = file.read_text().splitlines()
     assert "tier_margin" not in header
 
@@ -747,7 +747,7 @@ def test_a_margin_that_is_not_given_is_3(seeds: Path) -> None:
         file.write_text(
             "\n".join([f"{header},tier_margin", *(f"{row},{margin}" for row, margin in zip(rows, margins, strict=True))]) + "\n"
         )
-        return configuration_hash(seeds)
+        return configuration_hash(load_seeds(seeds))
 
     assert with_margins(*[""] * len(rows)) == plain
     assert with_margins(*["3.0"] * len(rows)) == plain
@@ -767,15 +767,15 @@ def test_a_margin_that_is_not_given_is_3(seeds: Path) -> None:
     ],
 )
 def test_hash_changes_with_what_is_said(seeds: Path, name: str, line: int, text: str | None) -> None:
-    plain = configuration_hash(seeds)
+    plain = configuration_hash(load_seeds(seeds))
     edit(seeds, name, line, text)
-    assert configuration_hash(seeds) != plain
+    assert configuration_hash(load_seeds(seeds)) != plain
 
 
 def test_hash_of_an_invalid_configuration_is_refused(seeds: Path) -> None:
     edit(seeds, "fx_rates", 2, "EUR,2026-01-01,0")
     with pytest.raises(ConfigurationError, match=r"fx_rates\.csv line 2"):
-        configuration_hash(seeds)
+        configuration_hash(load_seeds(seeds))
 
 
 # ---- the shipped seeds
@@ -875,7 +875,7 @@ def test_numbers_of_the_accepted_form_are_numbers_to_duckdb(seeds: Path) -> None
     with duckdb.connect(config={"memory_limit": "100MB", "threads": 1}) as connection:
         for text, value in {"5.": 5.0, ".5": 0.5, "-.5e-1": -0.05, "1E2": 100.0, "007": 7.0}.items():
             edit(seeds, "score_caps", 2, f"v1,all,late,days_late_180d,>=,{text},39,")
-            validate_seeds(seeds)
+            load_seeds(seeds)
             assert connection.execute("select cast(? as double)", [text]).fetchall() == [(value,)]
         assert connection.execute("select cast('3.0' as integer)").fetchall() == [(3,)]
 
