@@ -1,4 +1,4 @@
-"""The raw tables as data: columns, types, keys and ranges (scoring specification, section 2).
+"""The raw tables as data: columns, types, keys and ranges (docs/scoring.md, "Raw tables").
 
 Everything that reads or lands raw data takes its knowledge from here: the connectors, the quarantine, the lake, the dbt
 sources' views and the demo company. A new raw table is one entry in `TABLES` and one staging model.
@@ -110,7 +110,7 @@ class RawTable:
     """One raw table.
 
     Attributes:
-        name: as in the specification and in `health.toml` (`[sources.<name>]`).
+        name: as in docs/scoring.md and in `health.toml` (`[sources.<name>]`).
         key: where a key stands more than once, the row extracted last wins.
         fact_column: the first timestamp or date of a row; the row exists for an as-of day from that day on.
         columns: in the order in which they land.

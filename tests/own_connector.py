@@ -1,7 +1,6 @@
-"""The README's example of a connector of one's own, and a server that answers like the API that it reads."""
+"""The documented example of a connector of one's own, and a server that answers like the API that it reads."""
 
 import json
-import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,9 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
-from orchestration.settings import PROJECT_ROOT
+from tests.pages import blocks
 
-_README = (PROJECT_ROOT / "README.md").read_text(encoding="utf-8")
 NAME = "acme_health.hubspot"
 # Two pages.
 PAGES = {
@@ -21,8 +19,8 @@ PAGES = {
 
 
 def example(language: str) -> str:
-    """The README's code of one language that is about the connector."""
-    [found] = [text for text in re.findall(rf"```{language}\n(.*?)```", _README, re.DOTALL) if "acme_health" in text]
+    """The documented code of one language that is about the connector."""
+    [found] = [text for text in blocks(language) if "acme_health" in text]
     return found
 
 

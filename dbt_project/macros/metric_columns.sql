@@ -1,14 +1,14 @@
 {# The columns of a wide metric model: for each metric `<metric_key>`, its value as a double, and `<metric_key>__state`, a word of
-   specification section 3: measured, not_applicable, stale, missing or late. The value is null unless the state is measured.
+   docs/scoring.md, "Data states": measured, not_applicable, stale, missing or late. The value is null unless the state is measured.
 
    A metric is a dictionary:
      key               metric_key, the column's name
      source            raw table whose absence makes it missing and whose lateness makes it late
      value             SQL of the value over the CTEs that the model's last step joins
-     states            list of (condition, state), in the order of the specification; may be left out
+     states            list of (condition, state), in the order of docs/scoring.md; may be left out
      never_used_value  for models that pass `never_used`: the value of an account that never used the product, 0 if left out
 
-   The order of section 3: no row up to the day -> missing; late; the metric's own conditions; the never-used rule of adoption;
+   The order of that chapter: no row up to the day -> missing; late; the metric's own conditions; the never-used rule of adoption;
    the value. A value that comes out null although no condition held is missing: never a bare null.
    Needs the CTEs `scored_days` and `table_states` in the last step. #}
 {% macro metric_columns(metrics, never_used=none) %}

@@ -10,7 +10,7 @@
     end
 {%- endmacro %}
 
-{# Confirmed tiers with hysteresis (specification, section 6): a score that swings around a limit changes nothing.
+{# Confirmed tiers with hysteresis (docs/scoring.md, "Hysteresis"): a score that swings around a limit changes nothing.
 
    `days` is a CTE with one row for each scored day of a `history` (an account, or an account under other rules): as_of_date, day, raw_tier,
    health_score, coverage_if_not_late, the columns of int_scoring__tier_limits, and of a first row that brings the days before it along (is_carried):

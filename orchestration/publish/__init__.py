@@ -1,4 +1,4 @@
-"""Publishing: `publishing.publish` makes a generation current, `rollback` the one before it (architecture, decision 7).
+"""Publishing: `publishing.publish` makes a generation current, `rollback` the one before it (docs/architecture.md, "Publishing").
 
 Knows nothing of Dagster. Call both under `orchestration.locking.writer_lock`.
 """

@@ -1,4 +1,4 @@
-"""Write a generation, audit it, flip the link that readers follow (architecture, decision 7).
+"""Write a generation, audit it, flip the link that readers follow (docs/architecture.md, "Publishing").
 
 Apart from the package itself, because the libraries that draw the board and write the exports take a second to import.
 """

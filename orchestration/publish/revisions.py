@@ -1,4 +1,4 @@
-"""Published revisions: every score as it was published, append-only (architecture, decision 8).
+"""Published revisions: every score as it was published, append-only (docs/architecture.md, "Two histories").
 
 What a generation adds is compared with the log of all before it; where the log is, and how it stays whole: `revision_log`.
 """

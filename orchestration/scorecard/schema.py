@@ -11,7 +11,7 @@ Kind = Literal["text", "number", "integer", "boolean", "date"]
 DIMENSIONS = ("adoption", "commercial", "support", "voice", "outcomes")
 STAGES = ("onboarding", "renewing", "mature")
 OPERATORS = ("<", "<=", ">", ">=", "=", "!=")
-# From best to worst, with the thresholds of specification section 6.
+# From best to worst, with the limits of docs/scoring.md, "Raw tier".
 DEFAULT_TIERS: Mapping[str, Mapping[str, float]] = {
     "healthy": {"min_score": 70.0, "min_percentile": 0.75},
     "at_risk": {"min_score": 40.0, "min_percentile": 0.25},

@@ -85,7 +85,7 @@ def version_names(seeds: Seeds) -> list[str]:
 
 
 def version_on(seeds: Seeds, day: date | None) -> str:
-    """The active version in force on a day (specification, section 5); without a day, or before all of them, the last or first one."""
+    """The active version in force on a day (docs/scoring.md, "Versions"); without a day, or before all of them, the last or first one."""
     active = sorted((row["valid_from"], row["config_version"]) for row in seeds[VERSIONS] if row["status"] == "active")
     if day is None:
         return active[-1][1]

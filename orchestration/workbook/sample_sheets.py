@@ -1,4 +1,4 @@
-"""The sheets that show what the rules make of real accounts, by formulas that follow sections 5 and 6 of the specification."""
+"""The sheets that show what the rules make of real accounts, by the formulas of docs/scoring.md, "Scorecards" and "Tiers"."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -128,7 +128,7 @@ def _metric_row(
         return f"SUM({xl_rowcol_to_cell(rows[0], column, True, True)}:{xl_rowcol_to_cell(rows[1], column, True, True)})"
 
     sheet.formula(row, SCORE, _score(here, rule, cells), (published["normalized_score"] if is_same else None), "score")
-    # Specification, section 5: what has no meaning leaves its weight to its dimension, what is not known leaves it to everything known.
+    # docs/scoring.md, "Weights and points": what has no meaning leaves its weight to its dimension, what is not known to everything known.
     applicable = f'IF({here(STATE)}="not applicable",0,N({rule["weight"]}))'
     sheet.formula(row, _APPLICABLE, applicable, None, "hidden")
     weights = over(dimension_rows, _APPLICABLE)
@@ -145,7 +145,7 @@ def _metric_row(
 
 
 def _score(here: Any, rule: Mapping[str, str], cells: RuleCells) -> str:
-    """Specification, section 5: the normalized score of a value, or what the missing policy makes of a state without one."""
+    """docs/scoring.md, "Normalization": the score of a value, or what the missing policy makes of a state without one."""
     value, method, worst, best = here(VALUE), rule["method"], rule["worst"], rule["best"]
     linear = f"MAX(0,MIN(100,100*({value}-{worst})/({best}-{worst})))"
     bands, card_key = cells.bands, rule["card"]
@@ -169,7 +169,7 @@ def _score(here: Any, rule: Mapping[str, str], cells: RuleCells) -> str:
 def cap_columns(caps: Sheet, details: Sheet, blocks: list[Block], cells: RuleCells) -> None:
     """Hidden columns on the sheet of caps, one for each sample: the most that a cap leaves, where its condition holds.
 
-    A billionth for each smaller name of a cap is added, so that the least number is the cap that counts (specification, section 5).
+    A billionth for each smaller name of a cap is added, so that the least number is the cap that counts (docs/scoring.md, "Caps").
     """
     for position, block in enumerate(blocks):
         column = CAP_SAMPLES + position

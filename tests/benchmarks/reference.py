@@ -1,8 +1,8 @@
-"""The benchmark's yardstick: the whole second edition from raw files by plain DuckDB statements, without dbt or Dagster.
+"""The benchmark's yardstick: all of docs/scoring.md from raw files by plain DuckDB statements, without dbt or Dagster.
 
 `reference.sql` holds the statements, with Jinja for what is the same for each metric and scorecard. This module loads a world for them
 (usage events as `events/<day of delivery>*.parquet`, the other raw tables as `<table>.csv`, absent ones empty;
-cleaned as section 2 of the scoring specification says) and the seeds, runs them step by step, and leaves a DuckDB file with the rows that
+cleaned as docs/scoring.md, "Raw tables" says) and the seeds, runs them step by step, and leaves a DuckDB file with the rows that
 the pipeline publishes: `account_health_history`, `metric_scores_history` and `score_changes` (views over wide rows) and
 `candidate_scores_history`. It shares nothing with the pipeline but the raw tables' contract, so equal results are a second opinion.
 

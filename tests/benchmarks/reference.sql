@@ -1,5 +1,5 @@
--- The benchmark's yardstick: the second edition of the specification in plain DuckDB statements, from raw files to the rows of the mart, for any
--- range of days. reference.py runs it: it loads the raw tables (cleaned as scoring specification 2 says) as raw_<table>, exchange rates as
+-- The benchmark's yardstick: all of docs/scoring.md in plain DuckDB statements, from raw files to the rows of the mart, for any
+-- range of days. reference.py runs it: it loads the raw tables (cleaned as docs/scoring.md, "Raw tables" says) as raw_<table>, exchange rates as
 -- rates, the events as the view delivered_events, and sets the variables first_day, last_day, late_after_days. Scratch tables are temporary.
 --
 -- What makes it fast:

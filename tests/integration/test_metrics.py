@@ -1,4 +1,4 @@
-"""Every metric of the specification's section 4, worked out by hand: raw files in, `metric_scores_history` out.
+"""Every metric of docs/scoring.md, "Metrics", worked out by hand: raw files in, `metric_scores_history` out.
 
 Two small companies. Each account of the first is one case, scored on three days in a row, so that a fact at the edge
 of a window is inside on one day and outside on the next. The windows of those days, in a leap year:
@@ -1124,8 +1124,8 @@ def test_every_scored_account_has_every_metric_on_every_day(busy: Published, qui
         assert all(metrics.keys() == catalogue().keys() for metrics in published.values())
 
 
-def test_the_cases_cover_the_specification() -> None:
-    """Every metric of the catalogue, and for each the states that section 4 writes at it."""
+def test_the_cases_cover_every_metric_and_state() -> None:
+    """Every metric of the catalogue, and for each the states in its row of docs/scoring.md."""
     states: dict[str, set[str]] = {metric: set() for metric in catalogue()}
     for company in (BUSY, QUIET):
         for metric, cases in company.expected.items():

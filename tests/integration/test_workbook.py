@@ -102,7 +102,7 @@ def sample_accounts(settings: Settings) -> list[Sample]:
 
 
 def expected(settings: Settings, version: str, accounts: list[str]) -> dict[str, Result]:
-    """What the specification gives for the published values under a version of the seeds, by the independent oracle."""
+    """What docs/scoring.md gives for the published values under a version of the seeds, by the independent oracle."""
     with duckdb.connect(str(settings.published / "current" / "health.duckdb"), read_only=True) as connection:
         rows = connection.execute(
             "select account_id, scorecard_key, metric_key, state, value from metric_scores_history "

@@ -1,4 +1,4 @@
-"""The seeds of section 9 as plain objects, with the specification's defaults for blank cells."""
+"""The seeds as plain objects, with the defaults of docs/scoring.md, "Seeds" for blank cells."""
 
 import csv
 from dataclasses import dataclass

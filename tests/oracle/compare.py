@@ -42,7 +42,7 @@ ALL_TABLES = tuple(KEYS)
 
 
 def oracle_history(config_file: Path, first_day: date, last_day: date) -> History:
-    """What the specification gives for the files and seeds that a configuration names."""
+    """What docs/scoring.md gives for the files and seeds that a configuration names."""
     with config_file.open("rb") as stream:
         seeds = config_file.parent / tomllib.load(stream)["pipeline"]["seeds_dir"]
     return History(load(config_file, last_day), read_versions(seeds), first_day, last_day)
@@ -139,7 +139,7 @@ def published_tables(mart: Path, first_day: date, last_day: date, names: Collect
                 if key in tables[name]:
                     raise ValueError(f"{name}: {key} stands twice")
                 tables[name][key] = row
-    # A binding cap may stand among the dimensions; the specification asks for it among the metrics only.
+    # A binding cap may be among the dimensions; docs/scoring.md asks for it among the metrics only.
     if "dimension_scores_history" in tables:
         dimensions = tables["dimension_scores_history"]
         tables["dimension_scores_history"] = {key: row for key, row in dimensions.items() if key[-1] != "cap"}
@@ -155,7 +155,7 @@ def first_published_day(mart: Path) -> date | None:
 def differences(expected: dict[str, Table], found: dict[str, Table]) -> list[str]:
     """One line per missing table or column, per missing or surplus row and per value that differs.
 
-    Columns that the mart does not have are skipped in `dimension_scores_history` only: the specification leaves its
+    Columns that the mart does not have are skipped in `dimension_scores_history` only: the contract leaves its
     columns open.
     """
     lines = []

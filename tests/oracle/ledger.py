@@ -1,6 +1,6 @@
-"""The change ledger of section 7: why a score is not what it was k days before, split exactly.
+"""docs/scoring.md, "Change ledger": why a score is not what it was k days before, split exactly.
 
-Where the specification is open: the config version of d is the one in force on d; in S1 and S2 the peers of a
+To note: the config version of d is the one in force on d; in S1 and S2 the peers of a
 percentile or zscore are the accounts that were on a scorecard of the same key on d-k, and an account that was not one
 of them is ranked among them and itself; a metric counts for M with a positive weight and a normalized score on both
 days, those of the policies `neutral` and `worst` included.

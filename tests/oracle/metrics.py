@@ -1,4 +1,4 @@
-"""Values and states of every metric: sections 3 and 4 of the specification, one function per metric, in its order."""
+"""Values and states of every metric (docs/scoring.md, "Data states" and "Metrics"), one function per metric, in its order."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass

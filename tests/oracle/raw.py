@@ -1,6 +1,6 @@
-"""Raw tables of the specification, section 2: read as text by name, typed, deduplicated, no bad rows, no orphans.
+"""docs/scoring.md, "Raw tables": read as text by name, typed, deduplicated, no bad rows, no orphans.
 
-Where the specification is open: midnight and the last minute of a day in a local time stand for that day in a column of days; a date
+To note: midnight and the last minute of a day in a local time are that day in a column of days; a date
 that follows on another one by less than nothing is bad where it ends a row, and where it lies ten years before. What is no id as a number,
 a list or an object is none as text either, since a CSV file has nothing but text; only `12e3`, without point and sign, may be a hexadecimal
 id. A typed `7.0` is the whole number 7. An orphan ends no other row of its subscription. A row that ends on the day it begins ends the
@@ -283,7 +283,7 @@ def clean(
         texts: by table, rows of texts in the order of extraction.
         fx_rates: rows of currency, valid_from (date), rate (Fraction).
         late_after_days: by table, besides the default of `usage_events`.
-        survey_scales: by survey, lowest and highest score where the source has another scale than the specification.
+        survey_scales: by survey, lowest and highest score where the source has another scale than the contract.
     """
     tables: dict[str, list[Row]] = {}
     quarantined: dict[str, list[tuple[Row, str]]] = {}

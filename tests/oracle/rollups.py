@@ -1,6 +1,6 @@
-"""segment_health and parent_health: what the accounts of a day come to together (section 8 of the specification).
+"""segment_health and parent_health: what the accounts of a day come to together (docs/scoring.md, "Published tables").
 
-Where the specification is open: `tier` is the published one, overrides included; an account's arr is 12 times its mrr
+To note: `tier` is the published one, overrides included; an account's arr is 12 times its mrr
 in force, to cents, half away from zero; a sum of arr leaves out those that are not known and is none where none is.
 """
 

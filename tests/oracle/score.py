@@ -1,4 +1,4 @@
-"""Scores of days, active and candidate: sections 2 (population), 5 and 6 (raw tiers) of the specification."""
+"""Scores of days, active and candidate: docs/scoring.md, "Scored population", "Scorecards" and "Raw tier"."""
 
 import math
 import operator

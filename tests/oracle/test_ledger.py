@@ -1,4 +1,4 @@
-"""The change ledger by numbers worked out by hand from section 7. Days are 2024-03-31 and, with k = 7, 2024-03-24."""
+"""The change ledger by numbers, by hand from docs/scoring.md, "Change ledger". Days are 2024-03-31 and, with k = 7, 2024-03-24."""
 
 from dataclasses import replace
 from datetime import date

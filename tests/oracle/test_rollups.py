@@ -1,4 +1,4 @@
-"""Segment and parent roll-ups by hand (section 8)."""
+"""Segment and parent roll-ups by hand (docs/scoring.md, "Published tables")."""
 
 from datetime import date
 from fractions import Fraction

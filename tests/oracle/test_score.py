@@ -1,4 +1,4 @@
-"""The oracle itself, by numbers worked out by hand from the specification. The day is 2024-03-31, in a leap year:
+"""The oracle itself, by numbers worked out by hand from docs/scoring.md. The day is 2024-03-31, in a leap year:
 
 W28 = 03-04 .. 03-31    P28 = 02-05 .. 03-03    84 days before W28 = 2023-12-11 .. 03-03
 30 days from 03-02      90 days from 01-02      180 days from 2023-10-04      365 days from 2023-04-02
@@ -114,7 +114,7 @@ def goals(*lines: str) -> list[dict[str, str | None]]:
     return texts("account_id goal_id measured_on target_value actual_value value_delivered", *(f"a,{x}" for x in lines))
 
 
-# -- section 2
+# -- docs/scoring.md, "Raw tables" and "Scored population"
 
 
 def test_quarantine_then_last_wins_then_orphans() -> None:
@@ -244,7 +244,7 @@ def test_population() -> None:
     assert len(population(world(created="2024-03-31 23:59:59.999999"), D)) == 2
 
 
-# -- section 3
+# -- docs/scoring.md, "Data states"
 
 
 def test_states_of_tables() -> None:
@@ -269,7 +269,7 @@ def test_never_used(tenure_from: str, expected: Measure, since: Measure) -> None
     assert get("minutes_per_active_user_28d", raw) == state("missing")
 
 
-# -- section 4, in its order
+# -- docs/scoring.md, "Metrics", in its order
 
 
 def test_adoption_counts_at_the_edges_of_the_windows() -> None:
@@ -633,7 +633,7 @@ def test_every_metric_of_the_catalogue_is_known() -> None:
     assert METRICS.keys() == ANCHORS.keys()
 
 
-# -- section 5
+# -- docs/scoring.md, "Scorecards"
 
 
 def metric(key: str = "active_days_28d", dimension: str = "adoption", weight: str = "1", method: str = "linear", **more) -> CardMetric:
@@ -812,7 +812,7 @@ def test_rounding() -> None:
     assert published(Fraction("0.25")) == Fraction("0.3")
 
 
-# -- section 6
+# -- docs/scoring.md, "Raw tier"
 
 
 def test_tiers() -> None:
@@ -929,7 +929,7 @@ def test_a_seed_gives_one_world(tmp_path: Path) -> None:
 
 
 def test_worlds_hold_what_the_raw_tables_need(tmp_path: Path) -> None:
-    """Of a few worlds: each special case of section 2 and of claims."""
+    """Of a few worlds: each special case of the raw tables and of claims."""
     raws = []
     for seed in (2, 3, 9):
         (tmp_path / str(seed)).mkdir()

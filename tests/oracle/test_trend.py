@@ -108,7 +108,7 @@ def test_confirmed_tier(raw: str, confirm: str, confirmed: str) -> None:
     assert tier_letters(raw_tiers(raw, confirm)) == confirmed
 
 
-def test_the_example_of_the_specification() -> None:
+def test_a_score_that_swings_around_a_limit() -> None:
     assert tier_letters(scores("71", "69", "71", "68")) == "hhhh"
     days = scores("71", "66", "66", "66.9", *["70.5"] * 10, "73")
     assert tier_letters(days) == "hhh" + "a" * 11 + "h"

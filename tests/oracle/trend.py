@@ -1,6 +1,6 @@
-"""Confirmed tiers, why they change, and trend: sections 6 and 7 of the specification, from an account's scored days.
+"""Confirmed tiers, why they change, and trend (docs/scoring.md, "Tiers", "Trend" and "Tier changes"), from an account's scored days.
 
-Where the specification is open: an account's scored days stand side by side even where days between them are not
+To note: an account's scored days are consecutive even where days between them are not
 scored; of several overrides in force the one that starts last holds, then the one with the greater id. In quantile
 mode a limit is crossed by the raw tiers alone. The run that confirmed a change is the unbroken run of scored days on
 the new side of the limit next to the old tier. `rules` asks what the card of the day before that run, its tier mode

@@ -710,7 +710,7 @@ class _Builder:
 
 
 class Seeds:
-    """A random scorecard configuration, all files of section 9."""
+    """A random scorecard configuration, all seed files."""
 
     def __init__(self, folder: Path, rng: random.Random, days: list[date]) -> None:
         self.folder = folder
@@ -738,7 +738,7 @@ class Seeds:
             "metrics",
             "metric_key,dimension_key,label,unit,higher_is_better,description",
             [
-                (key, METRICS[key][0], key, "", str(float(best) > float(worst)).lower(), "see the specification")
+                (key, METRICS[key][0], key, "", str(float(best) > float(worst)).lower(), "see docs/scoring.md")
                 for key, (worst, best, _) in ANCHORS.items()
             ],
         )

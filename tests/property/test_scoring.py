@@ -260,7 +260,7 @@ def variants(draw: st.DrawFn, methods: Sequence[str] = ("linear", "bands")) -> V
 
 
 def nominal_weight(variant: Variant, key: str) -> Fraction:
-    """W_dim / sum(W) x w_m / sum(w of its dimension), section 5 of the specification."""
+    """W_dim / sum(W) x w_m / sum(w of its dimension): docs/scoring.md, "Weights and points"."""
     dimension = METRICS[key]
     peers = sum(Fraction(metric.weight) for other, metric in variant.metrics.items() if METRICS[other] == dimension)
     if peers == 0:
@@ -270,7 +270,7 @@ def nominal_weight(variant: Variant, key: str) -> Fraction:
 
 
 def base_weights(variant: Variant, account: str) -> dict[str, Fraction]:
-    """W_dim x w_m / sum(w over the applicable metrics of the dimension) of an account's applicable metrics, section 5."""
+    """W_dim x w_m / sum(w over the applicable metrics of the dimension) of an account's applicable metrics."""
     applicable = {
         key: Fraction(metric.weight) for key, metric in variant.metrics.items() if variant.values[account, key][0] != "not_applicable"
     }

@@ -16,7 +16,7 @@ from orchestration.settings import DBT_PROJECT, PROJECT_ROOT
 
 SHIPPED = PROJECT_ROOT / "seeds"
 
-# A small valid configuration. Blank cells stand where the specification has a default.
+# A small valid configuration. Blank cells are those with a default.
 SMALL = {
     "config_versions": """\
 config_version,valid_from,status,author,note
@@ -821,7 +821,7 @@ NO_INVOICES = {"days_late_180d", "days_overdue_oldest", "overdue_ratio"}
 
 
 def coverage(scorecard: str, not_applicable: set[str], measured: Callable[[str, str], bool]) -> float:
-    """The share of the base weights (specification, section 5) that `measured` says to be measured, by dimension and metric."""
+    """The share of the base weights (docs/scoring.md, "Coverage") that `measured` says to be measured, by dimension and metric."""
     dimension = {row["metric_key"]: row["dimension_key"] for row in shipped("metrics")}
     weight_of = {row["dimension_key"]: float(row["weight"]) for row in shipped("scorecard_dimensions") if row["scorecard_key"] == scorecard}
     weights = {

@@ -1,4 +1,4 @@
-{# A data state of specification section 3. In DuckDB an enum: one byte instead of sixteen for each metric of each account-day. #}
+{# A data state (docs/scoring.md, "Data states"). In DuckDB an enum: one byte instead of sixteen for each metric of each account-day. #}
 {% macro data_state(expression) %}{{ return(adapter.dispatch('data_state')(expression)) }}{% endmacro %}
 
 {% macro default__data_state(expression) %}{{ expression }}{% endmacro %}

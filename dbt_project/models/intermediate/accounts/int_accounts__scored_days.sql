@@ -1,4 +1,4 @@
--- Grain: account x as_of_date, for the days of the run: the scored population of specification section 2.
+-- Grain: account x as_of_date, for the days of the run: docs/scoring.md, "Scored population".
 -- Created by then, not gone from the source, and with a subscription in force; where the company delivers no subscription at all: not churned by then.
 
 with as_of_days as (

@@ -2,8 +2,8 @@
     materialized='incremental', incremental_strategy='append', on_schema_change='append_new_columns', pre_hook="{{ replace_as_of_days('ledger_days') }}"
 ) }}
 
--- Grain: account x as_of_date x k: what moved the score in k days, one wide row with a column for each component; behaviour by metric (specification,
--- section 7). Before caps, S0 is the earlier score, S1 the earlier day under the rules of the later day with the same scorecard key, S2 under the
+-- Grain: account x as_of_date x k: what moved the score in k days, one wide row with a column for each component; behaviour by metric (docs/scoring.md, 
+-- "Change ledger"). Before caps, S0 is the earlier score, S1 the earlier day under the rules of the later day with the same scorecard key, S2 under the
 -- later day's scorecard, S3 the later score. M: the metrics of the later day's scorecard that have a score on both days. Over M alone a metric
 -- weighs the same on both days, so its behaviour is that weight x (score - score of k days before).
 -- A component of zero points is null; below 1e-11 it is the noise of floating-point arithmetic, and forty of those stay within the 1e-9 that the

@@ -1,6 +1,6 @@
 {{ config(materialized='incremental', incremental_strategy='append', on_schema_change='append_new_columns', pre_hook='{{ replace_as_of_days() }}') }}
 
--- Grain: account x as_of_date. The adoption metrics of specification section 4, each with its state.
+-- Grain: account x as_of_date. The metrics of docs/scoring.md, "Adoption", each with its state.
 -- A new metric: a measure of int_usage__windows, a metric, and a row in seeds/metrics.csv.
 
 {% set metrics = [
