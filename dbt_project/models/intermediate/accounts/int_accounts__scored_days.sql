@@ -21,7 +21,7 @@ subscription_days as (
 
 has_subscriptions as (
 
-    select count(*) > 0 as any_row from {{ ref('stg_billing__subscriptions') }}
+    select count(*) > 0 as any_row from {{ ref('int_billing__subscriptions') }}
 
 ),
 

@@ -1,6 +1,7 @@
 -- Grain: as_of_date, for the days of the run: per raw table the state that it forces on all of its metrics, null if none.
 -- Missing: the table has no row up to the day. Late: its newest fact up to the day is older than the table's late_after_days, or
 -- the day has not been extracted, because its source could not be read: silence of a source is no news of its accounts.
+-- Rows of unknown accounts (orphans) are not facts: they count in no metric, and data_freshness reports them.
 
 {% set fact_days = {
     'usage_events': (ref('int_usage__account_days'), 'day'),
@@ -22,7 +23,7 @@ with fact_days as (
         '{{ table_name }}' as table_name,
         facts.{{ day }} as day
     from {{ relation }} as facts
-    {% if table_name == 'usage_events' %}inner join {{ ref('stg_crm__accounts') }} as accounts on facts.account_id = accounts.account_id{% endif %}
+    inner join {{ ref('stg_crm__accounts') }} as accounts on facts.account_id = accounts.account_id
     {{ 'union all' if not loop.last }}
     {% endfor %}
 

@@ -40,7 +40,7 @@ in_force as (
         subscriptions.mrr_in_currency * case when subscriptions.foreign_currency is null then 1 else rates_of_day.rate end as mrr_at_rates_of_day,
         subscriptions.started_day,
         case when subscriptions.term_ends_day >= looked_at.day then subscriptions.term_ends_day end as term_ends_day
-    from {{ ref('stg_billing__subscriptions') }} as subscriptions
+    from {{ ref('int_billing__subscriptions') }} as subscriptions
     inner join looked_at
         on subscriptions.started_day <= looked_at.day_in_force
         and (subscriptions.ended_day is null or subscriptions.ended_day > looked_at.day_in_force)

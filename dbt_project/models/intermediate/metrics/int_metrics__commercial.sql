@@ -74,7 +74,7 @@ claims as (
         least(due_day + 180, voided_day) as due_to_day,
         greatest(due_day + 1, issued_day) as owed_from_day,
         least(settled_day, voided_day) as owed_to_day
-    from {{ ref('stg_billing__invoices') }}
+    from {{ ref('int_billing__invoices') }}
     where amount > 0
 
 ),

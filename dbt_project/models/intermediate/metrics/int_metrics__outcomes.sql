@@ -58,7 +58,7 @@ measurements as (
 
 invoices as (
 
-    select * from {{ ref('stg_billing__invoices') }}
+    select * from {{ ref('int_billing__invoices') }}
 
 ),
 
