@@ -2,10 +2,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 LOCK_STAMP := .venv/.installed
+DEV_STAMP := .venv/.installed-dev
+PIP := -m pip install --quiet --disable-pip-version-check
 NEXT := .venv-next
+LOCK := pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-strip-extras --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run check-sources ui alerts verify test test-next bench rollback scorecard scorecard-import clean
+.PHONY: help setup run check-sources ui alerts verify test test-next lint lock bench rollback scorecard scorecard-import clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -15,10 +18,15 @@ setup: $(LOCK_STAMP) ## create .venv from requirements.lock (run, test and ui do
 $(LOCK_STAMP): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] <= (3, 13) else "Python 3.11 to 3.13 is needed: make setup PYTHON=python3.12")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(BIN)/python $(PIP) --require-hashes -r requirements.lock
+	$(BIN)/python $(PIP) --no-deps --no-build-isolation -e .
 	env -u HEALTH_CONFIG $(BIN)/python -m orchestration.dbt
 	$(BIN)/python -c 'from orchestration.publish.board.assets import static_assets; static_assets()'
+	touch $@
+
+# The tools for developers have a lock of their own, so that nobody else waits for them.
+$(DEV_STAMP): requirements-dev.lock $(LOCK_STAMP)
+	$(BIN)/python $(PIP) --no-deps --require-hashes -r requirements-dev.lock
 	touch $@
 
 run: setup ## run the pipeline: RANGE=2026-01-05...2026-02-10, by default all configured days
@@ -41,10 +49,20 @@ test: setup ## the test suite, on the locked DuckDB
 
 test-next: setup ## the same tests on DuckDB 2
 	test -x $(NEXT)/bin/python || $(PYTHON) -m venv $(NEXT)
-	$(NEXT)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(NEXT)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-next.lock
-	$(NEXT)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(NEXT)/bin/python $(PIP) --require-hashes -r requirements.lock
+	$(NEXT)/bin/python $(PIP) --no-deps --require-hashes -r requirements-next.lock
+	$(NEXT)/bin/python $(PIP) --no-deps --no-build-isolation -e .
 	$(NEXT)/bin/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder $(ARGS)
+
+lint: $(DEV_STAMP) ## style and faults of the Python and the SQL; `.venv/bin/ruff format .` and `ruff check --fix .` fix most of Python's
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	PYTHONWARNINGS=ignore $(BIN)/sqlfluff lint --disable-progress-bar dbt_project/models dbt_project/tests
+
+# What is locked stays as it is: ARGS="--upgrade-package NAME" for a newer version, ARGS=--upgrade for all.
+lock: $(DEV_STAMP) ## write the locks anew after a change of pyproject.toml
+	$(BIN)/uv $(LOCK) pyproject.toml --group test --group build -o requirements.lock $(ARGS)
+	$(BIN)/uv $(LOCK) --group dev -c requirements.lock -o requirements-dev.lock $(ARGS)
 
 bench: setup ## speed and memory against a plain DuckDB reference: ARGS="--accounts 500"
 	$(BIN)/python -m tests.benchmarks.bench $(ARGS)

@@ -232,8 +232,8 @@ def _check_versions(seeds: Seeds, first_day: date) -> None:
     active = [row["valid_from"] for row in seeds["config_versions"] if row["status"] == "active"]
     if min(active) > first_day:
         raise ConfigurationError(
-            f"{seeds.file('config_versions')}: no active configuration version holds on {first_day}; the first is valid from {min(active)}. "
-            "Set an earlier valid_from or a later start_date"
+            f"{seeds.file('config_versions')}: no active configuration version holds on {first_day}; the first is valid from "
+            f"{min(active)}. Set an earlier valid_from or a later start_date"
         )
 
 

@@ -1,0 +1,41 @@
+"""What sqlfluff renders where a model calls dbt: it reads the models without starting dbt, which would take several times as long."""
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+from jinja2 import pass_context
+from jinja2.runtime import Context
+
+
+class _Adapter:
+    def dispatch(self, name: str) -> Callable[..., str]:
+        """The macro of `macros/cross_db/` for DuckDB."""
+
+        @pass_context
+        def call(context: Context, *arguments: Any) -> str:
+            return context[f"duckdb__{name}"](*arguments)
+
+        return call
+
+    def get_columns_in_relation(self, relation: Any) -> list[Any]:
+        return [SimpleNamespace(name=name) for name in ("account_id", "as_of_date")]
+
+
+def run_query(query: str) -> Any:
+    """For the one query of a macro, `scorecard_metrics`: a metric of each of two dimensions."""
+    return SimpleNamespace(rows=[("active_days_28d", "adoption", 2), ("nps_180d", "voice", 0)])
+
+
+def _function(name: str) -> Callable[..., str]:
+    return lambda *arguments: f"{name}({', '.join(str(argument) for argument in arguments)})"
+
+
+adapter = _Adapter()
+dbt = SimpleNamespace(
+    dateadd=_function("dateadd"),
+    datediff=_function("datediff"),
+    listagg=lambda of, separator, order: f"listagg({of}, {separator} {order})",
+)
+execute = True
+target = SimpleNamespace(name="duckdb", schema="main")
