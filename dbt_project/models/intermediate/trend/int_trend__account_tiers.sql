@@ -4,6 +4,8 @@
 -- Every day carries what the next one needs (streaks, limits crossed, last known day, tier_since), so a run reads one earlier row of each account,
 -- however long its history.
 
+{% set carried_state = dict(carried_tier_state(), tier='varchar', tier_since='date', previous_tier='varchar') %}
+
 with restated as (
 
     select as_of_date from {{ source('control', 'restated_days') }}
@@ -48,22 +50,19 @@ overrides as (
 ),
 
 {% if is_incremental() %}
-last_days as (
-
-    select
-        account_id,
-        max(as_of_date) as as_of_date
-    from {{ this }}
-    where as_of_date < (select min(as_of_date) from restated)
-    group by account_id
-
-),
-
+-- The last scored day of each account before the restated ones.
 carried as (
 
     select history.*
     from {{ this }} as history
-    inner join last_days
+    inner join (
+        select
+            account_id,
+            max(as_of_date) as as_of_date
+        from {{ this }}
+        where as_of_date < (select min(as_of_date) from restated)
+        group by account_id
+    ) as last_days
         on history.account_id = last_days.account_id
         and history.as_of_date = last_days.as_of_date
 
@@ -81,62 +80,32 @@ days as (
         scored.coverage_if_not_late,
         limits.*,
         overrides.override_id,
-        overrides.tier as override_tier,
-        false as is_carried,
-        cast(null as integer) as carried_healthy_streak,
-        cast(null as integer) as carried_at_risk_streak,
-        cast(null as date) as carried_healthy_before_run,
-        cast(null as date) as carried_at_risk_before_run,
-        cast(null as boolean) as carried_is_healthy,
-        cast(null as boolean) as carried_is_at_risk,
-        cast(null as integer) as carried_known_day,
-        cast(null as varchar) as carried_tier,
-        cast(null as date) as carried_tier_since,
-        cast(null as varchar) as carried_previous_tier
+        overrides.tier as override_tier
+        {%- for column, type in carried_state.items() %},
+        {{ 'carried.' ~ column if is_incremental() else 'cast(null as ' ~ type ~ ')' }} as carried_{{ column }}
+        {%- endfor %}
     from scored
     inner join {{ ref('int_scoring__tier_limits') }} as limits on scored.scorecard_id = limits.scorecard_id
     left join overrides
         on scored.account_id = overrides.account_id
         and scored.as_of_date = overrides.as_of_date
-    {% if is_incremental() %}
-    union all
-    select
-        carried.account_id,
-        carried.as_of_date,
-        {{ day_number('carried.as_of_date') }},
-        carried.raw_tier,
-        carried.health_score,
-        cast(null as double),
-        limits.*,
-        carried.override_id,
-        cast(null as varchar),
-        true,
-        carried.healthy_streak,
-        carried.at_risk_streak,
-        carried.healthy_before_run,
-        carried.at_risk_before_run,
-        carried.is_healthy,
-        carried.is_at_risk,
-        carried.known_day,
-        carried.tier,
-        carried.tier_since,
-        carried.previous_tier
-    from carried
-    inner join {{ ref('int_scoring__tier_limits') }} as limits on carried.scorecard_id = limits.scorecard_id
-    {% endif %}
+    {% if is_incremental() -%}
+    left join carried on scored.account_id = carried.account_id
+    {%- endif %}
 
 ),
 
-{{ confirmed_tiers() }},
+confirmed as (
+
+    {{ confirmed_tiers('days') }}
+
+),
 
 tiers as (
 
     select
         *,
-        case
-            when is_carried then carried_tier
-            else coalesce(override_tier, model_tier)
-        end as tier
+        coalesce(override_tier, model_tier) as tier
     from confirmed
 
 ),
@@ -145,29 +114,21 @@ changes as (
 
     select
         *,
-        lag(tier) over (partition by history order by as_of_date) as tier_before
+        coalesce(lag(tier) over (partition by history order by as_of_date), carried_tier) as tier_before
     from tiers
 
 ),
 
-tier_runs as (
-
-    select
-        *,
-        -- The beginning of each run of days with one tier, and the tier before it. A carried day brings both along.
-        case when is_carried then carried_tier_since when tier_before is null or tier_before <> tier then as_of_date end as run_begins_on,
-        case when is_carried then carried_previous_tier when tier_before <> tier then tier_before end as tier_before_run
-    from changes
-
-),
-
+-- A run of days with one tier begins where there is another tier before, or none.
 since as (
 
     select
         *,
-        {{ last_known('run_begins_on') }} over days_so_far as tier_since,
-        {{ last_known('tier_before_run') }} over days_so_far as previous_tier
-    from tier_runs
+        coalesce(
+            {{ last_known('case when tier_before is null or tier_before <> tier then as_of_date end') }} over days_so_far, carried_tier_since
+        ) as tier_since,
+        coalesce({{ last_known('case when tier_before <> tier then tier_before end') }} over days_so_far, carried_previous_tier) as previous_tier
+    from changes
     window days_so_far as (partition by history order by as_of_date rows between unbounded preceding and current row)
 
 )
@@ -179,8 +140,8 @@ select
     scorecard_id,
     health_score,
     raw_tier,
-    healthy_side * healthy_streak as healthy_streak,
-    at_risk_side * at_risk_streak as at_risk_streak,
+    healthy_streak,
+    at_risk_streak,
     healthy_before_run,
     at_risk_before_run,
     is_healthy,
@@ -193,4 +154,3 @@ select
     tier_since,
     previous_tier
 from since
-where not is_carried

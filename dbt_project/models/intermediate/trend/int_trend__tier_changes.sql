@@ -79,6 +79,7 @@ under_other_rules as (
 
 ),
 
+-- The days of that run, once more under the rules of the day before it, and with the state of that day.
 days as (
 
     select
@@ -90,50 +91,28 @@ days as (
         {{ raw_tier('scores', 'limits', 'scores') }} as raw_tier,
         scores.health_score,
         scores.coverage_if_not_late,
-        limits.*,
-        false as is_carried,
-        cast(null as integer) as carried_healthy_streak,
-        cast(null as integer) as carried_at_risk_streak,
-        cast(null as date) as carried_healthy_before_run,
-        cast(null as date) as carried_at_risk_before_run,
-        cast(null as boolean) as carried_is_healthy,
-        cast(null as boolean) as carried_is_at_risk,
-        cast(null as integer) as carried_known_day
+        limits.*
+        {%- for column in carried_tier_state() %},
+        before.{{ column }} as carried_{{ column }}
+        {%- endfor %}
     from under_other_rules
     inner join {{ ref('int_scoring__raw_tiers') }} as scores
         on not scores.is_candidate
         and under_other_rules.account_id = scores.account_id
         and scores.as_of_date > under_other_rules.before_run
         and scores.as_of_date <= under_other_rules.as_of_date
-    inner join limits on under_other_rules.scorecard_id = limits.scorecard_id
-    union all
-    select
-        tiers.account_id || ' ' || cast(under_other_rules.as_of_date as varchar),
-        tiers.account_id,
-        under_other_rules.as_of_date,
-        tiers.as_of_date,
-        {{ day_number('tiers.as_of_date') }},
-        tiers.raw_tier,
-        tiers.health_score,
-        cast(null as double),
-        limits.*,
-        true,
-        tiers.healthy_streak,
-        tiers.at_risk_streak,
-        tiers.healthy_before_run,
-        tiers.at_risk_before_run,
-        tiers.is_healthy,
-        tiers.is_at_risk,
-        tiers.known_day
-    from under_other_rules
-    inner join {{ ref('int_trend__account_tiers') }} as tiers
-        on under_other_rules.account_id = tiers.account_id
-        and under_other_rules.before_run = tiers.as_of_date
+    inner join {{ ref('int_trend__account_tiers') }} as before
+        on under_other_rules.account_id = before.account_id
+        and under_other_rules.before_run = before.as_of_date
     inner join limits on under_other_rules.scorecard_id = limits.scorecard_id
 
 ),
 
-{{ confirmed_tiers() }},
+confirmed as (
+
+    {{ confirmed_tiers('days') }}
+
+),
 
 with_cause as (
 
