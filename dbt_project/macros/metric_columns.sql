@@ -1,8 +1,8 @@
 {# The columns of a wide metric model: for each metric `<metric_key>`, its value as a double, and `<metric_key>__state`, a word of
    docs/scoring.md, "Data states": measured, not_applicable, stale, missing or late. The value is null unless the state is measured.
 
-   A metric is a dictionary:
-     key               metric_key, the column's name
+   `metrics` has a dictionary for each metric_key:
+     measures          what is summed over days for it, see window_totals; may be left out
      source            raw table whose absence makes it missing and whose lateness makes it late
      value             SQL of the value over the CTEs that the model's last step joins
      states            list of (condition, state), in the order of docs/scoring.md; may be left out
@@ -12,7 +12,7 @@
    the value. A value that comes out null although no condition held is missing: never a bare null.
    Needs the CTEs `scored_days` and `table_states` in the last step. #}
 {% macro metric_columns(metrics, never_used=none) %}
-    {%- for metric in metrics %}
+    {%- for key, metric in metrics.items() %}
     {%- set conditions = [('table_states.' ~ metric.source ~ '_state is not null', 'table_states.' ~ metric.source ~ '_state')] %}
     {%- for condition, state in metric.states or [] %}
         {%- do conditions.append((condition, data_state("'" ~ state ~ "'"))) %}
@@ -30,14 +30,14 @@
             {%- endfor %}
             else {{ value }}
         end as double
-    ) as {{ metric.key }},
+    ) as {{ key }},
     case
         {%- for condition, then_state in conditions %}
         when {{ condition }} then {{ then_state }}
         {%- endfor %}
         when ({{ value }}) is null then {{ data_state("'missing'") }}
         else {{ data_state("'measured'") }}
-    end as {{ metric.key }}__state
+    end as {{ key }}__state
     {{- "," if not loop.last }}
     {%- endfor %}
 {% endmacro %}

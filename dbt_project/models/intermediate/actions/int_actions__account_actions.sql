@@ -1,4 +1,4 @@
-{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ replace_as_of_days('restated_days') }}") }}
+{{ config(materialized='incremental', pre_hook="{{ replace_as_of_days('restated_days') }}") }}
 
 -- Grain: account x as_of_date x playbook whose conditions all hold, for the run's days and all scored days after them.
 -- Conditions and reasons are rows that are compared and put together; a condition on a value that is not there does not hold.

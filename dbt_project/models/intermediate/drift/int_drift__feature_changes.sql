@@ -1,4 +1,4 @@
-{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ replace_as_of_days('drift_days') }}") }}
+{{ config(materialized='incremental', pre_hook="{{ replace_as_of_days('drift_days') }}") }}
 
 -- Grain: as_of_date x feature that entered or left, on this day, what anyone used in 90 days: the denominator of feature_breadth_90d.
 -- is_listed: feature_releases has it. A name that enters without being listed may be a renamed one.

@@ -1,4 +1,4 @@
-{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ replace_as_of_days('drift_days') }}") }}
+{{ config(materialized='incremental', pre_hook="{{ replace_as_of_days('drift_days') }}") }}
 
 -- Grain: as_of_date x metric: over the accounts that had a measured value on the day and on the day before, how many moved up, how many down,
 -- and the means of both days; and for the raw feed, events per active user against the 28 days before. A few dozen rows a day; what is usual is

@@ -1,5 +1,5 @@
 {{ config(
-    materialized='incremental', incremental_strategy='append', on_schema_change='append_new_columns', pre_hook="{{ replace_as_of_days('ledger_days') }}"
+    materialized='incremental', on_schema_change='append_new_columns', pre_hook="{{ replace_as_of_days('ledger_days') }}"
 ) }}
 
 -- Grain: account x as_of_date x k: what moved the score in k days, one wide row with a column for each component; behaviour by metric (docs/scoring.md, 

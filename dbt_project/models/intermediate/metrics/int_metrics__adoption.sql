@@ -1,27 +1,25 @@
-{{ config(materialized='incremental', incremental_strategy='append', on_schema_change='append_new_columns', pre_hook='{{ replace_as_of_days() }}') }}
-
 -- Grain: account x as_of_date. The metrics of docs/scoring.md, "Adoption", each with its state.
--- A new metric: a measure of int_usage__windows, a metric, and a row in seeds/metrics.csv.
+-- A new metric is an entry here, what it sums over days is a measure of int_usage__windows, and it has a row in seeds/metrics.csv.
 
-{% set metrics = [
-    {'key': 'active_days_28d', 'source': 'usage_events', 'value': 'windows.active_days_28d'},
-    {'key': 'active_users_28d', 'source': 'usage_events', 'value': 'windows.active_users_28d'},
-    {
-        'key': 'license_utilization_28d', 'source': 'usage_events',
+{% set metrics = {
+    'active_days_28d': {'source': 'usage_events', 'value': 'windows.active_days_28d'},
+    'active_users_28d': {'source': 'usage_events', 'value': 'windows.active_users_28d'},
+    'license_utilization_28d': {
+        'source': 'usage_events',
         'states': [('coalesce(scored_days.seats, 0) = 0', 'not_applicable')],
         'value': 'windows.active_users_28d / cast(scored_days.seats as double)',
     },
-    {
-        'key': 'active_user_trend_28d', 'source': 'usage_events',
+    'active_user_trend_28d': {
+        'source': 'usage_events',
         'states': [('windows.previous_active_users_28d = 0 or scored_days.tenure < 56', 'not_applicable')],
         'value': '(windows.active_users_28d - windows.previous_active_users_28d) / cast(windows.previous_active_users_28d as double)',
     },
-    {
-        'key': 'stickiness_28d', 'source': 'usage_events',
+    'stickiness_28d': {
+        'source': 'usage_events',
         'value': 'case when windows.active_users_28d = 0 then 0 else windows.daily_active_users_28d / 28.0 / windows.active_users_28d end',
     },
-    {
-        'key': 'minutes_per_active_user_28d', 'source': 'usage_events',
+    'minutes_per_active_user_28d': {
+        'source': 'usage_events',
         'states': [
             ('not coalesce(first_duration.day <= scored_days.day, false)', 'missing'),
             ('windows.events_28d > 0 and windows.events_with_duration_28d = 0', 'missing'),
@@ -29,37 +27,37 @@
         'value': 'case when windows.active_users_28d = 0 then 0'
             ~ ' else cast(windows.duration_seconds_28d as double) / 60.0 / windows.active_users_28d end',
     },
-    {
-        'key': 'feature_breadth_90d', 'source': 'usage_events',
+    'feature_breadth_90d': {
+        'source': 'usage_events',
         'states': [('coalesce(features_anyone.features_90d, 0) = 0', 'missing')],
         'value': 'windows.features_90d / cast(features_anyone.features_90d as double)',
     },
-    {
-        'key': 'new_feature_adoption_90d', 'source': 'usage_events',
+    'new_feature_adoption_90d': {
+        'source': 'usage_events',
         'states': [('releases.released_ever = 0', 'missing'), ('releases.released_90d = 0', 'not_applicable')],
         'value': 'windows.new_features_90d / cast(releases.released_90d as double)',
     },
-    {
-        'key': 'days_since_last_activity', 'source': 'usage_events',
+    'days_since_last_activity': {
+        'source': 'usage_events',
         'value': 'scored_days.day - windows.last_active_day', 'never_used_value': 'scored_days.tenure',
     },
-    {
-        'key': 'user_retention_28d', 'source': 'usage_events',
+    'user_retention_28d': {
+        'source': 'usage_events',
         'states': [('windows.previous_active_users_28d = 0', 'not_applicable')],
         'value': 'windows.retained_users_28d / cast(windows.previous_active_users_28d as double)',
     },
-    {
-        'key': 'usage_vs_baseline_28d', 'source': 'usage_events',
+    'usage_vs_baseline_28d': {
+        'source': 'usage_events',
         'states': [('windows.baseline_events_84d = 0 or scored_days.tenure < 112', 'not_applicable')],
         'value': '(windows.events_28d / 28.0) / (windows.baseline_events_84d / 84.0)',
     },
-    {'key': 'active_periods_streak', 'source': 'usage_events', 'value': 'streaks.active_periods_streak'},
-    {
-        'key': 'onboarding_rate_30d', 'source': 'usage_events',
+    'active_periods_streak': {'source': 'usage_events', 'value': 'streaks.active_periods_streak'},
+    'onboarding_rate_30d': {
+        'source': 'usage_events',
         'states': [('coalesce(scored_days.seats, 0) = 0 or scored_days.tenure > 120', 'not_applicable')],
         'value': 'windows.new_users_30d / cast(scored_days.seats as double)',
     },
-] %}
+} %}
 
 with scored_days as (
 

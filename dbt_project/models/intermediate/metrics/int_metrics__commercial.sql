@@ -1,53 +1,53 @@
-{{ config(materialized='incremental', incremental_strategy='append', on_schema_change='append_new_columns', pre_hook='{{ replace_as_of_days() }}') }}
-
 -- Grain: account x as_of_date. The metrics of docs/scoring.md, "Commercial", each with its state.
--- A new metric: a measure (where it is a sum over days), a metric, and a row in seeds/metrics.csv.
+-- A new metric is an entry here, with what it sums over days as its measures, and a row in seeds/metrics.csv.
 
-{% set measures = {
-    'claims_due': {'of': 'claims', 'from_day': 'due_from_day', 'to_day': 'due_to_day'},
-    'claims_running': {'of': 'claims', 'from_day': 'due_from_day', 'to_day': 'least(due_to_day, settled_day)'},
-    'due_days_running': {'of': 'claims', 'from_day': 'due_from_day', 'to_day': 'least(due_to_day, settled_day)', 'amount': 'due_day'},
-    'late_days_settled': {
-        'of': 'claims', 'where': 'settled_day > due_day',
-        'from_day': 'greatest(due_from_day, settled_day)', 'to_day': 'due_to_day', 'amount': 'settled_day - due_day',
+{% set metrics = {
+    'days_late_180d': {
+        'source': 'invoices',
+        'measures': {
+            'claims_due': {'of': 'claims', 'from': 'due_from_day', 'to': 'due_to_day'},
+            'claims_running': {'of': 'claims', 'from': 'due_from_day', 'to': 'least(due_to_day, settled_day)'},
+            'due_days_running': {'of': 'claims', 'from': 'due_from_day', 'to': 'least(due_to_day, settled_day)', 'amount': 'due_day'},
+            'late_days_settled': {
+                'of': 'claims', 'where': 'settled_day > due_day',
+                'from': 'greatest(due_from_day, settled_day)', 'to': 'due_to_day', 'amount': 'settled_day - due_day',
+            },
+        },
+        'states': [('totals.claims_due = 0', 'not_applicable')],
+        'value': '(totals.late_days_settled + scored_days.day * totals.claims_running - totals.due_days_running)'
+            ~ ' / cast(totals.claims_due as double)',
     },
-    'owed_amount': {'of': 'claims', 'from_day': 'owed_from_day', 'to_day': 'owed_to_day', 'amount': 'owed_amount'},
-    'expansions': {'of': 'expansions', 'from_day': 'occurred_day', 'to_day': 'occurred_day + 365'},
-} %}
-
-{% set metrics = [
-    {
-        'key': 'days_late_180d', 'source': 'invoices',
-        'states': [('window_totals.claims_due = 0', 'not_applicable')],
-        'value': '(window_totals.late_days_settled + scored_days.day * window_totals.claims_running - window_totals.due_days_running)'
-            ~ ' / cast(window_totals.claims_due as double)',
-    },
-    {
-        'key': 'days_overdue_oldest', 'source': 'invoices',
+    'days_overdue_oldest': {
+        'source': 'invoices',
         'value': 'case when oldest_claims.due_day is null then 0 else scored_days.day - oldest_claims.due_day end',
     },
-    {
-        'key': 'overdue_ratio', 'source': 'invoices',
+    'overdue_ratio': {
+        'source': 'invoices',
+        'measures': {'owed': {'of': 'claims', 'from': 'owed_from_day', 'to': 'owed_to_day', 'amount': 'owed_amount'}},
         'states': [('coalesce(scored_days.mrr, 0) = 0', 'not_applicable')],
-        'value': 'cast(window_totals.owed_amount as double) / scored_days.mrr',
+        'value': 'cast(totals.owed as double) / scored_days.mrr',
     },
-    {
-        'key': 'mrr_trend_90d', 'source': 'subscriptions',
+    'mrr_trend_90d': {
+        'source': 'subscriptions',
         'states': [('coalesce(scored_days.mrr_90d_before, 0) = 0', 'not_applicable')],
         'value': '(scored_days.mrr_at_rates_of_day - scored_days.mrr_90d_before) / scored_days.mrr_90d_before',
     },
-    {
-        'key': 'days_to_renewal', 'source': 'subscriptions',
+    'days_to_renewal': {
+        'source': 'subscriptions',
         'states': [('scored_days.term_ends_day is null', 'missing')],
         'value': 'scored_days.term_ends_day - scored_days.day',
     },
-    {
-        'key': 'days_since_renewal', 'source': 'subscriptions',
+    'days_since_renewal': {
+        'source': 'subscriptions',
         'value': 'scored_days.day - case when renewals.renewed_day > scored_days.subscription_started_day then renewals.renewed_day'
             ~ ' else scored_days.subscription_started_day end',
     },
-    {'key': 'expansions_365d', 'source': 'account_outcomes', 'value': 'window_totals.expansions'},
-] %}
+    'expansions_365d': {
+        'source': 'account_outcomes',
+        'measures': {'expansions': {'of': 'expansions', 'from': 'occurred_day', 'days': 365}},
+        'value': 'totals.expansions',
+    },
+} %}
 
 with scored_days as (
 
@@ -61,8 +61,8 @@ table_states as (
 
 ),
 
--- What was claimed: an invoice exists from the day it is issued to the day it is voided, and is owed from the day after it is due to the day
--- it is settled.
+-- What was claimed: an invoice exists from the day it is issued to the day it is voided, and is owed from the day after it is due to the
+-- day it is settled.
 claims as (
 
     select
@@ -88,7 +88,11 @@ expansions as (
 ),
 
 -- Lateness grows by a day each day while a claim is owed: day x 1 - due_day. Once settled it stays at settled_day - due_day.
-{{ window_totals(measures) }},
+totals as (
+
+    {{ window_totals(metrics) }}
+
+),
 
 -- The earliest due_on is no sum: this joins each claim to the days on which it is owed.
 oldest_claims as (
@@ -127,9 +131,9 @@ select
     {{ metric_columns(metrics) }}
 from scored_days
 inner join table_states on scored_days.as_of_date = table_states.as_of_date
-inner join window_totals
-    on scored_days.account_id = window_totals.account_id
-    and scored_days.day = window_totals.day
+inner join totals
+    on scored_days.account_id = totals.account_id
+    and scored_days.day = totals.day
 left join oldest_claims
     on scored_days.account_id = oldest_claims.account_id
     and scored_days.day = oldest_claims.day

@@ -1,36 +1,28 @@
-{{ config(materialized='incremental', incremental_strategy='append', on_schema_change='append_new_columns', pre_hook='{{ replace_as_of_days() }}') }}
-
 -- Grain: account x as_of_date. The metrics of docs/scoring.md, "Outcomes", each with its state.
--- A new metric: a measure, a metric, and a row in seeds/metrics.csv.
+-- A new metric is an entry here, with what it sums over days as its measures, and a row in seeds/metrics.csv.
 
-{% set measures = {
-    'goals_measured': {'of': 'measurements', 'where': 'attainment is not null', 'from_day': 'measured_day', 'to_day': 'to_day'},
-    'attainment': {'of': 'measurements', 'from_day': 'measured_day', 'to_day': 'to_day', 'amount': 'attainment'},
-    'goals_measured_ever': {'of': 'measurements', 'where': 'attainment is not null', 'from_day': 'measured_day'},
-    'values_recorded': {
-        'of': 'measurements', 'where': 'value_delivered is not null', 'from_day': 'measured_day', 'to_day': 'measured_day + 365',
+{% set metrics = {
+    'goal_attainment': {
+        'source': 'account_goals',
+        'measures': {
+            'goals': {'of': 'measurements', 'where': 'attainment is not null', 'from': 'measured_day', 'to': 'to_day'},
+            'goals_ever': {'of': 'measurements', 'where': 'attainment is not null', 'from': 'measured_day'},
+            'attainment': {'of': 'measurements', 'from': 'measured_day', 'to': 'to_day', 'amount': 'attainment'},
+        },
+        'states': [('totals.goals = 0 and totals.goals_ever > 0', 'stale'), ('totals.goals_ever = 0', 'missing')],
+        'value': 'cast(totals.attainment as double) / cast(totals.goals as double)',
     },
-    'value_delivered': {'of': 'measurements', 'from_day': 'measured_day', 'to_day': 'measured_day + 365', 'amount': 'value_delivered'},
-    'amount_invoiced': {
-        'of': 'invoices', 'from_day': 'issued_day', 'to_day': 'least(issued_day + 365, voided_day)', 'amount': 'amount',
+    'customer_roi_365d': {
+        'source': 'account_goals',
+        'measures': {
+            'values_recorded': {'of': 'measurements', 'where': 'value_delivered is not null', 'from': 'measured_day', 'days': 365},
+            'value_delivered': {'of': 'measurements', 'from': 'measured_day', 'days': 365, 'amount': 'value_delivered'},
+            'invoiced': {'of': 'invoices', 'from': 'issued_day', 'to': 'least(issued_day + 365, voided_day)', 'amount': 'amount'},
+        },
+        'states': [('totals.values_recorded = 0', 'missing'), ('totals.invoiced <= 0', 'not_applicable')],
+        'value': 'cast(totals.value_delivered as double) / cast(totals.invoiced as double)',
     },
 } %}
-
-{% set metrics = [
-    {
-        'key': 'goal_attainment', 'source': 'account_goals',
-        'states': [
-            ('window_totals.goals_measured = 0 and window_totals.goals_measured_ever > 0', 'stale'),
-            ('window_totals.goals_measured_ever = 0', 'missing'),
-        ],
-        'value': 'cast(window_totals.attainment as double) / cast(window_totals.goals_measured as double)',
-    },
-    {
-        'key': 'customer_roi_365d', 'source': 'account_goals',
-        'states': [('window_totals.values_recorded = 0', 'missing'), ('window_totals.amount_invoiced <= 0', 'not_applicable')],
-        'value': 'cast(window_totals.value_delivered as double) / cast(window_totals.amount_invoiced as double)',
-    },
-] %}
 
 with scored_days as (
 
@@ -62,7 +54,11 @@ invoices as (
 
 ),
 
-{{ window_totals(measures) }}
+totals as (
+
+    {{ window_totals(metrics) }}
+
+)
 
 select
     scored_days.account_id,
@@ -70,8 +66,8 @@ select
     {{ metric_columns(metrics) }}
 from scored_days
 inner join table_states on scored_days.as_of_date = table_states.as_of_date
-inner join window_totals
-    on scored_days.account_id = window_totals.account_id
-    and scored_days.day = window_totals.day
+inner join totals
+    on scored_days.account_id = totals.account_id
+    and scored_days.day = totals.day
 -- The order of the days lets later steps, and publishing a day, skip what they do not read.
 order by scored_days.as_of_date, scored_days.account_id

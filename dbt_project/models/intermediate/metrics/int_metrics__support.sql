@@ -1,52 +1,52 @@
-{{ config(materialized='incremental', incremental_strategy='append', on_schema_change='append_new_columns', pre_hook='{{ replace_as_of_days() }}') }}
-
 -- Grain: account x as_of_date. The metrics of docs/scoring.md, "Support", each with its state.
--- A new metric: a measure, a metric, and a row in seeds/metrics.csv.
+-- A new metric is an entry here, with what it sums over days as its measures, and a row in seeds/metrics.csv.
 
-{% set measures = {
-    'critical_open': {'of': 'tickets', 'where': "priority = 'critical'", 'from_day': 'opened_day', 'to_day': 'resolved_day'},
-    'escalations': {'of': 'tickets', 'where': 'escalated_day is not null', 'from_day': 'escalated_day', 'to_day': 'escalated_day + 90'},
-    'opened_28d': {'of': 'tickets', 'from_day': 'opened_day', 'to_day': 'opened_day + 28'},
-    'opened_90d': {'of': 'tickets', 'from_day': 'opened_day', 'to_day': 'opened_day + 90'},
-    'negative_90d': {
-        'of': 'tickets', 'where': "topic in ('bug', 'billing', 'complaint')", 'from_day': 'opened_day', 'to_day': 'opened_day + 90',
+{% set metrics = {
+    'critical_open_tickets': {
+        'source': 'tickets',
+        'measures': {'critical_open': {'of': 'tickets', 'where': "priority = 'critical'", 'from': 'opened_day', 'to': 'resolved_day'}},
+        'value': 'totals.critical_open',
     },
-    'csat_answers': {'of': 'csat', 'from_day': 'responded_day', 'to_day': 'responded_day + 180'},
-    'csat_scores': {'of': 'csat', 'from_day': 'responded_day', 'to_day': 'responded_day + 180', 'amount': 'score'},
-    'csat_answers_ever': {'of': 'csat', 'from_day': 'responded_day'},
-} %}
-
-{% set metrics = [
-    {'key': 'critical_open_tickets', 'source': 'tickets', 'value': 'window_totals.critical_open'},
-    {'key': 'escalations_90d', 'source': 'tickets', 'value': 'window_totals.escalations'},
-    {
-        'key': 'tickets_per_10_users_28d', 'source': 'tickets',
-        'value': '10.0 * cast(window_totals.opened_28d as double) / greatest(windows.active_users_28d, 10)',
+    'escalations_90d': {
+        'source': 'tickets',
+        'measures': {'escalations': {'of': 'tickets', 'where': 'escalated_day is not null', 'from': 'escalated_day', 'days': 90}},
+        'value': 'totals.escalations',
     },
-    {
-        'key': 'negative_ticket_share_90d', 'source': 'tickets',
-        'states': [('window_totals.opened_90d = 0', 'not_applicable')],
-        'value': 'cast(window_totals.negative_90d as double) / cast(window_totals.opened_90d as double)',
+    'tickets_per_10_users_28d': {
+        'source': 'tickets',
+        'measures': {'opened_28d': {'of': 'tickets', 'from': 'opened_day', 'days': 28}},
+        'value': '10.0 * cast(totals.opened_28d as double) / greatest(windows.active_users_28d, 10)',
     },
-    {
-        'key': 'median_first_reply_hours_90d', 'source': 'tickets',
+    'negative_ticket_share_90d': {
+        'source': 'tickets',
+        'measures': {
+            'opened_90d': {'of': 'tickets', 'from': 'opened_day', 'days': 90},
+            'negative_90d': {'of': 'tickets', 'where': "topic in ('bug', 'billing', 'complaint')", 'from': 'opened_day', 'days': 90},
+        },
+        'states': [('totals.opened_90d = 0', 'not_applicable')],
+        'value': 'cast(totals.negative_90d as double) / cast(totals.opened_90d as double)',
+    },
+    'median_first_reply_hours_90d': {
+        'source': 'tickets',
         'states': [('first_replies.median_hours is null', 'not_applicable')],
         'value': 'first_replies.median_hours',
     },
-    {
-        'key': 'median_resolution_hours_90d', 'source': 'tickets',
+    'median_resolution_hours_90d': {
+        'source': 'tickets',
         'states': [('resolutions.median_hours is null', 'not_applicable')],
         'value': 'resolutions.median_hours',
     },
-    {
-        'key': 'csat_180d', 'source': 'survey_responses',
-        'states': [
-            ('window_totals.csat_answers = 0 and window_totals.csat_answers_ever > 0', 'stale'),
-            ('window_totals.csat_answers_ever = 0', 'missing'),
-        ],
-        'value': 'cast(window_totals.csat_scores as double) / cast(window_totals.csat_answers as double)',
+    'csat_180d': {
+        'source': 'survey_responses',
+        'measures': {
+            'answers': {'of': 'csat', 'from': 'responded_day', 'days': 180},
+            'answers_ever': {'of': 'csat', 'from': 'responded_day'},
+            'scores': {'of': 'csat', 'from': 'responded_day', 'days': 180, 'amount': 'score'},
+        },
+        'states': [('totals.answers = 0 and totals.answers_ever > 0', 'stale'), ('totals.answers_ever = 0', 'missing')],
+        'value': 'cast(totals.scores as double) / cast(totals.answers as double)',
     },
-] %}
+} %}
 
 with scored_days as (
 
@@ -74,7 +74,11 @@ csat as (
 
 ),
 
-{{ window_totals(measures) }},
+totals as (
+
+    {{ window_totals(metrics) }}
+
+),
 
 -- A median is no sum: these two join each ticket to the days on which it counts.
 first_replies as (
@@ -113,9 +117,9 @@ select
     {{ metric_columns(metrics) }}
 from scored_days
 inner join table_states on scored_days.as_of_date = table_states.as_of_date
-inner join window_totals
-    on scored_days.account_id = window_totals.account_id
-    and scored_days.day = window_totals.day
+inner join totals
+    on scored_days.account_id = totals.account_id
+    and scored_days.day = totals.day
 inner join {{ ref('int_usage__windows') }} as windows
     on scored_days.account_id = windows.account_id
     and scored_days.day = windows.day

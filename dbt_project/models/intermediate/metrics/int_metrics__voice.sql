@@ -1,72 +1,74 @@
-{{ config(materialized='incremental', incremental_strategy='append', on_schema_change='append_new_columns', pre_hook='{{ replace_as_of_days() }}') }}
-
 -- Grain: account x as_of_date. The metrics of docs/scoring.md, "Voice", each with its state.
--- A new metric: a measure, a metric, and a row in seeds/metrics.csv.
+-- A new metric is an entry here, with what it sums over days as its measures, and a row in seeds/metrics.csv.
 
-{% set measures = {
-    'nps_respondents': {'of': 'nps_answers', 'from_day': 'responded_day', 'to_day': 'to_day'},
-    'nps_promoters': {'of': 'nps_answers', 'where': 'score >= 9', 'from_day': 'responded_day', 'to_day': 'to_day'},
-    'nps_detractors': {'of': 'nps_answers', 'where': 'score <= 6', 'from_day': 'responded_day', 'to_day': 'to_day'},
-    'nps_answers_ever': {'of': 'nps_answers', 'from_day': 'responded_day'},
-    'ratings': {'of': 'ratings', 'from_day': 'responded_day', 'to_day': 'responded_day + 365'},
-    'rating_scores': {'of': 'ratings', 'from_day': 'responded_day', 'to_day': 'responded_day + 365', 'amount': 'score'},
-    'ratings_ever': {'of': 'ratings', 'from_day': 'responded_day'},
-    'two_way': {
-        'of': 'touchpoints', 'where': "direction = 'inbound' or is_responded", 'from_day': 'occurred_day', 'to_day': 'occurred_day + 90',
+{% set metrics = {
+    'nps_180d': {
+        'source': 'survey_responses',
+        'measures': {
+            'respondents': {'of': 'nps_answers', 'from': 'responded_day', 'to': 'to_day'},
+            'promoters': {'of': 'nps_answers', 'where': 'score >= 9', 'from': 'responded_day', 'to': 'to_day'},
+            'detractors': {'of': 'nps_answers', 'where': 'score <= 6', 'from': 'responded_day', 'to': 'to_day'},
+            'answers_ever': {'of': 'nps_answers', 'from': 'responded_day'},
+        },
+        'states': [('totals.respondents = 0 and totals.answers_ever > 0', 'stale'), ('totals.answers_ever = 0', 'missing')],
+        'value': '100.0 * cast(totals.promoters - totals.detractors as double) / cast(totals.respondents as double)',
     },
-    'contact_minutes': {'of': 'touchpoints', 'from_day': 'occurred_day', 'to_day': 'occurred_day + 90', 'amount': 'duration_minutes'},
-    'sentiments': {'of': 'touchpoints', 'where': 'sentiment is not null', 'from_day': 'occurred_day', 'to_day': 'occurred_day + 90'},
-    'sentiment_scores': {'of': 'touchpoints', 'from_day': 'occurred_day', 'to_day': 'occurred_day + 90', 'amount': 'sentiment'},
-    'outbound': {'of': 'touchpoints', 'where': "direction = 'outbound'", 'from_day': 'occurred_day', 'to_day': 'occurred_day + 90'},
-    'outbound_responded': {
-        'of': 'touchpoints', 'where': "direction = 'outbound' and is_responded", 'from_day': 'occurred_day', 'to_day': 'occurred_day + 90',
+    'product_rating_365d': {
+        'source': 'survey_responses',
+        'measures': {
+            'ratings': {'of': 'ratings', 'from': 'responded_day', 'days': 365},
+            'ratings_ever': {'of': 'ratings', 'from': 'responded_day'},
+            'rating_scores': {'of': 'ratings', 'from': 'responded_day', 'days': 365, 'amount': 'score'},
+        },
+        'states': [('totals.ratings = 0 and totals.ratings_ever > 0', 'stale'), ('totals.ratings_ever = 0', 'missing')],
+        'value': 'cast(totals.rating_scores as double) / cast(totals.ratings as double)',
     },
-    'advocacy': {'of': 'advocacy_events', 'from_day': 'occurred_day', 'to_day': 'occurred_day + 365'},
-    'pulses': {'of': 'pulses', 'from_day': 'rated_day', 'to_day': 'to_day'},
-    'pulse_rating': {'of': 'pulses', 'from_day': 'rated_day', 'to_day': 'to_day', 'amount': 'rating'},
-    'pulses_ever': {'of': 'pulses', 'from_day': 'rated_day'},
+    'two_way_touchpoints_90d': {
+        'source': 'touchpoints',
+        'measures': {
+            'two_way': {'of': 'touchpoints', 'where': "direction = 'inbound' or is_responded", 'from': 'occurred_day', 'days': 90},
+        },
+        'value': 'totals.two_way',
+    },
+    'contact_minutes_90d': {
+        'source': 'touchpoints',
+        'measures': {'contact_minutes': {'of': 'touchpoints', 'from': 'occurred_day', 'days': 90, 'amount': 'duration_minutes'}},
+        'value': 'totals.contact_minutes',
+    },
+    'contact_sentiment_90d': {
+        'source': 'touchpoints',
+        'measures': {
+            'sentiments': {'of': 'touchpoints', 'where': 'sentiment is not null', 'from': 'occurred_day', 'days': 90},
+            'sentiment_scores': {'of': 'touchpoints', 'from': 'occurred_day', 'days': 90, 'amount': 'sentiment'},
+        },
+        'states': [('totals.sentiments = 0', 'missing')],
+        'value': 'cast(totals.sentiment_scores as double) / cast(totals.sentiments as double)',
+    },
+    'response_rate_90d': {
+        'source': 'touchpoints',
+        'measures': {
+            'outbound': {'of': 'touchpoints', 'where': "direction = 'outbound'", 'from': 'occurred_day', 'days': 90},
+            'responded': {'of': 'touchpoints', 'where': "direction = 'outbound' and is_responded", 'from': 'occurred_day', 'days': 90},
+        },
+        'states': [('totals.outbound = 0', 'not_applicable')],
+        'value': 'cast(totals.responded as double) / cast(totals.outbound as double)',
+    },
+    'advocacy_365d': {
+        'source': 'advocacy_events',
+        'measures': {'advocacy': {'of': 'advocacy_events', 'from': 'occurred_day', 'days': 365}},
+        'value': 'totals.advocacy',
+    },
+    'csm_pulse': {
+        'source': 'csm_pulses',
+        'measures': {
+            'pulses': {'of': 'pulses', 'from': 'rated_day', 'to': 'to_day'},
+            'pulses_ever': {'of': 'pulses', 'from': 'rated_day'},
+            'rating': {'of': 'pulses', 'from': 'rated_day', 'to': 'to_day', 'amount': 'rating'},
+        },
+        'states': [('totals.pulses = 0 and totals.pulses_ever > 0', 'stale'), ('totals.pulses_ever = 0', 'missing')],
+        'value': 'totals.rating',
+    },
 } %}
-
-{% set metrics = [
-    {
-        'key': 'nps_180d', 'source': 'survey_responses',
-        'states': [
-            ('window_totals.nps_respondents = 0 and window_totals.nps_answers_ever > 0', 'stale'),
-            ('window_totals.nps_answers_ever = 0', 'missing'),
-        ],
-        'value': '100.0 * cast(window_totals.nps_promoters - window_totals.nps_detractors as double)'
-            ~ ' / cast(window_totals.nps_respondents as double)',
-    },
-    {
-        'key': 'product_rating_365d', 'source': 'survey_responses',
-        'states': [
-            ('window_totals.ratings = 0 and window_totals.ratings_ever > 0', 'stale'),
-            ('window_totals.ratings_ever = 0', 'missing'),
-        ],
-        'value': 'cast(window_totals.rating_scores as double) / cast(window_totals.ratings as double)',
-    },
-    {'key': 'two_way_touchpoints_90d', 'source': 'touchpoints', 'value': 'window_totals.two_way'},
-    {'key': 'contact_minutes_90d', 'source': 'touchpoints', 'value': 'window_totals.contact_minutes'},
-    {
-        'key': 'contact_sentiment_90d', 'source': 'touchpoints',
-        'states': [('window_totals.sentiments = 0', 'missing')],
-        'value': 'cast(window_totals.sentiment_scores as double) / cast(window_totals.sentiments as double)',
-    },
-    {
-        'key': 'response_rate_90d', 'source': 'touchpoints',
-        'states': [('window_totals.outbound = 0', 'not_applicable')],
-        'value': 'cast(window_totals.outbound_responded as double) / cast(window_totals.outbound as double)',
-    },
-    {'key': 'advocacy_365d', 'source': 'advocacy_events', 'value': 'window_totals.advocacy'},
-    {
-        'key': 'csm_pulse', 'source': 'csm_pulses',
-        'states': [
-            ('window_totals.pulses = 0 and window_totals.pulses_ever > 0', 'stale'),
-            ('window_totals.pulses_ever = 0', 'missing'),
-        ],
-        'value': 'window_totals.pulse_rating',
-    },
-] %}
 
 with scored_days as (
 
@@ -130,7 +132,11 @@ pulses as (
 
 ),
 
-{{ window_totals(measures) }}
+totals as (
+
+    {{ window_totals(metrics) }}
+
+)
 
 select
     scored_days.account_id,
@@ -138,8 +144,8 @@ select
     {{ metric_columns(metrics) }}
 from scored_days
 inner join table_states on scored_days.as_of_date = table_states.as_of_date
-inner join window_totals
-    on scored_days.account_id = window_totals.account_id
-    and scored_days.day = window_totals.day
+inner join totals
+    on scored_days.account_id = totals.account_id
+    and scored_days.day = totals.day
 -- The order of the days lets later steps, and publishing a day, skip what they do not read.
 order by scored_days.as_of_date, scored_days.account_id

@@ -1,4 +1,4 @@
-{{ config(materialized='incremental', incremental_strategy='append', pre_hook='{{ replace_as_of_days() }}') }}
+{{ config(materialized='incremental', pre_hook='{{ replace_as_of_days() }}') }}
 
 -- Grain: account x as_of_date: who was scored, in which stage, and by which scorecard.
 

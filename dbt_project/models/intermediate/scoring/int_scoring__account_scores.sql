@@ -1,4 +1,4 @@
-{{ config(materialized='incremental', incremental_strategy='append', on_schema_change='append_new_columns', pre_hook='{{ replace_as_of_days() }}') }}
+{{ config(materialized='incremental', on_schema_change='append_new_columns', pre_hook='{{ replace_as_of_days() }}') }}
 
 -- Grain: account x as_of_date: the account's own score with everything that explains it, one wide row (columns: see int_scoring__scores). Published as
 -- it is; metric_scores_history and dimension_scores_history are views over it.

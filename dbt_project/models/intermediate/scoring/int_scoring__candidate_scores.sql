@@ -1,4 +1,4 @@
-{{ config(materialized='incremental', incremental_strategy='append', pre_hook='{{ replace_as_of_days() }}') }}
+{{ config(materialized='incremental', pre_hook='{{ replace_as_of_days() }}') }}
 
 -- Grain: account x as_of_date x candidate version: what the candidate would have scored. Never published as the score.
 

@@ -1,4 +1,4 @@
-{{ config(materialized='incremental', incremental_strategy='append') }}
+{{ config(materialized='incremental') }}
 
 -- Grain: scorecard x metric x band: the score of a value from lower_bound on, up to the next band. The highest band is the first. Keeps what the seeds no
 -- longer hold, as int_scoring__scorecard_metrics does.

@@ -1,4 +1,4 @@
-{{ config(materialized='incremental', incremental_strategy='append') }}
+{{ config(materialized='incremental') }}
 
 -- Grain: scorecard x metric: how the metric is normalized there and what it weighs. Keeps the scorecards that the seeds no longer hold, in each
 -- state of their rules: the change ledger compares days under the rules of either.

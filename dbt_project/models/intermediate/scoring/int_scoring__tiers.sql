@@ -1,4 +1,4 @@
-{{ config(materialized='incremental', incremental_strategy='append') }}
+{{ config(materialized='incremental') }}
 
 -- Grain: scorecard x tier: where the tier begins, and what a change to it takes. What the seeds leave open takes the defaults of docs/scoring.md, "Tiers".
 -- Keeps what the seeds no longer hold, as int_scoring__scorecard_metrics does.

@@ -1,4 +1,4 @@
-{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ replace_as_of_days('restated_days') }}") }}
+{{ config(materialized='incremental', pre_hook="{{ replace_as_of_days('restated_days') }}") }}
 
 -- Grain: account x as_of_date, for the run's days and all scored days after them, whose past it may have changed.
 -- Differences of the published health_score, exactly 7, 28 and 90 days apart, and its slope over 28 days.

@@ -1,4 +1,4 @@
-{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ replace_as_of_days('restated_days') }}") }}
+{{ config(materialized='incremental', pre_hook="{{ replace_as_of_days('restated_days') }}") }}
 
 -- Grain: account x as_of_date on which `tier` became another one, with the cause, and what moved the score most in that direction: of the ledger of
 -- 7 days, or of 28 where there is none.

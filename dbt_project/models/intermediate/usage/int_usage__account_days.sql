@@ -1,4 +1,4 @@
-{{ config(materialized='incremental', incremental_strategy='append', pre_hook='{{ replace_changed_event_days() }}') }}
+{{ config(materialized='incremental', pre_hook='{{ replace_changed_event_days() }}') }}
 
 -- Grain: account x activity_day, orphans included. active_users is not additive over days.
 

@@ -1,4 +1,4 @@
-{{ config(materialized='incremental', incremental_strategy='append', pre_hook='{{ replace_changed_event_days() }}') }}
+{{ config(materialized='incremental', pre_hook='{{ replace_changed_event_days() }}') }}
 
 -- Grain: account x user x activity_day, orphans included. Additive, but for the users, over days.
 -- The only pass over the raw events but for features: every other usage model reads this rollup.
