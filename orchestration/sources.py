@@ -19,7 +19,7 @@ FILES = "files"
 _CONNECTORS = "orchestration.extract.connectors"
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _THERE_IS = "There is {}; one of your own is named with its package, such as acme_health.hubspot"
-_AS_DOCUMENTED = "as the README says under *A connector of your own*"
+_AS_DOCUMENTED = "as docs/sources.md says under *A connector of your own*"
 # Type of a fault in the name of a connector, or in the module behind it.
 NO_CONNECTOR = "no_connector"
 

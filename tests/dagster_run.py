@@ -61,17 +61,14 @@ def check_sentences(definitions: Any) -> dict[str, str]:
 
 
 def recorded(instance: Any, run_id: str) -> dict[str, Any]:
+    import dagster as dg
+
     materialized: dict[str, dict[str, Any]] = {}
-    observed: list[dict[str, Any]] = []
     checks: list[dict[str, Any]] = []
     status = instance.get_run_by_id(run_id).status.value
     for entry in instance.all_logs(run_id):
         event = entry.dagster_event
-        if event is not None and event.event_type_value == "ASSET_OBSERVATION":
-            observation = event.event_specific_data.asset_observation
-            if observation.asset_key.to_user_string() == "published_mart":
-                observed.append({name: value.value for name, value in observation.metadata.items()})
-        elif event is not None and event.event_type_value == "ASSET_MATERIALIZATION":
+        if event is not None and event.event_type_value == "ASSET_MATERIALIZATION":
             materialization = event.event_specific_data.materialization
             metadata = {name: value.value for name, value in materialization.metadata.items()}
             materialized[materialization.asset_key.to_user_string()] = {
@@ -80,7 +77,12 @@ def recorded(instance: Any, run_id: str) -> dict[str, Any]:
         if event is not None and event.event_type_value == "ASSET_CHECK_EVALUATION":
             check = event.event_specific_data
             checks.append({"name": check.check_name, "asset": check.asset_key.to_user_string(), "passed": check.passed})
-    return {"status": status, "materialized": materialized, "observed": observed, "checks": checks}
+    with_picture = [
+        record.partition_key
+        for record in instance.fetch_materializations(dg.AssetKey("published_mart"), limit=1000).records
+        if "tiers_over_time" in record.asset_materialization.metadata
+    ]
+    return {"status": status, "materialized": materialized, "with_picture": with_picture, "checks": checks}
 
 
 if __name__ == "__main__":

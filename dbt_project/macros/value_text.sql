@@ -9,13 +9,14 @@
     end
 {%- endmacro %}
 
-{# The value with its unit: `31% of seats`, `+12%`, `3.5 days`, `4 (1 to 5)` on a scale; `measure` in board.js does the same. #}
+{# The value with its unit: `31% of seats`, `+12%`, `3.5 days`, `1 day`, `4 (1 to 5)` on a scale; `measure` in board.js does the same. #}
 {% macro value_with_unit(value, unit) -%}
     {{ value_text(value, unit) }}
     || case
         when {{ unit }} like 'share of%' then substr({{ unit }}, 6)
-        when {{ unit }} is null or {{ unit }} = 'relative change' then ''
+        when {{ unit }} is null or {{ unit }} in ('relative change', 'ratio') then ''
         when {{ unit }} like '% to %' then ' (' || {{ unit }} || ')'
+        when {{ value }} = 1 and {{ unit }} like '%s' then ' ' || substr({{ unit }}, 1, length({{ unit }}) - 1)
         else ' ' || {{ unit }}
     end
 {%- endmacro %}

@@ -96,21 +96,18 @@ def published_mart(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
 def _figures(context: dg.AssetExecutionContext, generation_path: Path, summary: RunSummary) -> dict[str, Any]:
     """Figures of the newest day for the materialization, which Dagster stores once for each day of the run.
 
-    What is larger is observed on the run's last day only: once.
+    What is larger is added to the last day's only: the Overview of the asset shows that one.
     """
     highlights = read_highlights(SETTINGS, generation_path)
     chart = base64.b64encode(summary.chart).decode()
-    context.log_event(
-        dg.AssetObservation(
-            context.asset_key,
-            partition=context.partition_key_range.end,
-            metadata={
-                "tiers_by_week": dg.MetadataValue.md(describe_weeks(highlights)),
-                "fell_most": dg.MetadataValue.md(describe_movements(highlights.fell)),
-                "rose_most": dg.MetadataValue.md(describe_movements(highlights.rose)),
-                "tiers_over_time": dg.MetadataValue.md(f"![accounts by tier over time](data:image/png;base64,{chart})"),
-            },
-        )
+    context.add_asset_metadata(
+        {
+            "tiers_by_week": dg.MetadataValue.md(describe_weeks(highlights)),
+            "fell_most": dg.MetadataValue.md(describe_movements(highlights.fell)),
+            "rose_most": dg.MetadataValue.md(describe_movements(highlights.rose)),
+            "tiers_over_time": dg.MetadataValue.md(f"![accounts by tier over time](data:image/png;base64,{chart})"),
+        },
+        partition_key=context.partition_key_range.end,
     )
     return {
         "degraded": ", ".join(f"{name} not read" for name in summary.not_read) or "no",

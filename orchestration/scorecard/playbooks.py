@@ -188,5 +188,5 @@ def _condition_fault(fields: Mapping[str, Field], name: str, operator: str, valu
 
 
 def _unknown_field(name: str, fields: Mapping[str, Field]) -> str:
-    hint = suggest(name, fields.keys()) or "Name a metric, or a field that README.md lists under playbooks"
+    hint = suggest(name, fields.keys()) or "Name a metric, or a field that docs/customer-success.md lists under Actions"
     return f"field {show(name)}, which nothing computes. {hint}"

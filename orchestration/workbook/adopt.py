@@ -207,7 +207,7 @@ def _report(seeds: Seeds, new: Rules, merged: Seeds, differences: list[str], dra
     files = [f"{seed}.csv" for seed in (VERSIONS, *RULE_SEEDS) if seed == VERSIONS or new[seed]]
     what = f"version {new.version} ({row['status']}, from {row['valid_from']})"
     lines = [f"{draft.path.name}: {what} added to {seeds.folder.name}/: {', '.join(files)}"]
-    lines.append(f"{len(differences)} differences from version {draft.base}:")
+    lines.append(f"{len(differences)} difference{'s' * (len(differences) != 1)} from version {draft.base}:")
     lines += [f"  {difference}" for difference in differences[:_MAX_CHANGES_SHOWN]]
     if len(differences) > _MAX_CHANGES_SHOWN:
         lines.append(f"  and {len(differences) - _MAX_CHANGES_SHOWN} more")

@@ -1,7 +1,6 @@
-"""What BI tools rest on: exposures, metrics, descriptions in the mart, and the snippets of the README."""
+"""What BI tools rest on: exposures, metrics, descriptions in the mart, and the snippets of the documentation."""
 
 import json
-import re
 import subprocess
 import sys
 from datetime import date
@@ -11,8 +10,8 @@ import duckdb
 import pytest
 
 from orchestration.publish.tables import TABLES
-from orchestration.settings import PROJECT_ROOT
 from tests.company import FIRST_DAY, LAST_DAY, Company
+from tests.pages import blocks
 
 # Two days, the newer one with a healthy, an at-risk and a poor account, and one whose price nobody knows.
 _ACCOUNT_DAYS = """
@@ -127,17 +126,12 @@ def test_every_published_column_is_described(company: Company) -> None:
     assert described[0][0] >= len(TABLES)
 
 
-def readme_blocks(language: str) -> list[str]:
-    """The snippets of the README's section for BI tools, in order."""
-    readme = (PROJECT_ROOT / "README.md").read_text(encoding="utf-8")
-    section = re.search(r"^## Connect a BI tool\n(.*?)^## ", readme, re.MULTILINE | re.DOTALL)
-    assert section is not None
-    return re.findall(rf"^```{language}\n(.*?)^```$", section[1], re.MULTILINE | re.DOTALL)
+PAGE = "docs/bi-analyst.md"
 
 
 def test_a_reader_of_many_files_keeps_its_generation(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the README shows for Arrow: a run publishes after the files were listed and before they are read."""
-    [snippet] = [snippet for snippet in readme_blocks("python") if "pyarrow.dataset" in snippet]
+    """What the page shows for Arrow: a run publishes after the files were listed and before they are read."""
+    [snippet] = [snippet for snippet in blocks("python", PAGE) if "pyarrow.dataset" in snippet]
     opened, _, read = snippet.partition("print(")
     monkeypatch.chdir(company.folder)
     names: dict[str, Any] = {}
@@ -148,17 +142,26 @@ def test_a_reader_of_many_files_keeps_its_generation(company: Company, monkeypat
     exec(f"print({read}", names)
 
 
-def test_the_snippets_of_the_readme_run(company: Company) -> None:
+def test_the_snippets_for_analysts_run(company: Company) -> None:
     """Each on its own, from the folder that holds `data`, as a reader would; SQL on the published mart."""
-    snippets = readme_blocks("python")
+    snippets = blocks("python", PAGE)
     assert len(snippets) >= 3
     each_alone = "import sys, json\nfor snippet in json.load(sys.stdin):\n    print(snippet)\n    exec(snippet, {'__name__': '__main__'})\n"
     ran = subprocess.run(
         [sys.executable, "-c", each_alone], input=json.dumps(snippets), cwd=company.folder, capture_output=True, text=True, check=False
     )
     assert ran.returncode == 0, ran.stdout[-2000:] + ran.stderr[-2000:]
-    statements = readme_blocks("sql")
+    statements = blocks("sql", PAGE)
     assert statements
     with duckdb.connect(str(company.published / "current" / "health.duckdb"), read_only=True) as mart:
         for statement in statements:
             mart.execute(statement).fetchall()
+
+
+def test_the_query_of_the_readme_runs(company: Company) -> None:
+    [command] = [block for block in blocks("", "README.md") if block.startswith(".venv/bin/python")]
+    ran = subprocess.run(
+        command.replace(".venv/bin/python", sys.executable, 1), shell=True, cwd=company.folder, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert "what_to_do" in ran.stdout

@@ -1,4 +1,4 @@
-"""A connector of one's own, as the README shows it: the real commands find it by name and publish its rows."""
+"""A connector of one's own, as docs/sources.md shows it: the real commands find it by name and publish its rows."""
 
 import os
 import subprocess

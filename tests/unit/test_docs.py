@@ -94,6 +94,17 @@ def test_the_links_of_a_page_lead_somewhere(page: Path) -> None:
             assert place in map(anchor, headings(linked.read_text(encoding="utf-8"))), target
 
 
+@pytest.mark.parametrize("page", sorted(pages()), ids=lambda path: str(path.relative_to(PROJECT_ROOT)))
+def test_the_files_that_a_page_names_are_there(page: Path) -> None:
+    folders = "|".join((*CODE, "docs"))
+    named = re.findall(rf"`((?:{folders})/[^`\s<>]+)`", pages()[page])
+    assert not [name for name in named if not any(PROJECT_ROOT.glob(name))]
+
+
+def test_the_readme_is_short() -> None:
+    assert len((PROJECT_ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
+
+
 def test_the_targets_that_the_pages_name_are_there() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (PROJECT_ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     fenced = "\n".join(blocks(""))

@@ -14,6 +14,7 @@ from psycopg import sql
 from orchestration.publish.postgres import COPIED_TABLES, CopyFailed, copy_to_postgres, preflight_postgres
 from orchestration.publish.publishing import publish
 from orchestration.settings import PROJECT_ROOT, Settings, SettingsError, load_settings
+from tests.pages import blocks
 
 from .conftest import DAY_1, PUBLISHED_AT, change_warehouse, days_from, make_settings, read_current, score_days
 
@@ -185,16 +186,14 @@ def test_hostile_text_arrives_as_text(target, address):
 
 
 def test_a_user_that_owns_the_schema_and_nothing_else(target, address, monkeypatch):
-    """The grants of the README."""
-    ask(address, "create role health_writer login password 'w'")
-    ask(address, "create role bi_reader login password 'r'")
-    ask(address, "create schema health authorization health_writer")
-    ask(address, "grant usage on schema health to bi_reader")
-    ask(address, "alter default privileges for role health_writer in schema health grant select on tables to bi_reader")
-    monkeypatch.setenv("MART_URL", address.replace("postgres:@", "health_writer:w@"))
+    """The grants of the documentation."""
+    [grants] = blocks("sql", "docs/data-engineer.md")
+    for statement in grants.rstrip().rstrip(";").split(";"):
+        ask(address, statement)
+    monkeypatch.setenv("MART_URL", address.replace("postgres:@", "health_writer:...@"))
     run(target, "run-1")
     copy_to_postgres(target)
-    reader = address.replace("postgres:@", "bi_reader:r@")
+    reader = address.replace("postgres:@", "bi_reader:...@")
     assert ask(reader, SCORES) == [("a1", 65.0), ("a2", 45.0), ("a3", 15.0)]
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         ask(reader, "delete from health.account_health")

@@ -65,11 +65,11 @@ def usage(world: World) -> list[tuple]:
 
 
 @pytest.mark.parametrize("path", sorted(MAPPINGS.glob("*.toml")), ids=lambda path: path.stem)
-def test_each_file_says_what_it_is_and_stands_in_the_readme(path: Path) -> None:
+def test_each_file_says_what_it_is_and_is_documented(path: Path) -> None:
     head = path.read_text(encoding="utf-8").partition("[sources.")[0]
     assert all(line.startswith("#") or not line for line in head.splitlines())
     assert all(word in head for word in ("->", "https://", "health.toml", "account"))
-    assert f"`{path.name}`" in (PROJECT_ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"`{path.name}`" in (PROJECT_ROOT / "docs" / "sources.md").read_text(encoding="utf-8")
 
 
 def test_mappings_are_combined_by_writing_one_after_the_other(world: World) -> None:

@@ -2,7 +2,6 @@
 
 import os
 import random
-import re
 import signal
 import socket
 import threading
@@ -22,10 +21,11 @@ from orchestration.contract import TABLES
 from orchestration.extract import LakeError, SourceUnavailable, extract_table, land_table, preflight_sources
 from orchestration.extract.lake.manifest import read_manifest
 from orchestration.extract.preview import first_page
-from orchestration.settings import PROJECT_ROOT, SettingsError
+from orchestration.settings import SettingsError
 from tests.company import content
 from tests.damage import flip_bit
 from tests.local_server import drip
+from tests.pages import blocks
 from tests.unit.extract.conftest import World
 
 SECRET = "sesame-7431"
@@ -310,11 +310,8 @@ def test_unset_variables_are_all_named_before_anything_is_read(world: World, mon
     assert not settings.data_dir.exists()
 
 
-def test_the_rights_that_the_readme_grants_are_enough_and_no_more(
-    world: World, database: sa.Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    readme = (PROJECT_ROOT / "README.md").read_text(encoding="utf-8")
-    grants = next(block for block in re.findall(r"```sql\n(.*?)```", readme, re.DOTALL) if "health_reader" in block)
+def test_the_documented_rights_are_enough_and_no_more(world: World, database: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    [grants] = blocks("sql", "docs/sources.md")
     run(
         database,
         "drop schema if exists crm cascade",
