@@ -77,8 +77,8 @@ def test_every_metric_has_its_row() -> None:
 
 @pytest.mark.parametrize("dimension", ["Commercial", "Support", "Voice", "Outcomes"])
 def test_the_raw_table_of_a_metric_is_that_of_the_oracle(dimension: str) -> None:
-    for metric, table, _ in rows(f"\n### {dimension}\n"):
-        assert METRICS[metric.strip("`")][:2] == (dimension.lower(), table)
+    shown = {metric.strip("`"): (dimension.lower(), table) for metric, table, _ in rows(f"\n### {dimension}\n")}
+    assert shown.items() >= {key: (group, table) for key, (group, table, _) in METRICS.items() if group == dimension.lower()}.items()
 
 
 @pytest.mark.parametrize("page", sorted(pages()), ids=lambda path: str(path.relative_to(PROJECT_ROOT)))
