@@ -29,3 +29,18 @@
 {% macro sum_over(metrics, expression) -%}
     0{% for metric in metrics %} + {{ expression | replace('METRIC', metric.key) }}{% endfor %}
 {%- endmacro %}
+
+{# A select of the measured values of some metrics on the days that the run scores, one metric below the other: account_id, as_of_date,
+   metric_key, value. It has no rows where there are no metrics. #}
+{% macro measured_values(metrics) -%}
+    {%- for metric in metrics %}
+    select account_id, as_of_date, '{{ metric.key }}' as metric_key, {{ metric.key }} as value
+    from {{ ref('int_metrics__' ~ metric.dimension) }}
+    where
+        {{ metric.key }}__state = 'measured'
+        and as_of_date in (select as_of_date from {{ ref('int_scoring__scorings') }})
+    union all
+    {%- endfor %}
+    select cast(null as varchar) as account_id, cast(null as date) as as_of_date, cast(null as varchar) as metric_key, cast(null as double) as value
+    where false
+{%- endmacro %}

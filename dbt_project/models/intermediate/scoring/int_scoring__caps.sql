@@ -20,7 +20,12 @@ with caps as (
 
 ),
 
--- The first select holds no row: it names the columns where no metric has a cap.
+measured as (
+
+    {{ measured_values(metrics) }}
+
+),
+
 holding as (
 
     select
@@ -32,34 +37,16 @@ holding as (
         caps.cap_key,
         caps.cap_label,
         caps.max_score,
-        cast(null as double) as cap_value
+        measured.value as cap_value
     from {{ ref('int_scoring__scorings') }} as scorings
-    cross join caps
-    where false
-    {% for metric in metrics %}
-    union all
-    select
-        scorings.account_id,
-        scorings.as_of_date,
-        scorings.scorecard_id,
-        scorings.track,
-        caps.metric_key,
-        caps.cap_key,
-        caps.cap_label,
-        caps.max_score,
-        wide.{{ metric.key }}
-    from {{ ref('int_scoring__scorings') }} as scorings
-    inner join caps
-        on scorings.scorecard_id = caps.scorecard_id
-        and caps.metric_key = '{{ metric.key }}'
-    inner join {{ ref('int_metrics__' ~ metric.dimension) }} as wide
-        on scorings.account_id = wide.account_id
-        and scorings.as_of_date = wide.as_of_date
+    inner join caps on scorings.scorecard_id = caps.scorecard_id
+    inner join measured
+        on scorings.account_id = measured.account_id
+        and scorings.as_of_date = measured.as_of_date
+        and caps.metric_key = measured.metric_key
     where
         scorings.track <> 'earlier'
-        and wide.{{ metric.key }}__state = 'measured'
-        and {{ compare('round(wide.' ~ metric.key ~ ', 9)', 'caps.operator', 'caps.threshold') }}
-    {% endfor %}
+        and {{ compare('round(measured.value, 9)', 'caps.operator', 'caps.threshold') }}
 
 ),
 

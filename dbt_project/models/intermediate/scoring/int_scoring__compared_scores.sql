@@ -4,41 +4,28 @@
 {% set metrics = scorecard_metrics("scorecard_metrics.method in ('percentile', 'zscore')") %}
 
 -- depends_on: {{ ref('int_metrics__adoption') }}, {{ ref('int_metrics__commercial') }}, {{ ref('int_metrics__support') }}, {{ ref('int_metrics__voice') }}, {{ ref('int_metrics__outcomes') }}
--- The first select holds no row: it names the columns where no metric is scored by comparison.
 with measured as (
 
-    select
-        scorings.*,
-        cast(null as varchar) as metric_key,
-        cast(null as double) as value
-    from {{ ref('int_scoring__scorings') }} as scorings
-    where false
-    {% for metric in metrics %}
-    union all
-    select
-        scorings.*,
-        '{{ metric.key }}',
-        wide.{{ metric.key }}
-    from {{ ref('int_scoring__scorings') }} as scorings
-    inner join {{ ref('int_metrics__' ~ metric.dimension) }} as wide
-        on scorings.account_id = wide.account_id
-        and scorings.as_of_date = wide.as_of_date
-    where wide.{{ metric.key }}__state = 'measured'
-    {% endfor %}
+    {{ measured_values(metrics) }}
 
 ),
 
 scored as (
 
     select
-        measured.*,
+        scorings.*,
+        measured.metric_key,
+        measured.value,
         rules.method,
         rules.higher_is_better
-    from measured
+    from {{ ref('int_scoring__scorings') }} as scorings
     inner join {{ ref('int_scoring__scorecard_metrics') }} as rules
-        on measured.scorecard_id = rules.scorecard_id
-        and measured.metric_key = rules.metric_key
-    where rules.method in ('percentile', 'zscore')
+        on scorings.scorecard_id = rules.scorecard_id
+        and rules.method in ('percentile', 'zscore')
+    inner join measured
+        on scorings.account_id = measured.account_id
+        and scorings.as_of_date = measured.as_of_date
+        and rules.metric_key = measured.metric_key
 
 ),
 
