@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from orchestration.scorecard import Cell, Fault, Row, Seed, read_seed
 from orchestration.settings import PROJECT_ROOT
+from orchestration.shared import LEDGER_DAYS
 
 AlertKind = Literal["tier_worsened", "score_fell", "renewal_near", "source_late", "drift_seen"]
 Channel = Literal["slack", "webhook"]
@@ -21,8 +22,6 @@ Channel = Literal["slack", "webhook"]
 CHANNELS: tuple[Channel, ...] = ("slack", "webhook")
 # From best to worst; `unknown` is none of them.
 TIER_ORDER = ("healthy", "at_risk", "poor")
-# For which the mart has the change and what made it.
-FALL_DAYS = (7, 28)
 
 _NAME = "alert_rules"
 _ACCOUNT_FILTERS = ("segment", "min_arr")
@@ -116,7 +115,7 @@ def _faults(rows: list[Row]) -> Iterator[Fault]:
                 yield Fault(_NAME, row.line, f"kind {kind} does not use {column}. Leave it blank")
         if not _KEY.fullmatch(row["rule_key"]):
             yield Fault(_NAME, row.line, "rule_key is no plain name. Use at most 60 of a-z, 0-9 and _, a letter first")
-        if kind == "score_fell" and row["days"] is not None and row["days"] not in FALL_DAYS:
+        if kind == "score_fell" and row["days"] is not None and row["days"] not in LEDGER_DAYS:
             text = f"days {row['days']} is neither 7 nor 28, over which changes are explained"
             yield Fault(_NAME, row.line, f"{text}. Choose one of them")
         if kind == "tier_worsened":

@@ -31,6 +31,7 @@ from orchestration.fingerprint import fingerprint, product_files
 from orchestration.scorecard import ConfigurationError, Field, Seeds, configuration_hash, load_seeds, read_playbooks, scorecard_rules
 from orchestration.scored_days import read_scored_days, write_scored_days
 from orchestration.settings import EVENT_TABLE, Settings
+from orchestration.shared import LEDGER_DAYS
 from orchestration.warehouse import connect, discard, discard_if_broken, identifier
 
 # As of `is_static`. Each check is named by `fqn:*`: else dbt would leave out those of what is left out.
@@ -38,8 +39,6 @@ _WITHOUT_STATIC = ("--select", "fqn:*", "--exclude", "resource_type:seed", "conf
 EPOCH = date(1970, 1, 1)
 # Of the tables that outlive a run. A warehouse of another format is rebuilt from the lake.
 WAREHOUSE_FORMAT = 6
-# The change ledger looks back this many days.
-LEDGER_DAYS = (7, 28)
 # Facts that may be known before their day.
 _PLANNED = ("subscriptions", "feature_releases", "score_overrides")
 # In place of the fingerprint of an event day while a run rolls it up; equal to none.

@@ -1,5 +1,5 @@
 {# The dimensions, each with its wide model int_metrics__<dimension>. #}
-{% macro dimensions() %}{{ return(['adoption', 'commercial', 'support', 'voice', 'outcomes']) }}{% endmacro %}
+{% macro dimensions() %}{{ return(var('dimensions')) }}{% endmacro %}
 
 {# The metrics that any scorecard has or had, as a list of {key, dimension, bands}: what the wide models loop over. `bands` is the greatest
    number of bands that the metric has on a scorecard.

@@ -1,11 +1,15 @@
 """What sqlfluff renders where a model calls dbt: it reads the models without starting dbt, which would take several times as long."""
 
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import yaml
 from jinja2 import pass_context
 from jinja2.runtime import Context
+
+_VARS = yaml.safe_load((Path(__file__).parent.parent / "dbt_project.yml").read_text(encoding="utf-8"))["vars"]
 
 
 class _Adapter:
@@ -20,6 +24,10 @@ class _Adapter:
 
     def get_columns_in_relation(self, relation: Any) -> list[Any]:
         return [SimpleNamespace(name=name) for name in ("account_id", "as_of_date")]
+
+
+def var(name: str) -> Any:
+    return _VARS[name]
 
 
 def run_query(query: str) -> Any:

@@ -7,11 +7,9 @@ from orchestration.scorecard.faults import ConfigurationError, Fault
 from orchestration.scorecard.hashes import configuration_hash, scorecard_rules
 from orchestration.scorecard.playbooks import Field, read_playbooks
 from orchestration.scorecard.reader import load_seeds, read_seed
-from orchestration.scorecard.schema import DEFAULT_TIERS, DIMENSIONS, OPERATORS, SEEDS, Cell, Row, Seed, Seeds
+from orchestration.scorecard.schema import OPERATORS, SEEDS, Cell, Row, Seed, Seeds
 
 __all__ = [
-    "DEFAULT_TIERS",
-    "DIMENSIONS",
     "OPERATORS",
     "SEEDS",
     "Cell",

@@ -14,7 +14,8 @@ from typing import Literal
 from orchestration.contract import TABLES
 from orchestration.scorecard.cells import KINDS, parse_number
 from orchestration.scorecard.faults import Fault, show, suggest
-from orchestration.scorecard.schema import DIMENSIONS, STAGES, Seeds
+from orchestration.scorecard.schema import STAGES, Seeds
+from orchestration.shared import DIMENSIONS
 
 FieldKind = Literal["account", "dimension", "metric", "score", "change"]
 

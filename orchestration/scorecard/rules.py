@@ -8,7 +8,8 @@ from decimal import Decimal
 
 from orchestration.scorecard.faults import Fault, show, suggest
 from orchestration.scorecard.playbooks import playbook_faults
-from orchestration.scorecard.schema import CARD, CARD_METRIC, DEFAULT_TIERS, SEEDS, SMALLEST_WEIGHT, STAGES, Row, Seeds, by_card
+from orchestration.scorecard.schema import CARD, CARD_METRIC, SEEDS, SMALLEST_WEIGHT, STAGES, Row, Seeds, by_card
+from orchestration.shared import DEFAULT_TIERS
 
 _NOUNS = {
     "config_version": "version",

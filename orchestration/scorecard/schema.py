@@ -6,17 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from orchestration.shared import DEFAULT_TIERS, DIMENSIONS, SCORECARD_DEFAULTS
+
 Kind = Literal["text", "number", "integer", "boolean", "date"]
 
-DIMENSIONS = ("adoption", "commercial", "support", "voice", "outcomes")
 STAGES = ("onboarding", "renewing", "mature")
 OPERATORS = ("<", "<=", ">", ">=", "=", "!=")
-# From best to worst, with the limits of docs/scoring.md, "Raw tier".
-DEFAULT_TIERS: Mapping[str, Mapping[str, float]] = {
-    "healthy": {"min_score": 70.0, "min_percentile": 0.75},
-    "at_risk": {"min_score": 40.0, "min_percentile": 0.25},
-    "poor": {"min_score": 0.0, "min_percentile": 0.0},
-}
 
 
 @dataclass(frozen=True)
@@ -138,10 +133,10 @@ SEEDS: Mapping[str, Seed] = {
             priority=Cell("integer"),
             segment=_TEXT,
             stage=Cell(choices=("*", *STAGES)),
-            min_coverage=Cell("number", required=False, minimum=0, maximum=1, default=0.5),
-            confirm_days=Cell("integer", required=False, minimum=1, default=3),
-            tier_mode=Cell(required=False, choices=("threshold", "quantile"), default="threshold"),
-            tier_margin=Cell("number", required=False, minimum=0, maximum=100, default=3.0, may_lack=True),
+            min_coverage=Cell("number", required=False, minimum=0, maximum=1, default=SCORECARD_DEFAULTS["min_coverage"]),
+            confirm_days=Cell("integer", required=False, minimum=1, default=SCORECARD_DEFAULTS["confirm_days"]),
+            tier_mode=Cell(required=False, choices=("threshold", "quantile"), default=SCORECARD_DEFAULTS["tier_mode"]),
+            tier_margin=Cell("number", required=False, minimum=0, maximum=100, default=SCORECARD_DEFAULTS["tier_margin"], may_lack=True),
         ),
         key=CARD,
         references=(_OF_VERSION,),
@@ -157,10 +152,10 @@ SEEDS: Mapping[str, Seed] = {
         _on_card(
             metric_key=_TEXT,
             weight=_WEIGHT,
-            method=Cell(required=False, choices=("linear", "bands", "percentile", "zscore"), default="linear"),
+            method=Cell(required=False, choices=("linear", "bands", "percentile", "zscore"), default=SCORECARD_DEFAULTS["method"]),
             worst=_OPTIONAL_NUMERIC,
             best=_OPTIONAL_NUMERIC,
-            missing_policy=Cell(required=False, choices=("exclude", "neutral", "worst"), default="exclude"),
+            missing_policy=Cell(required=False, choices=("exclude", "neutral", "worst"), default=SCORECARD_DEFAULTS["missing_policy"]),
         ),
         key=CARD_METRIC,
         references=(_OF_VERSION, _OF_CARD, _OF_METRIC),

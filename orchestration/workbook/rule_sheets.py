@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from orchestration.publish.tiers import TIER_LABELS
-from orchestration.scorecard import DIMENSIONS, OPERATORS, SEEDS
+from orchestration.scorecard import OPERATORS, SEEDS
+from orchestration.shared import DIMENSIONS
 from orchestration.workbook.book import Book, Sheet, Style
 from orchestration.workbook.rules import Metric, Rules, Values
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from orchestration.scorecard import DEFAULT_TIERS, SEEDS, Seeds
+from orchestration.scorecard import SEEDS, Seeds
+from orchestration.shared import DEFAULT_TIERS
 from orchestration.workbook import WorkbookError
 
 VERSIONS = "config_versions"

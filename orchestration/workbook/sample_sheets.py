@@ -9,7 +9,7 @@ from xlsxwriter.utility import xl_rowcol_to_cell
 
 from orchestration.plain_text import one_line
 from orchestration.publish.tiers import TIER_LABELS
-from orchestration.scorecard import DIMENSIONS
+from orchestration.shared import DIMENSIONS
 from orchestration.workbook.book import Book, Sheet, literal
 from orchestration.workbook.rule_sheets import (
     CAP_CARD,

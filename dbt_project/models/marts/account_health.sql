@@ -47,12 +47,14 @@ select
     accounts.csm,
     newest.health_score,
     newest.tier,
-    case newest.tier
-        when 'unknown' then 'grey'
-        when 'healthy' then coalesce(tiers.colour, 'green')
-        when 'at_risk' then coalesce(tiers.colour, 'yellow')
-        when 'poor' then coalesce(tiers.colour, 'red')
-    end as colour,
+    coalesce(
+        tiers.colour,
+        case newest.tier
+            {%- for tier, colour in var('tier_colours').items() %}
+            when '{{ tier }}' then '{{ colour }}'
+            {%- endfor %}
+        end
+    ) as colour,
     newest.model_tier,
     newest.raw_tier,
     newest.is_tier_held,

@@ -1,5 +1,7 @@
 -- Grain: scorecard in force on the newest scored day x metric, and x cap (metric_key `cap:<cap_key>`).
 
+{% set defaults = var('scorecard_defaults') %}
+
 with newest as (
 
     select coalesce(
@@ -44,11 +46,11 @@ select
     weights.metric_key,
     metrics.label as metric_label,
     weights.weight,
-    coalesce(weights.method, 'linear') as method,
+    coalesce(weights.method, '{{ defaults.method }}') as method,
     weights.worst,
     weights.best,
-    coalesce(weights.missing_policy, 'exclude') as missing_policy,
-    case coalesce(weights.method, 'linear')
+    coalesce(weights.missing_policy, '{{ defaults.missing_policy }}') as missing_policy,
+    case coalesce(weights.method, '{{ defaults.method }}')
         when 'linear' then '0 at ' || cast(weights.worst as varchar) || ', 100 at ' || cast(weights.best as varchar)
         when 'bands' then bands.rule
         when 'percentile' then 'rank among the accounts on the same scorecard'

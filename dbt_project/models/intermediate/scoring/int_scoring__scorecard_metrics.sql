@@ -30,7 +30,7 @@ select
     dimensions.scorecard_id,
     weights.metric_key,
     metrics.dimension_key,
-    coalesce(weights.method, 'linear') as method,
+    coalesce(weights.method, '{{ var('scorecard_defaults').method }}') as method,
     weights.worst,
     weights.best,
     cast(case weights.missing_policy when 'neutral' then 50 when 'worst' then 0 end as double) as score_without_value,

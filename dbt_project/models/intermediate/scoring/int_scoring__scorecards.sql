@@ -2,6 +2,7 @@
 -- beside it from its valid_from on and ends nothing.
 -- scorecard_id names a scorecard in one state of its rules: rules that are edited in place get another one.
 
+{% set defaults = var('scorecard_defaults') %}
 {# A folder of seeds may lack the column: then every margin is the default. dbt's unit tests have no relation to look at, but the column. #}
 {% set columns = adapter.get_columns_in_relation(ref('scorecards')) | map(attribute='name') | list if execute else [] %}
 {% set tier_margin = 'scorecards.tier_margin' if not columns or 'tier_margin' in columns else 'null' %}
@@ -40,10 +41,10 @@ select
     scorecards.priority,
     scorecards.segment,
     scorecards.stage,
-    coalesce(scorecards.min_coverage, 0.5) as min_coverage,
-    coalesce(scorecards.confirm_days, 3) as confirm_days,
-    coalesce(scorecards.tier_mode, 'threshold') as tier_mode,
-    cast(case when scorecards.tier_mode = 'quantile' then 0 else coalesce({{ tier_margin }}, 3) end as double) as tier_margin
+    coalesce(scorecards.min_coverage, {{ defaults.min_coverage }}) as min_coverage,
+    coalesce(scorecards.confirm_days, {{ defaults.confirm_days }}) as confirm_days,
+    coalesce(scorecards.tier_mode, '{{ defaults.tier_mode }}') as tier_mode,
+    cast(case when scorecards.tier_mode = 'quantile' then 0 else coalesce({{ tier_margin }}, {{ defaults.tier_margin }}) end as double) as tier_margin
 from versions
 inner join {{ ref('scorecards') }} as scorecards on versions.config_version = scorecards.config_version
 inner join in_hand

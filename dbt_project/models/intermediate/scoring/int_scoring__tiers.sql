@@ -5,11 +5,14 @@
 
 with defaults as (
 
-    select 'healthy' as tier, 'green' as colour, 70 as min_score, 0.75 as min_percentile
-    union all
-    select 'at_risk', 'yellow', 40, 0.25
-    union all
-    select 'poor', 'red', 0, 0
+    {% for tier, begins in var('default_tiers').items() %}
+    select
+        '{{ tier }}' as tier,
+        '{{ var('tier_colours')[tier] }}' as colour,
+        {{ begins.min_score }} as min_score,
+        {{ begins.min_percentile }} as min_percentile
+    {{ 'union all' if not loop.last }}
+    {% endfor %}
 
 ),
 

@@ -3,7 +3,8 @@
 -- Grain: account x as_of_date, for the run's days and all scored days after them, whose past it may have changed.
 -- Differences of the published health_score, exactly 7, 28 and 90 days apart, and its slope over 28 days.
 
-{% set lags = [7, 28, 90] %}
+{% set ledger_days = var('ledger_days') %}
+{% set lags = ledger_days + [90] %}
 
 with restated as (
 
@@ -47,12 +48,12 @@ deltas as (
         round(sums.health_score - before_{{ lag }}.health_score, 1) as delta_{{ lag }}d
         {{- "," if not loop.last }}
         {%- endfor %}
-        {%- for lag in [7, 28] %},
+        {%- for lag in ledger_days %},
         ledger_{{ lag }}.availability as availability_{{ lag }}d
         {%- endfor %}
     from sums
     inner join restated on sums.as_of_date = restated.as_of_date
-    {%- for lag in [7, 28] %}
+    {%- for lag in ledger_days %}
     left join {{ ref('int_ledger__changes') }} as ledger_{{ lag }}
         on ledger_{{ lag }}.k = {{ lag }}
         and sums.account_id = ledger_{{ lag }}.account_id
@@ -72,9 +73,11 @@ select
     {%- for lag in lags %}
     delta_{{ lag }}d,
     {%- endfor %}
+
     -- Of the difference, what comes from data that came or went, such as a feed that is late: nothing is known to have changed but that.
-    case when delta_7d is not null then coalesce(availability_7d, 0) end as availability_7d,
-    case when delta_28d is not null then coalesce(availability_28d, 0) end as availability_28d,
+    {%- for lag in ledger_days %}
+    case when delta_{{ lag }}d is not null then coalesce(availability_{{ lag }}d, 0) end as availability_{{ lag }}d,
+    {%- endfor %}
     case
         when n >= 7 then 0.7 * cast(n * sum_xy - sum_x * sum_y as double) / cast(n * sum_xx - sum_x * sum_x as double)
     end as slope_28d,
