@@ -8,7 +8,7 @@ NEXT := .venv-next
 LOCK := pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-strip-extras --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run check-sources ui alerts verify test test-next lint lock bench rollback scorecard scorecard-import clean
+.PHONY: help setup run dbt check-sources ui alerts verify test test-fast test-next lint types docs lock bench rollback scorecard scorecard-import clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -32,6 +32,9 @@ $(DEV_STAMP): requirements-dev.lock $(LOCK_STAMP)
 run: setup ## run the pipeline: RANGE=2026-01-05...2026-02-10, by default all configured days
 	$(BIN)/python -m orchestration.run $(RANGE)
 
+dbt: setup ## any command of dbt on the warehouse: ARGS="build -s int_usage__windows", ARGS="show -s account_health"
+	@$(BIN)/python -m orchestration.dbt_by_hand $(ARGS)
+
 check-sources: setup ## read one page of every configured source and show what is there; writes nothing
 	@$(BIN)/python -m orchestration.check_sources
 
@@ -47,6 +50,9 @@ verify: setup ## read everything that is stored: what is whole, what is damaged,
 test: setup ## the test suite, on the locked DuckDB
 	$(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder $(ARGS)
 
+test-fast: setup ## the tests of single parts, in under a minute
+	$(BIN)/python -m pytest -n 2 --dist loadscope -m "not slow" tests/unit tests/oracle $(ARGS)
+
 test-next: setup ## the same tests on DuckDB 2
 	test -x $(NEXT)/bin/python || $(PYTHON) -m venv $(NEXT)
 	$(NEXT)/bin/python $(PIP) --require-hashes -r requirements.lock
@@ -58,6 +64,18 @@ lint: $(DEV_STAMP) ## style and faults of the Python and the SQL; `.venv/bin/ruf
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	PYTHONWARNINGS=ignore $(BIN)/sqlfluff lint --disable-progress-bar dbt_project/models dbt_project/tests
+
+types: $(DEV_STAMP) ## check the types of orchestration/
+	$(BIN)/mypy
+
+# The pages lie below build/pages as they do here, so that their links hold.
+docs: $(DEV_STAMP) ## the pages of docs/ and dbt's documentation of the models as one site: open build/site/index.html
+	rm -rf build/pages build/site
+	mkdir -p build/pages
+	cp -R *.md docs build/pages
+	@$(BIN)/python -m orchestration.dbt_by_hand docs generate --static
+	cp dbt_project/target/static_index.html build/pages/models.html
+	$(BIN)/mkdocs build --quiet
 
 # What is locked stays as it is: ARGS="--upgrade-package NAME" for a newer version, ARGS=--upgrade for all.
 lock: $(DEV_STAMP) ## write the locks anew after a change of pyproject.toml

@@ -78,7 +78,7 @@ def build(settings: Settings, context: AssetExecutionContext, plan: Plan) -> Ite
 
     yield from reused()
     errors: list[str] = []
-    for event in _Dbt(command, _manifest(settings)).events():
+    for event in _Dbt(command, parsed_manifest(settings)).events():
         if event.info.level == "error":
             errors.append(event.info.msg)
         print(event.info.msg, flush=True)
@@ -113,7 +113,7 @@ def seed_path(settings: Settings, seed: str) -> str:
     return os.path.relpath(settings.seeds_dir / f"{seed}.csv", DBT_PROJECT)
 
 
-def _manifest(settings: Settings) -> Manifest:
+def parsed_manifest(settings: Settings) -> Manifest:
     """The project as it was parsed. dbt would parse all of it again where a path of the configuration differs."""
     manifest = Manifest.from_msgpack((settings.dbt_target / PARSED[1]).read_bytes())
     for node in manifest.nodes.values():

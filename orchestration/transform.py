@@ -193,6 +193,20 @@ def mark_passed(settings: Settings, run_id: str) -> None:
         warehouse.execute("commit")
 
 
+def leave_to_next_run(settings: Settings) -> None:
+    """Before somebody builds models by hand: what the last run built counts as unfinished, so the next run builds it anew."""
+    with connect(settings, settings.warehouse) as warehouse:
+        warehouse.execute("begin")
+        # As a run does before it rolls up usage.
+        _forget_rolled_up(warehouse)
+        warehouse.execute("insert into control.rolled_up_event_days select activity_day, ? from control.changed_event_days", [_ROLLING_UP])
+        warehouse.execute(
+            "update control.run_state set status = 'by hand', previous_run_id = run_id where status = 'passed'",
+        )
+        warehouse.execute("delete from control.built")
+        warehouse.execute("commit")
+
+
 def is_static(node: Mapping[str, Any]) -> bool:
     """Whether a node of dbt's manifest holds no days of its own: a seed or a view. It only changes with the product or the rules."""
     return node["resource_type"] == "seed" or node["config"].get("materialized") == "view"

@@ -19,7 +19,7 @@
         group by scorecard_metrics.metric_key
         order by 2, 1
     {%- endset %}
-    {%- for row in (run_query(query).rows if execute else []) %}
+    {%- for row in (run_query(query).rows if has_warehouse() else []) %}
         {%- do metrics.append({'key': row[0], 'dimension': row[1], 'bands': row[2]}) %}
     {%- endfor %}
     {{- return(metrics) }}

@@ -2,7 +2,7 @@
    a seed chooses it by name, so no text of a seed becomes SQL. #}
 {% macro playbook_fields() %}
     {%- set fields = [] %}
-    {%- if execute %}
+    {%- if has_warehouse() %}
         {%- for row in run_query('select field, kind, key, is_text from ' ~ source('control', 'playbook_fields') ~ ' order by field').rows %}
             {%- do fields.append({'name': row[0], 'kind': row[1], 'key': row[2], 'is_text': row[3], 'column': 'field_' ~ loop.index}) %}
         {%- endfor %}

@@ -46,4 +46,4 @@ dbt = SimpleNamespace(
     listagg=lambda of, separator, order: f"listagg({of}, {separator} {order})",
 )
 execute = True
-target = SimpleNamespace(name="duckdb", schema="main")
+target = SimpleNamespace(name="duckdb", schema="main", path="warehouse.duckdb")

@@ -8,7 +8,7 @@ import pytest
 
 from orchestration import dbt, fingerprint
 from orchestration.dbt import load_project
-from orchestration.dbt_build import PARSED, _manifest
+from orchestration.dbt_build import PARSED, parsed_manifest
 from orchestration.settings import DBT_PROJECT, PROJECT_ROOT, Settings, load_settings
 
 
@@ -54,7 +54,7 @@ def test_a_new_data_folder_takes_over_what_setup_has_parsed(settings: Settings, 
     assert not parses
     seeds = {node["original_file_path"] for node in manifest["nodes"].values() if node["resource_type"] == "seed"}
     assert {(DBT_PROJECT / path).resolve().parent for path in seeds} == {settings.seeds_dir}
-    assert {node.original_file_path for node in _manifest(settings).nodes.values() if node.resource_type == "seed"} == seeds
+    assert {node.original_file_path for node in parsed_manifest(settings).nodes.values() if node.resource_type == "seed"} == seeds
     # Afterwards the folder stands by itself.
     load_project(settings, settings.data_dir / "nothing")
     assert not parses

@@ -40,7 +40,7 @@ WHOLE = "all"
 EVENT_DAY = "event_day="
 DELIVERY_DAY = "delivery_day="
 # Format 1 held no hashes. A lake of that format gets them with the next landing of each table.
-_FORMAT = 2
+FORMAT = 2
 _TEMPORARY = ".tmp"
 
 _log = logging.getLogger(__name__)
@@ -235,8 +235,8 @@ def read_manifest(lake: Path, name: str) -> Manifest | None:
 
 def _read_manifest(path: Path) -> Manifest:
     content = read_stamped(path)
-    if (found := content.pop("format")) not in range(1, _FORMAT + 1):
-        raise LakeError(f"{path}: format {found} was written by another version; this one reads up to {_FORMAT}. Update this installation")
+    if (found := content.pop("format")) not in range(1, FORMAT + 1):
+        raise LakeError(f"{path}: format {found} was written by another version; this one reads up to {FORMAT}. Update this installation")
     deliveries = {key: _landed_delivery(one) for key, one in content.pop("deliveries").items()}
     checksums = {file: FileEntry(**entry) for file, entry in content.pop("checksums", {}).items()}
     return Manifest(**content, deliveries=deliveries, checksums=checksums)
@@ -280,7 +280,7 @@ def write_manifest(lake: Path, manifest: Manifest) -> None:
 
 def _manifest_text(manifest: Manifest) -> str:
     ordered = replace(manifest, deliveries=dict(sorted(manifest.deliveries.items())))
-    return stamped({"format": _FORMAT, **asdict(ordered)})
+    return stamped({"format": FORMAT, **asdict(ordered)})
 
 
 def damaged_manifests(lake: Path, name: str) -> list[Path]:
