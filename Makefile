@@ -71,8 +71,9 @@ types: $(DEV_STAMP) ## check the types of orchestration/
 # The pages lie below build/pages as they do here, so that their links hold.
 docs: $(DEV_STAMP) ## the pages of docs/ and dbt's documentation of the models as one site: open build/site/index.html
 	rm -rf build/pages build/site
-	mkdir -p build/pages
+	mkdir -p build/pages/tests
 	cp -R *.md docs build/pages
+	cp tests/README.md build/pages/tests
 	@$(BIN)/python -m orchestration.dbt_by_hand docs generate --static
 	cp dbt_project/target/static_index.html build/pages/models.html
 	$(BIN)/mkdocs build --quiet

@@ -114,7 +114,7 @@ def _faults(rows: list[Row]) -> Iterator[Fault]:
             elif column not in needed + optional and row[column] is not None:
                 yield Fault(_NAME, row.line, f"kind {kind} does not use {column}. Leave it blank")
         if not _KEY.fullmatch(row["rule_key"]):
-            yield Fault(_NAME, row.line, "rule_key is no plain name. Use at most 60 of a-z, 0-9 and _, a letter first")
+            yield Fault(_NAME, row.line, "rule_key is not a plain name. Use at most 60 of a-z, 0-9 and _, a letter first")
         if kind == "score_fell" and row["days"] is not None and row["days"] not in LEDGER_DAYS:
             text = f"days {row['days']} is neither 7 nor 28, over which changes are explained"
             yield Fault(_NAME, row.line, f"{text}. Choose one of them")
@@ -127,4 +127,4 @@ def _tier_faults(row: Row) -> Iterator[Fault]:
     if now == "healthy":
         yield Fault(_NAME, row.line, "tier healthy is never worse. Write at_risk, poor or unknown, or leave it blank")
     elif before is not None and now in TIER_ORDER and TIER_ORDER.index(now) <= TIER_ORDER.index(before):
-        yield Fault(_NAME, row.line, f"from_tier {before} to tier {now} is no worsening. Let tier be the worse one")
+        yield Fault(_NAME, row.line, f"from_tier {before} to tier {now} is not a worsening. Let tier be the worse one")

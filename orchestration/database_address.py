@@ -33,5 +33,5 @@ def database_address(where: str, secret: Secret) -> sa.URL:
         return sa.make_url(address)
     except (sa.exc.ArgumentError, ValueError):
         raise SettingsError(
-            f"{where}: what {secret.env} holds is no address of a database. Write postgresql+psycopg://user:password@host/database"
+            f"{where}: what {secret.env} holds is not a database address. Write postgresql+psycopg://user:password@host/database"
         ) from None

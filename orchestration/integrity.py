@@ -78,7 +78,7 @@ def read_stamped(path: Path) -> Any:
 
     Raises:
         FileNotFoundError: there is none.
-        Damaged: it is no JSON, or not what was written.
+        Damaged: it is not JSON, or not what was written.
     """
     try:
         text = path.read_bytes().decode()

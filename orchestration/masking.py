@@ -11,7 +11,7 @@ from orchestration.sources import SECRET_PARAMETER, Secret
 # Of an address: up to its last @, since a password may hold some that should have been percent-encoded.
 _PASSWORD = re.compile(r"://[^/:]*:(.+)@", re.DOTALL)
 _PARAMETER = re.compile(rf"(?:^|[?&;#]){SECRET_PARAMETER}=([^&\s]+)", re.IGNORECASE)
-# What is shorter is no secret, and stands in every word.
+# What is shorter is not a secret, and stands in every word.
 _SHORTEST_PART = 3
 
 

@@ -183,14 +183,14 @@ class Settings(BaseSettings):
     def _tables_and_columns_exist(cls, sources: dict[str, AnySource]) -> dict[str, AnySource]:
         for name, source in sources.items():
             if name not in TABLES:
-                raise ValueError(f"'{name}' is no raw table; the raw tables are {', '.join(sorted(TABLES))}")
+                raise ValueError(f"'{name}' is not a raw table; the raw tables are {', '.join(sorted(TABLES))}")
             if source.tables and name not in source.tables:
                 raise ValueError(f"{name}: the connector {source.connector} fills {', '.join(source.tables)} only")
             _check_delivery(name, source)
             unknown = sorted(set(getattr(source, "columns", {})) - set(TABLES[name].by_name))
             if unknown:
                 raise ValueError(
-                    f"{name}.columns: {', '.join(unknown)} is no column of {name}; its columns are {', '.join(TABLES[name].by_name)}"
+                    f"{name}.columns: {', '.join(unknown)} is not a column of {name}; its columns are {', '.join(TABLES[name].by_name)}"
                 )
         if "accounts" not in sources:
             raise ValueError("accounts is required: nothing is scored without it. Add [sources.accounts]")
@@ -302,7 +302,7 @@ def load_settings(config_file: Path | str | None = None) -> Settings:
         config_file: the TOML file; by default `HEALTH_CONFIG`, else the project's `health.toml`.
 
     Raises:
-        SettingsError: the file is missing, is no TOML, or holds a wrong key or value; one line per fault.
+        SettingsError: the file is missing, is not TOML, or holds a wrong key or value; one line per fault.
     """
     path = Path(config_file or os.environ.get("HEALTH_CONFIG") or PROJECT_ROOT / "health.toml").resolve()
     if not path.is_file():
@@ -355,7 +355,7 @@ def _key(location: tuple[int | str, ...]) -> str:
 
 def _say(fault) -> str:
     if fault["type"] == "extra_forbidden":
-        return "unknown key. Remove it or mend its spelling"
+        return "unknown key. Remove it or fix its spelling"
     if fault["type"] == "missing":
         return "required, but missing"
     message = fault["msg"].removeprefix("Value error, ")

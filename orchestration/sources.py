@@ -259,7 +259,9 @@ class FilesSource(Source, Notation):
             if name is not None:
                 "".encode(name)
         except LookupError:
-            raise ValueError(f"{name} is no known encoding; there is utf-8, windows-1252, latin-1, utf-16, shift-jis, and others") from None
+            raise ValueError(
+                f"{name} is not a known encoding; there is utf-8, windows-1252, latin-1, utf-16, shift-jis, and others"
+            ) from None
         return name
 
     @field_validator("storage", mode="before")
@@ -295,7 +297,7 @@ def source_class(name: str) -> type[Source]:
     if name == FILES:
         return FilesSource
     if not _MODULE.fullmatch(name):
-        raise ValueError(f"{name!r} is no name of a module. {_THERE_IS.format(_built_in())}")
+        raise ValueError(f"{name!r} is not the name of a module. {_THERE_IS.format(_built_in())}")
     full_name = name if "." in name else f"{_CONNECTORS}.{name}"
     try:
         module = import_module(full_name)

@@ -1,6 +1,6 @@
 """The working file `warehouse.duckdb`: a cache of the lake that only the pipeline opens.
 
-It may be rebuilt from the lake at any time, so a file that is not beyond doubt is removed rather than mended.
+It may be rebuilt from the lake at any time, so a file that is not beyond doubt is removed rather than repaired.
 """
 
 import fcntl

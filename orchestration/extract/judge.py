@@ -26,7 +26,7 @@ _EDGE = f"^{_SPACE}|{_SPACE}$"
 _ASCII_SPACES = "\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f "
 # Numbers that are not whole, as text, with either decimal mark. Without one an exponent needs its sign: `12e45` may be the id of something.
 _FRACTION = r"[+-]?(\d+[.,]\d*|[.,]\d+)([eE][+-]?\d+)?|[+-]?\d+[eE][+-]\d+"
-# A list or an object as Python writes it, which is no JSON; an object as JavaScript does.
+# A list or an object as Python writes it, which is not JSON; an object as JavaScript does.
 _NESTED = r"(?s)\[\s*'.*\]|\{\s*'.*\}|\[object \w+\]"
 _TRUTHS = "('true', 'false', 'True', 'False', 'TRUE', 'FALSE')"
 _LONGEST_TRUTH = 5

@@ -23,7 +23,7 @@ def preflight_sources(settings: Settings) -> None:
     """Check all sources before anything is written: secrets are set, paths match, headers hold the columns, queries can be prepared,
     addresses of databases and options of object stores can be used. Nothing is connected to.
 
-    An unset variable is a fault of the configuration, not an outage: no later run would mend it. Of a path with `{day}` no
+    An unset variable is a fault of the configuration, not an outage: no later run would fix it. Of a path with `{day}` no
     file is opened; which of them are wanted depends on the run.
 
     Raises:

@@ -175,7 +175,7 @@ def _nothing_in(file: SourceFile, note: str) -> Preview:
 
 
 def _json_rows(records: Sequence[Record], table: RawTable, columns: Mapping[str, str]) -> tuple[list[str], list[list[Any]], list[str]]:
-    """Names, rows and faults of JSON lines; what is no text in them as JSON, as the landing takes it."""
+    """Names, rows and faults of JSON lines; what is not a text in them as JSON, as the landing takes it."""
     objects: list[dict[str, Any]] = []
     broken: list[str] = []
     for one in records:

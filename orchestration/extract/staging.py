@@ -219,7 +219,7 @@ def _stage_json(
 
 
 def _refuse_wrapped_rows(connection: duckdb.DuckDBPyConnection, table: RawTable, numbered: NumberedFile) -> None:
-    """Refuse the answer of an API as it came: one JSON object that is no row, with the rows in a list in it."""
+    """Refuse the answer of an API as it came: one JSON object that is not a row, with the rows in a list in it."""
     found = connection.execute(
         "select key from (select text, unnest(json_keys(text)) as key from loaded where json_valid(text) and json_type(text) = 'OBJECT')"
         " where json_type(text -> key) = 'ARRAY' and json_type(text -> key -> 0) = 'OBJECT'"
@@ -295,7 +295,7 @@ def stage_shaped(
     `_position` counts the rows of the result; for broken records of text files it is the physical line.
 
     Raises:
-        SourceError: a file cannot be read; the query is no single select, fails, or its result lacks a column.
+        SourceError: a file cannot be read; the query is not a single select, fails, or its result lacks a column.
     """
     label = f"sources.{table.name}.query"
     selected = single_select(connection, label, source.query)
@@ -325,7 +325,7 @@ def stage_query(connection: duckdb.DuckDBPyConnection, table: RawTable, source: 
     """Append the result of a source's query to `staged`; its columns count by name.
 
     Raises:
-        SourceError: the query is no single select, fails, or its result lacks a column.
+        SourceError: the query is not a single select, fails, or its result lacks a column.
     """
     label = f"sources.{table.name}.query"
     selected = single_select(connection, label, source.query)

@@ -91,7 +91,7 @@ def current_generation(settings: Settings) -> int | None:
     """The number that `published/current` points to; None before the first publishing.
 
     Raises:
-        PublishError: `current` is no link to a generation, so somebody else put it there.
+        PublishError: `current` is not a link to a generation, so somebody else put it there.
     """
     link = settings.published / "current"
     if not os.path.lexists(link):

@@ -7,7 +7,7 @@ WEEK = 7
 # Grain: account that moved in the week up to $as_of, net: the tier before its first change against the tier after its last
 # one. An account that is back where it was did not move. Direction: -1 down, 1 up, null to or from unknown. The reason,
 # its points and its day are of the last change that went the same way. A change that rests on data that came or went, such as a late
-# feed, is no movement of an account.
+# feed, is not a movement of an account.
 MOVEMENTS = f"""
 with tiers (tier, severity) as (
 

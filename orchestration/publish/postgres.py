@@ -75,7 +75,7 @@ def preflight_postgres(settings: Settings) -> None:
     if target is None:
         return
     if unknown := sorted(set(target.tables or ()) - set(COPIED_TABLES)):
-        raise SettingsError(f"exports.postgres.tables: {', '.join(unknown)} is no published table; there is {', '.join(COPIED_TABLES)}")
+        raise SettingsError(f"exports.postgres.tables: {', '.join(unknown)} is not a published table; there is {', '.join(COPIED_TABLES)}")
     _address(settings)
 
 
@@ -277,7 +277,7 @@ def _address(settings: Settings) -> sa.URL:
     url = database_address("exports.postgres.url", secret)
     if url.get_backend_name() not in ("postgresql", "postgres"):
         raise SettingsError(
-            f"exports.postgres.url: what {secret.env} holds is no address of Postgres. Write postgresql://user:password@host/database"
+            f"exports.postgres.url: what {secret.env} holds is not a Postgres address. Write postgresql://user:password@host/database"
         )
     return url.set(drivername="postgresql").update_query_dict({"connect_timeout": url.query.get("connect_timeout", _CONNECT_SECONDS)})
 

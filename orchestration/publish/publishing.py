@@ -222,6 +222,6 @@ def _explain(settings: Settings, run_id: str, error: BaseException) -> str:
     said = f"run {run_id} is not published: {first_line(error)}"
     damage = scan(settings)
     if damage is None:
-        return f"{said}. Readers keep what they had; mend the cause (disk full?) and run again"
+        return f"{said}. Readers keep what they had; fix the cause (disk full?) and run again"
     discard(settings, damage)
     return f"{said}. {settings.warehouse} was damaged and is removed: the next run rebuilds it from the lake"

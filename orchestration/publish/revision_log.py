@@ -82,7 +82,7 @@ def settle(settings: Settings) -> list[Part]:
     """
     log = settings.revisions
     for path in _strays(log):
-        _log.warning("%s: is no file of the log of published revisions and is ignored; remove it", path)
+        _log.warning("%s: is not a file of the log of published revisions and is ignored; remove it", path)
     _take_over_old_parts(settings)
     parts = []
     for part, place in find_parts(settings):
@@ -113,7 +113,7 @@ def find_parts(settings: Settings) -> list[tuple[Part, Path | None]]:
     """
     log, current = settings.revisions, current_generation(settings)
     names = set(_parts_in(log)) | (set() if current is None else _parts_of(settings, current))
-    # Generations of the current one's past; one that was built and never seen is no place to look for names.
+    # Generations of the current one's past; one that was built and never seen is not a place to look for names.
     others = [number for number in reversed(list_generations(settings)) if number != current]
     places = [log, *(generation_path(settings, number) / FOLDER for number in [current, *others] if number is not None)]
     found: list[tuple[Part, Path | None]] = []

@@ -18,7 +18,7 @@ class PublishedTable:
 
     Attributes:
         name: in the warehouse's schema `marts`, in `health.duckdb` and as Parquet.
-        order_by: columns in whose order a table that is no history is written.
+        order_by: columns in whose order a table that is not a history is written.
         is_history: it has four Parquet files per month of `as_of_date`, see `part_name`; the files of days that a run did not touch are
             shared with the generation before. Else one file, written anew.
         is_limited: `health.duckdb` holds the last `pipeline.metric_history_days` days only; Parquet holds all.

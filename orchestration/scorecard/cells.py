@@ -34,7 +34,7 @@ def parse(cell: Cell, text: str) -> Any:
         raise ValueError(f"{show(text)} has white space around it. Remove it")
     value = _PARSERS[cell.kind](text if cell.kind == "text" else stripped)
     if value is None:
-        raise ValueError(f"{show(text)} is no {KINDS[cell.kind]}")
+        raise ValueError(f"{show(text)} is not a {KINDS[cell.kind]}")
     if cell.choices and value not in cell.choices:
         hint = suggest(value, cell.choices) or "Choose one of them"
         raise ValueError(f"{show(text)} is none of {', '.join(cell.choices)}. {hint}")

@@ -179,7 +179,7 @@ def _condition_fault(fields: Mapping[str, Field], name: str, operator: str, valu
     if value is None:
         return "value is blank. Fill it in"
     if not field_.is_text:
-        return None if parse_number(value.strip()) is not None else f"value {show(value)} is no {KINDS['number']}"
+        return None if parse_number(value.strip()) is not None else f"value {show(value)} is not a {KINDS['number']}"
     if operator not in ("=", "!="):
         return f"operator {show(operator)} does not compare texts. Use = or != with {name}"
     if field_.choices and value not in field_.choices:

@@ -162,5 +162,5 @@ class _Reader:
             same = tuple(value.upper() for value in key[:1]) + key[1:] if name == "fx_rates" else key
             if same in first:
                 named = ", ".join(f"{column} {show(value)}" for column, value in zip(seed.key, key, strict=True))
-                self._fault(name, row.line, f"{named} stands there twice, first on line {first[same]}. Remove one")
+                self._fault(name, row.line, f"{named} is duplicated, first on line {first[same]}. Remove one")
             first.setdefault(same, row.line)

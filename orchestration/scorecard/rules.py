@@ -49,7 +49,7 @@ def _metric_faults(seeds: Seeds) -> Iterator[Fault]:
     """Metric keys are columns of the models."""
     for row in seeds["metrics"]:
         if not _KEY.fullmatch(row["metric_key"]):
-            text = f"metric_key {show(row['metric_key'])} is no name of a column. Use a-z, 0-9 and _, a letter first"
+            text = f"metric_key {show(row['metric_key'])} is not a column name. Use a-z, 0-9 and _, a letter first"
             yield Fault("metrics", row.line, text)
 
 
@@ -156,7 +156,7 @@ def _tier_faults(seeds: Seeds) -> Iterator[Fault]:
 def _tier_fault(column: str, start: float, lower: tuple[Row, float] | None) -> str | None:
     """What is wrong with where a tier starts, given the next lower tier and its start, if there is one."""
     if column == "min_score" and not 0 <= start <= 100:
-        return "which is no score. Give a number from 0 to 100"
+        return "which is not a score. Give a number from 0 to 100"
     if column == "min_percentile" and not 0 <= start < 1:
         return "above which no account can stand. Give a share from 0 to below 1"
     if lower is None:

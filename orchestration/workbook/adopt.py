@@ -83,7 +83,7 @@ def _check_rows(draft: Draft, seeds: Seeds) -> None:
         for names, row in strange.items():
             likely = difflib.get_close_matches(" ".join(names), [" ".join(other) for other in missing], n=1)
             hint = f"Did you mean {likely[0]!r}?" if likely else "Write a new workbook with make scorecard, or give the row back its name"
-            faults.append(f"{row.place(key[-1])}: {' '.join(names)!r} is no row of {seed} in version {draft.base}. {hint}")
+            faults.append(f"{row.place(key[-1])}: {' '.join(names)!r} is not a row of {seed} in version {draft.base}. {hint}")
         if not strange:
             sheets = {names[0]: row.sheet for names, row in found.items()}
             faults += [

@@ -88,7 +88,7 @@ def _open(path: Path) -> openpyxl.Workbook:
     # openpyxl passes on whatever its parsers raise about a damaged file.
     except Exception as error:
         remedy = "Save it as Excel workbook (.xlsx) without a password, or copy it again if it was cut off"
-        raise WorkbookError(f"{path.name}: is no readable .xlsx workbook ({type(error).__name__}). {remedy}") from error
+        raise WorkbookError(f"{path.name}: is not a readable .xlsx workbook ({type(error).__name__}). {remedy}") from error
 
 
 def _index(path: Path, book: openpyxl.Workbook) -> tuple[str, list[str]]:

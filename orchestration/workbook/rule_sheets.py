@@ -123,7 +123,7 @@ def card_sheet(book: Book, title: str, card: Values, rules: Rules, metrics: Mapp
     head = sheet.heads(
         {
             LABEL: "What counts", WEIGHT: "Weight", SHARE: "Share of the score", METHOD: "Method", WORST: "Worst value (score 0)",
-            BEST: "Best value (score 100)", POLICY: "Without data", UNIT: "Unit", BETTER: "Better is", CHECK: "To mend",
+            BEST: "Best value (score 100)", POLICY: "Without data", UNIT: "Unit", BETTER: "Better is", CHECK: "To fix",
             MEANING: "What it means", KEY: "Name in the data",
         }
     )  # fmt: skip

@@ -29,7 +29,7 @@ from orchestration.workbook.samples import Sample, Samples
 
 SAMPLES, DETAILS = "Samples", "Sample details"
 ALL_NEEDED = "all accounts needed"
-TO_MEND = "see To mend"
+TO_FIX = "see To fix"
 _BLUE = "#2F6DB5"
 _NAME_LIMIT = 80
 
@@ -264,7 +264,7 @@ def _sample_row(sheet: Sheet, block: Block, cap_column: int, details: Sheet, cap
     sheet.formula(row, S_CAP, f'IFERROR(IF({here(_BINDS)},INDEX({names},{which}),""),"")', published("cap_key") or "", "member")
     # Noise of floating-point arithmetic ends at 9 decimals; ROUND is half away from zero.
     score = f"ROUND(ROUND(IF({here(_BINDS)},INDEX({most},{which}),{here(_UNCAPPED)}),9),1)"
-    sheet.formula(row, S_SCORE, f'IFERROR({score},"{TO_MEND}")', published("health_score"), "score")
+    sheet.formula(row, S_SCORE, f'IFERROR({score},"{TO_FIX}")', published("health_score"), "score")
     sheet.formula(row, S_DIFFERENCE, f'IFERROR({here(S_SCORE)}-{here(S_PUBLISHED)},"")', 0 if is_same else None, "points")
     coverage = f'IF({applicable}=0,0,SUMPRODUCT(({states}="measured")*{weights})/{applicable})'
     sheet.formula(row, S_COVERAGE, coverage, published("coverage"), "share")
@@ -273,19 +273,19 @@ def _sample_row(sheet: Sheet, block: Block, cap_column: int, details: Sheet, cap
     for tier, starts in reversed(tiers[:-1]):
         by_score = f"IF({here(S_SCORE)}>={starts},{literal(tier)},{by_score})"
     tier = (
-        f'IF(NOT(ISNUMBER({here(S_SCORE)})),"{TO_MEND}",IF(ROUND({here(S_COVERAGE)},9)<{card["min_coverage"]},{literal(TIER_LABELS["unknown"])},'
+        f'IF(NOT(ISNUMBER({here(S_SCORE)})),"{TO_FIX}",IF(ROUND({here(S_COVERAGE)},9)<{card["min_coverage"]},{literal(TIER_LABELS["unknown"])},'
         f'IF({card["tier_mode"]}="quantile","{ALL_NEEDED}",{by_score})))'
     )
     is_quantile = block.sample.account["raw_tier"] != "unknown" and cells.quantile[account["scorecard_key"]]
     shown = ALL_NEEDED if is_quantile else TIER_LABELS[account["raw_tier"]]
     sheet.formula(row, S_TIER, tier, shown if is_same else None, "member")
-    changes = f'IF(OR({here(S_TIER)}={here(S_PUBLISHED_TIER)},{here(S_TIER)}="{ALL_NEEDED}",{here(S_TIER)}="{TO_MEND}"),"","tier changes")'
+    changes = f'IF(OR({here(S_TIER)}={here(S_PUBLISHED_TIER)},{here(S_TIER)}="{ALL_NEEDED}",{here(S_TIER)}="{TO_FIX}"),"","tier changes")'
     sheet.formula(row, S_CHANGES, changes, "" if is_same else None, "check")
     sheet.next_row += 1
 
 
 def _summary(sheet: Sheet, row: int, first: int, last: int, blocks: list[Block], is_same: bool, cells: RuleCells) -> None:
-    """What the changes do to all samples together, and whether something is still to mend."""
+    """What the changes do to all samples together, and whether something is still to fix."""
     published, scores, changed = (sheet.range(first, last, column) for column in (S_PUBLISHED, S_SCORE, S_CHANGES))
     mean = fmean(block.sample.account["health_score"] for block in blocks)
     sheet.mark(row)
@@ -294,13 +294,13 @@ def _summary(sheet: Sheet, row: int, first: int, last: int, blocks: list[Block],
     for column in range(S_CARD, S_CAP + 1):
         sheet.value(row, column, None, "group")
     sheet.formula(row, S_PUBLISHED, f"AVERAGE({published})", mean, "group_score")
-    sheet.formula(row, S_SCORE, f'IFERROR(AVERAGE({scores}),"{TO_MEND}")', mean if is_same else None, "group_score")
+    sheet.formula(row, S_SCORE, f'IFERROR(AVERAGE({scores}),"{TO_FIX}")', mean if is_same else None, "group_score")
     difference = f"{xl_rowcol_to_cell(row, S_SCORE)}-{xl_rowcol_to_cell(row, S_PUBLISHED)}"
     sheet.formula(row, S_DIFFERENCE, f'IFERROR({difference},"")', 0 if is_same else None, "group_points")
     count = f'COUNTIF({changed},"tier changes")&" of {len(blocks)} change their tier"'
     sheet.formula(row, S_TIER, count, f"0 of {len(blocks)} change their tier" if is_same else None, "group")
     faults = "+".join(f"SUMPRODUCT(--(LEN({checks})>0))" for checks in cells.checks.values())
-    warning = " lines of the scorecards are not in order: see their column To mend. Scores here may be wrong until then."
+    warning = " lines of the scorecards are not in order: see their column To fix. Scores here may be wrong until then."
     message = f'IF({faults}=0,"",{faults}&"{warning}")'
     sheet.formula(row + 1, S_ACCOUNT, message, "", "check")
 

@@ -105,7 +105,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_accounts_and_contracts_stand_in_the_mart(ran: Path) -> None:
     found = rows(ran, "select account_id, account_name, industry, region, mrr, seats, term_ends_on from account_health")
-    # A company of the CRM without a contract is no customer.
+    # A company of the CRM without a contract is not a customer.
     assert found == [("101", "Anvil", "TOOLS", None, 1250, 10, date(2027, 2, 1))]
 
 

@@ -141,7 +141,7 @@ WRONG = {
         "licence_utilization_28d",
         ("scorecard_metrics.csv line 2", "'licence_utilization_28d'", "license_utilization_28d"),
     ),
-    "weight is no number": (
+    "weight is not a number": (
         "seeds/scorecard_metrics.csv",
         "license_utilization_28d,3,",
         "license_utilization_28d,NaN,",

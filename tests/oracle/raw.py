@@ -1,10 +1,10 @@
 """docs/scoring.md, "Raw tables": read as text by name, typed, deduplicated, no bad rows, no orphans.
 
-To note: midnight and the last minute of a day in a local time are that day in a column of days; a date
-that follows on another one by less than nothing is bad where it ends a row, and where it lies ten years before. What is no id as a number,
-a list or an object is none as text either, since a CSV file has nothing but text; only `12e3`, without point and sign, may be a hexadecimal
-id. A typed `7.0` is the whole number 7. An orphan ends no other row of its subscription. A row that ends on the day it begins ends the
-earlier one nevertheless.
+To note: midnight and the last minute of a day in a local time are that day in a column of days; a date that follows on another one by
+less than nothing is bad where it ends a row, and where it lies ten years before. What is not an id as a number, a list or an object is
+none as text either, since a CSV file has nothing but text; only `12e3`, without point and sign, may be a hexadecimal id. A typed `7.0` is
+the whole number 7. An orphan ends no other row of its subscription. A row that ends on the day it begins ends the earlier one
+nevertheless.
 """
 
 import csv

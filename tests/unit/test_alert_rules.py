@@ -42,7 +42,7 @@ WRONG = {
     "r,,tier_worse,,,,,,,": "kind 'tier_worse' is none of tier_worsened, score_fell, renewal_near, source_late, drift_seen. Did you mean "
     "'tier_worsened'?",
     "r,,tier_worsened,,healthy,,,,,": "tier healthy is never worse. Write at_risk, poor or unknown, or leave it blank",
-    "r,,tier_worsened,at_risk,at_risk,,,,,": "from_tier at_risk to tier at_risk is no worsening. Let tier be the worse one",
+    "r,,tier_worsened,at_risk,at_risk,,,,,": "from_tier at_risk to tier at_risk is not a worsening. Let tier be the worse one",
     "r,,tier_worsened,,poor,5,,,,": "kind tier_worsened does not use points. Leave it blank",
     "r,,score_fell,,,,7,,,": "kind score_fell needs points, but it is blank. Fill it in",
     "r,,score_fell,,,10,14,,,": "days 14 is neither 7 nor 28, over which changes are explained. Choose one of them",
@@ -52,8 +52,8 @@ WRONG = {
     "r,,source_late,,,,,smb,,": "kind source_late does not use segment. Leave it blank",
     "r,,drift_seen,,,,,,1000,": "kind drift_seen does not use min_arr. Leave it blank",
     "r,,drift_seen,,,,,,,mail": "channel 'mail' is none of slack, webhook. Choose one of them",
-    "My rule,,drift_seen,,,,,,,": "rule_key is no plain name. Use at most 60 of a-z, 0-9 and _, a letter first",
-    "fine,,source_late,,,,,,,": "rule_key 'fine' stands there twice, first on line 2. Remove one",
+    "My rule,,drift_seen,,,,,,,": "rule_key is not a plain name. Use at most 60 of a-z, 0-9 and _, a letter first",
+    "fine,,source_late,,,,,,,": "rule_key 'fine' is duplicated, first on line 2. Remove one",
 }
 
 

@@ -117,7 +117,7 @@ def test_a_run_in_progress_is_not_waited_for_and_a_wrong_configuration_is_refuse
         assert content(folder / "data") == before
     configure(folder, "[sources.nonsense]\nconnector = 'files'\npath = 'x'\n")
     assert check_sources.main() == 2
-    assert "'nonsense' is no raw table" in capsys.readouterr().err
+    assert "'nonsense' is not a raw table" in capsys.readouterr().err
 
 
 def test_the_command_writes_nothing_to_the_home_of_its_user(folder: Path, tmp_path: Path) -> None:

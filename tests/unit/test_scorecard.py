@@ -177,19 +177,19 @@ WRONG_LINES = {
         "scorecard_metrics",
         2,
         "v1,all,active_days_28d,NaN,,0,20,",
-        ["seeds/scorecard_metrics.csv line 2: weight 'NaN' is no finite number. Write digits with a decimal point, such as 1.25"],
+        ["seeds/scorecard_metrics.csv line 2: weight 'NaN' is not a finite number. Write digits with a decimal point, such as 1.25"],
     ),
     "infinite anchor": (
         "scorecard_metrics",
         2,
         "v1,all,active_days_28d,1,,0,inf,",
-        ["seeds/scorecard_metrics.csv line 2: best 'inf' is no finite number. Write digits with a decimal point, such as 1.25"],
+        ["seeds/scorecard_metrics.csv line 2: best 'inf' is not a finite number. Write digits with a decimal point, such as 1.25"],
     ),
     "threshold that overflows": (
         "score_caps",
         2,
         "v1,all,late,days_late_180d,>=,1e999,39,",
-        ["seeds/score_caps.csv line 2: threshold '1e999' is no finite number. Write digits with a decimal point, such as 1.25"],
+        ["seeds/score_caps.csv line 2: threshold '1e999' is not a finite number. Write digits with a decimal point, such as 1.25"],
     ),
     "huge number": (
         "scorecard_metrics",
@@ -201,19 +201,19 @@ WRONG_LINES = {
         "fx_rates",
         2,
         'EUR,2026-01-01,"1,1"',
-        ["seeds/fx_rates.csv line 2: rate '1,1' is no finite number. Write digits with a decimal point, such as 1.25"],
+        ["seeds/fx_rates.csv line 2: rate '1,1' is not a finite number. Write digits with a decimal point, such as 1.25"],
     ),
     "lower bound without end": (
         "metric_bands",
         2,
         "v2,smb,active_days_28d,-inf,40",
-        ["seeds/metric_bands.csv line 2: lower_bound '-inf' is no finite number. Write digits with a decimal point, such as 1.25"],
+        ["seeds/metric_bands.csv line 2: lower_bound '-inf' is not a finite number. Write digits with a decimal point, such as 1.25"],
     ),
     "fractional days": (
         "scorecards",
         4,
         "v2,smb,Small,2,smb,mature,0.4,2.5,threshold",
-        ["seeds/scorecards.csv line 4: confirm_days '2.5' is no whole number. Write digits only, such as 3"],
+        ["seeds/scorecards.csv line 4: confirm_days '2.5' is not a whole number. Write digits only, such as 3"],
     ),
     "no days": (
         "scorecards",
@@ -231,19 +231,19 @@ WRONG_LINES = {
         "fx_rates",
         2,
         "EUR,01/02/2026,1.1",
-        ["seeds/fx_rates.csv line 2: valid_from '01/02/2026' is no date. Write it as YYYY-MM-DD"],
+        ["seeds/fx_rates.csv line 2: valid_from '01/02/2026' is not a date. Write it as YYYY-MM-DD"],
     ),
     "date that is not": (
         "config_versions",
         2,
         "v1,2026-02-30,active,ann,first",
-        ["seeds/config_versions.csv line 2: valid_from '2026-02-30' is no date. Write it as YYYY-MM-DD"],
+        ["seeds/config_versions.csv line 2: valid_from '2026-02-30' is not a date. Write it as YYYY-MM-DD"],
     ),
     "direction": (
         "metrics",
         2,
         "active_days_28d,adoption,,,up,",
-        ["seeds/metrics.csv line 2: higher_is_better 'up' is no boolean. Write true or false"],
+        ["seeds/metrics.csv line 2: higher_is_better 'up' is not a boolean. Write true or false"],
     ),
     "negative weight": (
         "scorecard_metrics",
@@ -382,14 +382,14 @@ WRONG_LINES = {
         6,
         "v1,2026-05-01,candidate,bob,",
         [
-            "seeds/config_versions.csv line 6: config_version 'v1' stands there twice, first on line 2. Remove one",
+            "seeds/config_versions.csv line 6: config_version 'v1' is duplicated, first on line 2. Remove one",
         ],
     ),
     "doubled rate": (
         "fx_rates",
         3,
         "eur,2026-01-01,1.2",
-        ["seeds/fx_rates.csv line 3: currency 'eur', valid_from '2026-01-01' stands there twice, first on line 2. Remove one"],
+        ["seeds/fx_rates.csv line 3: currency 'eur', valid_from '2026-01-01' is duplicated, first on line 2. Remove one"],
     ),
     "doubled lower bound": (
         "metric_bands",
@@ -397,14 +397,14 @@ WRONG_LINES = {
         "v2,smb,active_days_28d,5.0,100",
         [
             "seeds/metric_bands.csv line 3: config_version 'v2', scorecard_key 'smb', metric_key 'active_days_28d', "
-            "lower_bound '5' stands there twice, first on line 2. Remove one"
+            "lower_bound '5' is duplicated, first on line 2. Remove one"
         ],
     ),
     "doubled tier": (
         "tiers",
         4,
         "v2,all,poor,red,,",
-        ["seeds/tiers.csv line 4: config_version 'v2', scorecard_key 'all', tier 'poor' stands there twice, first on line 2. Remove one"],
+        ["seeds/tiers.csv line 4: config_version 'v2', scorecard_key 'all', tier 'poor' is duplicated, first on line 2. Remove one"],
     ),
     # Rules over several rows. config_versions: line 3 begins v2, whose note fills line 4, too.
     "two active versions on one day": (
@@ -503,13 +503,13 @@ WRONG_LINES = {
         "tiers",
         4,
         "v2,all,healthy,green,100.1,",
-        ["seeds/tiers.csv line 4: tier 'healthy' has min_score '100.1', which is no score. Give a number from 0 to 100"],
+        ["seeds/tiers.csv line 4: tier 'healthy' has min_score '100.1', which is not a score. Give a number from 0 to 100"],
     ),
     "lowest tier below every score": (
         "tiers",
         2,
         "v2,all,poor,red,-5,",
-        ["seeds/tiers.csv line 2: tier 'poor' has min_score '-5', which is no score. Give a number from 0 to 100"],
+        ["seeds/tiers.csv line 2: tier 'poor' has min_score '-5', which is not a score. Give a number from 0 to 100"],
     ),
     "tier gap": (
         "tiers",
@@ -671,7 +671,7 @@ def test_faults_of_several_files_come_together(seeds: Path) -> None:
     edit(seeds, "scorecard_metrics", 2, "v1,all,active_dayz_28d,x,,0,20,")
     edit(seeds, "fx_rates", 3, "EUR,2026-02-01,-1")
     assert faults(seeds) == [
-        "seeds/scorecard_metrics.csv line 2: weight 'x' is no finite number. Write digits with a decimal point, such as 1.25",
+        "seeds/scorecard_metrics.csv line 2: weight 'x' is not a finite number. Write digits with a decimal point, such as 1.25",
         "seeds/fx_rates.csv line 3: rate '-1' is not above 0. Give a greater number",
         "seeds/scorecard_metrics.csv line 2: metric 'active_dayz_28d' is not in seeds/metrics.csv. Did you mean 'active_days_28d'?",
     ]
@@ -679,7 +679,7 @@ def test_faults_of_several_files_come_together(seeds: Path) -> None:
 
 def test_hostile_cells_stay_on_one_short_line(seeds: Path) -> None:
     edit(seeds, "fx_rates", 2, 'EUR,"2026\n-01-\u202e01",1')
-    assert faults(seeds) == [r"seeds/fx_rates.csv line 2: valid_from '2026\n-01-\u202e01' is no date. Write it as YYYY-MM-DD"]
+    assert faults(seeds) == [r"seeds/fx_rates.csv line 2: valid_from '2026\n-01-\u202e01' is not a date. Write it as YYYY-MM-DD"]
     edit(seeds, "fx_rates", 2, f"EUR,{'9' * 100_000},1")
     edit(seeds, "fx_rates", 3, None)
     (line,) = faults(seeds)
@@ -714,7 +714,7 @@ def test_playbooks_are_checked_where_there_are_some(seeds: Path) -> None:
     edit(seeds, "playbook_conditions", 4, "save,tier,=,poor")
     assert faults(seeds) == [
         "seeds/playbook_conditions.csv line 4: playbook_key 'save', field 'tier', operator '=', value 'poor' "
-        "stands there twice, first on line 2. Remove one",
+        "is duplicated, first on line 2. Remove one",
         "seeds/playbook_conditions.csv line 3: playbook 'safe' is not in seeds/playbooks.csv. Did you mean 'save'?",
     ]
 

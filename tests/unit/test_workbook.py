@@ -189,11 +189,11 @@ FAULTS: dict[str, list[tuple[Callable[[Edited], object], str]]] = {
         (_typed("scorecard_metrics", NPS, weight=-1), "sheet 'standard' cell D43: weight '-1' is below 0. Give a number from 0 to 1e+06"),
         (
             _typed("scorecard_metrics", _metric("active_days_28d"), best="16 days"),
-            "sheet 'standard' cell H14: best '16 days' is no finite number. Write digits with a decimal point, such as 1.25",
+            "sheet 'standard' cell H14: best '16 days' is not a finite number. Write digits with a decimal point, such as 1.25",
         ),
         (
             _typed("scorecard_dimensions", {"scorecard_key": "standard", "dimension_key": "voice"}, weight="#DIV/0!"),
-            "sheet 'standard' cell D42: weight '#DIV/0!' is no finite number. Write digits with a decimal point, such as 1.25",
+            "sheet 'standard' cell D42: weight '#DIV/0!' is not a finite number. Write digits with a decimal point, such as 1.25",
         ),
         (_typed("scorecard_metrics", _metric("stickiness_28d"), weight=None), "sheet 'standard' cell D16: weight is blank. Fill it in"),
         (
@@ -214,12 +214,12 @@ FAULTS: dict[str, list[tuple[Callable[[Edited], object], str]]] = {
         ),
         (
             _added("metric_bands", scorecard_key="standard", metric_key="advocacy_365d", lower_bound=1, score=1),
-            "sheet 'Bands' row 38: config_version '2026.2', scorecard_key 'standard', metric_key 'advocacy_365d', lower_bound '1' stands "
-            "there twice, first on sheet 'Bands' row 35. Remove one",
+            "sheet 'Bands' row 38: config_version '2026.2', scorecard_key 'standard', metric_key 'advocacy_365d', lower_bound '1' is "
+            "duplicated, first on sheet 'Bands' row 35. Remove one",
         ),
         (
             _typed("config_versions", VERSION, valid_from="next week"),
-            "sheet 'New version' cell C7: valid_from 'next week' is no date. Write it as YYYY-MM-DD",
+            "sheet 'New version' cell C7: valid_from 'next week' is not a date. Write it as YYYY-MM-DD",
         ),
     ],
     "rules": [
@@ -256,7 +256,7 @@ FAULTS: dict[str, list[tuple[Callable[[Edited], object], str]]] = {
     "unknown metric": [
         (
             _typed("scorecard_metrics", NPS, metric_key="nps_180"),
-            "sheet 'standard' cell N43: 'standard nps_180' is no row of scorecard_metrics in version 2026.1. Did you mean 'standard "
+            "sheet 'standard' cell N43: 'standard nps_180' is not a row of scorecard_metrics in version 2026.1. Did you mean 'standard "
             "nps_180d'?",
         )
     ],
@@ -318,8 +318,8 @@ def _bomb(path: Path, written: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (_not_a_workbook, "is no readable .xlsx workbook (BadZipFile). Save it as Excel workbook (.xlsx) without a password"),
-        (_truncated, "is no readable .xlsx workbook (BadZipFile). Save it as Excel workbook (.xlsx) without a password"),
+        (_not_a_workbook, "is not a readable .xlsx workbook (BadZipFile). Save it as Excel workbook (.xlsx) without a password"),
+        (_truncated, "is not a readable .xlsx workbook (BadZipFile). Save it as Excel workbook (.xlsx) without a password"),
         (_another_workbook, "was not written by make scorecard. Write a workbook with it and change that one"),
         (_bomb, "unpacks to 3,000,001 bytes, which no scorecard workbook does"),
         (lambda path, written: None, "no such file. Name the workbook: make scorecard-import FILE=..."),

@@ -1,6 +1,6 @@
 -- Grain: as_of_date x metric that jumped for most accounts at once: the instrumentation changed rather than the customers.
 -- A jump: most accounts move the same way, and clearly more of them than on any of the 35 days before (which hold every weekday and a turn of
--- the month). Releases, and features that fell out of use, explain jumps of the feature metrics. `events_per_active_user` is no metric of a
+-- the month). Releases, and features that fell out of use, explain jumps of the feature metrics. `events_per_active_user` is not a metric of a
 -- scorecard but the rate of the raw feed.
 
 {% set min_accounts, min_days, most, more_than_usual = 10, 28, 0.5, 0.2 %}

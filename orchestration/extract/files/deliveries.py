@@ -88,7 +88,7 @@ def find_deliveries(settings: Settings, name: str, source: FilesSource) -> list[
     """The deliveries of a source with a path, oldest first. Lists folders; opens no file.
 
     Raises:
-        SourceError: no file matches, a file is of no known format, or a `{day}` is no date.
+        SourceError: no file matches, a file is of no known format, or a `{day}` is not a date.
     """
     where = f"sources.{name}.path"
     token = source.day_token
@@ -186,7 +186,7 @@ def oldest_first(names: Collection[str]) -> list[str]:
 
 
 def _glob(pattern: str) -> list[Path]:
-    """Matching paths; a name that exists as it stands is no pattern, whatever brackets are in it."""
+    """Matching paths; a name that exists as it stands is not a pattern, whatever brackets are in it."""
     if Path(pattern).is_file():
         return [Path(pattern)]
     return [Path(path) for path in glob.glob(pattern, recursive=True)]
@@ -221,7 +221,7 @@ def _delivery_day(where: str, pattern: str, token: str, file: SourceFile) -> dat
             try:
                 return date.fromisoformat(text) if token == DAY else _epoch_day(text)
             except ValueError:
-                raise SourceError(f"{where}: {file.label}: {text} is no date. Rename or remove the file") from None
+                raise SourceError(f"{where}: {file.label}: {text} is not a date. Rename or remove the file") from None
     if token == EPOCH_DAY:
         raise SourceError(f"{where}: {file.label} holds no unix timestamp of a day. Mend the path")
     raise SourceError(f"{where}: {file.label} stands for more than one day. Use the same day throughout its path")

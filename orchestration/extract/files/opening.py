@@ -69,7 +69,7 @@ class _Text:
     Attributes:
         encoding: None for UTF-8.
         old_mac: whether lines end in a lone carriage return.
-        names_delimiter: whether the first line is Excel's `sep=;`, which is no header.
+        names_delimiter: whether the first line is Excel's `sep=;`, which is not a header.
         is_json: whether it is JSON, in whatever form.
     """
 
@@ -220,7 +220,7 @@ def _decoded(file: SourceFile, text: _Text, first: bytes, stream: BinaryIO) -> I
         except UnicodeDecodeError as error:
             at = lines + error.object[: error.start].count(b"\n")
             raise SourceError(
-                f"{file.label} line {at}: byte 0x{error.object[error.start]:02x} is no character of {encoding} ({error.reason}). "
+                f"{file.label} line {at}: byte 0x{error.object[error.start]:02x} is not a character of {encoding} ({error.reason}). "
                 "Fix the source's encoding, or save the file as UTF-8"
             ) from None
         piece = piece.replace("\r", "\n") if text.old_mac else piece

@@ -50,7 +50,7 @@ def single_select(connection: duckdb.DuckDBPyConnection, label: str, query: str)
     """A source's query as a select without comments that could swallow what follows.
 
     Raises:
-        SourceError: it is no single select.
+        SourceError: it is not a single select.
     """
     try:
         statements = connection.extract_statements(query)

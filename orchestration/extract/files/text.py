@@ -79,7 +79,7 @@ def load_json_lines(connection: duckdb.DuckDBPyConnection, file: SourceFile, cou
     """Load a JSON lines file into `loaded`.
 
     Returns:
-        A relation of the lines that are not blank: `line` (number), `text`, and what is wrong (`fault`) with one that is no JSON object.
+        A relation of the lines that are not blank: `line` (number), `text`, and what is wrong (`fault`) with one that is not a JSON object.
 
     Raises:
         SourceError: not every line could be read, or the file is not UTF-8.

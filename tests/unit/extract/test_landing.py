@@ -604,7 +604,7 @@ def test_a_loss_is_accepted_once_and_not_a_larger_one(world, accounts):
     assert accounts(3, accept).unavailable is not None
     assert accounts(5, accept).unavailable is None
     assert len(world.rows("accounts")) == 5
-    # The 5 are what later landings are measured by, and what was whole before is no way around it.
+    # The 5 are what later landings are measured by, and what was whole before is not a way around it.
     assert accounts(4, accept).unavailable is None
     assert accounts(40, accept).unavailable is None
     again = accounts(4, accept).unavailable
@@ -685,7 +685,7 @@ def test_the_demo_company_and_what_follows_it_are_not_judged(world):
         ({1: 50, 8: 50, 15: 50, 22: 50}, 0, "2026-01-29 (0, usually 50)"),
         # The median of 0, 10, 40 and 50.
         ({1: 50, 2: 1, 8: 10, 22: 40}, 4, "2026-01-29 (4, usually 25)"),
-        # Two such days are too few, and below five events a fifth is no event.
+        # Two such days are too few, and below five events a fifth is not an event.
         ({14: 1, 15: 50, 22: 50}, 1, None),
         ({1: 4, 8: 4, 15: 4, 22: 4}, 0, None),
     ],

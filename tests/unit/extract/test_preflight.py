@@ -33,7 +33,7 @@ USABLE = "Write postgresql+psycopg://user:password@host/database"
 @pytest.mark.parametrize(
     ("address", "said"),
     [
-        (SECRET, f"is no address of a database. {USABLE}"),
+        (SECRET, f"is not a database address. {USABLE}"),
         (f"postgresql://u:a@{SECRET}@h/d", "has an @ that could belong to the password or to the host. "
             "Percent-encode user and password: %40 for @, %3A for :, %2F for /, %3F for ?, %25 for %"),
         (f"mysql+pymysql://u:{SECRET}@h/d", "cannot be used: the driver pymysql is not installed. "

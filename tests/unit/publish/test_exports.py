@@ -91,7 +91,7 @@ def test_csv_for_people(settings):
     header, *rows = cells(content)
     found = [dict(zip(header, row, strict=True)) for row in rows]
     wanted = ("account_id", "as_of_date", "health_score", "tier", "account_name", "csm", "arr", "term_ends_on", "seats")
-    # The worst score first; a negative number is no formula.
+    # The worst score first; a negative number is not a formula.
     assert [[row[name] for name in wanted] for row in found] == [
         ["a3", "2026-01-30", "15", "poor", 'Quote" and, comma', "", "", "", ""],
         ["a1", "2026-01-30", "65", "at_risk", "'" + HOSTILE, "Zoë", "-1200.5", "2026-12-31", "7"],

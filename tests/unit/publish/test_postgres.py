@@ -263,10 +263,10 @@ def test_a_database_that_is_down(target, monkeypatch):
     ("more", "url", "message"),
     [
         ("", None, r"exports\.postgres\.url: the environment variable MART_URL is not set"),
-        ("", "mysql://u:geheim@h/d", r"exports\.postgres\.url: what MART_URL holds is no address of Postgres"),
-        ("", "geheim", r"exports\.postgres\.url: what MART_URL holds is no address of a database"),
+        ("", "mysql://u:geheim@h/d", r"exports\.postgres\.url: what MART_URL holds is not a Postgres address"),
+        ("", "geheim", r"exports\.postgres\.url: what MART_URL holds is not a database address"),
         ("", "postgresql://u:p@geheim@h/d", r"exports\.postgres\.url: what MART_URL holds has an @ that could"),
-        ('tables = ["account_helth"]\n', UNREACHABLE, r"exports\.postgres\.tables: account_helth is no published table"),
+        ('tables = ["account_helth"]\n', UNREACHABLE, r"exports\.postgres\.tables: account_helth is not a published table"),
     ],
 )
 def test_a_wrong_configuration_is_refused_before_a_run(tmp_path, monkeypatch, more, url, message):

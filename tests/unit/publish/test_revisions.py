@@ -239,7 +239,7 @@ def test_a_file_that_is_not_of_the_log_is_ignored_with_a_warning(settings, publi
     assert publish_days("run-2", DAYS[:1]).revisions == 0
     assert len(read_current(settings, REVISIONS)) == 3
     for stray in strays:
-        assert f"{stray}: is no file of the log" in caplog.text
+        assert f"{stray}: is not a file of the log" in caplog.text
 
 
 def as_an_older_version(settings: Settings) -> None:

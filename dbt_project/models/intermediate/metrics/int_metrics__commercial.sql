@@ -94,7 +94,7 @@ totals as (
 
 ),
 
--- The earliest due_on is no sum: this joins each claim to the days on which it is owed.
+-- The earliest due_on is not a sum: this joins each claim to the days on which it is owed.
 oldest_claims as (
 
     select

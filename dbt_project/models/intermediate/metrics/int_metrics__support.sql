@@ -80,7 +80,7 @@ totals as (
 
 ),
 
--- A median is no sum: these two join each ticket to the days on which it counts.
+-- A median is not a sum: these two join each ticket to the days on which it counts.
 first_replies as (
 
     select

@@ -99,7 +99,7 @@ def check(settings: Settings, table: RawTable, source: RestSource) -> None:
         except Exception:
             # The parser's and the lexer's errors have no class in common.
             raise SettingsError(
-                f"sources.{table.name}.{name}: {path!r} is no JSON path. Write one such as data.items, or $ for the whole answer"
+                f"sources.{table.name}.{name}: {path!r} is not a JSON path. Write one such as data.items, or $ for the whole answer"
             ) from None
     with _shaping(settings, table, source):
         pass
@@ -221,7 +221,7 @@ def _shaping(settings: Settings, table: RawTable, source: RestSource) -> Iterato
 
 
 def _texts(path: str, page: Sequence[Record]) -> pa.RecordBatch:
-    # Half a surrogate pair, which is no Unicode, would make DuckDB refuse all records.
+    # Half a surrogate pair, which is not Unicode, would make DuckDB refuse all records.
     encoded = [json.dumps(record, ensure_ascii=False).encode(errors="replace") for record in page]
     return pa.record_batch([pa.array([path] * len(encoded), pa.string()), pa.array(encoded, pa.string())], schema=_TEXTS)
 

@@ -29,7 +29,7 @@ class StripePaginator(BasePaginator):
     """The next page begins after the last object of this one, while `has_more`.
 
     Raises:
-        ValueError: an answer that is no list. (It would look like an empty table.)
+        ValueError: an answer that is not a list. (It would look like an empty table.)
     """
 
     def __init__(self) -> None:

@@ -33,7 +33,7 @@ def currency_code(currency: Any) -> str | None:
 
 
 def full_units(amount: Any, currency: Any) -> Decimal | None:
-    """An amount in the currency's smallest unit as full units; None for what is no amount."""
+    """An amount in the currency's smallest unit as full units; None for what is not an amount."""
     value = _fraction(amount)
     return None if value is None else _decimal(value / _smallest_per_unit(currency))
 

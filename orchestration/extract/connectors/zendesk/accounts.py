@@ -56,7 +56,7 @@ class AccountNote:
 
 
 def _state_of(manifest: lake.Manifest | None) -> str | None:
-    """Names what a table holds; None where it never landed. Why a reading was not taken over is no part of it."""
+    """Names what a table holds; None where it never landed. Why a reading was not taken over is not part of it."""
     if manifest is None or not manifest.deliveries:
         return None
     return blake2b(repr(replace(manifest, not_read=None)).encode(), digest_size=16).hexdigest()

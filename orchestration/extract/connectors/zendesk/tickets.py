@@ -205,7 +205,7 @@ class _Reader:
             return self._checked(
                 _EXPORT,
                 _ExportPaginator(),
-                # 0 is no time for Zendesk; nothing is older than 1.
+                # 0 is not a time for Zendesk; nothing is older than 1.
                 start_time=1 if start is None else int(min(start, newest).timestamp()),
                 include="metric_sets,users",
             )

@@ -95,7 +95,7 @@ def test_a_module_without_a_usable_connector(world: World, write: Callable[[str]
         ("acme.nothing", "there is no module acme.nothing. Install its package, or name the folder that holds acme/ in PYTHONPATH"),
         ("strip", "unknown connector strip. There is demo, files, rest, sql, stripe, zendesk"),
         ("http", "holds no class that derives from Connector"),
-        ("acme feed", "'acme feed' is no name of a module. There is demo, files,"),
+        ("acme feed", "'acme feed' is not the name of a module. There is demo, files,"),
     ],
 )
 def test_a_name_that_leads_nowhere(world: World, name: str, said: str) -> None:

@@ -446,13 +446,13 @@ def test_fivetran_subscriptions_by_price_trial_and_discount(stripe: World) -> No
         (*several, 231.976, "USD", "2026-02-01", "2026-05-01", "2027-01-11", False),
         (*several, 289.97, "USD", "2026-05-01", None, "2027-01-11", False),
         ("tried", "cus_7", "Team", 2, 59.98, "USD", "2026-01-05", "2026-01-19", None, True),
-        # A trial is no term. Paused within the present period, without an end.
+        # A trial is not a term. Paused within the present period, without an end.
         ("turned", "cus_8", "Archive", 1, 100.0, "USD", "2025-01-05", "2025-01-19", None, True),
         ("turned", "cus_8", "Archive", 1, 100.0, "USD", "2025-01-19", "2026-01-19", "2026-01-19", False),
         ("turned", "cus_8", "Archive", 1, 0.0, "USD", "2026-01-19", None, "2027-01-19", False),
         ("unpaid", "cus_9", "Team", 2, 59.98, "USD", "2026-01-05", "2026-01-19", None, True),
         ("unpaid", "cus_9", "Team", 2, 59.98, "USD", "2026-01-19", "2026-03-05", None, False),
-        # (10.00 - 5.00) x 52 / 12. Nobody has more than one, so it is a flat price; a week is no commitment.
+        # (10.00 - 5.00) x 52 / 12. Nobody has more than one, so it is a flat price; a week is not a commitment.
         ("weekly", "cus_3", "Weekly", None, 21.6667, "EUR", "2026-01-05", None, None, False),
         ("yen", "cus_1", "prod_4", 2, 10000.0, "JPY", "2026-01-01", "2026-01-15", None, True),
         ("yen", "cus_1", "prod_4", 2, 10000.0, "JPY", "2026-01-15", "2026-03-01", None, False),

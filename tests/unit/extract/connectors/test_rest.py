@@ -449,15 +449,15 @@ WRONG = {
     "path: give a path that begins with /, such as /v1/customers, without parameters"),
     "end alone": (f'{SINGLE}\nparams = {{ until = "{{end}}" }}', "{end} needs {start} as well"),
     "columns and query": (f'{SINGLE}\ncolumns = {{ ticket_id = "id" }}\nquery = "select 1"', "give either columns or query"),
-    "an unknown column": (f'{SINGLE}\ncolumns = {{ ticket = "id" }}', "tickets.columns: ticket is no column of tickets"),
+    "an unknown column": (f'{SINGLE}\ncolumns = {{ ticket = "id" }}', "tickets.columns: ticket is not a column of tickets"),
     "no JSON path": (f'{SINGLE}\ncolumns = {{ ticket_id = "a[" }}', "sources.tickets.columns: "),
     "a query without a column": (f"{SINGLE}\nquery = \"select 1 as ticket_id, 'a1' as account_id from records\"",
     "column opened_at of tickets is missing"),
     "a query with a fault": (f'{SINGLE}\nquery = "select nothing from records"',
     'sources.tickets.query: Binder Error: Referenced column "nothing" not found'),
-    "no list of records": (f"{SINGLE}", "sources.tickets.records: 'a[[' is no JSON path"),
+    "no list of records": (f"{SINGLE}", "sources.tickets.records: 'a[[' is not a JSON path"),
     "no cursor path": ('paginator = { type = "json_link", next_url_path = "a[[" }',
-    "sources.tickets.paginator.next_url_path: 'a[[' is no JSON path"),
+    "sources.tickets.paginator.next_url_path: 'a[[' is not a JSON path"),
     "a variable that is not set": (
         f'{SINGLE}\nauth = {{ type = "bearer", token = {{ env = "NOT_SET" }} }}',
         "sources.tickets.auth.token: the environment variable NOT_SET is not set"

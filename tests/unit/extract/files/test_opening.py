@@ -232,7 +232,7 @@ def test_one_broken_line_of_a_file_in_utf_8_costs_one_row(world: World) -> None:
 
 
 def test_a_configured_encoding_that_is_not_the_file_s(world: World) -> None:
-    with pytest.raises(SettingsError, match=r"t\.csv line 2: byte 0x81 is no character of windows-1252 .*Fix the source's encoding"):
+    with pytest.raises(SettingsError, match=r"t\.csv line 2: byte 0x81 is not a character of windows-1252 .*Fix the source's encoding"):
         land(world, "t.csv", HEADER.encode() + b"a\x81,2026-01-05,\n", 'encoding = "windows-1252"')
     # A mark at the beginning says more.
     land(world, "t.csv", (HEADER + row("ü")).encode("utf-8-sig"), 'encoding = "windows-1252"')

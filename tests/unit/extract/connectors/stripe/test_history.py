@@ -182,7 +182,7 @@ def test_a_renewal_that_no_event_tells_of_begins_on_its_own_day(replay: Replay, 
         ("2026-02-01", {"months": 3, "current_period_end": at("2026-05-01")}, [("2026-02-01", "2026-05-01")]),
         ("2026-02-01", {"months": 2, "current_period_end": at("2026-08-01")}, [("2026-02-01", None)]),
         ("2026-01-05", {"weeks": 13, "current_period_end": at("2026-07-06")}, [("2026-01-05", "2026-04-06"), ("2026-04-06", "2026-07-06")]),
-        # The trial is no term, the year after it is one.
+        # The trial is not a term, the year after it is one.
         ("2026-01-10", {"trial_start": at("2026-01-10"), "trial_end": at("2026-01-24"), "current_period_end": at("2027-01-24")},
          [("2026-01-10", None), ("2026-01-24", "2027-01-24")]),
         ("2026-06-20", {"status": "trialing", "trial_start": at("2026-06-20"), "trial_end": at("2026-07-04"),
