@@ -1,0 +1,158 @@
+"""All validation tables of a mart."""
+
+from collections.abc import Iterator
+from datetime import date
+from typing import Any
+
+import duckdb
+import numpy as np
+
+from orchestration.validate.judge import Calibration, Judgement, calibrate, judge, judge_tiers
+from orchestration.validate.points import (
+    HORIZONS,
+    Departures,
+    Points,
+    Version,
+    day_of,
+    list_versions,
+    prepare,
+    quarter_of,
+    read_departures,
+    read_points,
+)
+from orchestration.validate.statistics import Bools, Estimate, Ints, draw_accounts
+from orchestration.validate.tables import CALIBRATION, SCORE_VALIDATION, TIER_VALIDATION
+
+Row = dict[str, Any]
+ALL = "all"
+_SEGMENTS_JUDGED = 20
+
+
+def validate_mart(connection: duckdb.DuckDBPyConnection) -> dict[str, list[Row]]:
+    """Compute the rows of every validation table.
+
+    Args:
+        connection: with the tables of a mart on its search path; temporary tables are made in it.
+
+    Returns:
+        Table name -> rows, in the order of the table's key. No rows where nothing is scored.
+    """
+    rows: dict[str, list[Row]] = {SCORE_VALIDATION.name: [], TIER_VALIDATION.name: [], CALIBRATION.name: []}
+    as_of = prepare(connection)
+    if as_of is None:
+        return rows
+    known: dict[str, tuple[Points, Departures, dict[str, list[Row]]]] = {}
+    weights = None
+    for version in list_versions(connection):
+        points, departures = read_points(connection, version), read_departures(connection, version)
+        weights = draw_accounts(points.accounts) if weights is None else weights
+        before = known.get(version.config_version)
+        # Where nothing was restated, both histories say the same.
+        if before is not None and _are_same(points, before[0]) and _are_same(departures, before[1]):
+            found = before[2]
+        else:
+            found = _validate(points, departures, weights)
+            known[version.config_version] = (points, departures, found)
+        for name, added in found.items():
+            rows[name] += [_of_version(version, as_of) | row for row in added]
+    return rows
+
+
+def _of_version(version: Version, as_of: date) -> Row:
+    return {
+        "as_of_date": as_of,
+        "config_version": version.config_version,
+        "status": "active" if version.is_active else "candidate",
+        "history": version.history,
+    }
+
+
+def _are_same(some: Points | Departures, others: Points | Departures) -> bool:
+    return all(np.array_equal(value, vars(others)[name]) for name, value in vars(some).items())
+
+
+def _validate(points: Points, departures: Departures, weights: Ints) -> dict[str, list[Row]]:
+    rows: dict[str, list[Row]] = {SCORE_VALIDATION.name: [], TIER_VALIDATION.name: [], CALIBRATION.name: []}
+    for horizon in HORIZONS:
+        labelled, leaves = points.labelled(horizon)
+        whole = judge(labelled, leaves, departures, weights)
+        of_horizon = {"horizon_days": horizon}
+        rows[SCORE_VALIDATION.name] += [
+            of_horizon | _score_row(scope, period, found)
+            for scope, period, found in [(ALL, ALL, whole), *_parts(labelled, leaves, weights)]
+        ]
+        rows[TIER_VALIDATION.name] += [
+            of_horizon
+            | {"tier": found.tier, "account_days": found.account_days, "accounts": found.accounts, "leavers": found.leavers}
+            | _flat("leaving_rate", found.rate)
+            | _flat("ratio_to_better", found.ratio)
+            | {"is_separable": found.is_separable, "reason": found.reason or None}
+            for found in judge_tiers(labelled, leaves, weights)
+        ]
+        rows[CALIBRATION.name] += [of_horizon | row for row in _tenth_rows(calibrate(labelled, leaves, weights, horizon, whole.verdict))]
+    return rows
+
+
+def _parts(points: Points, leaves: Bools, weights: Ints) -> Iterator[tuple[str, str, Judgement]]:
+    """Skill by segment, of the largest ones, and by quarter."""
+    counts = np.bincount(points.segment[points.segment >= 0], minlength=len(points.segments))
+    largest = sorted(np.argsort(-counts, kind="stable")[:_SEGMENTS_JUDGED])
+    for place in largest:
+        rows = points.segment == place
+        if rows.any():
+            yield f"segment: {points.segments[place]}", ALL, judge(points.chosen(rows), leaves[rows], None, weights, with_all=False)
+    days, codes = np.unique(points.day, return_inverse=True)
+    quarters = np.array(quarter_of(days), dtype=object)[codes] if days.size else np.array([], dtype=object)
+    for quarter in sorted(set(quarters)):
+        rows = quarters == quarter
+        yield ALL, quarter, judge(points.chosen(rows), leaves[rows], None, weights, with_all=False)
+
+
+def _flat(name: str, figure: Estimate) -> Row:
+    return {name: figure.value, f"{name}_low": figure.low, f"{name}_high": figure.high}
+
+
+def _score_row(scope: str, period: str, found: Judgement) -> Row:
+    row: Row = {
+        "scope": scope,
+        "period": period,
+        "first_day": None if found.first_day is None else day_of(found.first_day),
+        "last_day": None if found.last_day is None else day_of(found.last_day),
+        "account_days": found.account_days,
+        "accounts": found.accounts,
+        "leavers": found.leavers,
+    }
+    figures = {
+        "skill": found.skill,
+        "auc_within_day": found.within_day,
+        "pooled_auc": found.pooled,
+        "lowest_tenth_lift": found.lift,
+        "all_below_green": found.all_below_green,
+    } | {f"below_green_{days}d": figure for days, figure in found.below_green.items()}
+    for name, figure in figures.items():
+        row |= _flat(name, figure)
+    return row | {"verdict": found.verdict, "reason": found.reason}
+
+
+def _tenth_rows(found: Calibration) -> list[Row]:
+    before, last = found.expected_over_actual
+    return [
+        {
+            "tenth": tenth.tenth,
+            "account_days": tenth.account_days,
+            "leaving_days": tenth.leaving_days,
+            "lowest_score": tenth.lowest_score,
+            "highest_score": tenth.highest_score,
+        }
+        | _flat("leaving_rate", tenth.rate)
+        | _flat("probability", tenth.probability)
+        | {
+            "reason": found.reason or None,
+            "base_rate": found.base_rate,
+            "brier": found.brier,
+            "base_brier": found.base_brier,
+            "expected_over_actual_before": before,
+            "expected_over_actual_last": last,
+        }
+        for tenth in found.tenths
+    ]

@@ -1,0 +1,115 @@
+"""The tables of a validation, as data. They are part of every generation, without a row before the first validation."""
+
+from dataclasses import dataclass
+
+_TEXT, _DAY, _COUNT, _FIGURE, _FLAG = "VARCHAR", "DATE", "BIGINT", "DOUBLE", "BOOLEAN"
+
+
+@dataclass(frozen=True)
+class ValidationTable:
+    """columns: name -> (DuckDB type, description). key: the columns that name a row, in whose order it is written."""
+
+    name: str
+    description: str
+    key: tuple[str, ...]
+    columns: dict[str, tuple[str, str]]
+
+
+def _figure(name: str, description: str) -> dict[str, tuple[str, str]]:
+    """A figure and the bounds of its 95% interval."""
+    return {
+        name: (_FIGURE, description),
+        f"{name}_low": (_FIGURE, f"Lower bound of {name}: 95%, bootstrap over accounts."),
+        f"{name}_high": (_FIGURE, f"Upper bound of {name}."),
+    }
+
+
+_VERSION = {
+    "as_of_date": (_DAY, "The newest scored day; nothing after it is looked at."),
+    "config_version": (_TEXT, "Version of the scorecard configuration."),
+    "status": (_TEXT, "active or candidate."),
+    "history": (_TEXT, "as_first_published: what people acted on. as_restated: what the rules say now. A candidate has the second only."),
+}
+_HORIZON = {"horizon_days": (_COUNT, "An account leaves if it does so within so many days after the scored day.")}
+_COUNTS = {
+    "account_days": (_COUNT, "Scored Mondays of accounts whose end is known."),
+    "accounts": (_COUNT, "Accounts among them."),
+    "leavers": (_COUNT, "Accounts among them that left within the horizon."),
+}
+
+SCORE_VALIDATION = ValidationTable(
+    "score_validation",
+    "How far a version's scores told who leaves: AUC within day and tenure, with its verdict, by version, history, horizon, scope, period.",
+    ("config_version", "history", "horizon_days", "scope", "period"),
+    _VERSION
+    | _HORIZON
+    | {
+        "scope": (_TEXT, "all, or segment: and its name."),
+        "period": (_TEXT, "all, or a quarter of scored Mondays such as 2026-Q1."),
+        "first_day": (_DAY, "First scored Monday whose end is known."),
+        "last_day": (_DAY, "Last scored Monday whose end is known."),
+    }
+    | _COUNTS
+    | _figure(
+        "skill",
+        "Chance that of two accounts of one day and tenure band, one leaving and one staying, the leaving one scores lower. 0.5 is none.",
+    )
+    | _figure("auc_within_day", "The same over accounts of one day, whatever their tenure.")
+    | _figure("pooled_auc", "The same over all accounts and days.")
+    | _figure("lowest_tenth_lift", "Leaving rate of the lowest tenth of the day's scores by that of all.")
+    | _figure("all_below_green", "Share of all account days below healthy, to hold the next three against.")
+    | _figure("below_green_30d", "Share of those who left that were below healthy 30 days before.")
+    | _figure("below_green_60d", "Share of those who left that were below healthy 60 days before.")
+    | _figure("below_green_90d", "Share of those who left that were below healthy 90 days before.")
+    | {
+        "verdict": (_TEXT, "skill, no_skill, or too_few where fewer than 100 accounts left."),
+        "reason": (_TEXT, "What decided the verdict."),
+    },
+)
+
+TIER_VALIDATION = ValidationTable(
+    "tier_validation",
+    "How often accounts of each tier left within the horizon, and whether neighbouring tiers can be told apart.",
+    ("config_version", "history", "horizon_days", "tier"),
+    _VERSION
+    | _HORIZON
+    | {"tier": (_TEXT, "healthy, at_risk or poor; of a candidate the tier by one day's score.")}
+    | _COUNTS
+    | _figure("leaving_rate", "Share of the tier's account days after which the account left within the horizon.")
+    | _figure("ratio_to_better", "Leaving rate by that of the next better tier that has accounts.")
+    | {
+        "is_separable": (_FLAG, "Whether the lower bound of the ratio is above 1; null for the best tier."),
+        "reason": (_TEXT, "Where the tiers do not differ as they should; null otherwise."),
+    },
+)
+
+CALIBRATION = ValidationTable(
+    "calibration",
+    "Leaving rate by tenth of the day's scores, and the chance to leave where it may be claimed.",
+    ("config_version", "history", "horizon_days", "tenth"),
+    _VERSION
+    | _HORIZON
+    | {
+        "tenth": (_COUNT, "1 holds the lowest scores of each day, 10 the highest; equal scores share a tenth."),
+        "account_days": _COUNTS["account_days"],
+        "leaving_days": (_COUNT, "Those after which the account left within the horizon."),
+        "lowest_score": (_FIGURE, "Lowest score of the tenth on any day."),
+        "highest_score": (_FIGURE, "Highest score of the tenth on any day."),
+    }
+    | _figure("leaving_rate", "Share of account days after which the account left within the horizon.")
+    | _figure("probability", "Chance to leave within the horizon, falling with the score (isotonic); null where it may not be claimed.")
+    | {
+        "reason": (_TEXT, "Why no probability is given; null where one is."),
+        "base_rate": (_FIGURE, "Leaving rate of all accounts in the last completed horizon."),
+        "brier": (
+            _FIGURE,
+            "Mean squared error of the probabilities in the last completed period, fitted on what was complete before each day.",
+        ),
+        "base_brier": (_FIGURE, "The same of the base rate as it was known on each day."),
+        "expected_over_actual_before": (_FIGURE, "Leavers expected by those that left, in the completed period before the last."),
+        "expected_over_actual_last": (_FIGURE, "The same in the last completed period."),
+    },
+)
+
+TABLES = (SCORE_VALIDATION, TIER_VALIDATION, CALIBRATION)
+BY_NAME = {table.name: table for table in TABLES}
