@@ -8,7 +8,7 @@ NEXT := .venv-next
 LOCK := pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-strip-extras --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run dbt check-sources ui alerts verify test test-fast test-next lint types docs lock bench rollback scorecard scorecard-import clean
+.PHONY: help setup run dbt check-sources ui alerts validate verify test test-fast test-next lint types docs lock bench rollback scorecard scorecard-import clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -43,6 +43,9 @@ ui: setup ## the Dagster UI on 127.0.0.1:3000 (PORT=...), history in the data fo
 
 alerts: setup ## send the alerts that are due: ARGS=--dry-run to only show them
 	$(BIN)/python -m orchestration.alerts $(ARGS)
+
+validate: setup ## hold the published scores against who left, and publish what was found with the mart
+	@$(BIN)/python -m orchestration.validate
 
 verify: setup ## read everything that is stored: what is whole, what is damaged, what to do; changes nothing
 	@$(BIN)/python -m orchestration.verify

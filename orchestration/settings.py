@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
@@ -120,6 +120,20 @@ class Alerts(Section):
     max_seconds: float = Field(default=60, gt=0, le=600)
 
 
+class Validation(Section):
+    """`[validation]`: how the scores are held against what happened.
+
+    Attributes:
+        horizon_days: the horizon that the board and the check speak of.
+        min_skill: least skill of the version in force that the check asks for; None asks for none.
+        on_low_skill: below it the check warns, is an error, or also stops publishing until a validation finds more.
+    """
+
+    horizon_days: Literal[30, 90, 180] = 90
+    min_skill: float | None = Field(default=None, ge=0, le=1)
+    on_low_skill: Literal["warn", "error", "stop"] = "warn"
+
+
 class PostgresExport(Section):
     """`[exports.postgres]`: a copy of the mart for tools without a DuckDB driver.
 
@@ -166,6 +180,7 @@ class Settings(BaseSettings):
     board: Board = Board()
     alerts: Alerts = Alerts()
     exports: Exports = Exports()
+    validation: Validation = Validation()
     config_file: Path
 
     @classmethod

@@ -6,7 +6,8 @@ from orchestration.defs.common import PARTITIONS
 
 daily_health = dg.define_asset_job(
     "daily_health",
-    selection=dg.AssetSelection.all(),
+    # Validation has a job of its own.
+    selection=dg.AssetSelection.all() - dg.AssetSelection.groups("validate"),
     partitions_def=PARTITIONS,
     executor_def=dg.in_process_executor,
     description=(

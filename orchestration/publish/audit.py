@@ -49,6 +49,19 @@ def audit_database(settings: Settings, database: Path, mart: Mart, rows: dict[st
         raise PublishRefused(f"{database.name} cannot be read: {first_line(error)}") from error
 
 
+def check_rows(settings: Settings, database: Path, rows: dict[str, int]) -> None:
+    """Read every row of a closed `health.duckdb` that is no history's, and count all.
+
+    Raises:
+        PublishRefused: it cannot be read, or has other numbers of rows.
+    """
+    try:
+        with connect(settings, database, read_only=True) as connection:
+            _check_rows(connection, rows, ())
+    except duckdb.Error as error:
+        raise PublishRefused(f"{database.name} cannot be read: {first_line(error)}") from error
+
+
 def _check_rows(connection: duckdb.DuckDBPyConnection, rows: dict[str, int], changed: Sequence[date]) -> None:
     histories = {table.stored_as for table in TABLES if table.is_history} | {REVISIONS}
     for name, expected in rows.items():

@@ -29,6 +29,7 @@ from orchestration.publish.revision_log import Part
 from orchestration.publish.revisions import TABLE as REVISIONS
 from orchestration.publish.revisions import add_revisions
 from orchestration.publish.tables import BY_NAME, DATE_COLUMN, HISTORY, SCHEMA, TABLES, WIDE_SCHEMA, PublishedTable, on_days, part_name
+from orchestration.publish.validation import carry_over, write_parquet
 from orchestration.settings import Settings
 from orchestration.warehouse import identifier, literal
 
@@ -231,14 +232,16 @@ def build_generation(
     at = published_at.astimezone(UTC).replace(tzinfo=None)
     revisions = add_revisions(settings, connection, building, generation, mart.days, changed, run_id, at, base, logged)
     rows[REVISIONS] = revisions.rows
+    validated = carry_over(settings, connection, base)
     new_files = [DATABASE, *_write_parquet(connection, building, mart, set(links), settings.pipeline.threads)]
+    new_files += [write_parquet(connection, building, name) for name in validated]
     connection.execute("checkpoint health")
     connection.execute("detach health")
     for name in links:
         link(generation_path(settings, base.generation) / name, building / name)
     if revisions.new_file:
         new_files.append(revisions.new_file)
-    return Built(tuple(new_files), links | revisions.linked, rows, tuple(sorted(changed)), revisions.added)
+    return Built(tuple(new_files), links | revisions.linked, rows | validated, tuple(sorted(changed)), revisions.added)
 
 
 def _kept_days(mart: Mart, base: Manifest | None) -> frozenset[date]:

@@ -24,13 +24,14 @@ from orchestration.publish.revisions import TABLE as REVISIONS
 from orchestration.publish.tables import BY_NAME, DATE_COLUMN
 from orchestration.settings import Settings, SettingsError
 from orchestration.sources import Secret
+from orchestration.validate.tables import BY_NAME as VALIDATION_TABLES
 from orchestration.warehouse import identifier, literal
 
 if TYPE_CHECKING:
     # Takes pandas along, two seconds which only a run with a copy need wait for.
     import adbc_driver_postgresql.dbapi as adbc
 
-COPIED_TABLES = (*BY_NAME, REVISIONS)
+COPIED_TABLES = (*BY_NAME, REVISIONS, *VALIDATION_TABLES)
 # One row: which generation the schema holds. Where it is missing, the tables are somebody else's.
 MARKER = "published_generation"
 # table_name, as_of_date, fingerprint: what each history holds of each day. Without its rows all is copied anew.

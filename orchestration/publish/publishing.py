@@ -5,7 +5,7 @@ Apart from the package itself, because the libraries that draw the board and wri
 
 import logging
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import duckdb
 
 from orchestration.disk_space import free_megabytes
 from orchestration.integrity import FileEntry
-from orchestration.publish.audit import audit_database
+from orchestration.publish.audit import audit_database, check_rows
 from orchestration.publish.board import FOLDER as BOARD
 from orchestration.publish.board import write_board
 from orchestration.publish.build import (
@@ -34,15 +34,21 @@ from orchestration.publish.generations import (
     PublishError,
     current_generation,
     flip,
+    generation_path,
     install,
+    link,
+    open_published,
     prune,
     read_manifest,
     seal,
     start_building,
 )
 from orchestration.publish.revision_log import enter, next_number, settle
+from orchestration.publish.validation import Rows, copy_database, parquet_name, replace_tables
 from orchestration.settings import Settings
-from orchestration.warehouse import attach_warehouse, connect, discard, first_line, has_log, scan
+from orchestration.validate.headline import low_skill, read_headline
+from orchestration.validate.tables import TABLES as VALIDATION_TABLES
+from orchestration.warehouse import attach_warehouse, connect, discard, first_line, has_log, literal, scan
 
 PASSED = "passed"
 
@@ -100,6 +106,7 @@ def publish(settings: Settings, run_id: str, published_at: datetime) -> Publishe
             f"{settings.warehouse}: not all of it could be written: a .wal is left beside it, and {free_megabytes(settings)} MB are free. "
             "Free space if that is little, then run again"
         )
+    _require_skill(settings, run_id)
     building = None
     try:
         revisions = settle(settings)
@@ -145,6 +152,61 @@ def publish(settings: Settings, run_id: str, published_at: datetime) -> Publishe
     )
 
 
+def publish_validation(settings: Settings, rows: Rows, published_at: datetime) -> int:
+    """Publish validation tables with the mart of the current generation, as the next generation.
+
+    Args:
+        settings: where the generations stand. Call it under the writer lock.
+        rows: table -> rows, as `orchestration.validate.run` makes them from the current generation.
+        published_at: with its time zone.
+
+    Returns:
+        The number of the new generation.
+
+    Raises:
+        PublishError: nothing is published, the current generation is damaged, or the next one could not be written. Readers have what they had.
+    """
+    number = current_generation(settings)
+    if number is None:
+        raise PublishError(f"{settings.published / 'current'}: nothing is published yet. Run the pipeline first")
+    manifest = read_manifest(settings, number)
+    building = start_building(settings)
+    try:
+        copy_database(settings, manifest, building)
+        with connect(settings) as connection:
+            connection.execute(f"attach {literal(building / DATABASE)} as health")
+            counts = replace_tables(connection, building, rows)
+            connection.execute("checkpoint health")
+            connection.execute("detach health")
+        written = {DATABASE, *(parquet_name(table.name) for table in VALIDATION_TABLES)}
+        kept = {
+            name: entry
+            for name, entry in manifest.files.items()
+            if name not in written and not name.startswith((f"{BOARD}/", f"{EXPORTS}/"))
+        }
+        for name in kept:
+            link(generation_path(settings, number) / name, building / name)
+        check_rows(settings, building / DATABASE, manifest.rows | counts)
+        next_one = next_number(settings)
+        for_people, _ = _write_for_people(settings, building, next_one, published_at)
+        new = replace(
+            manifest,
+            generation=next_one,
+            previous=number,
+            published_at=published_at.astimezone(UTC).isoformat(timespec="seconds"),
+            rows=manifest.rows | counts,
+            files=dict(sorted((kept | seal(building, [*written, *for_people])).items())),
+        )
+        install(settings, building, new)
+        flip(settings, next_one)
+    except (duckdb.Error, OSError) as error:
+        raise PublishError(f"the validation is not published: {first_line(error)}. Readers keep what they had") from error
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    prune(settings)
+    return next_one
+
+
 def _write_for_people(settings: Settings, building: Path, number: int, published_at: datetime) -> tuple[list[str], list[str]]:
     """Write the board and the exports: the names of their files, and the faults of what is left out.
 
@@ -177,6 +239,18 @@ def _require_passed(state: RunState, run_id: str) -> RunState:
             "not end. Mend what the checks report and run it again"
         )
     return state
+
+
+def _require_skill(settings: Settings, run_id: str) -> None:
+    """Refuse to publish while the last validation found too little, where `[validation]` wants it so."""
+    number = current_generation(settings)
+    if settings.validation.on_low_skill != "stop" or number is None:
+        return
+    with open_published(settings, number) as mart:
+        headline = read_headline(mart, settings.validation.horizon_days)
+    # Nothing has been validated yet: only a mart can be.
+    if headline is not None and (reason := low_skill(settings, headline)):
+        raise PublishRefused(f"run {run_id} is not published: {reason}. Change on_low_skill, or the scorecard, and run `make validate`")
 
 
 def _base(settings: Settings) -> Manifest | None:

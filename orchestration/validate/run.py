@@ -1,12 +1,16 @@
-"""All validation tables of a mart."""
+"""All validation tables of a mart, and their publishing."""
 
 from collections.abc import Iterator
-from datetime import date
+from dataclasses import dataclass
+from datetime import date, datetime
 from typing import Any
 
 import duckdb
 import numpy as np
 
+from orchestration.publish.generations import PublishError, current_generation, open_published
+from orchestration.settings import Settings
+from orchestration.validate.headline import describe_all, low_skill, read_headline
 from orchestration.validate.judge import Calibration, Judgement, calibrate, judge, judge_tiers
 from orchestration.validate.points import (
     HORIZONS,
@@ -22,10 +26,52 @@ from orchestration.validate.points import (
 )
 from orchestration.validate.statistics import Bools, Estimate, Ints, draw_accounts
 from orchestration.validate.tables import CALIBRATION, SCORE_VALIDATION, TIER_VALIDATION
+from orchestration.warehouse import first_line
 
 Row = dict[str, Any]
 ALL = "all"
 _SEGMENTS_JUDGED = 20
+
+
+@dataclass(frozen=True)
+class Validated:
+    """What was published.
+
+    Attributes:
+        generation: its number.
+        rows: of each table.
+        lines: the verdict of each version and history, for people.
+        low_skill: why the skill is below what `[validation]` asks for; None where it is not.
+    """
+
+    generation: int
+    rows: dict[str, list[Row]]
+    lines: list[str]
+    low_skill: str | None
+
+
+def validate_and_publish(settings: Settings, published_at: datetime) -> Validated:
+    """Validate the current generation and publish the result as the next one. Call it under the writer lock.
+
+    Raises:
+        PublishError: nothing is published, or it cannot be read; readers have what they had.
+    """
+    # With it come the libraries that draw the board.
+    from orchestration.publish.publishing import publish_validation
+
+    number = current_generation(settings)
+    if number is None:
+        raise PublishError(f"{settings.published / 'current'}: nothing is published yet. Run the pipeline first")
+    try:
+        with open_published(settings, number) as mart:
+            rows = validate_mart(mart)
+    except duckdb.Error as error:
+        raise PublishError(f"generation {number} cannot be validated: {first_line(error)}. Run the pipeline, then try again") from error
+    generation = publish_validation(settings, rows, published_at)
+    with open_published(settings, generation) as mart:
+        headline = read_headline(mart, settings.validation.horizon_days)
+    lines = describe_all(rows[SCORE_VALIDATION.name], settings.validation.horizon_days)
+    return Validated(generation, rows, lines or ["no account is scored: there is nothing to validate"], low_skill(settings, headline))
 
 
 def validate_mart(connection: duckdb.DuckDBPyConnection) -> dict[str, list[Row]]:

@@ -17,6 +17,7 @@ from orchestration.publish.generations import list_generations, read_manifest
 from orchestration.publish.publishing import publish
 from orchestration.publish.tables import part_name
 from orchestration.settings import PROJECT_ROOT, Settings
+from orchestration.validate.tables import TABLES as VALIDATION_TABLES
 from orchestration.warehouse import WarehouseBusy
 
 from .conftest import (
@@ -62,7 +63,8 @@ def test_a_generation_holds_the_mart_as_database_and_parquet(settings, publish_d
     # 3 accounts x 3 days; 2 metrics of each.
     without_rows = (
         "wide.changes", "tier_changes", "account_actions", "segment_health", "parent_health",
-        "candidate_scores_history", "metric_drift", "calendar",
+        "candidate_scores_history", "metric_drift", "calendar", "account_outcomes",
+        *(table.name for table in VALIDATION_TABLES),
     )  # fmt: skip
     assert done.rows == dict.fromkeys(without_rows, 0) | {
         "account_health": 3,
