@@ -164,7 +164,7 @@ def publish_validation(settings: Settings, rows: Rows, published_at: datetime) -
         The number of the new generation.
 
     Raises:
-        PublishError: nothing is published, the current generation is damaged, or the next one could not be written. Readers have what they had.
+        PublishError: nothing is published, the current generation is damaged, or the next one could not be written.
     """
     number = current_generation(settings)
     if number is None:

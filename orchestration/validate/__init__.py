@@ -1,4 +1,4 @@
-"""Validation: does the score tell who leaves? (specification, section 10)
+"""Validation: does the score tell who leaves? (docs/scoring.md, "Does the score tell who leaves?")
 
 Reads a published generation only, and looks at nothing after its newest day. DuckDB labels the points; numpy counts pairs and draws.
 

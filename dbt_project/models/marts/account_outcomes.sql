@@ -14,15 +14,17 @@ with as_of as (
 
 ),
 
-delivered as (
-
-    select * from {{ ref('stg_crm__account_outcomes') }}
-
-),
-
 accounts as (
 
     select * from {{ ref('stg_crm__accounts') }}
+
+),
+
+delivered as (
+
+    select outcomes.*
+    from {{ ref('stg_crm__account_outcomes') }} as outcomes
+    inner join accounts on outcomes.account_id = accounts.account_id
 
 ),
 
@@ -34,7 +36,7 @@ subscriptions as (
         subscriptions.is_trial,
         subscriptions.started_day,
         case when subscriptions.ended_day <= as_of.day then subscriptions.ended_day else 99999999 end as ended_day
-    from {{ ref('stg_billing__subscriptions') }} as subscriptions
+    from {{ ref('int_billing__subscriptions') }} as subscriptions
     cross join as_of
     where
         subscriptions.started_day <= as_of.day

@@ -13,7 +13,10 @@ from orchestration.publish.publishing import publish, publish_validation
 from .conftest import DAY_1, PUBLISHED_AT, days_from, read_current, score_days
 
 THREE_DAYS = days_from(DAY_1, 3)
-VERDICT = "select config_version, skill, skill_low, score_validation.leavers, verdict, tier from score_validation left join tier_validation using (config_version)"
+VERDICT = (
+    "select config_version, skill, skill_low, score_validation.leavers, verdict, tier "
+    "from score_validation left join tier_validation using (config_version)"
+)
 LATER = PUBLISHED_AT + timedelta(hours=1)
 
 

@@ -20,6 +20,7 @@ with subscriptions as (
 select
     subscriptions.subscription_id,
     subscriptions.account_id,
+    subscriptions.is_trial,
     subscriptions.seats,
     subscriptions.mrr_in_currency * case when subscriptions.foreign_currency is null then 1 else fx_rates.rate end as mrr,
     subscriptions.mrr_in_currency,
