@@ -10,12 +10,11 @@ from datetime import date, timedelta
 import duckdb
 import numpy as np
 
+from orchestration.shared import DEFAULT_TIERS, RETURN_DAYS
 from orchestration.validate.statistics import Bools, Floats, Ints
 
 HORIZONS = (30, 90, 180)
-# A subscription that begins so many days after the last one ended continues it.
-RETURN_DAYS = 15
-TIERS = ("healthy", "at_risk", "poor")
+TIERS = tuple(DEFAULT_TIERS)
 LEAD_DAYS = (30, 60, 90)
 FIRST_PUBLISHED, RESTATED = "as_first_published", "as_restated"
 BANDS = (90, 365)

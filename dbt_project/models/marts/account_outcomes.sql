@@ -6,7 +6,7 @@
 --   removed         a daily delivery of all accounts lacks the account from this day on
 -- An account that churns and whose subscription ends has both rows: count accounts, not rows.
 
-{% set return_days = 15 %}
+{% set return_days = var('return_days') %}
 
 with as_of as (
 
