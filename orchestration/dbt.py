@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -14,6 +15,7 @@ import orjson
 from orchestration.dbt_build import PARSED, parse, seed_path
 from orchestration.fingerprint import dbt_files, fingerprint
 from orchestration.settings import DBT_PROJECT, PROJECT_ROOT, Settings, load_settings
+from orchestration.shared import DIMENSIONS
 from orchestration.transform import dbt_environment
 from orchestration.warehouse import connect
 
@@ -104,6 +106,21 @@ def known_columns(settings: Settings) -> Columns:
 
 def _columns_file(settings: Settings) -> Path:
     return settings.dbt_target / "columns.json"
+
+
+def column_description(stated: Mapping[str, Any], column: str) -> str | None:
+    """What the project says of a column of a model; None if it says nothing.
+
+    A wide model has columns for each metric or dimension, which are described once: `nps_180d__state` as `<metric>__state`,
+    `voice__score` as `<dimension>__score`, `field_2` as `field_<n>`.
+
+    Args:
+        stated: the columns of the model's node in the manifest.
+    """
+    numbered = re.sub(r"_\d+$", "_<n>", column)
+    head, separator, rest = numbered.partition("__")
+    general = ("<dimension>" if head in DIMENSIONS else "<metric>") + separator + rest
+    return next((stated[name]["description"] for name in (column, numbered, general) if name in stated), None)
 
 
 def check_sentence(test: Mapping[str, Any]) -> str:

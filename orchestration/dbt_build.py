@@ -20,7 +20,7 @@ from dbt_common.events.functions import msg_to_dict
 
 from orchestration.settings import DBT_PROJECT, Settings
 from orchestration.stopping import reporting
-from orchestration.transform import Plan, is_static
+from orchestration.transform import DAILY, Plan, is_static
 
 # What dbt writes when it parses: the manifest, and the same for its own use.
 PARSED = ("manifest.json", "partial_parse.msgpack")
@@ -65,7 +65,7 @@ def build(settings: Settings, context: AssetExecutionContext, plan: Plan) -> Ite
     selection, waiting = wanted.selection_args, {}
     if plan.dbt_options and not context.is_subset:
         selection, waiting = plan.dbt_options, _static_nodes(wanted.manifest)
-    command = ["build", "--exclude-resource-type", "unit_test", "--no-write-json", *dbt_options(settings.dbt_target), *selection]
+    command = ["build", *DAILY, "--no-write-json", *dbt_options(settings.dbt_target), *selection]
     if wanted.indirect_selection:
         command += ["--indirect-selection", wanted.indirect_selection]
     translator, project = wanted.dagster_dbt_translator, wanted.dbt_project

@@ -8,7 +8,7 @@ import dagster as dg
 import duckdb
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject, dbt_assets
 
-from orchestration.dbt import check_sentence, known_columns, load_project, note_columns
+from orchestration.dbt import check_sentence, column_description, known_columns, load_project, note_columns
 from orchestration.dbt_build import build
 from orchestration.defs.common import OWNERS, PARTITIONS, SETTINGS, RunGuard, days_of
 from orchestration.settings import DBT_PROJECT, EVENT_TABLE
@@ -52,17 +52,18 @@ class Translator(DagsterDbtTranslator):
 
 
 def _column_schema(node: Mapping[str, Any]) -> dict[str, dg.TableSchema]:
-    """The columns with what the project says of them, or as the last run built them; nothing before the first run."""
+    """The columns, each with what the project says of it. Types that it does not state are those of the last run; before it, no columns."""
     stated: Mapping[str, Any] = node["columns"]
     types = {name: column["data_type"] for name, column in stated.items()} | node["config"].get("column_types", {})
-    columns = [(name, types[name]) for name in stated] or COLUMNS.get(f"{node['schema']}.{node['name']}", [])
-    schema = dg.TableSchema([dg.TableColumn(name, kind, stated.get(name, {}).get("description")) for name, kind in columns])
+    columns = COLUMNS.get(f"{node['schema']}.{node['name']}", []) if None in types.values() else [(name, types[name]) for name in stated]
+    schema = dg.TableSchema([dg.TableColumn(name, kind, column_description(stated, name)) for name, kind in columns])
     return {"dagster/column_schema": schema} if columns else {}
 
 
 @dbt_assets(
     manifest=MANIFEST,
     project=PROJECT,
+    exclude="tag:ci",
     dagster_dbt_translator=Translator(DagsterDbtTranslatorSettings(enable_code_references=True)),
     backfill_policy=dg.BackfillPolicy.single_run(),
 )

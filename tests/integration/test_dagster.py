@@ -148,7 +148,7 @@ def check_assets(ran: Ran) -> None:
 
     tables = {key: asset for key, asset in assets.items() if asset["group"] in ("extract", "transform")}
     assert all(asset["table"].endswith(key.replace("/", ".")) for key, asset in tables.items())
-    # dbt says nothing of the columns in between; the run has written them down for the next start of the UI.
+    # The project states no types for the columns in between; the run has written them down for the next start of the UI.
     built = known_columns(ran.company.settings)
     for key, asset in tables.items():
         if asset["layer"] in ("staging", "intermediate"):
