@@ -332,35 +332,39 @@ def _lay_views(connection: duckdb.DuckDBPyConnection, mart: Mart) -> None:
 
 
 def _copy_comments(connection: duckdb.DuckDBPyConnection) -> None:
-    """Carry the descriptions of tables and columns over: BI tools show them."""
-    names = {table.name for table in TABLES}
-    for name, comment in connection.execute(
-        "select table_name, comment from duckdb_tables() where database_name = 'warehouse' and schema_name = $1 "
-        "union all "
-        "select view_name, comment from duckdb_views() where database_name = 'warehouse' and schema_name = $1",
-        [SCHEMA],
-    ).fetchall():
-        if name in names and comment is not None:
-            kind = "table" if BY_NAME[name].wide is None else "view"
-            connection.execute(f"comment on {kind} health.main.{name} is {literal(comment)}")
-    for name, column, comment in connection.execute(
-        "select table_name, column_name, comment from duckdb_columns() "
-        "where database_name = 'warehouse' and schema_name = ? and comment is not null",
-        [SCHEMA],
-    ).fetchall():
-        if name in names:
-            connection.execute(f"comment on column health.main.{name}.{identifier(column)} is {literal(comment)}")
+    """Carry the descriptions of tables and columns over: BI tools show them. Only those that differ are written: there are hundreds, and each
+    is a statement of its own."""
+    described = _comments(connection, "warehouse")
+    wanted = {("main", name, column): text for (schema, name, column), text in described.items() if schema == SCHEMA and name in BY_NAME}
     for table in TABLES:
         if table.wide is not None:
-            wide = f"health.{table.stored_as}"
-            connection.execute(f"comment on table {wide} is 'The rows of {table.name}, wide: read them through that view.'")
-            for (
-                column,
-                *_,
-            ) in connection.execute(f"describe {wide}").fetchall():
+            schema, _, wide = table.stored_as.partition(".")
+            wanted[schema, wide, None] = f"The rows of {table.name}, wide: read them through that view."
+            for column, *_ in connection.execute(f"describe health.{table.stored_as}").fetchall():
                 base, _, part = column.partition("__")
-                text = f"{_WIDE_COLUMNS[part]} {base}, as {table.name} shows it."
-                connection.execute(f"comment on column {wide}.{identifier(column)} is {literal(text)}")
+                wanted[schema, wide, column] = f"{_WIDE_COLUMNS[part]} {base}, as {table.name} shows it."
+    views = {("main", table.name) for table in TABLES if table.wide is not None}
+    connection.execute("begin")
+    for (schema, name, column), text in wanted.items() - _comments(connection, "health").items():
+        kind = "column" if column else "view" if (schema, name) in views else "table"
+        place = f"health.{schema}.{name}" + (f".{identifier(column)}" if column else "")
+        connection.execute(f"comment on {kind} {place} is {literal(text)}")
+    connection.execute("commit")
+
+
+def _comments(connection: duckdb.DuckDBPyConnection, database: str) -> dict[tuple[str, str, str | None], str]:
+    """The descriptions in a database, by schema, table or view, and column; without a column it is the table's own."""
+    found = connection.execute(
+        """
+        select schema_name, table_name, null, comment from duckdb_tables() where database_name = $1 and comment is not null
+        union all
+        select schema_name, view_name, null, comment from duckdb_views() where database_name = $1 and comment is not null
+        union all
+        select schema_name, table_name, column_name, comment from duckdb_columns() where database_name = $1 and comment is not null
+        """,
+        [database],
+    ).fetchall()
+    return {(schema, name, column): text for schema, name, column, text in found}
 
 
 def _write_parquet(connection: duckdb.DuckDBPyConnection, building: Path, mart: Mart, linked: set[str], threads: int) -> list[str]:
