@@ -1,5 +1,6 @@
 """dbt in the process of a run: stopped in the middle of a query it closes the warehouse, and the next invocation finds all in order."""
 
+import shutil
 import time
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import duckdb
 import pytest
 
 from orchestration.dbt_build import DbtFailed, _Dbt
+from orchestration.settings import DBT_PROJECT
 from orchestration.warehouse import has_log
 
 PROJECT = """
@@ -36,6 +38,8 @@ def command(tmp_path: Path) -> list[str]:
     (tmp_path / "profiles.yml").write_text(PROFILE.replace("WAREHOUSE", str(tmp_path / "warehouse.duckdb")))
     for name, sql in MODELS.items():
         (tmp_path / "models" / f"{name}.sql").write_text(sql)
+    (tmp_path / "macros").mkdir()
+    shutil.copy(DBT_PROJECT / "macros" / "table.sql", tmp_path / "macros")
     return ["build", "--project-dir", str(tmp_path), "--profiles-dir", str(tmp_path), "--log-level", "none", "--log-level-file", "none"]
 
 
@@ -67,6 +71,20 @@ def test_after_a_failure_the_warehouse_is_closed_and_the_next_invocation_passes(
     assert tables(tmp_path) == {"first"}
     list(_Dbt([*command, "--select", "second"]).events())
     assert tables(tmp_path) == {"first", "second"}
+
+
+def test_a_table_is_replaced_and_one_whose_model_fails_keeps_its_rows(command: list[str], tmp_path: Path) -> None:
+    def rows_after(sql: str) -> list[tuple[int]]:
+        (tmp_path / "models" / "first.sql").write_text(sql)
+        list(_Dbt([*command, "--select", "first"]).events())
+        assert tables(tmp_path) <= {"first"}
+        with duckdb.connect(str(tmp_path / "warehouse.duckdb"), config={"threads": 1}) as warehouse:
+            return warehouse.execute("select number from first").fetchall()
+
+    assert rows_after("{{ config(materialized='view') }} select 1 as number") == [(1,)]
+    assert rows_after("select 2 as number") == [(2,)]
+    assert rows_after("select 3 as number") == [(3,)]
+    assert rows_after("select cast('one' as integer) as number") == [(3,)]
 
 
 def test_what_dbt_does_not_understand_is_an_error(command: list[str]) -> None:
