@@ -332,8 +332,8 @@ def _lay_views(connection: duckdb.DuckDBPyConnection, mart: Mart) -> None:
 
 
 def _copy_comments(connection: duckdb.DuckDBPyConnection) -> None:
-    """Carry the descriptions of tables and columns over: BI tools show them. Only those that differ are written: there are hundreds, and each
-    is a statement of its own."""
+    """Carry the descriptions of tables and columns over: BI tools show them. Only those that differ are written: there are hundreds, and
+    each is a statement of its own."""
     described = _comments(connection, "warehouse")
     wanted = {("main", name, column): text for (schema, name, column), text in described.items() if schema == SCHEMA and name in BY_NAME}
     for table in TABLES:
