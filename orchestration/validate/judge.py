@@ -4,6 +4,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from orchestration.validate.judge_rules import (
+    EXPECTED_OVER_ACTUAL,
+    EXPECTED_RATIO,
+    MIN_LEAVERS,
+    MIN_LOWER_BOUND,
+    NO_SKILL,
+    SKILL,
+    TOO_FEW,
+)
 from orchestration.validate.points import LEAD_DAYS, TENTHS, TIERS, Departures, Points
 from orchestration.validate.statistics import (
     Bools,
@@ -17,12 +26,6 @@ from orchestration.validate.statistics import (
     share,
 )
 
-TOO_FEW, NO_SKILL, SKILL = "too_few", "no_skill", "skill"
-MIN_LEAVERS = 100
-MIN_LOWER_BOUND = 0.53
-# Red is expected to leave so many times as often as yellow.
-EXPECTED_RATIO = 1.3
-EXPECTED_OVER_ACTUAL = (0.8, 1.25)
 _NOTHING = Estimate(None, None, None)
 
 

@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from orchestration.plain_text import BREAKS, HIDDEN
 from orchestration.publish.board.accounts import write_account_list, write_accounts
 from orchestration.publish.board.assets import static_assets
+from orchestration.publish.board.belief import Words, read_belief
 from orchestration.publish.board.formats import FILTERS
 from orchestration.publish.board.portfolio import read_portfolio
 from orchestration.publish.board.scripts import call
@@ -47,15 +48,17 @@ def write_board(settings: Settings, folder: Path, published_at: datetime) -> lis
         source = open_source(settings, connection)
         shards = write_accounts(source, board / "data")
         write_account_list(source, board / "data" / "accounts.js")
-        portfolio = read_portfolio(source)
+        words, belief = read_belief(source, settings.validation.horizon_days)
+        portfolio = read_portfolio(source, words.tier_labels)
     (board / "data" / "portfolio.js").write_text(call("board.portfolio", portfolio.pop("charts")), encoding="utf-8")
-    (board / "data" / "common.js").write_text(call("board.setCommon", _common(source, shards)), encoding="utf-8")
-    _write_pages(board, source, published_at, portfolio)
-    _write_assets(board / "assets")
+    (board / "data" / "believe.js").write_text(call("board.believe", belief["charts"]), encoding="utf-8")
+    (board / "data" / "common.js").write_text(call("board.setCommon", _common(source, shards, words)), encoding="utf-8")
+    _write_pages(board, source, published_at, words, portfolio | belief)
+    _write_assets(board / "assets", words)
     return sorted(str(path.relative_to(folder)) for path in board.rglob("*") if path.is_file())
 
 
-def _common(source: BoardSource, shards: int) -> dict:
+def _common(source: BoardSource, shards: int, words: Words) -> dict:
     """What the pages of accounts need beside the account's own data."""
     return {
         "asOf": source.as_of,
@@ -65,9 +68,10 @@ def _common(source: BoardSource, shards: int) -> dict:
         "hidden": HIDDEN,
         "formula": FORMULA,
         "shards": shards,
-        "tiers": [[tier, TIER_LABELS[tier], TIER_COLOURS[tier]] for tier in TIER_COLOURS],
+        "tiers": [[tier, words.tier_labels[tier], TIER_COLOURS[tier]] for tier in TIER_COLOURS],
         "worstFirst": WORST_FIRST,
         "atRisk": AT_RISK,
+        "risk": words.risk,
         "metrics": source.metrics,
         "scorecards": source.scorecards,
         "rules": source.rules,
@@ -75,7 +79,7 @@ def _common(source: BoardSource, shards: int) -> dict:
     }
 
 
-def _write_pages(board: Path, source: BoardSource, published_at: datetime, portfolio: dict) -> None:
+def _write_pages(board: Path, source: BoardSource, published_at: datetime, words: Words, figures: dict) -> None:
     environment = Environment(
         loader=PackageLoader("orchestration.publish.board"),
         autoescape=True,
@@ -89,18 +93,23 @@ def _write_pages(board: Path, source: BoardSource, published_at: datetime, portf
         "currency": source.currency,
         "account_page": account_page,
         "published_at": published_at.astimezone(UTC),
-        "tier_labels": TIER_LABELS,
+        "tier_labels": words.tier_labels,
+        "words": words,
         "tiers": list(TIER_COLOURS),
     }
-    for name in ("index.html", "accounts.html", ACCOUNT_PAGE):
-        page = environment.get_template(name).render(portfolio)
+    for name in ("index.html", "accounts.html", "believe.html", ACCOUNT_PAGE):
+        page = environment.get_template(name).render(figures)
         (board / name).write_text(page, encoding="utf-8")
 
 
-def _write_assets(folder: Path) -> None:
+def _write_assets(folder: Path, words: Words) -> None:
     with as_file(files("orchestration.publish.board") / "static") as static:
         for path in static.iterdir():
             shutil.copyfile(path, folder / path.name)
     made = static_assets()
-    for name, script in {**made["scripts"], "charts.js": call("board.setCharts", made["charts"])}.items():
+    charts = call("board.setCharts", made["charts"])
+    # The scales of colours name the tiers.
+    for tier, label in TIER_LABELS.items():
+        charts = charts.replace(f'"{label}"', f'"{words.tier_labels[tier]}"')
+    for name, script in {**made["scripts"], "charts.js": charts}.items():
         (folder / name).write_text(script, encoding="utf-8")

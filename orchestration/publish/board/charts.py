@@ -52,6 +52,7 @@ def all_charts() -> dict[str, dict[str, Any]]:
         "history": _history(),
         "dimensions": _dimensions(),
         "changes": _changes(),
+        "rates": _rates(),
     }
     return {name: finish(chart) for name, chart in charts.items()}
 
@@ -270,3 +271,23 @@ def _changes() -> alt.LayerChart:
     )
     texts = base.mark_text(align="left", dx=5, fontSize=11.5, color=INK).encode(x=alt.X("end:Q"), text="text:N")
     return alt.layer(bars, texts).properties(width="container", height=alt.Step(26), padding=_ROOM_FOR_TEXTS)
+
+
+def _rates() -> alt.LayerChart:
+    """Shares with intervals, one below the other, and a dashed line at the share of all: rows of label, rate, low, high, base, text."""
+    base = alt.Chart(_ROWS).encode(
+        y=alt.Y(
+            "label:N",
+            sort=None,
+            title=None,
+            axis=alt.Axis(domain=False, ticks=False, labelFontSize=12, labelColor=INK, labelLimit=130),
+        )
+    )
+    shares = alt.Axis(format=".0%", tickCount=4, domain=False, ticks=False)
+    tooltip = [alt.Tooltip("label:N", title="Accounts"), alt.Tooltip("text:N", title="Share")]
+    bars = base.mark_bar(color=ACCENT, height={"band": 0.5}, cornerRadiusEnd=2, opacity=0.55).encode(
+        x=alt.X("rate:Q", title=None, axis=shares), tooltip=tooltip
+    )
+    ranges = base.mark_rule(color=INK, strokeWidth=1.5).encode(x=alt.X("low:Q"), x2=alt.X2("high:Q"), tooltip=tooltip)
+    whole = alt.Chart(_ROWS).mark_rule(color=MUTED, strokeDash=[4, 3]).encode(x=alt.X("mean(base):Q"))
+    return alt.layer(bars, ranges, whole).properties(width="container", height=alt.Step(28))

@@ -1,6 +1,6 @@
 """The figures of the portfolio page."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from orchestration.publish.board.source import NAME_LENGTH, TEXT_LENGTH, BoardSource
@@ -186,8 +186,8 @@ limit {_DRIFT_SHOWN}
 """
 
 
-def read_portfolio(source: BoardSource) -> dict[str, Any]:
-    """What `index.html` shows; `charts` holds the rows of its charts, the rest is for the template."""
+def read_portfolio(source: BoardSource, labels: Mapping[str, str] = TIER_LABELS) -> dict[str, Any]:
+    """What `index.html` shows, with these names of the tiers; `charts` holds the rows of its charts, the rest is for the template."""
     sources = [row | {"name": _name_of_table(row["raw_table"])} for row in source.rows(_SOURCES)]
     page: dict[str, Any] = {
         "sources": sources,
@@ -220,12 +220,12 @@ def read_portfolio(source: BoardSource) -> dict[str, Any]:
         "playbooks": source.rows(_PLAYBOOKS),
         "actions": source.rows(_ACTIONS),
         "charts": {
-            "tiersByAccounts": [_point(row, row["accounts"]) for row in over_time],
-            "tiersByArr": [_point(row, row["arr"] or 0) for row in over_time] if now["accounts_with_arr"] else [],
+            "tiersByAccounts": [_point(row, labels, row["accounts"]) for row in over_time],
+            "tiersByArr": [_point(row, labels, row["arr"] or 0) for row in over_time] if now["accounts_with_arr"] else [],
             "renewals": [
                 {
                     "week": row["week"],
-                    "tier": TIER_LABELS[row["tier"]],
+                    "tier": labels[row["tier"]],
                     "stack": WORST_FIRST.index(row["tier"]),
                     "arr": row["arr"],
                     "accounts": row["accounts"],
@@ -235,7 +235,7 @@ def read_portfolio(source: BoardSource) -> dict[str, Any]:
             "segments": [
                 {
                     "segment": row["name"] or "No segment",
-                    "tier": TIER_LABELS[tier],
+                    "tier": labels[tier],
                     "stack": WORST_FIRST.index(tier),
                     "accounts": row[tier],
                     "share": row[tier] / row["accounts"],
@@ -247,8 +247,8 @@ def read_portfolio(source: BoardSource) -> dict[str, Any]:
     }
 
 
-def _point(row: dict[str, Any], value: float) -> dict[str, Any]:
-    return {"day": row["day"], "tier": TIER_LABELS[row["tier"]], "stack": WORST_FIRST.index(row["tier"]), "value": value}
+def _point(row: dict[str, Any], labels: Mapping[str, str], value: float) -> dict[str, Any]:
+    return {"day": row["day"], "tier": labels[row["tier"]], "stack": WORST_FIRST.index(row["tier"]), "value": value}
 
 
 def _sum_by_tier(renewals: Iterable[dict[str, Any]]) -> dict[str, dict[str, float]]:

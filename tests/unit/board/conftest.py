@@ -17,6 +17,7 @@ import yaml
 from orchestration.publish.board import write_board
 from orchestration.publish.generations import DATABASE
 from orchestration.settings import DBT_PROJECT, Settings, load_settings
+from orchestration.validate.tables import TABLES as VALIDATION_TABLES
 from orchestration.warehouse import connect
 
 AS_OF = date(2026, 6, 29)
@@ -76,11 +77,41 @@ def empty_mart(folder: Path, board: str = "") -> Mart:
         for model in contract["models"]:
             columns = ", ".join(f'"{column["name"]}" {column["data_type"]}' for column in model["columns"])
             connection.execute(f"create table {model['name']} ({columns})")
+        for table in VALIDATION_TABLES:
+            columns = ", ".join(f"{name} {kind}" for name, (kind, _) in table.columns.items())
+            connection.execute(f"create table {table.name} ({columns})")
     return Mart(load_settings(config), generation)
 
 
 def insert(connection: duckdb.DuckDBPyConnection, table: str, **row: Any) -> None:
     connection.execute(f"insert into {table} ({', '.join(row)}) values ({', '.join('?' for _ in row)})", list(row.values()))
+
+
+def validate(connection: duckdb.DuckDBPyConnection, verdict: str, skill: float = 0.65) -> None:
+    """A validation of v2: 120 of 800 accounts left; poor ones leave twice as often as at-risk ones."""
+    version = {"as_of_date": AS_OF, "config_version": "v2", "status": "active", "history": "as_first_published", "horizon_days": 90}
+    whole = {"scope": "all", "period": "all", "first_day": FIRST_DAY, "last_day": AS_OF, "account_days": 1000, "accounts": 800}
+    figures = {"skill": skill, "skill_low": skill - 0.03, "skill_high": skill + 0.03, "below_green_30d": 0.8, "all_below_green": 0.5}
+    insert(connection, "score_validation", **version, **whole, **figures, leavers=120, verdict=verdict, reason=f"because {IMAGE}")
+    for tier, rate, ratio, reason in (
+        ("healthy", 0.05, None, None),
+        ("at_risk", 0.1, 2.0, None),
+        ("poor", 0.12, 1.2, "less than expected"),
+    ):
+        row = {"tier": tier, "account_days": 300, "accounts": 200, "leavers": 30, "leaving_rate": rate, "leaving_rate_low": rate / 2}
+        insert(connection, "tier_validation", **version, **row, leaving_rate_high=2 * rate, ratio_to_better=ratio, reason=reason)
+    for tenth in range(1, 11):
+        rate = (11 - tenth) / 50
+        row = {
+            "tenth": tenth,
+            "account_days": 100,
+            "leaving_days": int(100 * rate),
+            "lowest_score": 9.0 * tenth,
+            "highest_score": 9.5 * tenth,
+        }
+        claimed = {"probability": rate, "expected_over_actual_before": 1.1, "expected_over_actual_last": 0.9}
+        refused = {"reason": f"the verdict is {verdict}", "base_rate": 0.11}
+        insert(connection, "calibration", **version, **row, leaving_rate=rate, **(claimed if verdict == "skill" else refused))
 
 
 def fill(mart: Mart) -> Mart:
@@ -126,6 +157,7 @@ def fill(mart: Mart) -> Mart:
                     min_percentile=0,
                     min_coverage=0.5,
                 )
+        validate(connection, "skill")
         for account_id, (name, tier, score, before, arr, term, segment, csm) in ACCOUNTS.items():
             _add_account(connection, account_id, name, tier, score, before, arr, term, segment, csm)
         _add_details(connection)

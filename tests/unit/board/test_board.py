@@ -30,7 +30,9 @@ from .conftest import (
     SCRIPT,
     Mart,
     empty_mart,
+    fill,
     insert,
+    validate,
 )
 
 
@@ -249,6 +251,52 @@ def test_freshness_says_what_is_late(portfolio):
     assert portfolio["sources"][-1]["raw_table"] == "tickets"
     assert {row["raw_table"]: row["not_read_reason"] for row in portfolio["sources"] if row["not_read_reason"]} == {
         "invoices": "the server <b>is</b> down"
+    }
+
+
+# -- can you believe it
+
+
+def own_text(board):
+    """What the product itself wrote on a board: all but the libraries of others."""
+    files = [path for path in board.rglob("*") if path.suffix in (".html", ".js") and path.name not in ("vega.js", "datatables.js")]
+    return {path.name: path.read_text(encoding="utf-8") for path in files}
+
+
+def test_with_skill_accounts_may_be_at_risk(mart):
+    texts = own_text(mart.board)
+    assert "is at risk" in texts["index.html"] and "A low score modestly tells who leaves." in texts["index.html"]
+    page = texts["believe.html"]
+    assert "Yes, modestly." in page and "had the lower score in 65 of 100 cases (62 to 68); chance gives 50." in page
+    assert "1.10 and 0.90 times as many accounts were expected to leave as did" in page
+    assert "Poor: leaves 1.20 times as often as the better tier, less than the 1.3 times that are expected." in page
+
+
+@pytest.mark.parametrize(
+    ("verdict", "said"),
+    [
+        (None, "Not checked yet."),
+        ("too_few", "Too early to tell: 120 accounts left within 90 days, and 100 are needed."),
+        ("no_skill", "Not shown: a low score did not tell who left."),
+    ],
+)
+def test_without_skill_nothing_is_at_risk(tmp_path, verdict, said):
+    mart = fill(empty_mart(tmp_path))
+    with duckdb.connect(str(mart.folder / DATABASE)) as connection:
+        for table in ("score_validation", "tier_validation", "calibration"):
+            connection.execute(f"delete from {table}")
+        if verdict:
+            validate(connection, verdict, skill=0.51)
+    mart.write()
+    texts = own_text(mart.board)
+    assert not [name for name, text in texts.items() if re.search("at[ -]risk", text, re.IGNORECASE)]
+    assert said in texts["index.html"] and "ARR below healthy" in texts["index.html"]
+    assert "Accounts with 1.10k EUR, 47% of ARR, score below healthy, of which 1.00k renews" in texts["index.html"]
+    assert "What this cannot tell" in texts["believe.html"]
+    assert ("No chance to leave is given, because the verdict is" in texts["believe.html"]) == bool(verdict)
+    # Charts draw the yellow tier under the name that it has here.
+    assert '"Fair"' in texts["charts.js"] and {row["tier"] for row in read_script(mart.board / "data/portfolio.js")["tiersByAccounts"]} >= {
+        "Fair"
     }
 
 

@@ -30,7 +30,7 @@ board.list = (rows) => {
     column("Score", "score", (row) => row[SCORE], (row) => number(row[SCORE], 1), { className: "num", first: "asc", empty: 1e18 }),
     column("28 days", "delta", (row) => row[DELTA_28], (row) => change(row[DELTA_28]), { className: "num phone-off", first: "asc", empty: 1e18 }),
     column("ARR", "arr", (row) => row[ARR], (row) => number(row[ARR]), { className: "num phone-off" }),
-    column("ARR at risk", "risk", atRisk, (row) => (atRisk(row) === null ? "" : number(atRisk(row))), { className: "num" }),
+    column(`ARR ${board.shared.risk}`, "risk", atRisk, (row) => (atRisk(row) === null ? "" : number(atRisk(row))), { className: "num" }),
     column("Renewal", "renewal", daysLeft, (row) => day(row[TERM]), { className: "num phone-off", first: "asc", empty: 1e18 }),
     column("Segment", "segment", (row) => row[SEGMENT] ?? "", (row) => text(row[SEGMENT]), { type: "string", first: "asc", className: "wide" }),
     column("Stage", "stage", (row) => row[STAGE] ?? "", (row) => text(row[STAGE]), { type: "string", first: "asc", className: "wide wider" }),
@@ -77,7 +77,7 @@ board.list = (rows) => {
     const risk = shown.reduce((sum, row) => sum + (atRisk(row) ?? 0), 0);
     const arr = shown.reduce((sum, row) => sum + (row[ARR] ?? 0), 0);
     const parts = [`${number(shown.length)} of ${number(rows.length)}`];
-    if (arr) parts.push(`${number(arr)} ${board.shared.currency} ARR`, `${number(risk)} at risk`);
+    if (arr) parts.push(`${number(arr)} ${board.shared.currency} ARR`, `${number(risk)} ${board.shared.risk}`);
     board.fill("summary", parts.join(" · "));
   }
 
