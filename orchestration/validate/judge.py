@@ -206,6 +206,8 @@ def judge_tiers(points: Points, leaves: Bools, weights: Ints) -> list[TierRate]:
 def _tier_reason(tier: str, better: str, ratio: Estimate, is_separable: bool) -> str:
     if ratio.value is None:
         return f"{tier} and {better} cannot be compared: one has no points, or nobody left"
+    if ratio.high is not None and ratio.high < 1:
+        return f"{tier} accounts leave less often than {better} ones: {ratio.value:.2f} times"
     if not is_separable:
         return f"{tier} accounts leave {ratio.value:.2f} times as often as {better} ones; the interval does not exclude 1"
     if tier == "poor" and ratio.value < EXPECTED_RATIO:
@@ -218,7 +220,7 @@ def calibrate(points: Points, leaves: Bools, weights: Ints, horizon: int, verdic
     gone, rows = counts_by_group(points.tenth, TENTHS, points.account, leaves, weights)
     rates = share(gone, rows)
     check = _check(points, leaves, horizon)
-    reason = check.reason if verdict == SKILL else f"the verdict is {verdict}: a chance to leave cannot be told from this score"
+    reason = check.reason if verdict == SKILL else f"the score has not shown that it tells who leaves (verdict {verdict})"
     fitted = None
     if not reason:
         fitted = np.stack([falling(rate, size) for rate, size in zip(rates, rows, strict=True)])

@@ -217,7 +217,10 @@ def test_scores_dealt_anew_are_no_skill(company):
     deal_scores_anew(mart)
     found, calibration, _ = judged(mart, 30)
     assert found.verdict == NO_SKILL and found.skill.low < 0.5 < found.skill.high
-    assert calibration.reason.startswith("the verdict is no_skill") and calibration.tenths[0].probability.value is None
+    assert (
+        calibration.reason == "the score has not shown that it tells who leaves (verdict no_skill)"
+        and calibration.tenths[0].probability.value is None
+    )
 
 
 def test_tenure_alone_is_no_skill_though_the_pooled_figure_would_call_it_one(company):
