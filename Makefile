@@ -35,7 +35,7 @@ run: setup ## run the pipeline: RANGE=2026-01-05...2026-02-10, by default all co
 dbt: setup ## any command of dbt on the warehouse: ARGS="build -s int_usage__windows", ARGS="show -s account_health"
 	@$(BIN)/python -m orchestration.dbt_by_hand $(ARGS)
 
-check-sources: setup ## read one page of every configured source and show what is there; writes nothing
+check-sources: setup ## read the configured sources together and say what the first run would find; writes nothing
 	@$(BIN)/python -m orchestration.check_sources
 
 ui: setup ## the Dagster UI on 127.0.0.1:3000 (PORT=...), history in the data folder

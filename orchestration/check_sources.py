@@ -1,44 +1,44 @@
-"""`python -m orchestration.check_sources`: read one page of every configured table and all accounts, and say what is there.
+"""`python -m orchestration.check_sources`: read the configured sources together and say what the first run would find.
 
-Takes no lock and writes nothing. Ends with 1 where a source cannot be read, after all others have been.
+Takes no lock and writes nothing. Ends with 1 where a source cannot be read, or a run would not take it over, after all have been looked at.
 """
 
 import sys
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import duckdb
-import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from orchestration.contract import TABLES
-from orchestration.extract import extract_table, lake_select
-from orchestration.extract.connectors.base import HttpSource
+from orchestration.expected_coverage import ExpectedCoverage, expected_coverage
+from orchestration.extract import lake_select
 from orchestration.extract.doubts import find_orphans
-from orchestration.extract.judge import remedy_for
-from orchestration.extract.preview import FirstPage, first_page
 from orchestration.extract.session import connect
+from orchestration.extract.trial import Trial, last_day, try_source
 from orchestration.masking import without_secrets
 from orchestration.plain_text import one_line, shortened
+from orchestration.scorecard import ConfigurationError, load_seeds
 from orchestration.settings import Settings, SettingsError, load_settings
+from orchestration.warehouse import identifier
 
-_HEADINGS = ("table", "connector", "rows", "newest fact", "mapped columns", "unmapped fields", "note")
+_HEADINGS = ("table", "connector", "rows", "newest fact", "mapped columns", "unmapped fields", "read")
 _NARROWEST = 150
-_LONGEST_NAME, _LONGEST_NOTE = 40, 2_000
+_LONGEST_NAME, _LONGEST_SENTENCE = 40, 2_000
 _NAMES_SHOWN = 10
 
 
 @dataclass(frozen=True)
 class Checked:
-    """One configured table: what its first page holds, or why it cannot be read."""
+    """One configured table: what a first run would find, or why it cannot be read."""
 
     table: str
     connector: str
-    page: FirstPage | None
+    found: Trial | None
     fault: str | None = None
     orphan_warning: str | None = None
 
@@ -47,82 +47,105 @@ def check_sources(settings: Settings) -> list[Checked]:
     """Check every configured source, in the contract's order; one that cannot be read keeps no other from being checked."""
     with TemporaryDirectory() as scratch:
         checked = [_check(settings, name, Path(scratch)) for name in TABLES if name in settings.sources]
-        return _with_orphans(settings, checked, Path(scratch))
+        return list(_with_orphans(settings, checked, Path(scratch)))
 
 
 def _check(settings: Settings, name: str, scratch: Path) -> Checked:
-    source = settings.sources[name]
+    connector = settings.sources[name].connector
     try:
-        return Checked(name, source.connector, first_page(settings, TABLES[name], source, scratch))
+        return Checked(name, connector, try_source(settings, TABLES[name], scratch))
     except Exception as error:
         # Also what no connector foresees: the other sources are still to be checked.
         said = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-        return Checked(name, source.connector, None, without_secrets(settings, said))
+        return Checked(name, connector, None, without_secrets(settings, said))
 
 
-def _with_orphans(settings: Settings, checked: list[Checked], scratch: Path) -> list[Checked]:
-    """With a warning where the facts of a page find no account."""
-    if not any(one.page is not None and one.page.account_ids for one in checked):
-        return checked
+def _with_orphans(settings: Settings, checked: list[Checked], scratch: Path) -> Iterator[Checked]:
+    """With a warning where facts find no account. Where not all accounts were read, nobody knows."""
+    [accounts] = [one.found for one in checked if one.table == "accounts"]
+    lake = settings.moved_to(scratch).lake
     with connect(settings, scratch) as connection:
-        if not _load_accounts(connection, settings, scratch):
-            return checked
-        return [replace(one, orphan_warning=_orphan_warning(connection, one)) for one in checked]
+        for one in checked:
+            is_known = accounts is not None and accounts.is_whole and one.found is not None and one.found.rows
+            yield Checked(
+                one.table, one.connector, one.found, one.fault, _orphan_warning(connection, settings, lake, one.table) if is_known else None
+            )
 
 
-def _load_accounts(connection: duckdb.DuckDBPyConnection, settings: Settings, scratch: Path) -> bool:
-    """All accounts as `known_accounts`, read into a lake that is thrown away; False of an API, whose whole list takes too long, and of what
-    cannot be read."""
-    if isinstance(settings.sources["accounts"], HttpSource):
-        return False
-    elsewhere = settings.moved_to(scratch / "data")
-    end = settings.pipeline.end_date or datetime.now(UTC).date() - timedelta(days=1)
-    try:
-        extract_table(elsewhere, TABLES["accounts"], end, end)
-    except ValueError:
-        return False
-    connection.execute(f"create temp table known_accounts as select account_id from ({lake_select(elsewhere.lake, TABLES['accounts'])})")
-    return True
-
-
-def _orphan_warning(connection: duckdb.DuckDBPyConnection, one: Checked) -> str | None:
-    if one.page is None or not one.page.account_ids:
+def _orphan_warning(connection: duckdb.DuckDBPyConnection, settings: Settings, lake: Path, name: str) -> str | None:
+    table = TABLES[name]
+    if not table.has_account:
         return None
-    ids = one.page.account_ids
-    connection.register("page_ids", pa.table({"account_id": list(ids), "facts": list(ids.values())}))
-    facts = "(select account_id, date '1970-01-01' as day, facts from page_ids)"
-    return find_orphans(connection, TABLES[one.table], facts, "known_accounts", sum(ids.values())).warning
+    rows = f"({lake_select(lake, table)})"
+    facts = f"(select account_id, cast({identifier(table.fact_column)} as date) as day, 1 as facts from {rows} as landed)"
+    [(total,)] = connection.execute(f"select count(*) from {rows} as landed").fetchall()
+    days = settings.pipeline.start_date, last_day(settings)
+    return find_orphans(connection, table, facts, f"({lake_select(lake, TABLES['accounts'])})", total, days).warning
+
+
+def expected(settings: Settings, checked: list[Checked]) -> list[ExpectedCoverage]:
+    """Which metrics and what coverage the sources will give, by scorecard of the newest day.
+
+    Raises:
+        ConfigurationError: the seeds cannot be used, as in a run.
+    """
+    filled = {one.table: one.found.filled for one in checked if one.found is not None and one.found.filled}
+    return expected_coverage(load_seeds(settings.seeds_dir), filled, last_day(settings))
 
 
 def as_table(checked: list[Checked]) -> Table:
-    """What was found, for a terminal. Names and notes come from the sources: they are shown without anything that steers one."""
+    """What there is, for a terminal. Names come from the sources: they are shown without anything that steers one."""
     shown = Table(show_lines=True)
     for heading in _HEADINGS:
         shown.add_column(heading, overflow="fold", justify="right" if heading == "rows" else "left")
     for one in checked:
-        page = one.page
-        if page is None:
-            shown.add_row(
-                one.table, one.connector, "", "", "", "", Text(f"cannot be read: {_plain(one.fault or '', _LONGEST_NOTE)}", "red")
-            )
+        found = one.found
+        if found is None:
+            shown.add_row(one.table, one.connector, "", "", "", "", Text("nothing", "red"))
             continue
-        notes = [page.note] if page.note else []
-        if page.bad:
-            notes.append(f"{page.bad} of {page.rows} rows would go to quarantine, the first: {page.first_reason}")
-            if (helps := remedy_for(one.table, [page.first_reason or ""])) is not None:
-                notes.append(helps)
-        warnings = [said for said in (page.warning, one.orphan_warning) if said is not None]
-        notes += warnings
         shown.add_row(
             one.table,
             one.connector,
-            "" if page.rows is None else str(page.rows),
-            "" if page.newest is None else f"{page.newest:%Y-%m-%d %H:%M}",
-            _names(page.mapped),
-            _names(page.unmapped),
-            Text(_plain("; ".join(notes), _LONGEST_NOTE), "yellow" if page.bad or warnings else ""),
+            "" if found.rows is None else f"{found.rows:,}",
+            "" if found.newest is None else f"{found.newest:%Y-%m-%d %H:%M}",
+            _names(found.mapped),
+            _names(found.unmapped),
+            Text(_plain(found.note, _LONGEST_SENTENCE)),
         )
     return shown
+
+
+def sentences(checked: list[Checked]) -> Iterator[Text]:
+    """What a person should know of each source, the worst in red."""
+    for one in checked:
+        found = one.found
+        if found is None:
+            yield _sentence(one.table, f"cannot be read: {one.fault}", "red")
+            continue
+        if found.refusal is not None:
+            yield _sentence(one.table, f"a run would not take it over: {found.refusal}", "red")
+        for doubt in (*found.doubts, *([one.orphan_warning] if one.orphan_warning else [])):
+            yield _sentence(one.table, doubt, "yellow")
+        for remark in found.remarks:
+            yield _sentence(one.table, remark, "")
+
+
+def _sentence(about: str, said: str, style: str) -> Text:
+    return Text(f"{about}: {_plain(said, _LONGEST_SENTENCE)}", style)
+
+
+def metrics_and_coverage(cards: list[ExpectedCoverage]) -> Iterator[Text]:
+    """For each scorecard one line, and what keeps metrics from being measured."""
+    for card in cards:
+        counting = len(card.measured) + sum(map(len, card.missing.values()))
+        said = f"scorecard {card.scorecard_key}: {len(card.measured)} of {counting} metrics that count, coverage up to {card.coverage:.0%}"
+        if card.coverage >= card.min_coverage:
+            yield Text(said)
+        else:
+            yield Text(f"{said}, below min_coverage {card.min_coverage:.0%}: every account would be unknown", "red")
+        for said, lacking in (("missing", card.missing), ("not applicable", card.not_applicable)):
+            for need, metrics in lacking.items():
+                yield Text(f"  {said} without {need}: {', '.join(metrics)}", "dim")
 
 
 def _names(names: tuple[str, ...]) -> Text:
@@ -137,21 +160,27 @@ def _plain(text: str, limit: int) -> str:
 def main() -> int:
     try:
         settings = load_settings()
-    except SettingsError as error:
+        checked = check_sources(settings)
+        cards = expected(settings, checked)
+    except (SettingsError, ConfigurationError) as error:
         print(error, file=sys.stderr)
         return 2
-    checked = check_sources(settings)
     console = Console()
     if not console.is_terminal:
         console = Console(width=max(console.width, _NARROWEST))
     console.print(as_table(checked))
+    for said in (*sentences(checked), *metrics_and_coverage(cards)):
+        console.print(said, soft_wrap=True)
     absent = [name for name in TABLES if name not in settings.sources]
     if absent:
         console.print(Text(f"not configured, so that their metrics are missing: {', '.join(absent)}", "dim"))
-    unread = [one.table for one in checked if one.page is None]
+    unread = [one.table for one in checked if one.found is None]
     if unread:
         print(f"{len(unread)} of {len(checked)} sources cannot be read: {', '.join(unread)}", file=sys.stderr)
-    return 1 if unread else 0
+    refused = [one.table for one in checked if one.found is not None and one.found.refusal is not None]
+    if refused:
+        print(f"a run would not take over {', '.join(refused)}", file=sys.stderr)
+    return 1 if unread or refused else 0
 
 
 if __name__ == "__main__":

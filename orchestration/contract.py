@@ -371,4 +371,7 @@ _ALL = (
     ),
 )
 
+# Tables whose facts may be known before their day.
+PLANNED = ("subscriptions", "feature_releases", "score_overrides")
+
 TABLES: dict[str, RawTable] = {table.name: table for table in _ALL}

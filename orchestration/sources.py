@@ -148,6 +148,8 @@ NULL_WORDS = (
     "NULL", "null", "(null)", "[NULL]", "\\N", "None", "NaN", "nan", "NaT", "<NA>", "N/A", "#N/A", "undefined",
 )  # fmt: skip
 _DIRECTIVE = re.compile(r"%(.?)")
+# A format that counts seconds, or a thousandth or millionth of them, since 1970.
+EPOCH = "epoch"
 _DAY_DIRECTIVES, _CLOCK_DIRECTIVES = "dmyYbB-", "HIpMSf"
 
 
@@ -158,7 +160,8 @@ class Notation(Section):
         nulls: words that mean that there is no value, exactly as written; white space around them does not count.
         decimal, thousands: the marks in numbers that are text. None: a point and none, but a number such as `1.200`, which may be a
             thousand, is not read where no other number of its column shows that the point is the decimal mark.
-        date_format: how dates are written (`%d.%m.%Y`), also several ways; a time of day may follow. ISO dates are read besides.
+        date_format: how dates are written (`%d.%m.%Y`), also several ways; a time of day may follow. `epoch`: seconds,
+            milliseconds or microseconds since 1970. ISO dates are read besides.
         timezone: of times without a zone; a date that comes as a moment in UTC is the day in this zone.
         scales: of `survey_responses`, survey -> lowest and highest score, where they are not those of the contract.
     """
@@ -179,6 +182,8 @@ class Notation(Section):
     @classmethod
     def _names_a_day(cls, formats: tuple[str, ...]) -> tuple[str, ...]:
         for text in formats:
+            if text == EPOCH:
+                continue
             used = _DIRECTIVE.findall(text.replace("%-", "%"))
             unknown = sorted(set(used) - set(_DAY_DIRECTIVES + _CLOCK_DIRECTIVES))
             if unknown:
@@ -310,7 +315,7 @@ def source_class(name: str) -> type[Source]:
                 ) from None
             raise ValueError(f"unknown connector {name}. {_THERE_IS.format(_built_in())}") from None
         raise ValueError(
-            f"{_place_of(error, full_name)}: {type(error).__name__}: {error}. The module cannot be imported until that is fixed"
+            f"{place_of(error, full_name)}: {type(error).__name__}: {error}. The module cannot be imported until that is fixed"
         ) from error
     return _connector_in(module)
 
@@ -337,8 +342,8 @@ def _connector_in(module: ModuleType) -> type[Source]:
     raise ValueError(f"{module.__file__}: holds no class that derives from Connector. Write one, {_AS_DOCUMENTED}")
 
 
-def _place_of(error: Exception, full_name: str) -> str:
-    """File and line of an error while a module was imported; of the module's own lines the last one that was reached."""
+def place_of(error: Exception, full_name: str) -> str:
+    """File and line of an error in a module, or while it was imported; of the module's own lines the last one that was reached."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename} line {error.lineno}"
     frames = [one for one in extract_tb(error.__traceback__) if not one.filename.startswith("<frozen")]

@@ -12,7 +12,7 @@ from typing import Any
 
 import duckdb
 
-from orchestration.contract import TABLES
+from orchestration.contract import PLANNED, TABLES
 from orchestration.extract import land_table
 from orchestration.extract.doubts import Orphans, describe_values, find_orphans
 from orchestration.extract.lake.manifest import (
@@ -41,8 +41,6 @@ _WITHOUT_STATIC = ("--select", "fqn:*", "--exclude", "resource_type:seed", "conf
 EPOCH = date(1970, 1, 1)
 # Of the tables that outlive a run. A warehouse of another format is rebuilt from the lake.
 WAREHOUSE_FORMAT = 6
-# Facts that may be known before their day.
-_PLANNED = ("subscriptions", "feature_releases", "score_overrides")
 # In place of the fingerprint of an event day while a run rolls it up; equal to none.
 _ROLLING_UP = "rolling up"
 _CONTROL_TABLES = f"""
@@ -412,7 +410,7 @@ def _load_landing_stats(warehouse: duckdb.DuckDBPyConnection, settings: Settings
     for stats in landing_stats(settings.lake):
         newest = _newest_fact(warehouse, settings, stats.table, as_of)
         rows, last = _facts_after(warehouse, settings, stats.table, as_of)
-        if last is not None and stats.table not in _PLANNED:
+        if last is not None and stats.table not in PLANNED:
             later.append(LaterFacts(stats.table, as_of, rows, last.date()))
         orphans = _orphans(warehouse, settings, stats, days)
         # A key that a later delivery brings again is ordinary; within one delivery it is not.

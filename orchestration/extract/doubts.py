@@ -4,13 +4,13 @@ None of it stops a run: an id that no account has may be a visitor's, and a repl
 that a person reads in the run's summary, on the board, as a check in Dagster and from `make check-sources`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
 
 import duckdb
 
-from orchestration.contract import NotBefore, RawTable
+from orchestration.contract import Column, NotBefore, RangeBy, RawTable
 from orchestration.extract.judge import doubtful_reasons
 from orchestration.plain_text import one_line
 from orchestration.settings import EVENT_TABLE
@@ -24,6 +24,16 @@ _EXAMPLES, _DAYS_SHOWN, _LONGEST_ID = 3, 3, 40
 _IDS_COMPARED = 1_000
 # Moments before the opening: so many, and this share, are no slips but two time zones.
 _EARLY_ROWS, _EARLY_SHARE = 2, 0.1
+
+# From so many rows on, a column that always has the same value says something.
+_ENOUGH_ROWS = 20
+# Two neighboring values so far apart, with this share of the rows and so many on either side, are two units: dollars and cents, shares and
+# percent.
+_APART, _SIDE_SHARE, _SIDE_ROWS = 30, 0.1, 3
+_ROWS_OF_SCALES = 100_000
+# Each goal has a unit of its own.
+_OWN_SCALE = ("target_value", "actual_value")
+_NUMBER = r"[+-]?\d+([.,]\d+)?"
 
 # An id without what is lost or added on its way (case, white space, the separator, `.0`, leading zeros); and that without its prefix.
 _PLAIN = r"""
@@ -185,3 +195,77 @@ def _overlaps(connection: duckdb.DuckDBPyConnection, table: RawTable, rows: str)
     are = "row overlaps" if count == 1 else "rows overlap"
     shown = f"{one_line(example, _LONGEST_ID)} of {began} with that of {followed}"
     return [f"{count} {are} the next row of the same {table.key[0]}, for example {shown}: each ends where the next one begins"]
+
+
+@dataclass(frozen=True)
+class OddColumns:
+    """What a person should look at in the columns of a table, one sentence each; `remarks` are ordinary in many companies."""
+
+    doubts: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+def describe_columns(connection: duckdb.DuckDBPyConnection, table: RawTable, rows: str, present: Collection[str]) -> OddColumns:
+    """Find columns without a value or with a single one, names that are all numbers, and numbers of two scales.
+
+    Args:
+        connection: with the relation.
+        table: the contract.
+        rows: a relation of the table's rows.
+        present: the columns that the source has.
+    """
+    columns = [column for column in table.columns if column.name in present]
+    counted = "".join(f", {_counts(column)}" for column in columns)
+    [(total, *counts)] = connection.execute(f"select count(*){counted} from {rows} as landed").fetchall()
+    doubts: list[str] = []
+    empty: list[str] = []
+    single: list[str] = []
+    for column, known, least, greatest, numbers in zip(columns, *(counts[place::4] for place in range(4)), strict=True):
+        if known == 0:
+            empty.append(column.name)
+        elif known == numbers:
+            doubts.append(f"all {known} {column.name} are numbers, such as {one_line(least, _LONGEST_ID)}: is it the right column?")
+        elif column.kind not in ("text", "boolean") and known == total and least == greatest:
+            single.append(f"{column.name} ({one_line(least, _LONGEST_ID)})")
+        elif column.kind == "number" and column.name not in _OWN_SCALE:
+            doubts += _scales(connection, table, column, rows)
+    remarks = []
+    if empty and total >= _ENOUGH_ROWS:
+        remarks.append(f"no value in any row: {', '.join(empty)}")
+    if single and total >= _ENOUGH_ROWS:
+        remarks.append(f"one value in all rows: {', '.join(single)}")
+    return OddColumns(tuple(doubts), tuple(remarks))
+
+
+def _counts(column: Column) -> str:
+    """Values, the least, the greatest, and how many are numbers although the column is for text."""
+    name = identifier(column.name)
+    numbers = f"count(*) filter (regexp_full_match({name}, {literal(_NUMBER)}))" if column.kind == "text" else "0"
+    return f"count({name}), cast(min({name}) as varchar), cast(max({name}) as varchar), {numbers}"
+
+
+def _scales(connection: duckdb.DuckDBPyConnection, table: RawTable, column: Column, rows: str) -> list[str]:
+    """Whether the values of a column fall in two groups that lie far apart; of each currency or survey by itself."""
+    kinds = [rule.by for rule in table.rules if isinstance(rule, RangeBy)] + ["currency"]
+    kind = next((identifier(name) for name in kinds if name in table.by_name), "null")
+    found = connection.execute(
+        f"""
+        with spread as (
+            select {kind} as kind, abs({identifier(column.name)}) as value, count(*) as rows
+            from (select * from {rows} as landed limit {_ROWS_OF_SCALES}) where {identifier(column.name)} <> 0 group by all
+        ),
+        steps as (
+            select kind, value, lag(value) over ordered as before, sum(rows) over (partition by kind) as total,
+                sum(rows) over (partition by kind order by value rows between unbounded preceding and 1 preceding) as below
+            from spread window ordered as (partition by kind order by value)
+        )
+        select kind, before, value, below, total from steps
+        where value >= {_APART} * before and least(below, total - below) >= greatest({_SIDE_ROWS}, {_SIDE_SHARE} * total)
+        order by value / before desc limit 1
+        """
+    ).fetchall()
+    return [
+        f"two scales in {column.name}{f' of {one_line(kind, _LONGEST_ID)}' if kind else ''}? {below} of {total} values are at most"
+        f" {before:g}, the others at least {value:g}"
+        for kind, before, value, below, total in found
+    ]

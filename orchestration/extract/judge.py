@@ -12,11 +12,12 @@ from functools import partial
 from pathlib import Path
 
 from orchestration.contract import Column, NotBefore, RangeBy, RawTable, Rule
+from orchestration.extract.files.lines import TEXT_AFTER_QUOTE
 from orchestration.extract.lake.manifest import LandedDelivery, stats_of
 from orchestration.extract.lake.write import EXAMPLES, BadRow
 from orchestration.plain_text import HIDDEN, for_duckdb
 from orchestration.settings import Settings
-from orchestration.sources import Notation
+from orchestration.sources import EPOCH, Notation
 from orchestration.warehouse import identifier, literal
 
 # White space at an end, and nothing but white space; Unicode's, not only ASCII's.
@@ -36,9 +37,9 @@ _EXPONENT = r"([eE][+-]?\d+)?"
 _WHOLE = r"[+-]?\d+"
 # What may stand between thousands: Excel writes no plain space there, and Switzerland either apostrophe.
 _THOUSANDS = {".": r"\.", ",": ",", "'": "['\u2019]", "space": r"[ \x{a0}\x{202f}\x{2009}]"}
-# A thousand, or one and a bit; and what can only be a fraction with a point.
-_UNCLEAR = r"[+-]?[1-9]\d{0,2}\.\d{3}"
-_WITH_POINT = rf"[+-]?(\d*\.\d*){_EXPONENT}"
+# A thousand, or one and a bit; and what can only be a fraction with a point. Accounting writes (1.200) and 1.200- for what is negative.
+_UNCLEAR = r"[+(-]?[1-9]\d{0,2}\.\d{3}\s?[)-]?"
+_WITH_POINT = rf"[+(-]?(\d*\.\d*){_EXPONENT}\s?[)-]?"
 _DAY = r"\d{4}-\d\d-\d\d"
 _CLOCK = r"([01]\d|2[0-3]):[0-5]\d"
 _ZONE = r"(\s?(Z|UTC|[+-](0\d|1[0-4])(:?[0-5]\d)?))?"
@@ -51,8 +52,9 @@ _FIRST_FORMATTED = "timestamp '1000-01-01'"
 # DuckDB 1.5 reads no zone behind minutes and none behind a space: write the seconds, drop the space.
 _SPACE_BEFORE_ZONE = r"\s([+-]\d\d(:?\d\d)?)$"
 _WITHOUT_SECONDS = r"^(.{10}[T ]\d\d:\d\d)(\s?(?:Z|UTC|[+-].*))$"
-_TRUE = "('true', 't', 'yes', 'y', '1')"
-_FALSE = "('false', 'f', 'no', 'n', '0')"
+# With those of pandas, which makes floats of booleans where one is missing.
+_TRUE = "('true', 't', 'yes', 'y', 'on', '1', '1.0')"
+_FALSE = "('false', 'f', 'no', 'n', 'off', '0', '0.0')"
 _FIRST_MOMENT, _LAST_MOMENT = "timestamp '0001-01-01'", "timestamp '9999-12-31 23:59:59.999999'"
 # Above this a double no longer tells one whole number from the next.
 _EXACT_DOUBLE = 2**53
@@ -76,28 +78,40 @@ _UNREADABLE = {
     "number": "not a number like 1234.5",
     "boolean": "not true or false",
 }
+_DATES = (
+    '{source}.date_format says how dates are written, for example "%d.%m.%Y", "%m/%d/%Y", or "epoch" for seconds or milliseconds since'
+    " 1970; {source}.nulls which words mean that there is none"
+)
 _AS_TEXT = "deliver ids as text or as whole numbers (pandas: read them with dtype=str)"
-# What a reason has in it -> what helps where the values are as they should be; {source} stands for `sources.<table>`.
+# What a reason has in it -> what helps where the values are as they should be; {source} is `sources.<table>`.
 _REMEDIES = {
     _NOT_FRACTION: _AS_TEXT,
     _NOT_NESTED: _AS_TEXT,
     _NOT_TRUTH: _AS_TEXT,
     _NOT_CLEAR: '{source}.decimal = "," and {source}.thousands = "." make it a thousand, {source}.decimal = "." a fraction',
-    "not a number": "{source}.decimal and {source}.thousands say how numbers are written, {source}.nulls which words mean that there is "
-    "none",
-    "not a date": '{source}.date_format says how dates are written, for example "%d.%m.%Y"',
-    "not a timestamp": '{source}.date_format says how dates are written, for example "%d.%m.%Y"',
+    "not a number": "{source}.decimal and {source}.thousands say how numbers are written, {source}.nulls which words mean that there is"
+    " none; {source}.query can take out a currency: select * replace (replace({column}, '€', '') as {column}) from file",
+    "not a date": _DATES,
+    "not a timestamp": _DATES,
+    "not true or false": "{source}.query can map other words: select * replace ({column} = 'ja' as {column}) from file",
+    "none of": "{source}.query can map other words: select * replace (lower({column}) as {column}) from file",
+    "no rate": "add the currency's rate to fx_rates.csv, by its code, such as EUR",
+    "score: missing": "{source}.query can leave out what has no answer: select * from file where score <> ''",
+    TEXT_AFTER_QUOTE: 'write a quote within quotes twice ("")',
     "outside": "{source}.scales gives the scale of a survey, for example {{ csat = [0, 100] }}",
 }
 
 
 def remedy_for(table: str, reasons: Iterable[str]) -> str | None:
-    """What helps against the first of some reasons against rows that a setting or the form of the delivery can help against."""
-    for reason in reasons:
-        for words, remedy in _REMEDIES.items():
-            if words in reason:
-                return remedy.format(source=f"sources.{table}")
-    return None
+    """What a setting, or another form of the delivery, does about some reasons against rows; None where nothing of it helps."""
+    helps = {
+        remedy.format(source=f"sources.{table}", column=one.partition(":")[0]): None
+        for reason in reasons
+        for one in reason.split("; ")
+        for words, remedy in _REMEDIES.items()
+        if words in one
+    }
+    return "; ".join(helps) or None
 
 
 def doubtful_reasons(table: str, quarantined: Mapping[str, int]) -> list[str]:
@@ -317,13 +331,21 @@ def _cleaned(column: Column, rows: RawRows, notation: Notation) -> str:
 
 
 def _number(text: str, notation: Notation) -> str:
-    """A number that is text, as a double; null where it is none in the source's notation."""
+    """A number that is text, as a double; null where it is none in the source's notation.
+
+    `(12.50)` and `12.50-` are negative, as in accounting.
+    """
     mark, groups, clean = notation.decimal or ".", _THOUSANDS.get(notation.thousands or ""), f"trim({text})"
     whole = r"\d+" if groups is None else rf"(\d+|\d{{1,3}}({groups}\d{{2,3}})*{groups}\d{{3}})"
-    pattern = rf"[+-]?({whole}(\{mark}\d*)?|\{mark}\d+){_EXPONENT}"
+    amount = rf"({whole}(\{mark}\d*)?|\{mark}\d+)"
+    pattern, negative = rf"[+-]?{amount}{_EXPONENT}", rf"\({amount}\)|{amount}\s?-"
     plain = clean if groups is None else f"regexp_replace({clean}, {literal(groups)}, '', 'g')"
     plain = plain if mark == "." else f"replace({plain}, ',', '.')"
-    return f"case when regexp_full_match({clean}, {literal(pattern)}) then try_cast({plain} as double) end"
+    unsigned = f"regexp_replace({plain}, '[()\\s-]', '', 'g')"
+    return (
+        f"case when regexp_full_match({clean}, {literal(pattern)}) then try_cast({plain} as double)"
+        f" when regexp_full_match({clean}, {literal(negative)}) then -try_cast({unsigned} as double) end"
+    )
 
 
 def _moment(column: Column, raw: str, text: str, source_type: str, notation: Notation) -> str:
@@ -355,12 +377,27 @@ def _moment(column: Column, raw: str, text: str, source_type: str, notation: Not
         )
     else:
         moment = f"case when regexp_full_match({clean}, {literal(_MOMENT)}) then {utc} end"
-    if notation.date_format:
-        formatted = f"try_strptime({clean}, {_formats(notation)})"
+    if formats := _formats(notation):
+        formatted = f"try_strptime({clean}, {formats})"
         # A year of two digits is none of four.
         formatted = f"case when {formatted} >= {_FIRST_FORMATTED} then {formatted} end"
         moment = f"coalesce({moment}, {formatted if column.kind == 'date' else _in_utc(formatted, notation)})"
+    if EPOCH in notation.date_format:
+        since_1970 = _since_1970(clean)
+        if column.kind == "date":
+            since_1970 = f"timezone({zone}, timezone('UTC', {since_1970}))"
+        moment = f"coalesce({moment}, {since_1970})"
     return _within_calendar(column, moment)
+
+
+def _since_1970(number: str) -> str:
+    """A moment in UTC from its seconds, milliseconds or microseconds since 1970, which its number of digits tells apart."""
+    cases = " ".join(
+        f"when regexp_full_match({number}, '\\d{{{digits - 1},{digits}}}(\\.\\d+)?')"
+        f" then make_timestamp(cast(round(try_cast({number} as double) * {factor}) as bigint))"
+        for digits, factor in ((10, 1_000_000), (13, 1_000), (16, 1))
+    )
+    return f"case {cases} end"
 
 
 def _within_calendar(column: Column, moment: str) -> str:
@@ -373,12 +410,14 @@ def _in_utc(local: str, notation: Notation) -> str:
 
 
 def _formats(notation: Notation) -> str:
-    """The formats as a list, each also with the times of day that may follow a date."""
+    """The formats as a list, each also with the times of day that may follow a date; nothing without any."""
     found = []
     for text in notation.date_format:
+        if text == EPOCH:
+            continue
         has_clock = "%H" in text or "%I" in text
         found += [text] if has_clock else [text, *(f"{text} {clock}" for clock in _CLOCKS)]
-    return "[" + ", ".join(literal(text) for text in found) + "]"
+    return f"[{', '.join(literal(text) for text in found)}]" if found else ""
 
 
 def _faults(column: Column, rows: RawRows, notation: Notation) -> list[tuple[str, str]]:
@@ -491,16 +530,25 @@ def check_share(settings: Settings, table: RawTable, deliveries: Sequence[Landed
     limit = settings.max_bad_share(table.name)
     if bad <= limit * stats.delivered:
         return
-    by_count = sorted(stats.quarantined.items(), key=lambda counted: (-counted[1], counted[0]))
-    reasons = ", ".join(f"{rows} x {reason}" for reason, rows in by_count[:_REASONS_SHOWN])
-    if len(by_count) > _REASONS_SHOWN:
-        reasons += f" and {len(by_count) - _REASONS_SHOWN} other reasons"
     # Where all rows are bad, to allow them would empty the table.
     remedy = "Fix the source" + (f", or raise sources.{table.name}.max_bad_share" if bad < stats.delivered else "")
-    if (helps := remedy_for(table.name, (reason for reason, _ in by_count))) is not None:
+    if (helps := remedy_for(table.name, [*by_count(stats.quarantined), *(row.reason for row in examples)])) is not None:
         remedy += f"; {helps}"
-    shown = "; ".join(f"{row.file} line {row.line}: {row.reason}" for row in examples[:EXAMPLES])
     raise QuarantineLimitExceeded(
         f"{table.name}: {bad} of {stats.delivered} rows ({bad / stats.delivered:.1%}) break the contract, more than"
-        f" max_bad_share {limit:g} allows: {reasons}. For example {shown}. Nothing was landed, the old data stays. {remedy}"
+        f" max_bad_share {limit:g} allows: {describe_bad(stats.quarantined, examples)}. Nothing was landed, the old data stays. {remedy}"
     )
+
+
+def describe_bad(quarantined: Mapping[str, int], examples: Sequence[BadRow]) -> str:
+    """Why rows are in quarantine (rows by reason), the most frequent reasons first, with examples."""
+    reasons = [f"{quarantined[reason]} x {reason}" for reason in by_count(quarantined)]
+    listed = ", ".join(reasons[:_REASONS_SHOWN])
+    if len(reasons) > _REASONS_SHOWN:
+        listed += f" and {len(reasons) - _REASONS_SHOWN} other reasons"
+    return f"{listed}. For example " + "; ".join(f"{row.file} line {row.line}: {row.reason}" for row in examples[:EXAMPLES])
+
+
+def by_count(quarantined: Mapping[str, int]) -> list[str]:
+    """The reasons, the most frequent first."""
+    return sorted(quarantined, key=lambda reason: (-quarantined[reason], reason))

@@ -7,13 +7,13 @@ from hashlib import blake2b
 import duckdb
 
 from orchestration.contract import TABLES, RawTable
-from orchestration.extract.connectors.base import Connector, Window
+from orchestration.extract.connectors.base import Connector, Window, batches_of, faults_named
 from orchestration.extract.files.deliveries import Delivery
 from orchestration.extract.judge import check_share, judge_of, rates_of
 from orchestration.extract.lake import manifest as lake
 from orchestration.extract.lake.manifest import WHOLE, LandedDelivery, Manifest, Mode
 from orchestration.extract.lake.superseded import supersede
-from orchestration.extract.lake.write import LANDING_VERSION, BadRow, Incoming, columns_of, land
+from orchestration.extract.lake.write import LANDING_VERSION, Examples, Incoming, columns_of, land
 from orchestration.extract.session import connect, path_literals
 from orchestration.extract.staging import create_staged, stage_batches
 from orchestration.settings import EVENT_TABLE, Settings
@@ -44,7 +44,8 @@ def land_connected(
     one reading of the whole source would leave it. Another configuration lands everything anew. `whole` is the old manifest without
     what the lake has lost: events are read again from the first lost day on, other tables as a whole.
     """
-    incremental = source.is_incremental(table)
+    with faults_named(source, table):
+        incremental = source.is_incremental(table)
     mode: Mode = "events" if table.name == EVENT_TABLE else "snapshot"
     by_day = mode == "events" and incremental
     identity = _identity(settings, table, source, end)
@@ -71,10 +72,10 @@ def land_connected(
         return Manifest(table.name, mode, by_day, kept, superseded_file, checksums=checksums), [WHOLE], first_landing
 
     window = Window(since, until, is_backfill, _landed(settings) if source.is_remote else frozenset())
-    examples: list[BadRow] = []
+    examples = Examples()
     with connect(settings) as connection:
         create_staged(connection, table)
-        batches = source.read(settings, table, window)
+        batches = batches_of(source, settings, table, window)
         stage_batches(connection, table, source.column_names, batches, judge_of(settings, table), source.connector)
         if by_day:
             batch = _split_by_day(connection, table, since, until, identity)
@@ -88,7 +89,7 @@ def land_connected(
                 _keep_what_is_not_new(connection, settings, table, old)
         landed = others | land(connection, settings, table, mode, batch, [source.connector], kept, examples)
         looked_at = [one.key for one in batch.values()]
-        check_share(settings, table, [landed[key] for key in looked_at], examples)
+        check_share(settings, table, [landed[key] for key in looked_at], examples.bad)
         manifest = Manifest(table.name, mode, by_day, landed, superseded_file, checksums=checksums)
         if by_day:
             manifest = supersede(connection, settings, table, None if first_landing or lost else old, manifest)
@@ -167,7 +168,9 @@ def _identity(settings: Settings, table: RawTable, source: Connector, until: dat
     rates, currency = rates_of(settings, table)
     mapping = source.model_dump_json(exclude=_NOT_OF_THE_ROWS)
     parts = (LANDING_VERSION, repr(table), mapping, sorted(rates.items()), currency)
-    if (version := source.version(settings, table, until)) is not None:
+    with faults_named(source, table):
+        version = source.version(settings, table, until)
+    if version is not None:
         parts = (*parts, version)
     identity = blake2b(repr(parts).encode(), digest_size=16).hexdigest()
     return f"{until.isoformat()} {identity}" if source.is_made_up else identity

@@ -26,7 +26,7 @@ from orchestration.extract.lake import manifest as lake
 from orchestration.extract.lake.full_deliveries import merge
 from orchestration.extract.lake.manifest import WHOLE, LandedDelivery, Manifest, Mode, Partition
 from orchestration.extract.lake.superseded import supersede
-from orchestration.extract.lake.write import LANDING_VERSION, BadRow, Incoming, columns_of, land, place_of
+from orchestration.extract.lake.write import LANDING_VERSION, Examples, Incoming, columns_of, land, place_of
 from orchestration.extract.losses import refuse_thin_deliveries
 from orchestration.extract.session import connect, fingerprint
 from orchestration.extract.staging import create_staged, parquet_rows, stage_files, stage_query, stage_shaped
@@ -47,10 +47,13 @@ def land_files(
     whole: Manifest | None,
     first_day: date,
     end: date,
+    deliveries: Sequence[Delivery] | None = None,
+    examples: Examples | None = None,
 ) -> tuple[Manifest, list[str], bool]:
     """Land files, or nothing; the new manifest, the deliveries looked at, and whether none stood before.
 
-    whole: the old manifest without what the lake has lost.
+    whole: the old manifest without what the lake has lost. deliveries: of the source; None: all that it has. examples: takes those of
+    the landing.
     """
     by_day = source is not None and source.day_token is not None
     mode: Mode = "events" if table.name == EVENT_TABLE else source.delivery if by_day else "snapshot"
@@ -58,7 +61,7 @@ def land_files(
     kept = {} if first_landing else whole.deliveries
     lost = not first_landing and whole != old
 
-    available = _available(settings, table, source)
+    available = _available(settings, table, source, deliveries)
     wanted = [one for one in available if not by_day or _is_wanted(one.delivery.day, first_day, end, kept)]
     gone = {key for key in kept if by_day and first_day.isoformat() <= key <= end.isoformat() and key not in {one.key for one in available}}
     wanted = [replace(one, identity=_identity(settings, table, source, one.delivery)) for one in wanted]
@@ -67,7 +70,7 @@ def land_files(
     landed = dict(kept)
     for key in gone:
         del landed[key]
-    examples: list[BadRow] = []
+    examples = Examples() if examples is None else examples
     if fresh:
         with connect(settings) as connection:
             for batch in _batches(fresh):
@@ -77,7 +80,7 @@ def land_files(
                         batch = [one for one in batch if not _is_landed(one, landed)]
                     labels, notes = _stage(connection, settings, table, source, batch)
                     landed |= land(connection, settings, table, mode, dict(enumerate(batch)), labels, landed, examples, notes)
-    check_share(settings, table, [landed[one.key] for one in wanted], examples)
+    check_share(settings, table, [landed[one.key] for one in wanted], examples.bad)
     superseded_file = None if first_landing or lost else old.superseded_file
     checksums = lake.known_checksums(whole, kept, superseded_file)
     history_file = None if first_landing or lost else old.history_file
@@ -92,10 +95,10 @@ def land_files(
     return manifest, [one.key for one in wanted], first_landing
 
 
-def _available(settings: Settings, table: RawTable, source: FilesSource | None) -> list[Incoming]:
+def _available(settings: Settings, table: RawTable, source: FilesSource | None, deliveries: Sequence[Delivery] | None) -> list[Incoming]:
     if source is None or source.path is None:
         return [Incoming(WHOLE, Delivery(None, ()), None)]
-    found = find_deliveries(settings, table.name, source)
+    found = find_deliveries(settings, table.name, source) if deliveries is None else deliveries
     return [Incoming(WHOLE if one.day is None else one.day.isoformat(), one, None) for one in found]
 
 

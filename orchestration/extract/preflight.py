@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 import duckdb
 
 from orchestration.contract import TABLES, RawTable
-from orchestration.extract.connectors.base import Connector
+from orchestration.extract.connectors.base import Connector, faults_named
 from orchestration.extract.errors import SourceError
 from orchestration.extract.files.columns import layout
 from orchestration.extract.files.deliveries import find_deliveries
@@ -30,12 +30,13 @@ def preflight_sources(settings: Settings) -> None:
         SettingsError: one line for each fault.
     """
     with connect(settings) as connection:
-        faults = [fault for name, source in settings.sources.items() for fault in _faults(connection, settings, TABLES[name], source)]
+        faults = [fault for name, source in settings.sources.items() for fault in faults_of(connection, settings, TABLES[name], source)]
     if faults:
         raise SettingsError("\n".join(f"{settings.config_file}: {without_secrets(settings, fault)}" for fault in faults))
 
 
-def _faults(connection: duckdb.DuckDBPyConnection, settings: Settings, table: RawTable, source: Source) -> list[str]:
+def faults_of(connection: duckdb.DuckDBPyConnection, settings: Settings, table: RawTable, source: Source) -> list[str]:
+    """What is wrong with one source, one sentence each."""
     faults: list[str] = []
     for key, secret in source.secrets().items():
         try:
@@ -48,7 +49,8 @@ def _faults(connection: duckdb.DuckDBPyConnection, settings: Settings, table: Ra
         if isinstance(source, FilesSource):
             _check_files(connection, settings, table, source)
         elif isinstance(source, Connector):
-            source.check_settings(settings, table)
+            with faults_named(source, table):
+                source.check_settings(settings, table)
         else:
             faults.append(
                 f"sources.{table.name}.connector: {type(source).__name__} is neither FilesSource nor a Connector. Derive it from Connector"

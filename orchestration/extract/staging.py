@@ -197,11 +197,16 @@ def _stage_json(
     counted: Counted,
     judge: Judge,
 ) -> None:
-    pointers = ["/" + columns.get(column.name, column.name).replace("~", "~0").replace("/", "~1") for column in table.columns]
+    places = [columns.get(column.name, column.name) for column in table.columns]
+    nested = [place for place in places if "." in place]
+    pointers = [_pointer([place]) for place in places] + [_pointer(place.split(".")) for place in nested]
     relation = f"""(
         select *, case when fault is null then json_extract_string(text, {literals(pointers)}) end as found
         from {load_json_lines(connection, numbered.file, counted)})"""
     values = {column.name: (f"found[{index}]", "VARCHAR") for index, column in enumerate(table.columns, start=1)}
+    for index, place in enumerate(nested, start=len(places) + 1):
+        name = table.columns[places.index(place)].name
+        values[name] = (f"coalesce({values[name][0]}, found[{index}])", "VARCHAR")
     rows = _rows(
         table,
         relation,
@@ -216,6 +221,11 @@ def _stage_json(
     connection.execute(f"insert into staged {_staged_rows(judge(rows))}")
     if counted.records == 1:
         _refuse_wrapped_rows(connection, table, numbered)
+
+
+def _pointer(names: Sequence[str]) -> str:
+    """A JSON pointer to a field, or to one within others."""
+    return "".join("/" + name.replace("~", "~0").replace("/", "~1") for name in names)
 
 
 def _refuse_wrapped_rows(connection: duckdb.DuckDBPyConnection, table: RawTable, numbered: NumberedFile) -> None:

@@ -122,6 +122,7 @@ SEEDS: Mapping[str, Seed] = {
             "label": _OPTIONAL_TEXT,
             "unit": _OPTIONAL_TEXT,
             "higher_is_better": Cell("boolean", required=False),
+            "needs": Cell(required=False, may_lack=True),
             "description": _OPTIONAL_TEXT,
         },
         key=("metric_key",),

@@ -72,6 +72,8 @@ def test_values_as_they_come_give_the_right_numbers_and_what_is_odd_is_told(tmp_
     for told in (ORPHANS, OVERLAP, EARLY):
         assert told.partition(": ")[2].partition(",")[0] in checked
     assert not (tmp_path / "data").exists()
+    card = checked.partition("scorecard standard: ")[2].partition("scorecard")[0].splitlines()
+    expected_to_miss = {key for line in card if "missing without" in line for key in line.partition(": ")[2].split(", ")}
 
     said = command(tmp_path, "orchestration.run", "2026-03-08").splitlines()
     for told in (ORPHANS, OVERLAP, EARLY):
@@ -85,6 +87,13 @@ def test_values_as_they_come_give_the_right_numbers_and_what_is_odd_is_told(tmp_
                 "select account_id, metric_key, value from metric_scores_history where value is not null"
             ).fetchall()
         }
+        # Which metrics no account will have was said before the run.
+        missed = mart.execute(
+            "select metric_key from metric_scores_history where nominal_weight > 0 group by all having bool_and(state = 'missing')"
+        ).fetchall()
+        assert {key for (key,) in missed} == expected_to_miss and "feature_breadth_90d" in expected_to_miss
+        [(coverage,)] = mart.execute("select max(coverage) from account_health").fetchall()
+        assert coverage <= int(card[0].partition("coverage up to ")[2].partition("%")[0]) / 100 + 0.005
         assert {account for account, _ in values} == {"Nord-01", "sued", "ost"}
         assert mart.execute("from parent_health").fetchall() == []
         warnings = mart.execute("select raw_table, orphan_rows, orphan_warning, value_warning from data_freshness order by 1").fetchall()

@@ -27,7 +27,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "accounts.csv").write_text(f"{header}\na1,Acme,2025-01-01,x\n", encoding="utf-8")
     with sqlite3.connect(folder / "desk.db") as desk:
         desk.execute("create table pulses (pulse_id text, account_id text, rated_at text, rating integer)")
-        desk.execute("insert into pulses values ('p1', 'a1', '2026-02-03 10:20', 9)")
+        desk.execute("insert into pulses values ('p1', 'a1', '2026-02-03 10:20', 4)")
     monkeypatch.setenv("DESK_URL", f"sqlite:///{folder / 'desk.db'}")
     monkeypatch.setenv("HEALTH_CONFIG", str(folder / "health.toml"))
     monkeypatch.setenv("DESK_TOKEN", TOKEN)
@@ -61,9 +61,7 @@ def test_it_shows_each_source_and_leaves_no_trace(folder: Path, capsys: pytest.C
     assert not (folder / "data").exists()
     rows, said, errors = shown(capsys)
     assert rows["accounts"][:3] == ["files", "1", "2025-01-01 00:00"]
-    # Of the page's one row the rating is beyond the scale.
-    assert rows["csm_pulses"][:3] == ["sql", "1", ""]
-    assert "1 of 1 rows would go to" in rows["csm_pulses"][-1] and "rating: above 5" in said
+    assert rows["csm_pulses"][:3] == ["sql", "1", "2026-02-03 10:20"]
     # Nothing that came from a source steers the terminal.
     assert "[red]tier\N{REPLACEMENT CHARACTER}" in said and "\x1b" not in said and "\u202e" not in said
     [quiet] = [line for line in said.splitlines() if line.startswith("not configured")]
@@ -87,11 +85,10 @@ def test_a_source_that_cannot_be_read_keeps_no_other_from_being_checked(
     assert content(folder) == before
     rows, said, errors = shown(capsys)
     assert rows["accounts"][:2] == ["files", "1"]
-    for name in ("tickets", "survey_responses", "feature_releases", "touchpoints"):
-        assert rows[name][-1].startswith("cannot be read")
-    one_line = " ".join(cell for line in said.splitlines() for cell in [line.rstrip("│ ").rpartition("│")[2].strip()])
-    assert "answers 503" in one_line and "refuses the credentials (401)" in one_line
-    assert "no file matches missing.csv" in one_line and "variable UNSET_URL is not set" in one_line
+    faults = dict(line.split(": cannot be read: ") for line in said.splitlines() if ": cannot be read: " in line)
+    assert list(faults) == ["touchpoints", "feature_releases", "tickets", "survey_responses"]
+    assert "answers 503" in faults["tickets"] and "refuses the credentials (401)" in faults["survey_responses"]
+    assert "no file matches missing.csv" in faults["feature_releases"] and "variable UNSET_URL is not set" in faults["touchpoints"]
     assert errors == "4 of 6 sources cannot be read: touchpoints, feature_releases, tickets, survey_responses\n"
     assert TOKEN not in said + errors
 
@@ -105,9 +102,35 @@ def test_a_fault_that_no_connector_foresees_is_a_row_without_secrets(
     monkeypatch.setattr("orchestration.extract.connectors.sql.rows.preview", odd)
     assert check_sources.main() == 1
     rows, said, _ = shown(capsys)
-    assert rows["csm_pulses"][-1].startswith("cannot be read: KeyError")
+    assert "csm_pulses: cannot be read: KeyError" in said
     assert "<DESK_URL>" in said and "desk.db" not in said
     assert rows["accounts"][1] == "1"
+
+
+def test_what_a_run_would_not_take_over_is_shown_with_all_that_is_odd_across_tables(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "tickets.csv").write_text(
+        "ticket_id,account_id,opened_at\nt1,A1,2026-02-01\nt1,a2,2026-02-02\nt2,a1,soon\nt3,a1,2026-02-02\n"
+    )
+    (folder / "surveys.csv").write_text("response_id,account_id,survey,score,responded_at\nr1,a1,csat,55,2026-02-01\n")
+    configure(folder, '[sources.tickets]\nconnector = "files"\npath = "tickets.csv"\nmax_bad_share = 0.3\n'
+              '[sources.survey_responses]\nconnector = "files"\npath = "surveys.csv"\n')  # fmt: skip
+    assert check_sources.main() == 1
+    _, said, errors = shown(capsys)
+    assert errors == "a run would not take over survey_responses\n"
+    assert [line for line in said.splitlines() if line.startswith(("tickets:", "survey_responses:"))] == [
+        "tickets: 1 of 4 rows would go to quarantine: 1 x opened_at: not a timestamp like 2026-01-31 10:00:00. For example tickets.csv"
+        " line 4: opened_at: not a timestamp like 2026-01-31 10:00:00 (found 'soon'). Remedy: sources.tickets.date_format says how dates"
+        ' are written, for example "%d.%m.%Y", "%m/%d/%Y", or "epoch" for seconds or milliseconds since 1970;'
+        " sources.tickets.nulls which words mean that there is none",
+        "tickets: 1 more row has the key of a later row, which alone counts, for example t1",
+        "tickets: no account for 1 of 2 rows (50%), which count for nothing, for example a2",
+        "survey_responses: a run would not take it over: 1 of 1 rows would go to quarantine: 1 x score: outside 1 to 5 for csat."
+        " For example surveys.csv line 2: score: outside 1 to 5 for csat (found '55')."
+        " Remedy: sources.survey_responses.scales gives the scale of a survey, for example { csat = [0, 100] }."
+        " More than max_bad_share 0.05 allows",
+    ]
 
 
 def test_a_run_in_progress_is_not_waited_for_and_a_wrong_configuration_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

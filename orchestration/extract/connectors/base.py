@@ -8,7 +8,7 @@ databases), a connector imports when it reads: the configuration is loaded by ev
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import islice
@@ -18,11 +18,13 @@ import pyarrow as pa
 from pydantic import Field, field_validator
 
 from orchestration.contract import RawTable
-from orchestration.settings import Settings
-from orchestration.sources import Source
+from orchestration.extract.errors import SourceError
+from orchestration.settings import Settings, SettingsError
+from orchestration.sources import Source, place_of
 
 # Boolean column of batches: the source no longer has this key.
 DELETED = "_deleted"
+_OURS = "orchestration."
 _ROWS_PER_BATCH = 20_000
 _ROWS_PER_PAGE = 100
 
@@ -64,14 +66,12 @@ class Preview:
         mapped: contract columns that the source has, or, of an API, that the page fills.
         unmapped: fields of the source that no contract column takes.
         note: what else a person should know; may be empty.
-        broken: for each record that could not be taken apart, why.
     """
 
     batches: Sequence[pa.RecordBatch] | None
     mapped: tuple[str, ...] = ()
     unmapped: tuple[str, ...] = ()
     note: str = ""
-    broken: tuple[str, ...] = ()
 
 
 class Connector(Source, ABC):
@@ -117,6 +117,42 @@ class Connector(Source, ABC):
     @property
     def is_remote(self) -> bool:
         return not self.is_made_up
+
+
+@contextmanager
+def faults_named(source: Source, table: RawTable) -> Iterator[None]:
+    """Turn what a team's own connector did not foresee into a fault of its source, with the line of the connector.
+
+    The same in a connector that comes along is a fault of this program, and stays what it is.
+
+    Raises:
+        SourceError: names the line, and says what was raised there.
+    """
+    module = type(source).__module__
+    try:
+        yield
+    except (SourceError, SettingsError, MemoryError):
+        raise
+    except Exception as error:
+        if module.startswith(_OURS):
+            raise
+        raise SourceError(f"sources.{table.name}: {place_of(error, module)}: {type(error).__name__}: {error}. Fix the connector") from error
+
+
+def batches_of(source: Connector, settings: Settings, table: RawTable, window: Window) -> Iterator[pa.RecordBatch]:
+    """What a connector reads, see `faults_named`.
+
+    Raises:
+        SourceError: also where the connector yields something else than record batches.
+    """
+    with faults_named(source, table):
+        for batch in source.read(settings, table, window):
+            if not isinstance(batch, pa.RecordBatch):
+                raise SourceError(
+                    f"sources.{table.name}: {type(source).__name__}.read yields {type(batch).__name__}. Yield Arrow record batches, for"
+                    " example with text_batches"
+                )
+            yield batch
 
 
 class HttpSource(Connector):

@@ -1,6 +1,9 @@
 """What stands in a file, before its rows are read: is it whole, and which columns has it."""
 
 import gzip
+import itertools
+import json
+import re
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +27,8 @@ _DELIMITERS = (",", ";", "\t", "|")
 # Far above what a table of people has; every column costs DuckDB's reader memory, whether the contract has it or not.
 MAX_COLUMNS = 1_000
 _NAMES_SHOWN, _LONGEST_NAME = 20, 80
+# A header is looked for among so many lines.
+_LINES_OF_TITLE = 30
 # Schema of a Parquet file as text -> its columns' DuckDB types. A day of forty files alike is described once.
 _described: dict[str, Mapping[str, str]] = {}
 
@@ -65,9 +70,35 @@ def layout(connection: duckdb.DuckDBPyConnection, file: SourceFile, table: RawTa
     if file.format == "jsonl":
         return None
     found = read_layout(connection, file, table, columns)
-    if found is not None:
+    if found is None:
+        return None
+    try:
         check_columns(file.label, found.names, table, columns, file.is_foreign)
+    except SourceError as error:
+        if file.format != "csv":
+            raise
+        if (line := _header_below(file, table, columns)) is not None:
+            raise SourceError(f"{error}, or remove the lines above line {line}, which has them") from None
+        if len(found.names) == 1 and all(name in found.names[0] for name in _needed(table, columns)):
+            raise SourceError(
+                f"{file.label}: the columns are not separated by comma, semicolon, tab or |. Deliver it with one of these"
+            ) from None
+        raise
     return found
+
+
+def _needed(table: RawTable, columns: Mapping[str, str]) -> set[str]:
+    return {columns.get(column.name, column.name) for column in table.columns if column.required or column.name in columns}
+
+
+def _header_below(file: SourceFile, table: RawTable, columns: Mapping[str, str]) -> int | None:
+    """The line of a header that stands below a title; None without one."""
+    wanted = _needed(table, columns)
+    for delimiter in _DELIMITERS:
+        for record in itertools.islice(csv_records(file.path, delimiter), 1, _LINES_OF_TITLE):
+            if record.fields is not None and wanted <= {name.strip() for name in record.fields}:
+                return record.line
+    return None
 
 
 def read_layout(connection: duckdb.DuckDBPyConnection, file: SourceFile, table: RawTable, columns: Mapping[str, str]) -> Layout | None:
@@ -85,11 +116,12 @@ def read_layout(connection: duckdb.DuckDBPyConnection, file: SourceFile, table: 
 
 
 def check_columns(label: str, names: Sequence[str], table: RawTable, columns: Mapping[str, str], is_foreign: bool = False) -> None:
-    """Refuse names that stand twice, and the lack of a required or of an explicitly mapped column.
+    """Refuse a column that there is twice, and the lack of a required or of an explicitly mapped one.
 
     Of a foreign file (`SourceFile.is_foreign`) the message has the names that are wanted, and none that were found.
     """
-    twice = sorted(name for name, times in Counter(names).items() if name and times > 1)
+    wanted = [columns.get(column.name, column.name) for column in table.columns]
+    twice = sorted(name for name, times in Counter(names).items() if times > 1 and name in wanted)
     if twice:
         named = f"column {_listed(twice)} stands" if not is_foreign else "a column stands"
         raise SourceError(f"{label}: {named} twice. Rename or remove one of them")
@@ -101,12 +133,21 @@ def check_columns(label: str, names: Sequence[str], table: RawTable, columns: Ma
     if missing:
         found = f"found are {_listed(names) or 'none'}"
         if is_foreign:
-            wanted = [columns.get(column.name, column.name) for column in table.columns]
             found = f"wanted are {', '.join(wanted)}"
+        alike = {} if is_foreign else _alike(missing, names)
+        example = (
+            f" = {{ {', '.join(f'{name} = {json.dumps(place, ensure_ascii=False)}' for name, place in alike.items())} }}" if alike else ""
+        )
         raise SourceError(
             f"{label}: column {', '.join(missing)} of {table.name} is missing; {found}. "
-            f"Map renamed columns with sources.{table.name}.columns"
+            f"Map renamed columns with sources.{table.name}.columns{example}"
         )
+
+
+def _alike(missing: Sequence[str], names: Sequence[str]) -> dict[str, str]:
+    """Missing columns of the contract that stand there in another case or with other signs between the words."""
+    plain = {re.sub(r"[\W_]+", "_", name.lower()).strip("_"): name for name in names}
+    return {name: plain[name] for name in missing if name in plain}
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -98,7 +98,9 @@ def find_deliveries(settings: Settings, name: str, source: FilesSource) -> list[
     files = found(settings, name, source, matching)
     if not files:
         place = "in the object store" if source.is_remote else f"in {settings.config_file.parent}"
-        raise SourceError(f"{where}: no file matches {source.path} ({place}). Fix the path")
+        is_folder = not source.is_remote and Path(pattern).is_dir()
+        remedy = f"It is a folder: write {source.path.rstrip('/')}/*" if is_folder else "Fix the path"
+        raise SourceError(f"{where}: no file matches {source.path} ({place}). {remedy}")
     if token is None:
         return [Delivery(None, tuple(files))]
     by_day: dict[date, list[SourceFile]] = {}
@@ -209,7 +211,7 @@ def _format(name: str, source: FilesSource, path: Path) -> Format:
         known = ", ".join(_FORMATS)
         raise SourceError(
             f"sources.{name}.path: {path.name} is of no known format; there is {known}, text also with .gz. "
-            f"Rename it, or say with sources.{name}.format what it is"
+            f"Rename it, name only the right files in the path (such as *.csv), or say with sources.{name}.format what it is"
         )
     return _FORMATS[suffix]
 

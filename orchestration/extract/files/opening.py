@@ -41,7 +41,8 @@ _UNREADABLE = (
     (b"ARROW1", "an Arrow file", "Deliver Parquet"),
     (b"Obj\x01", "an Avro file", "Deliver Parquet, or one JSON object on each line"),
     (b"ORC", "an ORC file", "Deliver Parquet"),
-    (GZIP, "packed twice with gzip", "Pack it once"),
+    (GZIP, "packed with gzip a second time", "Pack it once"),
+    (_ZIP, "an Excel or zip file within an archive", "Deliver it unpacked"),
 )  # fmt: skip
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -51,8 +52,10 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 # Tried in this order on bytes that are no UTF-8; what reads as letters and signs of these is likely.
-_LIKELY = ("windows-1252", "mac-roman", "cp850", "windows-1250", "windows-1251")
-_LETTERS = re.compile(r"[äöüÄÖÜßéèêëàáâãåæçñòóôõøíìîïúùûýÿœÉÈÀÁÇÑÓØÅÆŒ€–—‘’“”„…°§®©™«»]|[ąćęłńśźżčďěňřšťůžőűĄĆĘŁŃŚŹŻČĎŘŠŤŽ]|[А-Яа-яЁё]{2,}")
+_LIKELY = ("shift-jis", "windows-1252", "mac-roman", "cp850", "windows-1250", "windows-1251")
+_LETTERS = re.compile(
+    r"[äöüÄÖÜßéèêëàáâãåæçñòóôõøíìîïúùûýÿœÉÈÀÁÇÑÓØÅÆŒ€–—‘’“”„…°§®©™«»]|[ąćęłńśźżčďěňřšťůžőűĄĆĘŁŃŚŹŻČĎŘŠŤŽ]|[А-Яа-яЁё]{2,}|[ぁ-ヿ一-鿿]{2,}"
+)
 _HEAD_BYTES, _BLOCK = 64 * 1024, 1 << 20
 # Of a file that is only looked at.
 _HEAD_CHARACTERS, _HEAD_ROWS = 1 << 20, 1_000
@@ -182,8 +185,9 @@ def _of_stream(file: SourceFile, stream: BinaryIO, is_copied: bool = False) -> t
 
 def _text_of(file: SourceFile, first: bytes) -> _Text:
     encoding = next((encoding for mark, encoding in _MARKS if first.startswith(mark)), None)
-    if encoding is None and file.encoding is not None and codecs.lookup(file.encoding).name not in ("utf-8", "ascii"):
-        encoding = file.encoding
+    # Of a file that is UTF-8 the setting would make signs that nobody wrote: it is for the source's other files.
+    if encoding is None and file.encoding is not None and not _is_utf8(first):
+        encoding = file.encoding if codecs.lookup(file.encoding).name not in ("utf-8", "ascii") else None
     if encoding is None and b"\0" in first[:2]:
         encoding = "utf-16-be" if first[:1] == b"\0" else "utf-16-le"
     head = codecs.getincrementaldecoder(encoding or "utf-8")("replace").decode(first)
@@ -196,6 +200,14 @@ def _text_of(file: SourceFile, first: bytes) -> _Text:
     is_json = file.format == "jsonl" or re.match(r'\{\s*"|\[\s*[\[{]', said) is not None
     names_delimiter = _DELIMITER_LINE.match(head) is not None
     return _Text(None if encoding == "utf-8-sig" else encoding, "\r" in head and "\n" not in head, names_delimiter, is_json)
+
+
+def _is_utf8(first: bytes) -> bool:
+    """Whether there are characters beyond ASCII, and all are UTF-8; by chance that is so of hardly any other text."""
+    try:
+        return not codecs.getincrementaldecoder("utf-8")("strict").decode(first).isascii()
+    except UnicodeDecodeError:
+        return False
 
 
 def _is_no_line(file: SourceFile, text: _Text, first: bytes) -> bool:

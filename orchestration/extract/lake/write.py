@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import duckdb
@@ -20,7 +20,7 @@ from orchestration.settings import Settings
 from orchestration.warehouse import identifier, literal
 
 # Part of every delivery's identity: raise it when the same rows would land differently.
-LANDING_VERSION = 4
+LANDING_VERSION = 5
 EXAMPLES = 3
 _LONGEST_VALUE, _FILES_SHOWN = 80, 5
 
@@ -43,6 +43,19 @@ class BadRow:
     reason: str
 
 
+@dataclass
+class Examples:
+    """What a person is shown of a landing.
+
+    Attributes:
+        bad: quarantined rows, of as many reasons as there is room for.
+        repeated: keys of rows that a later row of the same delivery replaces.
+    """
+
+    bad: list[BadRow] = field(default_factory=list)
+    repeated: list[str] = field(default_factory=list)
+
+
 def land(
     connection: duckdb.DuckDBPyConnection,
     settings: Settings,
@@ -51,12 +64,14 @@ def land(
     batch: Mapping[int, Incoming],
     labels: Sequence[str],
     landed: Mapping[str, LandedDelivery],
-    examples: list[BadRow],
+    examples: Examples,
     notes: Notes | None = None,
 ) -> dict[str, LandedDelivery]:
     """Write the files of the deliveries in `staged`; what landed, by delivery key. The manifest stays as it is."""
     duplicates = _drop_duplicates(connection, table)
     repeated = _describe_repeated(connection, batch) if duplicates else {}
+    if duplicates:
+        examples.repeated += _repeated_keys(connection, batch)
     quarantine_files = _write_quarantine(connection, settings, table, batch, labels, landed, examples)
     partitions = _write_partitions(connection, settings, table, mode, batch, landed)
     counts = dict(connection.execute("select _delivery, count(*) from staged group by all").fetchall())
@@ -136,6 +151,14 @@ def _describe_repeated(connection: duckdb.DuckDBPyConnection, batch: Mapping[int
             ]
         first += len(files)
     return notes
+
+
+def _repeated_keys(connection: duckdb.DuckDBPyConnection, batch: Mapping[int, Incoming]) -> list[str]:
+    """The first keys that stand more than once; none of a foreign file."""
+    if any(file.is_foreign for one in batch.values() for file in one.delivery.files):
+        return []
+    found = connection.execute("select distinct repeated_key from replaced order by 1 limit ?", [EXAMPLES]).fetchall()
+    return [one_line(key, _LONGEST_VALUE) for (key,) in found]
 
 
 def columns_of(table: RawTable) -> str:
@@ -221,7 +244,7 @@ def _write_quarantine(
     batch: Mapping[int, Incoming],
     labels: Sequence[str],
     landed: Mapping[str, LandedDelivery],
-    examples: list[BadRow],
+    examples: Examples,
 ) -> dict[int, str]:
     """Write the bad rows of `staged`, one file for each delivery that has any; the names, by delivery number."""
     connection.register("labels", pa.table({"number": pa.array(range(len(labels)), pa.int32()), "label": list(labels)}))
@@ -236,13 +259,13 @@ def _write_quarantine(
     )
     first = connection.execute(
         "select label, _position, _reasons, _raw from staged join labels on _file = number where _reasons is not null"
-        " order by all limit ?", [EXAMPLES]
+        " order by row_number() over (partition by _reasons[1] order by label, _position), label, _position limit ?", [EXAMPLES]
     ).fetchall()  # fmt: skip
     connection.unregister("labels")
     foreign = {file.label for one in batch.values() for file in one.delivery.files if file.is_foreign}
-    examples.extend(
+    examples.bad.extend(
         BadRow(label, line, "; ".join(reasons if label in foreign else (_with_value(reason, raw) for reason in reasons)))
-        for label, line, reasons, raw in first
+        for label, line, reasons, raw in sorted(first, key=lambda row: row[:2])
     )
     groups = connection.execute(f"select _delivery, {fingerprint('file, line, reason, row')} from bad group by all order by all").fetchall()
     folder = lake.quarantine_folder(settings.lake, table.name)

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
@@ -13,6 +14,7 @@ import pytest
 from orchestration.contract import TABLES
 from orchestration.extract import LandedTable, extract_table, lake_select
 from orchestration.extract.lake.manifest import quarantine_folder, raw_folder, read_manifest
+from orchestration.extract.trial import Trial, try_source
 from orchestration.settings import Settings, load_settings
 from tests.company import content
 
@@ -45,6 +47,11 @@ class World:
         """Add or replace `[sources.<table>]`."""
         kept = [part for part in self.sources.split("\n\n") if part and not part.startswith(f"[sources.{table}]")]
         self.sources = "\n\n".join([*kept, f'[sources.{table}]\nconnector = "files"\n{lines}'])
+
+    def trial(self, table: str) -> Trial:
+        """What `make check-sources` finds in a source."""
+        with TemporaryDirectory() as scratch:
+            return try_source(self.settings, TABLES[table], Path(scratch))
 
     @property
     def settings(self) -> Settings:

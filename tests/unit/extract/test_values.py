@@ -351,6 +351,11 @@ def test_a_float_that_is_no_number_is_null_like_its_word(world):
         ("""thousands = "'\"""", "1'200.5", 1200.5),
         ('decimal = ","\nthousands = "space"', "1\u00a0200,5", 1200.5),
         ('decimal = ","', "1,5E3", 1500),
+        ("", "(12.50)", -12.5),
+        ("", "12.50-", -12.5),
+        ('decimal = ","\nthousands = "."', "(1.200,50)", -1200.5),
+        ("", "(12.50", None),
+        ("", "-(3)", None),
     ],
 )
 def test_numbers_as_a_source_writes_them(world, settings, text, value):
@@ -375,6 +380,8 @@ UNCLEAR = "amount: may be a thousand or a fraction"
         (("33.333", "99.90"), 0),  # The second one has a decimal point.
         (("33.333", "0.125"), 0),
         (("33.333", "1234.567"), 0),
+        (("(1.200)", "1.200-"), 2),
+        (("(1.200)", "(99.90)"), 0),
     ],
 )
 def test_a_number_that_may_be_a_thousand_is_not_guessed(world, amounts, unclear):
@@ -382,6 +389,16 @@ def test_a_number_that_may_be_a_thousand_is_not_guessed(world, amounts, unclear)
     world.write("t.csv", f"invoice_id;account_id;issued_on;due_on;amount\n{rows}")
     world.source("invoices", 'path = "t.csv"\nmax_bad_share = 1.0')
     assert world.land("invoices").quarantined.get(UNCLEAR, 0) == unclear
+
+
+def test_booleans_as_sources_write_them(world):
+    rows = "".join(
+        f"t{at},a1,2026-01-05,call,inbound,{word}\n" for at, word in enumerate(("TRUE", "yes", "on", "1.0", "No", "off", "0.0", ""))
+    )
+    world.write("t.csv", f"touchpoint_id,account_id,occurred_at,channel,direction,responded\n{rows}")
+    world.source("touchpoints", 'path = "t.csv"')
+    world.land("touchpoints")
+    assert [row[0] for row in world.rows("touchpoints", "responded", "touchpoint_id")] == [True] * 4 + [False] * 3 + [None]
 
 
 def test_json_numbers_and_typed_ones_are_what_they_are(world):
@@ -404,6 +421,12 @@ def test_json_numbers_and_typed_ones_are_what_they_are(world):
         ('date_format = "%d.%m.%Y"\ntimezone = "Europe/Berlin"', "05.07.2026 14:30", datetime(2026, 7, 5, 12, 30)),
         ('timezone = "America/New_York"', "2026-01-05 20:00", datetime(2026, 1, 6, 1)),
         ('timezone = "America/New_York"', "2026-01-05T20:00:00+01:00", datetime(2026, 1, 5, 19)),
+        ('date_format = "epoch"', "1767609000", datetime(2026, 1, 5, 10, 30)),
+        ('date_format = "epoch"', "1767609000.5", datetime(2026, 1, 5, 10, 30, 0, 500_000)),
+        ('date_format = ["%d.%m.%Y", "epoch"]\ntimezone = "Europe/Berlin"', "1767609000123", datetime(2026, 1, 5, 10, 30, 0, 123_000)),
+        ('date_format = "epoch"', "1767609000123456", datetime(2026, 1, 5, 10, 30, 0, 123_456)),
+        ('date_format = "epoch"', "20260105", None),
+        ("", "1767609000", None),
     ],
 )
 def test_times_as_a_source_writes_them(world, settings, text, value):
@@ -427,6 +450,7 @@ def test_times_as_a_source_writes_them(world, settings, text, value):
         ('timezone = "Europe/Berlin"', "2026-03-10T23:00:00Z", date(2026, 3, 11)),
         ('timezone = "Europe/Berlin"', "2026-03-11 00:00:00", date(2026, 3, 11)),
         ('timezone = "Europe/Berlin"\ndate_format = "%d.%m.%Y"', "11.03.2026", date(2026, 3, 11)),
+        ('timezone = "Europe/Berlin"\ndate_format = "epoch"', "1773183600", date(2026, 3, 11)),
     ],
 )
 def test_a_date_at_local_midnight_keeps_its_day(world, settings, text, day):
@@ -496,6 +520,8 @@ def test_two_values_of_a_row_that_contradict_each_other(world, table, header, go
         ("invoices", "10 USD,2026-01-01", "sources.invoices.decimal and sources.invoices.thousands say how numbers are written"),
         ("invoices", "10,01/02/2026", "sources.invoices.date_format says how dates are written"),
         ("survey_responses", "csat,55", "sources.survey_responses.scales gives the scale of a survey, for example { csat = [0, 100] }"),
+        ("invoices", "10 EUR,01/02/2026", "select * replace (replace(amount, '€', '') as amount) from file"),
+        ("survey_responses", "CSAT,5", "can map other words: select * replace (lower(survey) as survey) from file"),
         ("advocacy_events", "1001.0", "deliver ids as text or as whole numbers (pandas: read them with dtype=str)"),
     ],
 )  # fmt: skip

@@ -9,7 +9,6 @@ import pytest
 
 from orchestration.contract import TABLES
 from orchestration.extract import land_table, preflight_sources
-from orchestration.extract.preview import first_page
 from orchestration.settings import SettingsError
 from orchestration.sources import FilesSource, source_class
 from tests.unit.extract.conftest import World
@@ -62,8 +61,36 @@ def test_it_lands_and_is_shown_like_any_other(world: World, write: Callable[[str
     landed = world.land("feature_releases")
     assert (landed.loaded, landed.quarantined) == (1, {"feature: missing": 1})
     assert [row[0] for row in world.rows("feature_releases", "feature")] == ["reports"]
-    page = first_page(world.settings, TABLES["feature_releases"], world.settings.sources["feature_releases"], world.root)
+    page = world.trial("feature_releases")
     assert (page.rows, page.bad, page.mapped, page.unmapped) == (2, 1, ("feature", "released_on"), ())
+
+
+@pytest.mark.parametrize(
+    ("body", "line", "said"),
+    [
+        ("        yield {}\n", None, "Feed.read yields dict. Yield Arrow record batches, for example with text_batches"),
+        ('        yield from text_batches(table, [{}["name"]])\n', 8, "KeyError: 'name'. Fix the connector"),
+        ("        return 7\n", None, "TypeError: 'int' object is not iterable. Fix the connector"),
+        ("        pass\n    def version(self, *_):\n        return 1 / 0\n", 10, "ZeroDivisionError: division by zero. Fix the connector"),
+    ],
+    ids=["no batch", "in read", "no batches", "in version"],
+)
+def test_what_it_did_not_foresee_is_a_fault_of_its_source_alone(
+    world: World, write: Callable[[str], Path], body: str, line: int | None, said: str
+) -> None:
+    path = write(f"{HEAD}class Feed(Connector):\n    def read(self, settings, table, window):\n{body}")
+    settings = configured(world).settings
+    preflight_sources(settings)
+    landed = land_table(settings, TABLES["feature_releases"], date(2026, 1, 5), date(2026, 1, 5))
+    assert landed.loaded == 0
+    assert landed.unavailable.startswith(f"sources.feature_releases: {f'{path} line {line}' if line else ''}")
+    assert landed.unavailable.endswith(said)
+
+
+def test_a_fault_in_its_check_of_the_settings_is_said_before_the_run(world: World, write: Callable[[str], Path]) -> None:
+    path = write(GOOD + "    def check_settings(self, settings, table):\n        self.nothing\n")
+    with pytest.raises(SettingsError, match=rf"sources\.feature_releases: {path} line \d+: AttributeError: 'Feed' .*Fix the connector"):
+        preflight_sources(configured(world).settings)
 
 
 @pytest.mark.parametrize(

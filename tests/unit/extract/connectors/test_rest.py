@@ -12,7 +12,6 @@ import pytest
 
 from orchestration.contract import TABLES
 from orchestration.extract import LandedTable, land_table, preflight_sources
-from orchestration.extract.preview import first_page
 from orchestration.settings import SettingsError
 from tests.local_server import Fault
 from tests.rest_server import Answer, Asked, RestServer
@@ -480,8 +479,7 @@ def test_preview_is_the_first_page_of_each_list_and_says_what_no_column_takes(wo
     items = [TICKET | {"priority": "urgent", "who": {"name": "Ann", "id": 7, "tags": []}, "note": None}]
     with RestServer(lambda asked: {"items": items, "next": "/list?page=2"}) as server:
         use(world, server, 'columns = { topic = "who.topic" }\npaginator = { type = "json_link" }\npath = ["/list", "/other"]')
-        settings = world.settings
-        page = first_page(settings, TABLES["tickets"], settings.sources["tickets"], world.root / "scratch")
+        page = world.trial("tickets")
         assert [asked.path for asked in server.requests] == ["/list", "/other"]
     assert (page.rows, page.bad, page.note) == (2, 2, "first page only")
     assert page.mapped == ("ticket_id", "account_id", "opened_at", "priority")
@@ -499,7 +497,6 @@ def test_preview_asks_for_what_changed_lately_and_else_for_all(world: World) -> 
     )
     with RestServer(answer) as server:
         use(world, server, f'{SINGLE}\ntime_format = "date"\nparams = {{ since = "{{start}}" }}\nquery = "{query}"')
-        settings = world.settings
-        page = first_page(settings, TABLES["tickets"], settings.sources["tickets"], world.root / "scratch")
+        page = world.trial("tickets")
     assert len(server.requests) == 2
     assert (page.rows, page.bad, page.note, page.unmapped) == (1, 0, "first page only", ("subject",))

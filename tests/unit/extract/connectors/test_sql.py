@@ -20,7 +20,6 @@ import orchestration.extract.connectors.sql.rows as connector
 from orchestration.contract import TABLES
 from orchestration.extract import LakeError, SourceUnavailable, extract_table, land_table, preflight_sources
 from orchestration.extract.lake.manifest import read_manifest
-from orchestration.extract.preview import first_page
 from orchestration.settings import SettingsError
 from tests.company import content
 from tests.damage import flip_bit
@@ -325,7 +324,7 @@ def test_the_documented_rights_are_enough_and_no_more(world: World, database: sa
         reader = database.url.set(username="health_reader").render_as_string(hide_password=False)
         monkeypatch.setenv("WAREHOUSE_URL", reader)
         sql_source(world, "touchpoints", 'table = "crm.calls"\ncolumns = { touchpoint_id = "id", occurred_at = "called_at" }')
-        found = first_page(world.settings, TABLES["touchpoints"], world.settings.sources["touchpoints"], world.root)
+        found = world.trial("touchpoints")
         assert (found.rows, found.bad, found.unmapped) == (1, 0, ("salary",))
         assert world.land("touchpoints").loaded == 1
         engine = sa.create_engine(reader)

@@ -3,6 +3,7 @@
 import traceback
 from datetime import date
 
+import openpyxl
 import pytest
 
 from orchestration.contract import TABLES
@@ -37,6 +38,65 @@ def test_a_missing_required_column_is_named_beside_those_found(world, name):
         world.land("feature_releases")
     assert f"{name}: column released_on of feature_releases is missing" in str(raised.value)
     assert "found are feature, released." in str(raised.value)
+
+
+def test_a_header_below_a_title_is_pointed_at(world):
+    world.write("t.csv", "Releases of 2026\nexported by ann; all regions\n\nfeature;released_on\nchat;2026-01-01\n")
+    book = openpyxl.Workbook()
+    for row in (["Releases of 2026"], [], ["feature", "released_on"], ["chat", "2026-01-01"]):
+        book.active.append(row)
+    book.save(world.root / "t.xlsx")
+    for name, line in (("t.csv", 4), ("t.xlsx", 3)):
+        world.source("feature_releases", f'path = "{name}"')
+        with pytest.raises(
+            SourceError, match=rf"^{name}: column feature, released_on .* remove the lines above line {line}, which has them$"
+        ):
+            world.land("feature_releases")
+
+
+def test_columns_in_another_case_are_named_as_they_are_to_be_mapped(world):
+    world.write("t.csv", "Feature,Released On\nchat,2026-01-01\n")
+    world.source("feature_releases", 'path = "t.csv"')
+    mapping = '{ feature = "Feature", released_on = "Released On" }'
+    with pytest.raises(SourceError) as raised:
+        world.land("feature_releases")
+    assert str(raised.value).endswith(f"Map renamed columns with sources.feature_releases.columns = {mapping}")
+    world.source("feature_releases", f'path = "t.csv"\ncolumns = {mapping}')
+    assert world.land("feature_releases").loaded == 1
+
+
+def test_a_column_that_is_there_twice_is_refused_where_it_is_read(world):
+    world.write("t.csv", "feature,released_on,note,note\nchat,2026-01-01,x,y\n")
+    world.source("feature_releases", 'path = "t.csv"')
+    assert world.land("feature_releases").loaded == 1
+
+
+def test_columns_that_no_known_delimiter_separates(world):
+    world.write("t.csv", "feature^released_on\nchat^2026-01-01\n")
+    world.source("feature_releases", 'path = "t.csv"')
+    with pytest.raises(SourceError, match=r"^t.csv: the columns are not separated by comma, semicolon, tab or \|"):
+        world.land("feature_releases")
+
+
+def test_fields_within_others_are_mapped_by_their_path(world):
+    """A name that has the point in it comes first."""
+    world.write(
+        "t.jsonl",
+        '{"what": {"name": "chat", "at": {"on": "2026-01-01"}}}\n'
+        '{"what.name": "mail", "what": {"name": "x", "at": {"on": "2026-01-02"}}}\n',
+    )
+    world.source("feature_releases", 'path = "t.jsonl"\ncolumns = { feature = "what.name", released_on = "what.at.on" }')
+    world.land("feature_releases")
+    assert world.rows("feature_releases") == [("chat", date(2026, 1, 1)), ("mail", date(2026, 1, 2))]
+    found = world.trial("feature_releases")
+    assert (found.mapped, found.unmapped) == (("feature", "released_on"), ())
+
+
+def test_a_path_that_is_a_folder(world):
+    world.write("releases/t.csv", "feature,released_on\nchat,2026-01-01\n")
+    world.source("feature_releases", 'path = "releases"')
+    with pytest.raises(SourceError, match=r"no file matches releases .*It is a folder: write releases/\*$"):
+        world.land("feature_releases")
 
 
 SECRET = "root:$6$salt$hash:19000"

@@ -9,7 +9,6 @@ import pytest
 
 from orchestration.contract import TABLES
 from orchestration.extract import SourceUnavailable, land_table
-from orchestration.extract.preview import first_page
 from orchestration.settings import SettingsError
 from tests.unit.extract.conftest import World
 from tests.unit.extract.connectors.stripe.replay import Replay, replay_server
@@ -135,17 +134,14 @@ def test_a_path_that_matches_nothing_is_an_error_with_the_remedy(world: World, b
     assert not isinstance(raised.value, SourceUnavailable)
 
 
-def test_a_preview_reads_the_last_delivery_and_leaves_nothing(world: World, bucket, endpoint: str, tmp_path: Path) -> None:
+def test_check_sources_fetches_what_is_small_and_leaves_nothing(world: World, bucket, endpoint: str, tmp_path: Path) -> None:
     for day in ("2026-01-01", "2026-01-02"):
         put(bucket, f"events/{day}.csv", f"{HEADER}e{day[-1]},a1,u1,{day} 10:00\n,a1,u1,{day} 11:00\n")
     world.source("usage_events", f'path = "s3://raw/events/{{day}}.csv"\n{storage(endpoint)}')
-    scratch = tmp_path / "scratch"
-    scratch.mkdir()
-    settings = world.settings
-    found = first_page(settings, TABLES["usage_events"], settings.sources["usage_events"], scratch)
-    assert found.note == "s3://raw/events/2026-01-02.csv, the last of 2 files"
-    assert (found.rows, found.newest, found.bad) == (2, datetime(2026, 1, 2, 10), 1)
-    assert list(scratch.iterdir()) == [] and not settings.data_dir.exists()
+    found = world.trial("usage_events")
+    assert found.note == "2 files, the last s3://raw/events/2026-01-02.csv"
+    assert (found.rows, found.newest, found.bad) == (4, datetime(2026, 1, 2, 10), 2)
+    assert not world.settings.data_dir.exists()
 
 
 def test_a_literal_secret_in_storage_is_refused_without_showing_it(world: World) -> None:

@@ -139,7 +139,9 @@ CSV = (HEADER + row("a")).encode()
         ("t.csv", b"%PDF-1.7", "a PDF, which cannot be read. Export the data as CSV"),
         ("t.parquet", b"\x28\xb5\x2f\xfd\x00more", "packed with Zstandard, which cannot be read. Pack it with gzip"),
         ("t.csv.gz", gzip.compress(mtime=0, data=gzip.compress(mtime=0, data=CSV)),
-         "packed twice with gzip, which cannot be read. Pack it once"),
+         "packed with gzip a second time, which cannot be read. Pack it once"),
+        ("t.zip", zipped(**{"t.xlsx": workbook(Sheet=[["feature"]])}),
+         "an Excel or zip file within an archive, which cannot be read. Deliver it unpacked"),
         ("t.csv.gz", gzip.compress(mtime=0, data=b"t.csv".ljust(257, b"\0") + b"ustar\0"),
          "a tar archive, which cannot be read. Deliver the files in it"),
         ("t.zip", zipped(**{"a.csv": CSV, "b.csv": CSV}),
@@ -234,9 +236,15 @@ def test_one_broken_line_of_a_file_in_utf_8_costs_one_row(world: World) -> None:
 def test_a_configured_encoding_that_is_not_the_file_s(world: World) -> None:
     with pytest.raises(SettingsError, match=r"t\.csv line 2: byte 0x81 is not a character of windows-1252 .*Fix the source's encoding"):
         land(world, "t.csv", HEADER.encode() + b"a\x81,2026-01-05,\n", 'encoding = "windows-1252"')
-    # A mark at the beginning says more.
-    land(world, "t.csv", (HEADER + row("ü")).encode("utf-8-sig"), 'encoding = "windows-1252"')
-    assert features(world) == ["ü"]
+    # A mark at the beginning says more, and so do characters that are UTF-8.
+    for encoding in ("utf-8-sig", "utf-8"):
+        land(world, "t.csv", (HEADER + row("Süd")).encode(encoding), 'encoding = "windows-1252"')
+        assert features(world) == ["Süd"]
+
+
+def test_japanese_is_seen(world: World) -> None:
+    with pytest.raises(SourceError, match="It is likely shift-jis .it then reads '株式会社テスト'.: write encoding"):
+        land(world, "t.csv", (HEADER + "株式会社テスト,2026-01-05,\n").encode("shift_jis"))
 
 
 def test_the_message_about_an_encoding_shows_nothing_of_a_file_outside_the_folder(

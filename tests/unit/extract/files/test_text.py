@@ -264,7 +264,8 @@ def test_too_many_bad_rows_land_nothing(world):
         "1 x released_on: not a date like 2026-01-31. "
         "For example t.csv line 11: released_on: not a date like 2026-01-31 (found 'never'). "
         "Nothing was landed, the old data stays. Fix the source, or raise sources.feature_releases.max_bad_share; "
-        'sources.feature_releases.date_format says how dates are written, for example "%d.%m.%Y"'
+        'sources.feature_releases.date_format says how dates are written, for example "%d.%m.%Y", "%m/%d/%Y", or "epoch" for seconds'
+        " or milliseconds since 1970; sources.feature_releases.nulls which words mean that there is none"
     )
     assert features(world) == ["old"]
     assert world.files("feature_releases") == before
