@@ -1,6 +1,6 @@
 """`python -m orchestration.alerts [--dry-run [--json]]`: send the alerts that are due, once each.
 
-After a run from the command line, where no Dagster sensor does it. An endpoint that cannot be reached is told on
+After a run from the command line, where no Dagster sensor does it. An endpoint that cannot be reached is reported on
 standard error and tried again the next time; the exit code stays 0.
 """
 

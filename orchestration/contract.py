@@ -111,7 +111,7 @@ class RawTable:
 
     Attributes:
         name: as in docs/scoring.md and in `health.toml` (`[sources.<name>]`).
-        key: where a key stands more than once, the row extracted last wins.
+        key: where a key is duplicated, the row extracted last wins.
         fact_column: the first timestamp or date of a row; the row exists for an as-of day from that day on.
         columns: in the order in which they land.
         late_after_days: the table's metrics are `late` when its newest fact is older than that; None: never.

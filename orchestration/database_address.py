@@ -19,7 +19,7 @@ def database_address(where: str, secret: Secret) -> sa.URL:
         secret: names the environment variable.
 
     Raises:
-        SettingsError: the variable is not set, holds no address, or one in which the password cannot be told from the host.
+        SettingsError: the variable is not set, holds no address, or one in which the password cannot be separated from the host.
     """
     address = secret_value(where, secret)
     rest = _FROM_THE_HOST_ON.match(address)

@@ -138,7 +138,7 @@ def check_sentence(test: Mapping[str, Any]) -> str:
     column, model = arguments.get("column_name"), (test["attached_node"] or "").rsplit(".", 1)[-1]
     match generic["name"]:
         case "unique":
-            return f"No {column} stands twice in {model}."
+            return f"No {column} is duplicated in {model}."
         case "not_null":
             return f"Every row of {model} has its {column}."
         case "accepted_values":

@@ -46,7 +46,7 @@ def check_space(settings: Settings) -> None:
 
 
 def disk_full(settings: Settings) -> str | None:
-    """What to tell the user where less than 20 MB are free; else None."""
+    """What the user reads where less than 20 MB are free; else None."""
     free = free_megabytes(settings)
     if free is None or free >= _RESERVE_MEGABYTES:
         return None

@@ -34,7 +34,7 @@ from orchestration.disk_space import end_if_full
 
 # A run a day for half a year; the alerts and other jobs count as well.
 KEPT_RUNS = 200
-# So that the first run after an update does not stand still.
+# So that the first run after an update does not stall.
 _DELETED_AT_ONCE = 20
 
 
@@ -66,7 +66,7 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
 
     @classmethod
     def config_type(cls) -> dict[str, Any]:
-        # Where Dagster's own storage stands by default, so nothing is left to configure.
+        # Where Dagster's own storage is by default, so nothing is left to configure.
         return {}
 
     @classmethod

@@ -69,7 +69,7 @@ def find_damaged(folder: Path, files: Mapping[str, FileEntry], threads: int) -> 
 def stamped(content: Mapping[str, Any]) -> str:
     """JSON text of the content that holds a hash of itself, as `sha256`."""
     text = json.dumps({**content, "sha256": _UNSTAMPED}, indent=1, sort_keys=True)
-    # The last one: the content's own values may look like it, and stand before.
+    # The last one: the content's own values may look like it, and come before.
     return hashlib.sha256(text.encode()).hexdigest().join(text.rsplit(_UNSTAMPED, 1))
 
 

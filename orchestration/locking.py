@@ -1,6 +1,6 @@
 """One writer at a time: every command that writes below the data folder holds this lock.
 
-The lock is an `flock`, so the kernel frees it however its holder dies. Who holds it stands in a note beside it, which
+The lock is an `flock`, so the kernel frees it however its holder dies. Who holds it is in a note beside it, which
 is only ever used to word the message of the one who waited in vain.
 """
 

@@ -11,7 +11,7 @@ from orchestration.sources import SECRET_PARAMETER, Secret
 # Of an address: up to its last @, since a password may hold some that should have been percent-encoded.
 _PASSWORD = re.compile(r"://[^/:]*:(.+)@", re.DOTALL)
 _PARAMETER = re.compile(rf"(?:^|[?&;#]){SECRET_PARAMETER}=([^&\s]+)", re.IGNORECASE)
-# What is shorter is not a secret, and stands in every word.
+# What is shorter is not a secret, and is part of every word.
 _SHORTEST_PART = 3
 
 
@@ -31,7 +31,7 @@ def masked(text: str, secrets: Iterable[Secret]) -> str:
 
 
 def _forms_of(secret: str) -> set[str]:
-    """The secret and its secret parts, as they stand, percent-decoded, and as a URL or a JSON text holds them."""
+    """The secret and its secret parts, as they are, percent-decoded, and as a URL or a JSON text holds them."""
     parts = set(_PARAMETER.findall(secret))
     if password := _PASSWORD.search(secret):
         # Whichever @ the reader of the address takes for its end.

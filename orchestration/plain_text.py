@@ -16,7 +16,7 @@ _BREAKS, _HIDDEN = re.compile(BREAKS), re.compile(HIDDEN)
 
 
 def without_hidden(text: str, mark: str = "") -> str:
-    """The text in one line; `mark` stands for each character that is taken out."""
+    """The text in one line; `mark` replaces each character that is taken out."""
     return _HIDDEN.sub(mark, _BREAKS.sub(" ", text))
 
 
@@ -33,7 +33,7 @@ def as_said(said: object) -> str:
 
 
 def shortened(texts: Sequence[str], limit: int) -> list[str]:
-    """The first texts, and how many more there are."""
+    """The first strings, and how many more there are."""
     return [*texts[:limit], *([f"and {len(texts) - limit} more"] if len(texts) > limit else [])]
 
 

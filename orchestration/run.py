@@ -63,7 +63,7 @@ def run_range(settings: Settings, start: date, end: date, verbose: bool = False)
 
 
 def _failures(events: Iterable[DagsterEvent]) -> list[str]:
-    """What went wrong, once for each cause. Errors that the project raises are made for people and stand without their class."""
+    """What went wrong, once for each cause. Errors that the project raises are made for people and are shown without their class."""
     lines: dict[str, str] = {}
     for event in events:
         error = getattr(event.event_specific_data, "error", None) if event.is_failure else None

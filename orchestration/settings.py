@@ -274,7 +274,7 @@ class Settings(BaseSettings):
 
     @property
     def temp_dir(self) -> Path:
-        """Where DuckDB spills and half-written files stand; emptied at the start of a writing run."""
+        """Where DuckDB spills and half-written files are; emptied at the start of a writing run."""
         return self.data_dir / "tmp"
 
     @property

@@ -1,4 +1,4 @@
-"""`[sources.<raw table>]` of the configuration: the class that a connector's name stands for, and secrets that live in the environment
+"""`[sources.<raw table>]` of the configuration: the class that a connector's name means, and secrets that live in the environment
 only."""
 
 import os
@@ -36,8 +36,8 @@ _SECRET_OPTION = re.compile(r"secret|token|password|credential|key|sas", re.IGNO
 _PLAIN_OPTION = re.compile(r"_(file|type|token_service_url|kms_key_id|bucket_key_enabled)$", re.IGNORECASE)
 # A parameter of an address whose value is a secret, in any case of its letters.
 SECRET_PARAMETER = r"[\w.-]*(?:sig|signature|token|secret|password|passwd|pwd|credential|key|keyid)"
-# An address with a user, a password (which may hold a slash), or a parameter that is a secret. In Azure's abfs a container stands before
-# the @, and what stands behind a colon may be a port.
+# An address with a user, a password (which may hold a slash), or a parameter that is a secret. In Azure's abfs a container comes before
+# the @, and what comes after a colon may be a port.
 _SECRET_OF_URL = re.compile(
     rf"""(?<![a-z0-9+.-])(?:
         (?!abfss?:)[a-z][a-z0-9+.-]*://[^/?\#\s'"]*@
@@ -68,7 +68,7 @@ def refuse_literal(value: Any, where: str = "") -> Any:
     if not isinstance(value, dict | Secret):
         raise PydanticCustomError(
             LITERAL_SECRET,
-            '{where}a secret must not stand in the file. Write { env = "NAME_OF_A_VARIABLE" } and set that environment variable',
+            '{where}a secret must not be in the file. Write { env = "NAME_OF_A_VARIABLE" } and set that environment variable',
             {"where": where},
         )
     return value
@@ -225,7 +225,7 @@ class Notation(Section):
 class FilesSource(Source, Notation):
     """`connector = "files"`: CSV, JSON, Excel (.xlsx) or Parquet, text also in gzip or zip, by path, glob or DuckDB query.
 
-    `columns` maps contract column -> column in the file. `{day}` in the path stands for a delivery day (YYYY-MM-DD, `{epoch_day}`
+    `columns` maps contract column -> column in the file. `{day}` in the path is a delivery day (YYYY-MM-DD, `{epoch_day}`
     for its unix timestamp): only the wanted days' files are opened. A path may begin with `s3://`, `gs://` or `az://`; `storage`
     then holds the options of the object store (endpoint, region, credentials), by obstore's names. `format` says what the files
     are where their names do not; `delivery` whether the file of a day is the whole table or holds what is new or
@@ -289,7 +289,7 @@ class FilesSource(Source, Notation):
 
     @property
     def day_token(self) -> str | None:
-        """What stands for the delivery day in the path; None where the files are one delivery."""
+        """What is the delivery day in the path; None where the files are one delivery."""
         return next((token for token in (DAY, EPOCH_DAY) if self.path is not None and token in self.path), None)
 
 

@@ -1,7 +1,7 @@
-"""What a run tells dbt, and what it notes when dbt is done: the schemas `raw` and `control` of the working warehouse.
+"""What a run hands to dbt, and what it notes when dbt is done: the schemas `raw` and `control` of the working warehouse.
 
 dbt models read the lake through the views in `raw` and the run's window through one-row tables in `control`. So no value of a run
-goes through `--vars` (which forces a full parse and is rendered as Jinja) or stands in the manifest.
+goes through `--vars` (which forces a full parse and is rendered as Jinja) or is in the manifest.
 """
 
 from collections.abc import Mapping
@@ -98,10 +98,10 @@ class Plan:
     Attributes:
         as_of_days: the run's own days, and what it re-scores.
         changed_event_days: event days whose usage is rolled up anew.
-        late_days: those of them before the lookback, where scored days are not scored again; scores that rest on them stay as they are.
+        late_days: those of them before the lookback, where scored days are not scored again; scores that depend on them stay as they are.
         later_facts: of the tables of what has happened, the rows that are dated after the newest scored day.
         rebuilt: why the working warehouse was removed and is rebuilt; None if it was not.
-        dbt_options: what a whole `dbt build` leaves out, as it stands in the warehouse and is still the same.
+        dbt_options: what a whole `dbt build` leaves out, as it is in the warehouse and is still the same.
     """
 
     as_of_days: tuple[date, ...]
@@ -213,7 +213,7 @@ def is_static(node: Mapping[str, Any]) -> bool:
 
 
 def _is_built(warehouse: duckdb.DuckDBPyConnection, fingerprint: str) -> bool:
-    """Whether all seeds and views of this fingerprint stand in the warehouse. If not, it is noted as begun."""
+    """Whether all seeds and views of this fingerprint are in the warehouse. If not, it is noted as begun."""
     if warehouse.execute("from control.built where fingerprint = ? and is_complete", [fingerprint]).fetchall():
         return True
     warehouse.execute("delete from control.built")
@@ -222,7 +222,7 @@ def _is_built(warehouse: duckdb.DuckDBPyConnection, fingerprint: str) -> bool:
 
 
 def _fingerprint(settings: Settings) -> str:
-    """Of all that seeds and views are made from: the rules, the product (the lake's columns stand in its Python), DuckDB and dbt."""
+    """Of all that seeds and views are made from: the rules, the product (the lake's columns are in its Python), DuckDB and dbt."""
     return fingerprint(
         [*settings.seeds_dir.glob("*.csv"), *product_files()], *(version(name) for name in ("duckdb", "dbt-core", "dbt-duckdb"))
     )
@@ -253,7 +253,7 @@ def _check_versions(seeds: Seeds, first_day: date) -> None:
 def _register_scorecards(warehouse: duckdb.DuckDBPyConnection, seeds: Seeds, configuration: str) -> None:
     """Name each scorecard in each state of its rules for good, and note which of them make up the configuration.
 
-    A scorecard whose rules were edited in place gets another name, so the change ledger can tell a new rule from new behaviour.
+    A scorecard whose rules were edited in place gets another name, so the change ledger can distinguish a new rule from new behaviour.
     """
     known = {scorecard for (scorecard,) in warehouse.execute("select scorecard_id from control.scorecard_rules").fetchall()}
     warehouse.execute("delete from control.configurations where configuration_hash = ?", [configuration])
@@ -327,7 +327,7 @@ def _remove_days(warehouse: duckdb.DuckDBPyConnection, days: set[date]) -> None:
 
 
 def _touched_days(scored_before: set[date], days: list[date]) -> dict[str, set[date]]:
-    """The scored days whose rows rest on the days of the run, by control table.
+    """The scored days whose rows depend on the days of the run, by control table.
 
     restated_days: all from the first day of the run on, since tiers, trends and actions look back without end. ledger_days: where
     one of the run's days is an end of the change. drift_days: where it is the day, or the day before.
@@ -371,7 +371,7 @@ def _require_whole_tables(settings: Settings) -> None:
 def _lay_views(warehouse: duckdb.DuckDBPyConnection, settings: Settings, start: date, end: date, as_of: date) -> list[date]:
     """Views over the lake; the usage view shows only the event days whose content changed since they were rolled up.
 
-    From here until the run has passed these days count as not rolled up, whatever stands in the rollups: where it does not pass, the
+    From here until the run has passed these days count as not rolled up, whatever the rollups hold: where it does not pass, the
     next run rolls them up again, also if their source is by then what it was before.
     """
     for name, table in TABLES.items():
@@ -439,7 +439,7 @@ def _load_landing_stats(warehouse: duckdb.DuckDBPyConnection, settings: Settings
 
 
 def _orphans(warehouse: duckdb.DuckDBPyConnection, settings: Settings, stats: LandingStats, days: tuple[date, date]) -> Orphans:
-    """The orphans of a raw table. Of events only the days that are rolled up anew are read; of the others the rollup tells."""
+    """The orphans of a raw table. Of events only the days that are rolled up anew are read; of the others the rollup knows."""
     table = TABLES[stats.table]
     if not table.has_account:
         return Orphans(0)

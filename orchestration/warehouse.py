@@ -141,7 +141,7 @@ def scan(settings: Settings, temp_dir: Path | None = None) -> str | None:
 
 
 def has_log(path: Path) -> bool:
-    """Whether a write-ahead log stands beside the DuckDB file, so that it was not closed in order."""
+    """Whether a write-ahead log is beside the DuckDB file, so that it was not closed in order."""
     return bool(_logs(path))
 
 

@@ -35,7 +35,7 @@ _LONGEST_TRUTH = 5
 _UNSEEN = for_duckdb(rf"{HIDDEN}|[\p{{Zl}}\p{{Zp}}\x{{a0}}\x{{1680}}\x{{2000}}-\x{{200a}}\x{{202f}}\x{{205f}}\x{{3000}}]")
 _EXPONENT = r"([eE][+-]?\d+)?"
 _WHOLE = r"[+-]?\d+"
-# What may stand between thousands: Excel writes no plain space there, and Switzerland either apostrophe.
+# What may be between thousands: Excel writes no plain space there, and Switzerland either apostrophe.
 _THOUSANDS = {".": r"\.", ",": ",", "'": "['\u2019]", "space": r"[ \x{a0}\x{202f}\x{2009}]"}
 # A thousand, or one and a bit; and what can only be a fraction with a point. Accounting writes (1.200) and 1.200- for what is negative.
 _UNCLEAR = r"[+(-]?[1-9]\d{0,2}\.\d{3}\s?[)-]?"
@@ -56,7 +56,7 @@ _WITHOUT_SECONDS = r"^(.{10}[T ]\d\d:\d\d)(\s?(?:Z|UTC|[+-].*))$"
 _TRUE = "('true', 't', 'yes', 'y', 'on', '1', '1.0')"
 _FALSE = "('false', 'f', 'no', 'n', 'off', '0', '0.0')"
 _FIRST_MOMENT, _LAST_MOMENT = "timestamp '0001-01-01'", "timestamp '9999-12-31 23:59:59.999999'"
-# Above this a double no longer tells one whole number from the next.
+# Above this a double no longer separates one whole number from the next.
 _EXACT_DOUBLE = 2**53
 _SHOWN_CURRENCY = 12
 
@@ -171,7 +171,7 @@ def judged(table: RawTable, rows: RawRows, rates: Mapping[str, date], reporting_
         notation: how the source writes values.
 
     Returns:
-        A select of `_file`, `_delivery`, `_position`, the contract's columns in its types, `_reasons` (list of texts,
+        A select of `_file`, `_delivery`, `_position`, the contract's columns in its types, `_reasons` (list of strings,
         null for a good row), `_raw` (JSON of the values as delivered, as text; null for a good row) and `_blanked`
         (whether a text or a float that is no value became null).
     """
@@ -236,7 +236,7 @@ def _is_whole(name: str, source_type: str) -> str:
 
 
 def _is_odd(column: Column, text: str) -> str:
-    """Whether white space stands at an end, or in an id a character that cannot be seen. Plain ASCII text is spared the expensive
+    """Whether there is white space at an end, or in an id a character that cannot be seen. Plain ASCII text is spared the expensive
     expression."""
     if column.kind == "id":
         # What needs no escape in an address has nothing in it that cannot be seen: found twice as fast as by the second pattern.
@@ -248,7 +248,7 @@ def _is_odd(column: Column, text: str) -> str:
 
 
 def _null_pattern(notation: Notation) -> str:
-    """What stands for no value as a whole: white space, or one of the words with or without white space around it."""
+    """What means no value as a whole: white space, or one of the words with or without white space around it."""
     words = "|".join(_quoted(word.strip()) for word in notation.nulls)
     return f"{_SPACE}*({words})?{_SPACE}*" if words else f"{_SPACE}*"
 
@@ -359,7 +359,7 @@ def _moment(column: Column, raw: str, text: str, source_type: str, notation: Not
     iso = f"regexp_replace(regexp_replace({clean}, {literal(_SPACE_BEFORE_ZONE)}, '\\1'), {literal(_WITHOUT_SECONDS)}, '\\1:00\\2')"
     utc = f"try_cast({iso} as timestamptz) at time zone 'UTC'"
     if column.kind == "date":
-        # The first and the last moment of a local day stand for that day, whatever day it is in UTC.
+        # The first and the last moment of a local day are that day, whatever day it is in UTC.
         written = f"try_cast(left({clean}, 10) as timestamp)"
         day = f"case when regexp_full_match({clean}, {literal(_LOCAL_DAY)}) then {written} else {utc} end"
         if notation.timezone is not None:

@@ -39,8 +39,8 @@ def land_connected(
 ) -> tuple[Manifest, list[str], bool]:
     """Land what a connector reads; the new manifest, the deliveries looked at, and whether none stood before.
 
-    A connector that cannot tell what is new is read as a whole. From one that can, events land as one delivery per event day, each
-    replacing what the day held; of other tables what is new replaces the rows of the same keys, so that the table stands as
+    A connector that does not know what is new is read as a whole. From one that can, events land as one delivery per event day, each
+    replacing what the day held; of other tables what is new replaces the rows of the same keys, so that the table is as
     one reading of the whole source would leave it. Another configuration lands everything anew. `whole` is the old manifest without
     what the lake has lost: events are read again from the first lost day on, other tables as a whole.
     """
@@ -163,7 +163,7 @@ def _keep_what_is_not_new(connection: duckdb.DuckDBPyConnection, settings: Setti
 def _identity(settings: Settings, table: RawTable, source: Connector, until: date) -> str:
     """What decides how an answer of the source lands, as a hash; secrets count by name.
 
-    Before that of what is made up stands its last day, in clear.
+    Of what is made up, its last day comes before that, in clear.
     """
     rates, currency = rates_of(settings, table)
     mapping = source.model_dump_json(exclude=_NOT_OF_THE_ROWS)

@@ -13,7 +13,7 @@ import pyarrow as pa
 from orchestration.settings import Settings
 from orchestration.warehouse import SAFE_OPTIONS, literal
 
-# Parquet writers, Arrow batches and Python itself stand outside DuckDB's own accounting.
+# Parquet writers, Arrow batches and Python itself are outside DuckDB's own accounting.
 _SHARE_OF_MEMORY = 0.6
 # A comma ends an entry of DuckDB's search path, the others make a pattern of it; none can be escaped there.
 _SPECIAL = set(",*?[]'\"")

@@ -34,7 +34,7 @@ def audit_database(settings: Settings, database: Path, mart: Mart, rows: dict[st
         PublishRefused: it differs; the message says where.
     """
     if has_log(database):
-        raise PublishRefused(f"{database.name} was not closed in order: a write-ahead log stands beside it")
+        raise PublishRefused(f"{database.name} was not closed in order: a write-ahead log is beside it")
     with open(database, "rb") as file:
         file.seek(12)
         if (number := int.from_bytes(file.read(8), "little")) != _STORAGE_NUMBER:

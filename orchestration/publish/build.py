@@ -72,7 +72,7 @@ class Mart:
 
     Attributes:
         columns: per table, (name, type) of what `health.duckdb` stores for it.
-        views: SQL of the tables that are views in `health.duckdb` too, as it stands there.
+        views: SQL of the tables that are views in `health.duckdb` too, as it is there.
         days: as-of day -> fingerprint of its rows in account_health_history.
         touched: the days of which the run may have changed any row, in any table.
     """
@@ -398,10 +398,10 @@ def _write_parquet(connection: duckdb.DuckDBPyConnection, building: Path, mart: 
 
 
 def _select_repeated(connection: duckdb.DuckDBPyConnection, table: PublishedTable, mart: Mart, first: date, last: date) -> str:
-    """The columns of a view over a wide table, its repeated texts as an enum: their values are looked up once instead of for each row and
+    """The columns of a view over a wide table, its repeated strings as an enum: their values are looked up once instead of for each row and
     metric.
 
-    That takes half the time, and the file has texts as before.
+    That takes half the time, and the file has strings as before.
     """
     wide = {name for name, kind in mart.columns[table.name] if kind == "VARCHAR"}
     columns = [

@@ -249,7 +249,7 @@ def rollback(settings: Settings, to: int | None = None) -> int:
     Call it under the writer lock.
 
     Args:
-        settings: where the generations stand.
+        settings: where the generations are.
         to: another generation to go to.
 
     Returns:
@@ -287,7 +287,7 @@ def _previous(settings: Settings, current: int, present: list[int]) -> int | Non
 
 
 def link(source: Path, target: Path) -> None:
-    """Let a file that never changes stand in a second place, too."""
+    """Let a file that never changes be in a second place, too."""
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.link(source, target)

@@ -1,4 +1,4 @@
-"""Whose tier is another one than a week before, and why: one query for all that tell it."""
+"""Whose tier is another one than a week before, and why: one query for all that report it."""
 
 from orchestration.publish.tables import DATE_COLUMN
 
@@ -6,7 +6,7 @@ WEEK = 7
 
 # Grain: account that moved in the week up to $as_of, net: the tier before its first change against the tier after its last
 # one. An account that is back where it was did not move. Direction: -1 down, 1 up, null to or from unknown. The reason,
-# its points and its day are of the last change that went the same way. A change that rests on data that came or went, such as a late
+# its points and its day are of the last change that went the same way. A change that comes from data that came or went, such as a late
 # feed, is not a movement of an account.
 MOVEMENTS = f"""
 with tiers (tier, severity) as (

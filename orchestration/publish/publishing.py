@@ -156,7 +156,7 @@ def publish_validation(settings: Settings, rows: Rows, published_at: datetime) -
     """Publish validation tables with the mart of the current generation, as the next generation.
 
     Args:
-        settings: where the generations stand. Call it under the writer lock.
+        settings: where the generations are. Call it under the writer lock.
         rows: table -> rows, as `orchestration.validate.run` makes them from the current generation.
         published_at: with its time zone.
 

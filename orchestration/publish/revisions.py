@@ -116,7 +116,7 @@ def add_revisions(
     """Compare what is about to be published with what was published last, and put table, views and files into the generation.
 
     Args:
-        settings: where the log stands.
+        settings: where the log is.
         connection: with the warehouse attached as `warehouse` and the new database as `health`.
         building: folder of the new generation.
         generation: its number.

@@ -75,7 +75,7 @@ class Field:
 
 @dataclass(frozen=True)
 class Part:
-    """A piece of a reason: text as it stands, or the field that is shown in its place."""
+    """A piece of a reason: text as it is, or the field that is shown in its place."""
 
     text: str | None
     field: str | None
@@ -93,7 +93,7 @@ def all_fields(metrics: Collection[str], dimensions: Collection[str]) -> dict[st
 
 
 def split_reason(template: str) -> list[Part]:
-    """Take a reason apart: `{field}` stands for the account's own value.
+    """Take a reason apart: `{field}` is replaced by the account's own value.
 
     Raises:
         ValueError: a brace without its counterpart.
@@ -181,7 +181,7 @@ def _condition_fault(fields: Mapping[str, Field], name: str, operator: str, valu
     if not field_.is_text:
         return None if parse_number(value.strip()) is not None else f"value {show(value)} is not a {KINDS['number']}"
     if operator not in ("=", "!="):
-        return f"operator {show(operator)} does not compare texts. Use = or != with {name}"
+        return f"operator {show(operator)} does not compare words. Use = or != with {name}"
     if field_.choices and value not in field_.choices:
         hint = suggest(value, field_.choices) or "Choose one of them"
         return f"value {show(value)} is none of {', '.join(field_.choices)}. {hint}"

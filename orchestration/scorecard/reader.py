@@ -139,7 +139,7 @@ class _Reader:
         for column in missing:
             self._tear(name, 1, f"column {column} is missing. Add it; the header has {show(', '.join(header))}")
         for column in doubled:
-            self._tear(name, 1, f"column {column} stands there more than once. Keep one")
+            self._tear(name, 1, f"column {column} is duplicated. Keep one")
         return not (missing or unknown or doubled)
 
     def _row(self, name: str, seed: Seed, line: int, cells: dict[str, str]) -> Row:

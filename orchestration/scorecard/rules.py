@@ -29,7 +29,7 @@ def reference_faults(seeds: Seeds, torn: set[str]) -> Iterator[Fault]:
             dangling: set[str] = set()
             for columns, target in seed.references:
                 key = row.take(columns)
-                # A part that is blank, or that dangles by itself, has been told already.
+                # A part that is blank, or that dangles by itself, has been reported already.
                 if target in torn or None in key or dangling.intersection(columns) or key in known[columns, target]:
                     continue
                 dangling.add(columns[-1])
@@ -158,7 +158,7 @@ def _tier_fault(column: str, start: float, lower: tuple[Row, float] | None) -> s
     if column == "min_score" and not 0 <= start <= 100:
         return "which is not a score. Give a number from 0 to 100"
     if column == "min_percentile" and not 0 <= start < 1:
-        return "above which no account can stand. Give a share from 0 to below 1"
+        return "above which there is no account. Give a share from 0 to below 1"
     if lower is None:
         return "but is the lowest tier of its scorecard: what lies below has no tier. Set it to 0" if start else None
     lower_row, lower_start = lower

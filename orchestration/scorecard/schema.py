@@ -40,7 +40,7 @@ class Seed:
 
     Attributes:
         key: columns in which no two rows may agree.
-        references: (columns, seed): the values of these columns must stand in a row of that seed.
+        references: (columns, seed): the values of these columns must be in a row of that seed.
         required: whether the file must be there.
         has_rows: whether the file must have a row.
     """

@@ -151,7 +151,7 @@ def _load_trial(trial: Path, draft: Draft, drafted: Mapping[str, Drafted]) -> Se
     try:
         return load_seeds(trial)
     except ConfigurationError as error:
-        # The version's name stands in one cell of the workbook, and in every row of the files.
+        # The version's name is in one cell of the workbook, and in every row of the files.
         told = [fault for fault in error.faults if fault.seed == VERSIONS or fault.column != "config_version"]
         lines = [_in_workbook(fault, draft, drafted) for fault in told]
         raise WorkbookError("\n".join(lines)) from error

@@ -1,8 +1,8 @@
 """What all sheets share: the look of cells, and the marks by which `read` finds the rows of the seeds again.
 
-Column A of every sheet is hidden. It says what a row is: `columns of <seed>` stands before a hidden row that names the
+Column A of every sheet is hidden. It says what a row is: `columns of <seed>` comes before a hidden row that names the
 seed's columns, `<seed>` before one row of that seed, `text` before anything else that was written. So rows are found
-wherever they have moved, and a row that somebody added is told from ours.
+wherever they have moved, and a row that somebody added is distinguished from ours.
 """
 
 from collections.abc import Mapping
@@ -150,7 +150,7 @@ class Sheet:
             self.worksheet.write_number(row, column, value, self.book.format(style))
 
     def formula(self, row: int, column: int, formula: str, shows: Any, style: Style) -> None:
-        """`shows` is its result, for viewers that cannot calculate; None where only a spreadsheet can tell."""
+        """`shows` is its result, for viewers that cannot calculate; None where only a spreadsheet knows."""
         self.worksheet.write_formula(row, column, f"={formula}", self.book.format(style), "" if shows is None else shows)
 
     def mark(self, row: int, what: str = TEXT) -> None:
@@ -196,7 +196,7 @@ class Sheet:
         return row
 
     def choose(self, rows: tuple[int, int], column: int, source: list[str] | str) -> None:
-        """A dropdown of these texts, or of the cells of a range (`=Index!$A$1:$A$9`), in the rows from the first to the last."""
+        """A dropdown of these strings, or of the cells of a range (`=Index!$A$1:$A$9`), in the rows from the first to the last."""
         self.worksheet.data_validation(
             rows[0], column, rows[1], column,
             {"validate": "list", "source": source, "error_title": "Not in the list", "error_message": "Choose one of the list."},

@@ -25,7 +25,7 @@ _ESCAPED = re.compile("_x(00[01][0-9A-F]|FFF[EF])_")
 
 @dataclass(frozen=True)
 class SheetRow:
-    """A row of a seed in the workbook: its cells as the texts that the seed's file would hold."""
+    """A row of a seed in the workbook: its cells as the strings that the seed's file would hold."""
 
     sheet: str
     row: int
@@ -67,7 +67,7 @@ def read_workbook(path: Path) -> Draft:
     draft = Draft(path, base)
     faults = [fault for title in titles for fault in _read_sheet(book[title], draft)]
     if not faults and len(draft.rows[VERSIONS]) != 1:
-        faults = [f"the new version stands in {len(draft.rows[VERSIONS])} rows. Keep one, as make scorecard wrote it"]
+        faults = [f"the new version is in {len(draft.rows[VERSIONS])} rows. Keep one, as make scorecard wrote it"]
     if faults:
         raise WorkbookError("\n".join(f"{path.name}: {fault}" for fault in faults))
     return draft
@@ -124,7 +124,7 @@ def _read_sheet(sheet: Worksheet, draft: Draft) -> Iterator[str]:
             filled = next((position for position, cell in enumerate(cells) if cell is not None), None)
             if filled is not None:
                 cell = f"{get_column_letter(filled + 1)}{number}"
-                found = f"{_text(cells[filled])!r:.60} stands in a row that make scorecard did not write"
+                found = f"{_text(cells[filled])!r:.60} is in a row that make scorecard did not write"
                 yield f"sheet {sheet.title!r} cell {cell}: {found}. Move it into a free yellow row"
 
 

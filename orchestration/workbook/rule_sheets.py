@@ -27,7 +27,7 @@ CAP_CARD, CAP_KEY, CAP_METRIC, CAP_OPERATOR, CAP_THRESHOLD, CAP_SCORE, CAP_REASO
 
 @dataclass
 class RuleCells:
-    """Where the rules stand, as references for formulas.
+    """Where the rules are, as references for formulas.
 
     Attributes:
         metrics: by scorecard and metric: the columns of its row by name (`weight`, `share`, `method`, ...).
@@ -81,7 +81,7 @@ def new_version_sheet(book: Book, name: str, valid_from: date, base: str) -> She
 
 
 def card_sheet(book: Book, title: str, card: Values, rules: Rules, metrics: Mapping[str, Metric]) -> Sheet:
-    """A scorecard: its dimensions, each with its metrics beneath. Fill in the formulas with `card_formulas` once the bands stand."""
+    """A scorecard: its dimensions, each with its metrics beneath. Fill in the formulas with `card_formulas` once the bands are there."""
     widths = {"C": 30, "D": 9, "E": 10, "F": 11, "G": 10, "H": 10, "I": 12, "J": 16, "K": 8, "L": 24, "M": 70, "N": 28}
     sheet = book.sheet(title, _YELLOW, widths)
     sheet.worksheet.set_column(CARD, CARD, None, None, {"hidden": True})
@@ -187,7 +187,7 @@ def card_formulas(sheet: Sheet, card: str, rules: Rules, metrics: Mapping[str, M
         sheet.formula(row, SHARE, f"IF({total}>0,N({weight})/{total},0)", shown, "group_share")
         sheet.formula(row, CHECK, _weight_check(weight), "", "group_check")
     for dimension in DIMENSIONS:
-        # The metrics of a dimension stand beneath each other.
+        # The metrics of a dimension are beneath each other.
         mine = [row for row in rules.of_card("scorecard_metrics", card) if metrics[row["metric_key"]].dimension_key == dimension]
         rows = [metric_rows[values["metric_key"]] for values in mine]
         for row, values in zip(rows, mine, strict=True):

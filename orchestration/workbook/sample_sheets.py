@@ -49,7 +49,7 @@ class Block:
     """The rows of a sample on the sheet of details.
 
     Attributes:
-        is_same: its published score rests on the very rules that the workbook starts from, so it is what the formulas give.
+        is_same: its published score comes from the very rules that the workbook starts from, so it is what the formulas give.
     """
 
     sample: Sample
@@ -306,7 +306,7 @@ def _summary(sheet: Sheet, row: int, first: int, last: int, blocks: list[Block],
 
 
 def _effect(card_sheet: Sheet, sheet: Sheet, summary: int, shows: str | None) -> None:
-    """The line of a scorecard's sheet that tells what its changes do, so that nobody has to leave it to see."""
+    """The line of a scorecard's sheet that says what its changes do, so that nobody has to leave it to see."""
     published, score, tiers = (sheet.ref(summary, column) for column in (S_PUBLISHED, S_SCORE, S_TIER))
     means = f'FIXED({published},1)&" as published, "&IFERROR(FIXED({score},1),{score})'
     card_sheet.formula(EFFECT_ROW, LABEL_OF_CARD, f'"Sample accounts: mean score "&{means}&" with this workbook; "&{tiers}', shows, "bold")

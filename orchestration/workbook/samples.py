@@ -157,7 +157,7 @@ def read_samples(mart: duckdb.DuckDBPyConnection | None, day: date | None, metri
             features.setdefault((is_capped, -arr, account_id), set()).add(feature)
     ids = _chosen(features)
     if not ids:
-        why = "The published scores rest on other scorecards or metrics than this version. Run `make run`, then `make scorecard` again."
+        why = "The published scores come from other scorecards or metrics than this version. Run `make run`, then `make scorecard` again."
         return Samples(day, why_none=why)
     metrics: dict[str, dict[str, Mapping[str, Any]]] = {account_id: {} for account_id in ids}
     for row in _query(mart, _METRICS, day=day, ids=ids):

@@ -94,7 +94,7 @@ _READ_ME = (
     ),
     (
         "What cannot be changed here",
-        "Which accounts a scorecard is for, and which metrics stand on it. Add them in the files of the folder seeds, at first with "
+        "Which accounts a scorecard is for, and which metrics are on it. Add them in the files of the folder seeds, at first with "
         "weight 0, and write this workbook anew after the next run.",
     ),
     ("Locked cells", "Only yellow cells can be changed, so that no formula breaks by accident. There is no password."),

@@ -255,7 +255,7 @@ def _parse(column: Column, source_type: str | None) -> str:
         local_day = ""
         if source_type == "VARCHAR":
             if column.kind == "date":
-                # The first and the last moment of a local day stand for that day.
+                # The first and the last moment of a local day are that day.
                 local_day = f"when regexp_full_match({name}, {_literal(LOCAL_DAY)}) then try_cast({name}[:10] as date) "
             instant = f"case when {name} like '____-__-__%' then try_cast({name} as timestamptz) end"
         if source_type in ("VARCHAR", "TIMESTAMP WITH TIME ZONE"):

@@ -90,7 +90,7 @@ class Company:
         """One case: `expect` holds for each metric what it is on 03-31, or what it is on each of the three days.
 
         Raises:
-            ValueError: the account stands there already.
+            ValueError: the account is there already.
         """
         if account_id in self.scored:
             raise ValueError(f"account {account_id!r} twice")

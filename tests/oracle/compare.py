@@ -121,7 +121,7 @@ def published_tables(mart: Path, first_day: date, last_day: date, names: Collect
     """The rows of `health.duckdb` in a range of days, by key; a table that the mart does not have is left out.
 
     Raises:
-        ValueError: a key stands twice.
+        ValueError: a key is duplicated.
     """
     tables: dict[str, Table] = {}
     with duckdb.connect(str(mart), read_only=True) as connection:
@@ -137,7 +137,7 @@ def published_tables(mart: Path, first_day: date, last_day: date, names: Collect
                 row = dict(zip(columns, values, strict=True))
                 key = tuple(row[column] for column in KEYS[name])
                 if key in tables[name]:
-                    raise ValueError(f"{name}: {key} stands twice")
+                    raise ValueError(f"{name}: {key} is duplicated")
                 tables[name][key] = row
     # A binding cap may be among the dimensions; docs/scoring.md asks for it among the metrics only.
     if "dimension_scores_history" in tables:

@@ -117,5 +117,5 @@ def test_an_address_in_the_file_is_refused_and_not_shown(tmp_path: Path, key: st
     )
     with pytest.raises(SettingsError) as caught:
         load_settings(config)
-    assert f"alerts.{key}: a secret must not stand in the file" in str(caught.value)
+    assert f"alerts.{key}: a secret must not be in the file" in str(caught.value)
     assert "T0SECRET" not in str(caught.value)

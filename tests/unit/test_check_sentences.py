@@ -19,7 +19,7 @@ def node(kind: str, description: str = "", **arguments: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("test", "sentence"),
     [
-        (node("unique", column_name="account_id"), "No account_id stands twice in account_health."),
+        (node("unique", column_name="account_id"), "No account_id is duplicated in account_health."),
         (node("not_null", column_name="account_id"), "Every row of account_health has its account_id."),
         (node("accepted_values", column_name="tier", values=["healthy", "poor"]), "Every tier of account_health is one of healthy, poor."),
         (

@@ -1,4 +1,4 @@
-"""A metric is one column in one wide model and one row in seeds/metrics.csv: the shipped ones stand in both."""
+"""A metric has its columns in one wide model and its row in seeds/metrics.csv: the shipped ones are in both."""
 
 import csv
 import re

@@ -137,7 +137,7 @@ WRONG_LINES = {
         "fx_rates",
         1,
         "currency,valid_from,rate,rate",
-        ["seeds/fx_rates.csv line 1: column rate stands there more than once. Keep one"],
+        ["seeds/fx_rates.csv line 1: column rate is duplicated. Keep one"],
     ),
     "semicolons": (
         "fx_rates",
@@ -552,7 +552,7 @@ WRONG_LINES = {
         "tiers",
         5,
         "v2,start,healthy,green,70,1",
-        ["seeds/tiers.csv line 5: tier 'healthy' has min_percentile '1', above which no account can stand. Give a share from 0 to below 1"],
+        ["seeds/tiers.csv line 5: tier 'healthy' has min_percentile '1', above which there is no account. Give a share from 0 to below 1"],
     ),
     "quantile gap": (
         "tiers",

@@ -40,14 +40,14 @@ def refused(folder: Path, lines: str) -> str:
 def test_an_option_of_a_store_that_holds_a_secret_takes_no_text(tmp_path: Path, option: str) -> None:
     said = refused(tmp_path, 'connector = "files"\n' + STORED.format(option, SECRET))
     assert said == (
-        f'storage: {option}: a secret must not stand in the file. Write {{ env = "NAME_OF_A_VARIABLE" }} and set that environment variable'
+        f'storage: {option}: a secret must not be in the file. Write {{ env = "NAME_OF_A_VARIABLE" }} and set that environment variable'
     )
 
 
 @pytest.mark.parametrize("value", ["9921", f'["{SECRET}"]', "true"])
 def test_whatever_stands_where_a_secret_is_due_is_not_shown(tmp_path: Path, value: str) -> None:
     said = refused(tmp_path, f'connector = "files"\npath = "s3://raw/f.csv"\nstorage = {{ secret_access_key = {value} }}')
-    assert said.startswith("storage: secret_access_key: a secret must not stand in the file.") and "9921" not in said
+    assert said.startswith("storage: secret_access_key: a secret must not be in the file.") and "9921" not in said
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_whatever_stands_where_a_secret_is_due_is_not_shown(tmp_path: Path, valu
 )
 def test_an_endpoint_with_a_secret_is_refused(tmp_path: Path, endpoint: str) -> None:
     said = refused(tmp_path, 'connector = "files"\n' + STORED.format("endpoint", endpoint))
-    assert said.startswith('storage: endpoint: a secret must not stand in the file. Write { env = "NAME_OF_A_VARIABLE" }')
+    assert said.startswith('storage: endpoint: a secret must not be in the file. Write { env = "NAME_OF_A_VARIABLE" }')
 
 
 @pytest.mark.parametrize(

@@ -272,7 +272,7 @@ FAULTS: dict[str, list[tuple[Callable[[Edited], object], str]]] = {
         ),
     ],
     "deleted row of the version": [
-        (_sheet_row("config_versions", status="candidate"), "the new version stands in 0 rows. Keep one, as make scorecard wrote it")
+        (_sheet_row("config_versions", status="candidate"), "the new version is in 0 rows. Keep one, as make scorecard wrote it")
     ],
     "renamed sheet": [
         (
@@ -281,7 +281,7 @@ FAULTS: dict[str, list[tuple[Callable[[Edited], object], str]]] = {
         )
     ],
     "row of their own": [
-        (_stray, "sheet 'Caps' cell C60: 'my own cap' stands in a row that make scorecard did not write. Move it into a free yellow row")
+        (_stray, "sheet 'Caps' cell C60: 'my own cap' is in a row that make scorecard did not write. Move it into a free yellow row")
     ],
 }
 

@@ -111,7 +111,7 @@ class Connector(Source, ABC):
         """
 
     def version(self, settings: Settings, table: RawTable, until: date) -> str | None:
-        """A text that changes whenever what `read` gives does: unchanged, nothing is read. None: only reading tells."""
+        """A text that changes whenever what `read` gives does: unchanged, nothing is read. None: only reading shows it."""
         return None
 
     @property
@@ -214,7 +214,7 @@ def filled_columns(table: RawTable, rows: Iterable[Mapping[str, Any]]) -> tuple[
 
 
 def mapping_of(table: RawTable, columns: Mapping[str, str], names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Which columns of the contract stand in a source under its names, and which of its names no column takes."""
+    """Which columns of the contract a source has under its names, and which of its names no column takes."""
     places = {column.name: columns.get(column.name, column.name) for column in table.columns}
     mapped = tuple(name for name, place in places.items() if place in names)
     return mapped, tuple(name for name in names if name not in places.values())

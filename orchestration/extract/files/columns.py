@@ -1,4 +1,4 @@
-"""What stands in a file, before its rows are read: is it whole, and which columns has it."""
+"""What a file holds, before its rows are read: is it whole, and which columns has it."""
 
 import gzip
 import itertools
@@ -65,7 +65,7 @@ def layout(connection: duckdb.DuckDBPyConnection, file: SourceFile, table: RawTa
         columns: contract column -> column in the file, where the names differ.
 
     Raises:
-        SourceError: a column is missing or stands twice, or the file cannot be read.
+        SourceError: a column is missing or duplicated, or the file cannot be read.
     """
     if file.format == "jsonl":
         return None
@@ -116,15 +116,15 @@ def read_layout(connection: duckdb.DuckDBPyConnection, file: SourceFile, table: 
 
 
 def check_columns(label: str, names: Sequence[str], table: RawTable, columns: Mapping[str, str], is_foreign: bool = False) -> None:
-    """Refuse a column that there is twice, and the lack of a required or of an explicitly mapped one.
+    """Refuse a duplicate column, and the lack of a required or of an explicitly mapped one.
 
     Of a foreign file (`SourceFile.is_foreign`) the message has the names that are wanted, and none that were found.
     """
     wanted = [columns.get(column.name, column.name) for column in table.columns]
     twice = sorted(name for name, times in Counter(names).items() if times > 1 and name in wanted)
     if twice:
-        named = f"column {_listed(twice)} stands" if not is_foreign else "a column stands"
-        raise SourceError(f"{label}: {named} twice. Rename or remove one of them")
+        named = f"column {_listed(twice)} is" if not is_foreign else "a column is"
+        raise SourceError(f"{label}: {named} duplicated. Rename or remove one of them")
     missing = [
         columns.get(column.name, column.name)
         for column in table.columns

@@ -170,7 +170,7 @@ def oldest_first(names: Collection[str]) -> list[str]:
     """Paths in the order in which their names say that they were written.
 
     Numbers in names are compared as numbers, and what follows a name (`subs (1).csv`) comes after it. Dates with the year at the end are
-    compared by year, month and day; whether the day or the month stands first is known where one of the names has a number over 12.
+    compared by year, month and day; whether the day or the month comes first is known where one of the names has a number over 12.
     """
     days_first = any(int(found[1]) > 12 for name in names for found in _YEAR_LAST.finditer(name))
     days_first = days_first and not any(int(found[2]) > 12 for name in names for found in _YEAR_LAST.finditer(name))
@@ -188,7 +188,7 @@ def oldest_first(names: Collection[str]) -> list[str]:
 
 
 def _glob(pattern: str) -> list[Path]:
-    """Matching paths; a name that exists as it stands is not a pattern, whatever brackets are in it."""
+    """Matching paths; a name that exists as it is written is not a pattern, whatever brackets are in it."""
     if Path(pattern).is_file():
         return [Path(pattern)]
     return [Path(path) for path in glob.glob(pattern, recursive=True)]
@@ -226,7 +226,7 @@ def _delivery_day(where: str, pattern: str, token: str, file: SourceFile) -> dat
                 raise SourceError(f"{where}: {file.label}: {text} is not a date. Rename or remove the file") from None
     if token == EPOCH_DAY:
         raise SourceError(f"{where}: {file.label} holds no unix timestamp of a day. Mend the path")
-    raise SourceError(f"{where}: {file.label} stands for more than one day. Use the same day throughout its path")
+    raise SourceError(f"{where}: {file.label} names more than one day. Use the same day throughout its path")
 
 
 def _epoch_day(text: str) -> date:

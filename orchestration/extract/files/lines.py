@@ -1,7 +1,7 @@
 """Text files record by record, in plain Python, with physical line numbers.
 
 DuckDB reads clean files much faster; this reader is for files in which a line is broken (the line goes to quarantine,
-the others load) and for telling on which line a bad row stands. It never holds more than one record in memory.
+the others load) and for saying on which line a bad row is. It never holds more than one record in memory.
 """
 
 import csv

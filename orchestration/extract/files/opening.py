@@ -59,7 +59,7 @@ _LETTERS = re.compile(
 _HEAD_BYTES, _BLOCK = 64 * 1024, 1 << 20
 # Of a file that is only looked at.
 _HEAD_CHARACTERS, _HEAD_ROWS = 1 << 20, 1_000
-# Unpacked; openpyxl holds the texts of a workbook in memory.
+# Unpacked; openpyxl holds the strings of a workbook in memory.
 _LARGEST_WORKBOOK = 512 * 1024 * 1024
 _DELIMITER_LINE = re.compile(r"\ufeff?\"?sep=[,;\t|]\"?(?=[\r\n])", re.IGNORECASE)
 _JSON_SPACE = re.compile(r"[\s,]*")
@@ -250,12 +250,12 @@ def _json_lines(file: SourceFile, chunks: Iterable[str]) -> Iterator[str]:
     """JSON values, in an array or one after another, as one on each line: on the line where each began, if that is still to come.
 
     Raises:
-        SourceError: what stands there is no JSON; what follows it cannot be told apart.
+        SourceError: it is not JSON; or what follows it cannot be separated.
     """
     written = 1
     for line, value in _json_values(file, iter(chunks)):
         yield "\n" * max(line - written, 0)
-        # A line break in JSON stands between its parts only.
+        # A line break in JSON is between its parts only.
         yield value.replace("\r", " ").replace("\n", " ") + "\n"
         written = max(line, written) + 1
 

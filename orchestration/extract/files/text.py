@@ -1,4 +1,4 @@
-"""CSV and JSON lines into `loaded`, a table of texts.
+"""CSV and JSON lines into `loaded`, a table of strings.
 
 Clean files are read by DuckDB alone. Where a text file is broken somewhere, has a line longer than DuckDB's buffer, or gives
 DuckDB another number of records than its bytes hold (`Counted`), it is read again record by record (`records.py`), so that one

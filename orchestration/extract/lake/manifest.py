@@ -7,7 +7,7 @@
 
 A file gets its name, which holds a fingerprint of its rows, only when it is complete and synced; then the manifest is
 replaced. A crash at any moment leaves the old manifest with all its files, and files that no manifest names, which the
-next landing of the table removes. `manifests/` holds a copy of each manifest: without one, nobody could tell such files
+next landing of the table removes. `manifests/` holds a copy of each manifest: without one, nobody could distinguish such files
 from the table's own.
 
 The manifest holds size and hash of every file, and a hash of itself. What a run reads is compared with them before: a lost or

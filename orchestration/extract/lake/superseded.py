@@ -78,7 +78,7 @@ def _compare_all(connection: duckdb.DuckDBPyConnection, table: RawTable, folder:
 def _compare_changed(
     connection: duckdb.DuckDBPyConnection, table: RawTable, folder: Path, place: Mapping[str, tuple[str, str]], old: Manifest
 ) -> None:
-    """Fill `superseded` from what it held before and the keys of the files that came or went: no other key can stand elsewhere now."""
+    """Fill `superseded` from what it held before and the keys of the files that came or went: no other key can be elsewhere now."""
     keys, first = _keys(table), identifier(table.key[0])
     changed = place.keys() ^ {file for file in old.files() if file != old.superseded_file}
     if changed:
@@ -101,7 +101,7 @@ def _rank(
     landed: str,
     parameters: Sequence[object] = (),
 ) -> None:
-    """Add to `superseded` those of the rows whose key stands in a later delivery too."""
+    """Add to `superseded` those of the rows whose key is in a later delivery too."""
     keys, names = _keys(table), list(place)
     connection.register(
         "landed_files",

@@ -101,7 +101,7 @@ def land(
 
 
 def _drop_duplicates(connection: duckdb.DuckDBPyConnection, table: RawTable) -> dict[int, int]:
-    """Remove good rows whose key stands again later in the same delivery; how many, by delivery number."""
+    """Remove good rows whose key comes again later in the same delivery; how many, by delivery number."""
     keys = ", ".join(identifier(name) for name in table.key)
     # The hash decides cheaply which few rows need the exact, sorting answer.
     connection.execute(
@@ -131,7 +131,7 @@ def _drop_duplicates(connection: duckdb.DuckDBPyConnection, table: RawTable) -> 
 
 
 def _describe_repeated(connection: duckdb.DuckDBPyConnection, batch: Mapping[int, Incoming]) -> Notes:
-    """By delivery, which keys stand in several of its files with other values: which of them is newer is seen from the names alone."""
+    """By delivery, which keys are in several of its files with other values: which of them is newer is seen from the names alone."""
     notes: Notes = {}
     first = 0
     for number, one in batch.items():
@@ -146,7 +146,7 @@ def _describe_repeated(connection: duckdb.DuckDBPyConnection, batch: Mapping[int
             shown = f" ({one_line(example, _LONGEST_VALUE)})" if not any(file.is_foreign for file in files) else ""
             listed = ", ".join(labels) if len(labels) <= _FILES_SHOWN else f"{', '.join(labels[: _FILES_SHOWN - 1])}, ..., {labels[-1]}"
             notes[number] = [
-                f"{keys} {'key stands' if keys == 1 else 'keys stand'} in several files with different values{shown}; the files were "
+                f"{keys} {'key is' if keys == 1 else 'keys are'} in several files with different values{shown}; the files were "
                 f"read in this order, and the last one counts: {listed}"
             ]
         first += len(files)

@@ -142,7 +142,7 @@ def _apply_rules(settings: Settings, log: AlertLog, channels: Iterable[Channel])
 
 
 def _first_day(settings: Settings, watched_since: date | None, newest: date, published_on: date) -> date:
-    """The first day whose news a rule tells.
+    """The first day whose news a rule reports.
 
     Not older than the lookback, seen from the newest day and from the day that was due when it was published; and not older
     than the rule.

@@ -172,7 +172,7 @@ class PublishedMart:
         return {account: _moved_by(label, points, k) for account, label, points in rows}
 
     def moved_by_data(self, changes: Iterable[tuple[str, date]]) -> set[str]:
-        """The accounts whose change of tier on the day given rests on data that came or went: no account is to blame for a late feed."""
+        """The accounts whose change of tier on the day given comes from data that came or went: no account is to blame for a late feed."""
         rows = self._of_changes(changes, DATE_COLUMN, "account_id from tier_changes where component = 'availability'")
         return {account for (account,) in rows}
 

@@ -169,7 +169,7 @@ def _line(settings: Settings, alert: Alert) -> str:
 
 
 def _pack(lines: Iterable[str]) -> list[str]:
-    """The lines as few texts of a section's size."""
+    """The lines as few strings of a section's size."""
     texts: list[str] = []
     for line in lines:
         if texts and len(texts[-1]) + 1 + len(line) <= _SECTION_TEXT:

@@ -160,7 +160,7 @@ changes as (
 
     select
         account_id,
-        -- A metric's name stands with the metrics.
+        -- A metric's name is with the metrics.
         list(json_array(k, component, metric_key, round(points, 3), case when metric_key is null then label end)
             order by k, abs(points) desc, component, metric_key) as changes
     from score_changes

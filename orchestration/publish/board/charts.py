@@ -20,7 +20,7 @@ FONT = "Inter, system-ui, -apple-system, Segoe UI, Roboto, Helvetica Neue, Arial
 
 _TIERS = alt.Scale(domain=[TIER_LABELS[tier] for tier in TIER_COLOURS], range=list(TIER_COLOURS.values()))
 _ROWS = alt.NamedData("rows")
-# Of figures that stand to the right of a bar.
+# Of figures to the right of a bar.
 _ROOM_FOR_TEXTS = {"left": 0, "right": 42, "top": 5, "bottom": 5}
 _CONFIG = {
     "font": FONT,

@@ -8,7 +8,7 @@ _ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028",
 
 
 def escape_json(text: str) -> str:
-    """JSON that is safe in a script. The escaped characters stand only inside its strings."""
+    """JSON that is safe in a script. The escaped characters are only inside its strings."""
     for character, escape in _ESCAPES.items():
         text = text.replace(character, escape)
     return text

@@ -39,7 +39,7 @@ def write_exports(settings: Settings, building: Path, generation: int) -> list[s
     """Write `exports/` into a generation that is being built.
 
     Args:
-        settings: currency, the board's address, limits of the connection; and the generations before, for what a CRM was told.
+        settings: currency, the board's address, limits of the connection; and the generations before, for what a CRM was sent.
         building: folder of the generation, with `health.duckdb` closed and audited.
         generation: its number.
 

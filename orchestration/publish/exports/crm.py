@@ -1,6 +1,6 @@
-"""What a CRM is told of every account: `crm_full.csv`, and of it in `crm_update.csv` only what it was not told yet.
+"""What a CRM gets of every account: `crm_full.csv`, and of it in `crm_update.csv` only what it was not sent yet.
 
-Rows hold values, not differences, so that to load one twice changes nothing. What was told is what stands in the full files of the
+Rows hold values, not differences, so that to load one twice changes nothing. What was sent is what the full files hold of the
 current generation and of those that a rollback took back: an account is in the update when any of them says something else.
 """
 
@@ -70,7 +70,7 @@ def crm_rows(connection: duckdb.DuckDBPyConnection) -> pa.RecordBatchReader:
 
 
 def reason(account: dict[str, Any]) -> str:
-    """One sentence on why the account stands where it stands, from its row of `account_health`.
+    """One sentence on why the account is where it is, from its row of `account_health`.
 
     The first that is so: a person set the tier; too little is known; the score moved by 5 points or more in 28 days; what weighs
     the account down, or lifts it.
@@ -111,7 +111,7 @@ def write_crm(connection: duckdb.DuckDBPyConnection, folder: Path, told: Sequenc
     Args:
         connection: on the generation's `health.duckdb`.
         folder: for the files.
-        told: the full files that a CRM may have been told; without any it is told everything.
+        told: the full files that a CRM may have been sent; without any it is sent everything.
     """
     header, *rows = csv_lines(crm_rows(connection))
     known = [_lines(path) for path in told]
@@ -129,7 +129,7 @@ def told_files(settings: Settings, exports: str) -> list[Path]:
 
 
 def _lines(path: Path) -> frozenset[bytes]:
-    """The lines of a full file. One that is lost or damaged told something else, so that its accounts are told again."""
+    """The lines of a full file. One that is lost or damaged held something else, so that its accounts are sent again."""
     try:
         return frozenset(path.read_bytes().splitlines())
     except OSError:

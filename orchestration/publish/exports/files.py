@@ -27,7 +27,7 @@ def write_csv(path: Path, rows: pa.RecordBatchReader) -> None:
 def csv_lines(rows: pa.RecordBatchReader) -> list[bytes]:
     """A table for machines, as its lines: the header first, no byte order mark. A value never holds a line break.
 
-    A key stays what the other system knows: no apostrophe stands before it.
+    A key stays what the other system knows: no apostrophe is put before it.
     """
     buffer = io.BytesIO()
     with csv.CSVWriter(buffer, rows.schema, write_options=_OPTIONS) as writer:

@@ -8,7 +8,7 @@ from orchestration.plain_text import without_hidden
 CELL_LIMIT = 32_767
 
 # How a formula begins, also in full-width letters and behind blanks that a program may trim. A semicolon begins a new cell where
-# that is the separator of the reader's country, whatever quotes stand around it (OWASP, CSV injection). For a cleaned text; the
+# that is the separator of the reader's country, whatever quotes are around it (OWASP, CSV injection). For a cleaned text; the
 # board's page has it from here, so it is in the form that JavaScript (flag u) reads too.
 FORMULA = r"(?:^|(?<=;))(?=[\s\u200c\u200d]*[=+\-@\uff1d\uff0b\uff0d\uff20])"
 

@@ -1,6 +1,6 @@
 """`account_health.xlsx`: the newest day for people who live in a spreadsheet.
 
-The same mart gives the same bytes: nothing in the file tells when it was written.
+The same mart gives the same bytes: nothing in the file says when it was written.
 """
 
 from collections.abc import Callable, Iterator
@@ -280,6 +280,6 @@ _GLOSSARY = (
     ("Score", "0 to 100, higher is healthier; 50 is neutral. A tier changes only after some days on the other side of its limit."),
     ("Weighs down, lifts", "The metrics that take the most points from the neutral 50, or add the most, with their values."),
     ("Changed in 28 days", "What moved the score most in four weeks, with the points that it moved it by."),
-    ("Measured share", "How much of the scorecard rests on data that is there. Missing data never counts as bad data."),
+    ("Measured share", "How much of the scorecard was really measured. Missing data never counts as bad data."),
     ("Actions", "What to do, most urgent first, with the reason in the account's own numbers."),
 )

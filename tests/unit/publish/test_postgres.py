@@ -281,7 +281,7 @@ def test_a_wrong_configuration_is_refused_before_a_run(tmp_path, monkeypatch, mo
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        ('url = "postgresql://u:geheim@h/d"', "a secret must not stand in the file"),
+        ('url = "postgresql://u:geheim@h/d"', "a secret must not be in the file"),
         ('url = { env = "MART_URL" }\nschema = "Health; drop"', r"exports\.postgres\.schema"),
         ('url = { env = "MART_URL" }\ntable = "x"', r"exports\.postgres\.table: unknown key"),
     ],

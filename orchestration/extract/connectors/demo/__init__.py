@@ -92,7 +92,7 @@ def write_demo_files(
     Args:
         demo: size, seed and dirt.
         start_history: first day of the records.
-        end: last day; the CSV files show the company as it stands at its end.
+        end: last day; the CSV files show the company as it is at its end.
         folder: created where missing; files of the same names are replaced.
         events_per_account_day: mean number of usage events per account with a subscription and day.
 
@@ -130,7 +130,7 @@ def demo_sources(folder: str) -> str:
     """The `[sources]` of a `health.toml` for the files of `write_demo_files`.
 
     Args:
-        folder: where they stand, relative to the `health.toml`, with forward slashes.
+        folder: where they are, relative to the `health.toml`, with forward slashes.
     """
     paths = {name: f"{folder}/{name}.csv" for name in TABLES} | {EVENT_TABLE: f"{folder}/events/{{day}}.parquet"}
     return "\n".join(f"[sources.{name}]\nconnector = \"files\"\npath = '{path}'\n" for name, path in paths.items())

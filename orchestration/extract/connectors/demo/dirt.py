@@ -17,7 +17,7 @@ _FIRST_DUPLICATE = 80
 _ONE_BAD_IN = 331
 _FIRST_BAD = 150
 
-# What a system writes into a row after the fact: the outdated copy of a doubled row does not have it yet.
+# What a system writes into a row after the fact: the outdated copy of a duplicated row does not have it yet.
 _OUTDATED = {"subscriptions": "ended_on", "invoices": "paid_on", "tickets": "resolved_at"}
 
 # Raw table -> faults, used in turn. A fault says what a column holds instead: None for nothing, {} for what it held.

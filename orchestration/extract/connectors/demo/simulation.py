@@ -230,7 +230,7 @@ class _Company:
     # --- contracts -------------------------------------------------------------------------------------------------
 
     def _open_subscription(self, account: Ints, *, started: NDArray | int | None = None) -> None:
-        """Begin the next row of the main subscription as it stands now."""
+        """Begin the next row of the main subscription as it is now."""
         on_trial = self.is_trial[account]
         self.row_started[account] = self.day if started is None else started
         self.row[account] = self._record(
@@ -256,7 +256,7 @@ class _Company:
         if self.day == self.first_day:
             founders = np.arange(accounts.founders)
             self.is_live[founders] = True
-            # Founders stand somewhere in their contract year and their billing period.
+            # Founders are somewhere in their contract year and their billing period.
             tenure = self.day - accounts.created[founders]
             into_year = np.where(accounts.is_yearly[founders], tenure % YEAR, np.minimum(tenure, YEAR))
             period = np.where(accounts.is_yearly[founders], YEAR - tenure % YEAR, 30 - tenure % 30)

@@ -1,4 +1,4 @@
-"""The company's facts as the raw tables of the contract, as they stand at the end of its last day.
+"""The company's facts as the raw tables of the contract, as they are at the end of its last day.
 
 What lies after that day is not there yet: later rows are left out, and a payment, a resolution or an end of a
 subscription that is still to come is null.

@@ -51,7 +51,7 @@ class ProductLog:
 
     Args:
         history: the company.
-        with_dirt: also late, doubled, bad and orphaned rows.
+        with_dirt: also late, duplicate, bad and orphaned rows.
         events_per_account_day: mean over accounts with a subscription and all days of the week; below about 3 the
             number of active users sets the number of events.
     """
@@ -145,7 +145,7 @@ class ProductLog:
         return feature
 
     def _soil(self, day: int, clean: UsageDay, rng: np.random.Generator) -> UsageDay:
-        """Add late, doubled, bad and orphaned rows; the clean facts stay as they are."""
+        """Add late, duplicate, bad and orphaned rows; the clean facts stay as they are."""
         number = len(clean.arrives)
         is_late = rng.random(number) < _LATE_SHARE
         arrives = np.where(is_late, day + rng.integers(1, 4, number), day)

@@ -245,7 +245,7 @@ class RestSource(HttpSource, Notation):
             if re.fullmatch(SECRET_PARAMETER, name, re.IGNORECASE):
                 raise PydanticCustomError(
                     LITERAL_SECRET,
-                    '{name}: a secret must not stand in the file. Write auth = { type = "api_key", location = "query", name = "{name}", '
+                    '{name}: a secret must not be in the file. Write auth = { type = "api_key", location = "query", name = "{name}", '
                     'api_key = { env = "NAME_OF_A_VARIABLE" } }',
                     {"name": name},
                 )

@@ -1,6 +1,6 @@
 """Connections to databases, for the `sql` connector.
 
-The session only reads: Postgres, MySQL and SQLite are told to refuse writing; for others the database's own user must.
+The session only reads: Postgres, MySQL and SQLite are set to refuse writing; for others the database's own user must.
 """
 
 import math
@@ -24,7 +24,7 @@ from orchestration.settings import SettingsError
 _ATTEMPTS = 3
 # What psycopg takes besides libpq's options.
 _OF_PSYCOPG = ("autocommit", "context", "cursor_factory", "prepare_threshold", "row_factory")
-# What a new connection is told first; the time zone decides how Postgres and MySQL compare a moment with `:start`.
+# What a new connection is sent first; the time zone decides how Postgres and MySQL compare a moment with `:start`.
 _FIRST_WORDS = {
     "postgresql": (
         "set session characteristics as transaction read only, isolation level repeatable read",
@@ -208,7 +208,7 @@ class _PatientConnection(psycopg.Connection):
 
 
 def _of_what_is_there(url: sa.URL) -> sa.URL:
-    """The address; SQLite would make an empty file of a mistyped name unless it is told to read only."""
+    """The address; SQLite would make an empty file of a mistyped name unless it is opened read-only."""
     if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:") or "uri" in url.query:
         return url
     return url.set(database=f"file:{quote(url.database)}", query={**url.query, "mode": "ro", "uri": "true"})

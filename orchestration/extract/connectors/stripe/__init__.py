@@ -56,7 +56,7 @@ class StripeSource(HttpSource):
     def _metadata_only(cls, columns: dict[str, str]) -> dict[str, str]:
         for name, place in columns.items():
             if name in ("account_id", "account_name", "created_at"):
-                raise ValueError(f"{name} is not mapped here; account_key and name_key say where account_id and name stand")
+                raise ValueError(f"{name} is not mapped here; account_key and name_key say where account_id and name are")
             if not re.fullmatch(r"metadata\..+", place):
                 raise ValueError(f"{name}: give metadata.<key>")
         return columns

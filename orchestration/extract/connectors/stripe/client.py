@@ -80,7 +80,7 @@ def all_objects(api: Api, path: str, **params: Any) -> Iterator[Body]:
 
 
 def current_subscriptions(api: Api, seats_from: Sequence[str]) -> list[Body]:
-    """Every subscription as it stands, trimmed, with all items, discounts and coupons.
+    """Every subscription as it is, trimmed, with all items, discounts and coupons.
 
     Discounts come as ids unless they are expanded, and asking for that is an error in versions that do not know them:
     the list is read once more only where ids were found.

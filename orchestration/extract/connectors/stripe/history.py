@@ -70,8 +70,8 @@ def subscription_rows(
 
     Args:
         api: Stripe.
-        records: the journal as it stands, in its order.
-        until: last day of the run, from which on a change holds that no event tells of.
+        records: the journal as it is, in its order.
+        until: last day of the run, from which on a change holds that no event reports.
         is_backfill: leave such changes to a later run, since `until` is the day of an earlier one.
         seats_from: as configured.
 
@@ -91,7 +91,7 @@ def subscription_rows(
     known.seats_from, known.sold_by_number = seats_from, sold_by_number(told, current)
     observed = [] if is_backfill else _observed(told, present, known, until)
     if observed:
-        # What changed between the two readings is told by an event: the next run reads it, with its true day.
+        # What changed between the two readings has an event: the next run reads it, with its true day.
         later = {record.subscription for record in _events(api, told, seats_from)} - {record.subscription for record in events}
         observed = [record for record in observed if record.subscription not in later]
     everything = journal.merged(told, observed)
@@ -235,7 +235,7 @@ def _first_seen(body: Body, known: Known, moment: int, latest: int | None = None
 
 
 def _observed(records: Sequence[Record], present: Mapping[str, Body], known: Known, until: date) -> list[Record]:
-    """Records of what no event tells: subscriptions seen for the first time, changed in a gap, or gone."""
+    """Records of what no event reports: subscriptions seen for the first time, changed in a gap, or gone."""
     today = midnight(until)
     found: list[Record] = []
     for key, states in sorted(_states(records, known, present).items()):
@@ -272,7 +272,7 @@ def _is_same(last: State, body: Body, known: Known, until: date) -> bool:
 def _up_to_present(states: Sequence[State], body: Body | None, known: Known, until: date) -> list[State]:
     """With the present state as the last, which knows the end of the term best.
 
-    A present state that differs was journalled as observed, unless an event tells of it that the next run reads.
+    A present state that differs was journalled as observed, unless an event that the next run reads reports it.
     """
     if body is None:
         return list(states)

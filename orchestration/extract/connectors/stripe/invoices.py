@@ -1,4 +1,4 @@
-"""Invoices, and the renewals that they tell of."""
+"""Invoices, and the renewals that they show."""
 
 from decimal import Decimal
 from typing import Any
@@ -57,7 +57,7 @@ def _status(invoice: Body) -> Any:
 
 
 def renewal_row(invoice: Body) -> dict[str, Any] | None:
-    """The `renewed` outcome that an invoice stands for; None for all others.
+    """The `renewed` outcome that an invoice shows; None for all others.
 
     A renewal is a new term of at least three months: monthly rollovers say nothing about the will to stay, and neither does a term that
     nobody paid.

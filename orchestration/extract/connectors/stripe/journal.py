@@ -1,4 +1,4 @@
-"""The journal: what the API tells only once or only for 30 days, kept for ever in append-only Parquet files.
+"""The journal: what the API reports only once or only for 30 days, kept for ever in append-only Parquet files.
 
 Each file is named after its content: an extraction that was interrupted and is repeated leaves the same files.
 """
@@ -76,7 +76,7 @@ def digest(text: str) -> str:
 
 
 def journal_folder(settings: Settings, source: StripeSource) -> Path:
-    """One folder per Stripe account, told apart by the address and the name (never the value) of the key's variable."""
+    """One folder per Stripe account, named after the address and the name (never the value) of the key's variable."""
     return settings.lake / "journal" / "stripe" / digest(f"{source.base_url} {source.api_key.env}")
 
 
@@ -93,7 +93,7 @@ def read_journal(folder: Path) -> list[Record]:
             if _name(rows) != path.name:
                 raise ValueError("its name is not that of its content")
             records = [Record(**row) for row in rows]
-            # Parses what tells their order, so that a damaged record is found here.
+            # Parses what gives their order, so that a damaged record is found here.
             records.sort(key=_place)
         except (pa.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
             raise SourceError(

@@ -15,7 +15,7 @@ Body = dict[str, Any]
 
 _TIER: Shape = dict.fromkeys(("up_to", "unit_amount", "unit_amount_decimal", "flat_amount", "flat_amount_decimal"))
 _QUANTITY: Shape = {"divide_by": None, "round": None}
-# A plan is the old form of a price: `recurring` stands at its top level and its amounts have other names.
+# A plan is the old form of a price: `recurring` is at its top level and its amounts have other names.
 _PRICE: Shape = {
     **dict.fromkeys(("id", "currency", "unit_amount", "unit_amount_decimal", "amount", "amount_decimal")),
     **dict.fromkeys(("nickname", "lookup_key", "name", "billing_scheme", "tiers_mode")),

@@ -1,6 +1,6 @@
 """The raw tables as Stripe's lists fill them.
 
-Stripe tells how subscriptions stand now and what changed in the last 30 days; a journal in the lake (`journal.py`) keeps that for ever, so
+Stripe says how subscriptions are now and what changed in the last 30 days; a journal in the lake (`journal.py`) keeps that for ever, so
 the history grows from the first extraction on.
 """
 

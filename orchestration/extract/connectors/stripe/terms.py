@@ -15,8 +15,8 @@ _DAYS = {"day": 1, "week": 7}
 def terms_of(body: Body, known: Known, start: date) -> list[tuple[date, date]]:
     """First day and end (exclusive) of every term since `start` that is a commitment, of any item.
 
-    Stripe tells the present billing period only. The periods before it are counted back from it by the interval of the price, as price and
-    seats too count back to the start where no event tells of others.
+    Stripe has the present billing period only. The periods before it are counted back from it by the interval of the price, as price and
+    seats too count back to the start where no event reports others.
     """
     return [
         (max(begin, start), end)

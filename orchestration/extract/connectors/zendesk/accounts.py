@@ -15,7 +15,7 @@ from orchestration.integrity import read_stamped, stamped
 from orchestration.settings import Settings
 
 Accounts = Mapping[str, str | None]
-# Before a mail domain, to tell it from the number of an organization.
+# Before a mail domain, to distinguish it from the number of an organization.
 DOMAIN = "@"
 
 
@@ -40,10 +40,10 @@ class AccountNote:
 
     @property
     def has_moves(self) -> bool:
-        """Whether rows in the lake may bear an account that their organization or domain does not lead to; so without a note."""
+        """True if an organization or mail domain now maps to another account than when its rows were read, or if that is unknown."""
         if self._landed is None:
             return self._state is not None
-        # An organization that is new has no old rows, one that is gone no new ones; a domain that nobody claims stands for itself.
+        # An organization that is new has no old rows, one that is gone no new ones; a domain that nobody claims is its own account.
         both = self._landed.keys() & self._accounts.keys()
         domains = {key for key in self._landed.keys() | self._accounts.keys() if key.startswith(DOMAIN)}
         return any(_account(self._landed, key) != _account(self._accounts, key) for key in both | domains)

@@ -133,7 +133,7 @@ def account_of(organization: Object, account_key: str) -> str | None:
 
 
 def is_escalated(ticket: Object, source: ZendeskSource) -> bool:
-    """Whether a ticket bears a tag of escalation, or its escalation field is checked or filled."""
+    """Whether a ticket has a tag of escalation, or its escalation field is checked or filled."""
     return bool(_words(ticket.get("tags")) & _folded(source.escalation_tags)) or _is_set(_field(ticket, source.escalation_field))
 
 

@@ -144,7 +144,7 @@ def test_a_source_must_name_its_connector(world: World, lines: str) -> None:
     ("lines", "said"),
     [
         ('tokn = { env = "FEED_TOKEN" }', "sources.feature_releases.tokn: unknown key"),
-        ('token = "sesame-4711"', "sources.feature_releases.token: a secret must not stand in the file"),
+        ('token = "sesame-4711"', "sources.feature_releases.token: a secret must not be in the file"),
         ('address = "https://reader:sesame-4711@feed"', "sources.feature_releases.address: an address must not hold a user"),
     ],
 )

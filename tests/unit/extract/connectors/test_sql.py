@@ -232,7 +232,7 @@ def test_without_accounts_ever_landed_a_database_that_is_down_is_an_error(world:
 
 def test_a_secret_in_the_file_is_refused_without_showing_it(world: World) -> None:
     world.sources = f'[sources.tickets]\nconnector = "sql"\nurl = "postgresql://u:{SECRET}@h/db"\ntable = "t"'
-    with pytest.raises(SettingsError, match=r"sources\.tickets\.url: a secret must not stand in the file") as raised:
+    with pytest.raises(SettingsError, match=r"sources\.tickets\.url: a secret must not be in the file") as raised:
         _ = world.settings
     assert SECRET not in str(raised.value)
 

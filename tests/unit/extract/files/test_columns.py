@@ -141,7 +141,7 @@ def test_a_mapped_column_that_is_not_there_is_an_error_even_if_optional(world):
 def test_a_doubled_column_is_an_error(world):
     world.write("t.csv", "feature,released_on,feature\na,2026-01-01,b\n")
     world.source("feature_releases", 'path = "t.csv"')
-    with pytest.raises(SourceError, match="column feature stands twice"):
+    with pytest.raises(SourceError, match="column feature is duplicated"):
         world.land("feature_releases")
 
 

@@ -38,9 +38,9 @@ def test_keys_of_several_files_are_counted_by_the_last_with_a_warning_that_names
     landed = world.land("subscriptions")
     assert world.rows("subscriptions", "subscription_id, seats") == [("s1", 25), ("s2", 1), ("s3", 3), ("s4", 5)]
     assert landed.duplicates == 4
-    # s2 is the same in both files, s4 stands twice in one.
+    # s2 is the same in both files, s4 is twice in one.
     assert landed.notes == (
-        "1 key stands in several files with different values (s1 / 2025-01-01); the files were read in this order, and the last one "
+        "1 key is in several files with different values (s1 / 2025-01-01); the files were read in this order, and the last one "
         "counts: in/subs.csv, in/subs (9).csv, in/subs (10).csv",
     )
     assert world.land("subscriptions").notes == landed.notes

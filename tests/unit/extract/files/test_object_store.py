@@ -146,7 +146,7 @@ def test_check_sources_fetches_what_is_small_and_leaves_nothing(world: World, bu
 
 def test_a_literal_secret_in_storage_is_refused_without_showing_it(world: World) -> None:
     world.source("feature_releases", f'path = "s3://raw/f.csv"\nstorage = {{ secret_access_key = "{SECRET}" }}')
-    with pytest.raises(SettingsError, match="a secret must not stand in the file") as raised:
+    with pytest.raises(SettingsError, match="a secret must not be in the file") as raised:
         _ = world.settings
     assert SECRET not in str(raised.value)
 
