@@ -9,7 +9,7 @@ from collections.abc import Sequence
 # What begins a new line, or another column.
 BREAKS = r"[\t\n\v\f\r\x85\u2028\u2029]+"
 # Control characters; the marks that turn direction, so that a text reads as something else; blanks without width (not the
-# joiners, which emoji and some scripts need); what is no character.
+# joiners, which emoji and some scripts need); what is not a character.
 HIDDEN = r"[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ud800-\udfff\ufeff\ufffe\uffff]"
 
 _BREAKS, _HIDDEN = re.compile(BREAKS), re.compile(HIDDEN)

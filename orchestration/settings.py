@@ -328,7 +328,7 @@ def load_settings(config_file: Path | str | None = None) -> Settings:
             raise SettingsError("\n".join(faults))
         return Settings(config_file=path)
     except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"{path}: no valid TOML: {error}") from error
+        raise SettingsError(f"{path}: not valid TOML: {error}") from error
     except ValidationError as error:
         faults = [f"{path}: {_key(fault['loc'])}: {_say(fault)}" for fault in error.errors()]
         raise SettingsError("\n".join(faults)) from error

@@ -31,7 +31,7 @@ ACCEPTANCE = r"(\d+) of \d+, [0-9a-f]{6}"
 # Faults of this type are shown without the value that was found.
 LITERAL_SECRET = "literal_secret"
 _REMOTE = re.compile(r"(?P<scheme>s3|gs|gcs|az|abfs|abfss)://")
-# Of obstore's options for S3, Google Cloud and Azure, under all their names; in the second line those that are no secrets.
+# Of obstore's options for S3, Google Cloud and Azure, under all their names; in the second line those that are not secrets.
 _SECRET_OPTION = re.compile(r"secret|token|password|credential|key|sas", re.IGNORECASE)
 _PLAIN_OPTION = re.compile(r"_(file|type|token_service_url|kms_key_id|bucket_key_enabled)$", re.IGNORECASE)
 # A parameter of an address whose value is a secret, in any case of its letters.
@@ -106,7 +106,7 @@ class Source(Section):
 
     # Raw tables that the connector can fill; empty: all.
     tables: ClassVar[tuple[str, ...]] = ()
-    # Whether the rows are invented, so that losing some is no fault.
+    # Whether the rows are invented, so that losing some is not a fault.
     is_made_up: ClassVar[bool] = False
 
     @field_validator("*")

@@ -77,7 +77,7 @@ def end(status: int, line: str, stderr: int, reports: Iterable[Callable[[], None
     last_resort.start()
     with suppress(OSError):
         os.write(stderr, f"{line}\n".encode())
-    # What other threads and the reports complain about from now on is no news.
+    # What other threads and the reports complain about from now on is not news.
     sys.stderr = open(os.devnull, "w")  # noqa: SIM115
     for report in reports:
         with suppress(Exception):

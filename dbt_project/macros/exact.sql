@@ -1,5 +1,5 @@
 {# Sums run over exact decimals: the result does not depend on the order in which the engine's threads add, so a rerun gives
-   the same bits, and what is added at one end of a window is taken off at the other without a rest. Fifteen decimals hold
+   the same bits, and adding an amount at one end of a window and removing it at the other gives exactly zero. Fifteen decimals hold
    every digit of a double below 10; the contract's limits keep sums below the 23 digits before the point. #}
 {% macro exact(expression) %}cast({{ expression }} as decimal(38, 15)){% endmacro %}
 

@@ -25,7 +25,7 @@
     {{- return(metrics) }}
 {% endmacro %}
 
-{# `0 + a + b`: the sum of an expression over some metrics; METRIC in it stands for the metric's key. #}
+{# `0 + a + b`: the sum of an expression over some metrics; METRIC in it is replaced by the metric's key. #}
 {% macro sum_over(metrics, expression) -%}
     0{% for metric in metrics %} + {{ expression | replace('METRIC', metric.key) }}{% endfor %}
 {%- endmacro %}

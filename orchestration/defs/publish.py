@@ -129,7 +129,7 @@ def _complete_check(faults: Sequence[str]) -> dg.AssetCheckResult:
 
 
 def _drift_check(drift: list[tuple[date, str]] | None) -> dg.AssetCheckResult:
-    """A warning, never a failure: a jump of the instrumentation is no reason to withhold the mart, but one to look."""
+    """A warning, never a failure: a jump of the instrumentation is a reason to look, not to withhold the mart."""
     if drift is None:
         return dg.AssetCheckResult(
             check_name="no_metric_drift", passed=False, severity=dg.AssetCheckSeverity.WARN, description="It could not be read."

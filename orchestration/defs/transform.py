@@ -21,7 +21,7 @@ CONTROL_SCHEMA = "control"
 
 
 class Translator(DagsterDbtTranslator):
-    """Models of one group, owned by the team; the control tables, which each run writes itself, are no assets."""
+    """Models of one group, owned by the team; the control tables, which each run writes itself, are not assets."""
 
     def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> dg.AssetSpec:
         spec = super().get_asset_spec(manifest, unique_id, project)

@@ -22,7 +22,7 @@ _MANY, _MANY_EVENTS = 0.2, 0.5
 _ROWS_OF_A_DAY = 3
 _EXAMPLES, _DAYS_SHOWN, _LONGEST_ID = 3, 3, 40
 _IDS_COMPARED = 1_000
-# Moments before the opening: so many, and this share, are no slips but two time zones.
+# Moments before the opening: so many, and this share, are two time zones rather than slips.
 _EARLY_ROWS, _EARLY_SHARE = 2, 0.1
 
 # From so many rows on, a column that always has the same value says something.

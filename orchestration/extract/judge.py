@@ -173,7 +173,7 @@ def judged(table: RawTable, rows: RawRows, rates: Mapping[str, date], reporting_
     Returns:
         A select of `_file`, `_delivery`, `_position`, the contract's columns in its types, `_reasons` (list of strings,
         null for a good row), `_raw` (JSON of the values as delivered, as text; null for a good row) and `_blanked`
-        (whether a text or a float that is no value became null).
+        (whether a text or a float that is not a value became null).
     """
     edges = "".join(
         f",\n        {_is_odd(column, _text(column, rows))} as e_{column.name}" for column in table.columns if column.kind in _TEXTUAL
@@ -301,7 +301,7 @@ def _not_an_id(name: str, text: str, source_type: str) -> list[tuple[str, str]]:
 
 
 def _cleaned(column: Column, rows: RawRows, notation: Notation) -> str:
-    """The typed value; null where the raw value is none or cannot be read as the kind."""
+    """The typed value; null where there is no raw value, or it cannot be read as the kind."""
     raw, source_type = f"r_{column.name}", rows.types[column.name]
     text = _text(column, rows)
     if column.kind in _TEXTUAL:
@@ -331,7 +331,7 @@ def _cleaned(column: Column, rows: RawRows, notation: Notation) -> str:
 
 
 def _number(text: str, notation: Notation) -> str:
-    """A number that is text, as a double; null where it is none in the source's notation.
+    """A number that is text, as a double; null where it is not one in the source's notation.
 
     `(12.50)` and `12.50-` are negative, as in accounting.
     """
@@ -379,7 +379,7 @@ def _moment(column: Column, raw: str, text: str, source_type: str, notation: Not
         moment = f"case when regexp_full_match({clean}, {literal(_MOMENT)}) then {utc} end"
     if formats := _formats(notation):
         formatted = f"try_strptime({clean}, {formats})"
-        # A year of two digits is none of four.
+        # A year of two digits is not a year of four.
         formatted = f"case when {formatted} >= {_FIRST_FORMATTED} then {formatted} end"
         moment = f"coalesce({moment}, {formatted if column.kind == 'date' else _in_utc(formatted, notation)})"
     if EPOCH in notation.date_format:

@@ -37,7 +37,7 @@ def land_connected(
     first_day: date,
     end: date,
 ) -> tuple[Manifest, list[str], bool]:
-    """Land what a connector reads; the new manifest, the deliveries looked at, and whether none stood before.
+    """Land what a connector reads; the new manifest, the deliveries looked at, and whether there was none before.
 
     A connector that does not know what is new is read as a whole. From one that can, events land as one delivery per event day, each
     replacing what the day held; of other tables what is new replaces the rows of the same keys, so that the table is as
@@ -62,7 +62,7 @@ def land_connected(
             window_starts = min(first_day, through + timedelta(days=1))
             since = min([window_starts, *(date.fromisoformat(day) for day in old.deliveries.keys() - kept.keys() if by_day)])
         else:
-            # What is read as a whole takes the place of all that stood: it must reach as far, also in a run of earlier days.
+            # What is read as a whole takes the place of all that was there: it must reach as far, also in a run of earlier days.
             until, is_backfill = max(end, through), end < through
             identity = _identity(settings, table, source, until)
     lost = not first_landing and whole != old

@@ -50,7 +50,7 @@ def land_files(
     deliveries: Sequence[Delivery] | None = None,
     examples: Examples | None = None,
 ) -> tuple[Manifest, list[str], bool]:
-    """Land files, or nothing; the new manifest, the deliveries looked at, and whether none stood before.
+    """Land files, or nothing; the new manifest, the deliveries looked at, and whether there was none before.
 
     whole: the old manifest without what the lake has lost. deliveries: of the source; None: all that it has. examples: takes those of
     the landing.

@@ -140,7 +140,7 @@ def _stage_csv(
     counted: Counted,
     judge: Judge,
 ) -> int:
-    """Stage a CSV file; how many rows of nothing but blank fields it has, which are no rows."""
+    """Stage a CSV file; how many rows of nothing but blank fields it has, which do not count."""
     names = csv_names(found)
     values = {
         column.name: (names[found.names.index(in_file)], "VARCHAR")

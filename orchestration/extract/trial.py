@@ -39,7 +39,7 @@ from orchestration.warehouse import identifier
 
 _BYTES, _STORED_BYTES = 256 * 1024**2, 16 * 1024**2
 _ROWS, _SECONDS = 200_000, 20
-# Another time zone is no future.
+# Another time zone is not the future.
 _DAYS_AHEAD = 1
 _RECORDS_OF_NAMES, _NOTES_SHOWN = 100, 3
 # A person waits for the answer.

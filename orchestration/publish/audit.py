@@ -50,7 +50,7 @@ def audit_database(settings: Settings, database: Path, mart: Mart, rows: dict[st
 
 
 def check_rows(settings: Settings, database: Path, rows: dict[str, int]) -> None:
-    """Read every row of a closed `health.duckdb` that is no history's, and count all.
+    """Read every row of a closed `health.duckdb` that is not a history's, and count all.
 
     Raises:
         PublishRefused: it cannot be read, or has other numbers of rows.

@@ -211,7 +211,7 @@ def _write_for_people(settings: Settings, building: Path, number: int, published
     """Write the board and the exports: the names of their files, and the faults of what is left out.
 
     A full disk or a mart that cannot be read withholds the generation. Anything else that is wrong with pages and spreadsheets
-    (a chart library that ships its script in another shape) is no reason to keep the mart from BI tools.
+    (a chart library that ships its script in another shape) is not a reason to keep the mart from BI tools.
     """
     files: list[str] = []
     faults: list[str] = []
@@ -236,7 +236,7 @@ def _require_passed(state: RunState, run_id: str) -> RunState:
     if state.status != PASSED:
         raise PublishRefused(
             f"control.run_state says '{state.status}', not '{PASSED}': a blocking check failed, or the transform did "
-            "not end. Mend what the checks report and run it again"
+            "not end. Fix what the checks report and run it again"
         )
     return state
 

@@ -37,7 +37,7 @@ def parse(cell: Cell, text: str) -> Any:
         raise ValueError(f"{show(text)} is not a {KINDS[cell.kind]}")
     if cell.choices and value not in cell.choices:
         hint = suggest(value, cell.choices) or "Choose one of them"
-        raise ValueError(f"{show(text)} is none of {', '.join(cell.choices)}. {hint}")
+        raise ValueError(f"{show(text)} is not one of {', '.join(cell.choices)}. {hint}")
     if cell.kind in ("number", "integer"):
         _check_range(cell, value)
     return value

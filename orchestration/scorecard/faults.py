@@ -38,7 +38,7 @@ def message(seeds: Seeds, faults: list[Fault]) -> str:
         line = "" if fault.line is None else f" line {fault.line}"
         lines.append(f"{seeds.file(fault.seed)}{line}: {fault.text}")
     if len(faults) > _MAX_FAULTS_SHOWN:
-        lines.append(f"{len(faults) - _MAX_FAULTS_SHOWN} more faults are not listed. Mend these first")
+        lines.append(f"{len(faults) - _MAX_FAULTS_SHOWN} more faults are not listed. Fix these first")
     return "\n".join(lines)
 
 

@@ -184,7 +184,7 @@ def _condition_fault(fields: Mapping[str, Field], name: str, operator: str, valu
         return f"operator {show(operator)} does not compare words. Use = or != with {name}"
     if field_.choices and value not in field_.choices:
         hint = suggest(value, field_.choices) or "Choose one of them"
-        return f"value {show(value)} is none of {', '.join(field_.choices)}. {hint}"
+        return f"value {show(value)} is not one of {', '.join(field_.choices)}. {hint}"
     return None
 
 

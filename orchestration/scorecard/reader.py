@@ -89,7 +89,7 @@ class _Reader:
         try:
             text = data.decode("utf-8-sig")
         except UnicodeDecodeError as error:
-            self._tear(name, data.count(b"\n", 0, error.start) + 1, "no valid UTF-8. Save the file as CSV UTF-8")
+            self._tear(name, data.count(b"\n", 0, error.start) + 1, "not valid UTF-8. Save the file as CSV UTF-8")
             return None
         if "\0" in text:
             self._tear(name, text.count("\n", 0, text.index("\0")) + 1, "holds a NUL character. Remove it")
@@ -117,7 +117,7 @@ class _Reader:
                     rows.append(self._row(name, seed, line, dict(zip(header, cells, strict=True))))
                 line = reader.line_num + 1
         except csv.Error as error:
-            self._tear(name, line, f"no valid CSV: {error}. Mend the quotes of this row")
+            self._tear(name, line, f"not valid CSV: {error}. Fix the quotes of this row")
             return rows
         if header is None:
             self._tear(name, None, f"empty. Add the header {','.join(seed.columns)}")

@@ -55,7 +55,7 @@ def read_workbook(path: Path) -> Draft:
     """Read a workbook that `write` made, as it was saved: formulas count as what they showed; links and macros are not looked at.
 
     Raises:
-        WorkbookError: it is no such workbook, or a sheet, a heading or the version's row is not where it was; one line per fault.
+        WorkbookError: it is not such a workbook, or a sheet, a heading or the version's row is not where it was; one line per fault.
     """
     book = _open(path)
     base, titles = _index(path, book)

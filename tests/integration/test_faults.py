@@ -197,7 +197,7 @@ WRONG = {
     "data folder name": ("health.toml", FIRST_KEY, f'{FIRST_KEY}data_dir = "{300 * "x"}"\n', ("data_dir", "File name too long")),
     "year 1": ("health.toml", "2026-01-01", "0001-01-01", ("start_date: give a day from 1990-01-01 to 2199-12-31", "found")),
     "tomorrow": ("health.toml", "2026-01-01\nend_date = 2026-01-31", "2199-01-01", ("start_date 2199-01-01 is after",)),
-    "no toml": ("health.toml", "[pipeline]", "[pipeline", ("health.toml", "no valid TOML")),
+    "no toml": ("health.toml", "[pipeline]", "[pipeline", ("health.toml", "not valid TOML")),
 }
 
 

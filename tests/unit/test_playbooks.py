@@ -71,7 +71,7 @@ def fault(seeds: Path) -> str:
 CONDITIONS = {
     "ask_review,tear,=,healthy": "field 'tear', which nothing computes. Did you mean 'tier'?",
     "ask_review,tier,<,healthy": "operator '<' does not compare words. Use = or != with tier",
-    "ask_review,tier,=,heathy": "value 'heathy' is none of healthy, at_risk, poor, unknown. Did you mean 'healthy'?",
+    "ask_review,tier,=,heathy": "value 'heathy' is not one of healthy, at_risk, poor, unknown. Did you mean 'healthy'?",
     "ask_review,arr,>,many": "value 'many' is not a finite number. Write digits with a decimal point, such as 1.25",
     "ask_review,arr,>,": "value is blank. Fill it in",
     "ask_review,nps_180d.change,>,1": "field 'nps_180d.change', which nothing computes. Did you mean 'nps_180d.change_28d'?",

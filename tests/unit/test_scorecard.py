@@ -161,7 +161,7 @@ WRONG_LINES = {
         "fx_rates",
         3,
         'EUR,2026-02-01,"1.2',
-        ["seeds/fx_rates.csv line 3: no valid CSV: unexpected end of data. Mend the quotes of this row"],
+        ["seeds/fx_rates.csv line 3: not valid CSV: unexpected end of data. Fix the quotes of this row"],
     ),
     "blank row": ("fx_rates", 2, " ,,", ["seeds/fx_rates.csv line 2: blank row. Remove it"]),
     "empty line": ("fx_rates", 2, "", ["seeds/fx_rates.csv line 2: blank row. Remove it"]),
@@ -288,14 +288,14 @@ WRONG_LINES = {
         "config_versions",
         2,
         "v1,2026-01-01,activ,ann,first",
-        ["seeds/config_versions.csv line 2: status 'activ' is none of active, candidate. Did you mean 'active'?"],
+        ["seeds/config_versions.csv line 2: status 'activ' is not one of active, candidate. Did you mean 'active'?"],
     ),
     "unknown dimension of a metric": (
         "metrics",
         2,
         "active_days_28d,adoptoin,,,true,",
         [
-            "seeds/metrics.csv line 2: dimension_key 'adoptoin' is none of adoption, commercial, support, voice, "
+            "seeds/metrics.csv line 2: dimension_key 'adoptoin' is not one of adoption, commercial, support, voice, "
             "outcomes. Did you mean 'adoption'?"
         ],
     ),
@@ -304,7 +304,7 @@ WRONG_LINES = {
         6,
         "v2,all,money,0",
         [
-            "seeds/scorecard_dimensions.csv line 6: dimension_key 'money' is none of adoption, commercial, support, "
+            "seeds/scorecard_dimensions.csv line 6: dimension_key 'money' is not one of adoption, commercial, support, "
             "voice, outcomes. Choose one of them"
         ],
     ),
@@ -312,37 +312,37 @@ WRONG_LINES = {
         "scorecards",
         4,
         "v2,smb,Small,2,smb,matured,0.4,3,threshold",
-        ["seeds/scorecards.csv line 4: stage 'matured' is none of *, onboarding, renewing, mature. Did you mean 'mature'?"],
+        ["seeds/scorecards.csv line 4: stage 'matured' is not one of *, onboarding, renewing, mature. Did you mean 'mature'?"],
     ),
     "unknown tier mode": (
         "scorecards",
         4,
         "v2,smb,Small,2,smb,mature,0.4,3,quantiles",
-        ["seeds/scorecards.csv line 4: tier_mode 'quantiles' is none of threshold, quantile. Did you mean 'quantile'?"],
+        ["seeds/scorecards.csv line 4: tier_mode 'quantiles' is not one of threshold, quantile. Did you mean 'quantile'?"],
     ),
     "unknown method": (
         "scorecard_metrics",
         2,
         "v1,all,active_days_28d,1,liniar,0,20,",
-        ["seeds/scorecard_metrics.csv line 2: method 'liniar' is none of linear, bands, percentile, zscore. Did you mean 'linear'?"],
+        ["seeds/scorecard_metrics.csv line 2: method 'liniar' is not one of linear, bands, percentile, zscore. Did you mean 'linear'?"],
     ),
     "unknown policy": (
         "scorecard_metrics",
         2,
         "v1,all,active_days_28d,1,,0,20,drop",
-        ["seeds/scorecard_metrics.csv line 2: missing_policy 'drop' is none of exclude, neutral, worst. Choose one of them"],
+        ["seeds/scorecard_metrics.csv line 2: missing_policy 'drop' is not one of exclude, neutral, worst. Choose one of them"],
     ),
     "unknown operator": (
         "score_caps",
         2,
         "v1,all,late,days_late_180d,=>,30,39,",
-        ["seeds/score_caps.csv line 2: operator '=>' is none of <, <=, >, >=, =, !=. Choose one of them"],
+        ["seeds/score_caps.csv line 2: operator '=>' is not one of <, <=, >, >=, =, !=. Choose one of them"],
     ),
     "unknown tier": (
         "tiers",
         4,
         "v2,all,healty,green,,",
-        ["seeds/tiers.csv line 4: tier 'healty' is none of healthy, at_risk, poor. Did you mean 'healthy'?"],
+        ["seeds/tiers.csv line 4: tier 'healty' is not one of healthy, at_risk, poor. Did you mean 'healthy'?"],
     ),
     "unknown metric": (
         "scorecard_metrics",
@@ -645,7 +645,7 @@ def test_an_empty_file_and_a_file_without_rows(seeds: Path) -> None:
 
 def test_another_encoding_is_named_with_its_line(seeds: Path) -> None:
     (seeds / "config_versions.csv").write_bytes(SMALL["config_versions"].replace("bob", "Zoë").encode("latin-1"))
-    assert faults(seeds) == ["seeds/config_versions.csv line 5: no valid UTF-8. Save the file as CSV UTF-8"]
+    assert faults(seeds) == ["seeds/config_versions.csv line 5: not valid UTF-8. Save the file as CSV UTF-8"]
 
 
 def test_a_nul_character_is_named_with_its_line(seeds: Path) -> None:
@@ -691,7 +691,7 @@ def test_more_than_fifty_faults_are_counted(seeds: Path) -> None:
     (seeds / "fx_rates.csv").write_text("\n".join(["currency,valid_from,rate", *rows]))
     lines = faults(seeds)
     assert len(lines) == 51
-    assert lines[-1] == "10 more faults are not listed. Mend these first"
+    assert lines[-1] == "10 more faults are not listed. Fix these first"
 
 
 def test_messages_name_the_folder_that_was_given(seeds: Path) -> None:

@@ -198,7 +198,7 @@ FAULTS: dict[str, list[tuple[Callable[[Edited], object], str]]] = {
         (_typed("scorecard_metrics", _metric("stickiness_28d"), weight=None), "sheet 'standard' cell D16: weight is blank. Fill it in"),
         (
             _typed("scorecard_metrics", _metric("user_retention_28d"), method="percentil"),
-            "sheet 'standard' cell F18: method 'percentil' is none of linear, bands, percentile, zscore. Did you mean 'percentile'?",
+            "sheet 'standard' cell F18: method 'percentil' is not one of linear, bands, percentile, zscore. Did you mean 'percentile'?",
         ),
         (
             _typed("score_caps", {"scorecard_key": "standard", "cap_key": "silent"}, metric_key="days_since_last_activty"),

@@ -1,6 +1,6 @@
 -- Grain: outcome of an account, up to the newest scored day: what was delivered, and what subscriptions and accounts say themselves.
 --   churned, renewed, expanded, contracted  as delivered (source account_outcomes)
---   started_paying  the first subscription that is no trial begins
+--   started_paying  the first subscription that is not a trial begins
 --   ended           the last subscription in force ends, and none begins within 15 days of that: only of accounts that ever paid, once the 15
 --                   days have passed
 --   removed         a daily delivery of all accounts lacks the account from this day on

@@ -178,7 +178,7 @@ def http_address(url: str) -> str:
     """The address itself.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not one.
     """
     if not re.match(r"https?://[^/\s]+", url):
         raise ValueError("give an address that begins with https:// (or http:// for a test server)")

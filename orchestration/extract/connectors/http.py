@@ -104,7 +104,7 @@ class Api:
             params: of the query; None is left out.
 
         Raises:
-            SourceUnavailable: no answer, a refusal, no JSON, no list, or pages that lead in a circle or elsewhere.
+            SourceUnavailable: no answer, a refusal, not JSON, not a list, or pages that lead in a circle or elsewhere.
         """
         # Brent's way to find a circle of any length while remembering one place: that of the last page whose number is a power of two.
         remembered: tuple[str, Any] | None = None
@@ -136,7 +136,7 @@ class Api:
                     remembered = place
                 if not all(isinstance(one, dict) for one in page):
                     raise SourceUnavailable(
-                        f"sources.{self._table}: {path} answers {selector} that are no JSON objects. Check the settings of the source"
+                        f"sources.{self._table}: {path} answers {selector} that are not JSON objects. Check the settings of the source"
                     )
                 yield list(page)
 

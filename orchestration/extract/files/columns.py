@@ -92,7 +92,7 @@ def _needed(table: RawTable, columns: Mapping[str, str]) -> set[str]:
 
 
 def _header_below(file: SourceFile, table: RawTable, columns: Mapping[str, str]) -> int | None:
-    """The line of a header that stands below a title; None without one."""
+    """The line of a header that is below a title; None without one."""
     wanted = _needed(table, columns)
     for delimiter in _DELIMITERS:
         for record in itertools.islice(csv_records(file.path, delimiter), 1, _LINES_OF_TITLE):
@@ -145,7 +145,7 @@ def check_columns(label: str, names: Sequence[str], table: RawTable, columns: Ma
 
 
 def _alike(missing: Sequence[str], names: Sequence[str]) -> dict[str, str]:
-    """Missing columns of the contract that stand there in another case or with other signs between the words."""
+    """Missing columns of the contract that are there in another case or with other signs between the words."""
     plain = {re.sub(r"[\W_]+", "_", name.lower()).strip("_"): name for name in names}
     return {name: plain[name] for name in missing if name in plain}
 

@@ -225,7 +225,7 @@ def _delivery_day(where: str, pattern: str, token: str, file: SourceFile) -> dat
             except ValueError:
                 raise SourceError(f"{where}: {file.label}: {text} is not a date. Rename or remove the file") from None
     if token == EPOCH_DAY:
-        raise SourceError(f"{where}: {file.label} holds no unix timestamp of a day. Mend the path")
+        raise SourceError(f"{where}: {file.label} holds no unix timestamp of a day. Fix the path")
     raise SourceError(f"{where}: {file.label} names more than one day. Use the same day throughout its path")
 
 

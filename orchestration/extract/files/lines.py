@@ -60,7 +60,7 @@ class Counted:
 
     Attributes:
         lines: physical lines.
-        records: records, a header included; blank lines are none.
+        records: records, a header included; blank lines are not.
         has_long_line: whether a line is longer than `MAX_LINE_BYTES`.
     """
 

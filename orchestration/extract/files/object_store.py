@@ -113,7 +113,7 @@ def _store(name: str, source: FilesSource) -> ObjectStore:
             retry_config=_ATTEMPTS,
         )
     except (BaseError, ValueError) as error:
-        raise SettingsError(f"sources.{name}.storage: {_short(source, error)} Mend the option; their names are obstore's") from None
+        raise SettingsError(f"sources.{name}.storage: {_short(source, error)} Fix the option; their names are obstore's") from None
 
 
 def _unavailable(name: str, source: FilesSource, error: Exception) -> SourceUnavailable:

@@ -154,7 +154,7 @@ def _describe_repeated(connection: duckdb.DuckDBPyConnection, batch: Mapping[int
 
 
 def _repeated_keys(connection: duckdb.DuckDBPyConnection, batch: Mapping[int, Incoming]) -> list[str]:
-    """The first keys that stand more than once; none of a foreign file."""
+    """The first duplicate keys; none of a foreign file."""
     if any(file.is_foreign for one in batch.values() for file in one.delivery.files):
         return []
     found = connection.execute("select distinct repeated_key from replaced order by 1 limit ?", [EXAMPLES]).fetchall()

@@ -25,7 +25,7 @@ from orchestration.warehouse import first_line
 
 __all__ = ["AlertLogError", "AlertsBusy", "Sent", "as_text", "endpoints", "preview_alerts", "send_alerts"]
 
-# A message that could not be delivered while the mart moved on by so many days is no news any more.
+# A message that could not be delivered while the mart moved on by so many days is not news any more.
 GIVE_UP_DAYS = 7
 
 _log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class Sent:
 def send_alerts(settings: Settings, say: Callable[[str], None] = say_on_stdout) -> Sent:
     """Apply the rules to the published mart if its newest day is new, and send what is due, also from earlier runs.
 
-    An endpoint that cannot be reached is no error: its messages stay due. Without a configured one nothing happens.
+    An endpoint that cannot be reached is not an error: its messages stay due. Without a configured one nothing happens.
 
     Args:
         say: is given one line before a wait for another process that sends alerts.

@@ -81,7 +81,7 @@ class _Search:
         known_tiers = self._mart.tiers_before(first)
         found = []
         for account in self._looked_at(rule):
-            # Days without enough data say nothing: healthy, unknown, at_risk is a worsening; poor, unknown, poor is none.
+            # Days without enough data say nothing: healthy, unknown, at_risk is a worsening; poor, unknown, poor is not.
             before = account.previous_tier if account.tier == "unknown" else known_tiers.get(account.account_id)
             if account.tier_since >= first and before is not None and rule.worsened(before, account.tier):
                 found.append((account, before))

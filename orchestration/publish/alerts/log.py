@@ -157,6 +157,6 @@ def _explained(path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise AlertLogError(
-            f"{path}: the log of alerts cannot be used ({error}). Mend the cause (disk full?) and run again; if the file is "
+            f"{path}: the log of alerts cannot be used ({error}). Fix the cause (disk full?) and run again; if the file is "
             "damaged, move it away: a new log begins with what is new on the newest day"
         ) from error

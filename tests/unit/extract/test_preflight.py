@@ -40,7 +40,7 @@ USABLE = "Write postgresql+psycopg://user:password@host/database"
             "Install it beside this product, or name another driver"),
         (f"postgres://u:{SECRET}@h/d", "cannot be used: nothing that is installed speaks to the kind of database it begins with. "
             "Install its driver, or write postgresql+psycopg://..."),
-        (f"postgresql://u:{SECRET}@h/d?conect_timeout=3", 'cannot be used: invalid connection option "conect_timeout". Mend it'),
+        (f"postgresql://u:{SECRET}@h/d?conect_timeout=3", 'cannot be used: invalid connection option "conect_timeout". Fix it'),
     ],
 )  # fmt: skip
 def test_an_address_that_cannot_work_is_one_line_without_it(world: World, monkeypatch: pytest.MonkeyPatch, address: str, said: str) -> None:
@@ -83,7 +83,7 @@ def test_an_option_that_no_store_can_use_is_one_line(
     world.source("invoices", f'path = "{path}"\nstorage = {{ {storage} }}')
     [line] = refused(world)
     assert line.startswith(f"sources.invoices.storage: {said}")
-    assert line.endswith("Mend the option; their names are obstore's")
+    assert line.endswith("Fix the option; their names are obstore's")
 
 
 def test_all_faults_of_all_sources_are_named_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,5 @@
 -- Grain: account x as_of_date x k, for the days whose ledger the run computes: the two days that a change lies between.
--- same_key_scorecard_id is the scorecard that would hold the earlier day's key in the version of the later day, as that version stood
+-- same_key_scorecard_id is the scorecard that would hold the earlier day's key in the version of the later day, as that version was
 -- when the later day was scored; where the key is gone, the later day's own scorecard.
 
 with account_days as (

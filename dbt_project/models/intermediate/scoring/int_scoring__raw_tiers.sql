@@ -1,6 +1,6 @@
 {{ config(materialized='view') }}
 
--- Grain: account x as_of_date x scorecard, own and candidates': the tier by one day's score, by the limits of that scorecard as it stood.
+-- Grain: account x as_of_date x scorecard, own and candidates': the tier by one day's score, by the limits that the scorecard had.
 -- threshold: the tier with the greatest min_score <= health_score. quantile: the tier with the greatest min_percentile < percentile, which is the
 -- share of the day's accounts on the scorecard, those with enough coverage, whose score is less or equal.
 

@@ -83,8 +83,8 @@ def check(settings: Settings, table: RawTable, source: RestSource) -> None:
     """Find what is wrong with the configuration, without asking the API.
 
     Raises:
-        SettingsError: events are asked for without an end, or a JSON path within answers is none.
-        SourceError: the query cannot be prepared or lacks a column, or a JSON path of a column is none.
+        SettingsError: events are asked for without an end, or a JSON path within answers is not valid.
+        SourceError: the query cannot be prepared or lacks a column, or a JSON path of a column is not valid.
     """
     if table.name == EVENT_TABLE and source.has_start and not source.has_end:
         raise SettingsError(f"sources.{table.name}: events are read by day: write {{end}} as well as {{start}} into what the API is asked")
@@ -171,7 +171,7 @@ def _pages(api: Api, table: RawTable, source: RestSource, window: Window, path: 
 
 
 def _filled(source: RestSource, window: Window) -> Callable[[Any], Any]:
-    """A function that puts the window in place of `{start}` and `{end}`, as deep as they stand."""
+    """A function that puts the window in place of `{start}` and `{end}`, however deep they are."""
     start = window.start or _BEGINNING
     formats: dict[str, Callable[[], tuple[str | int, str | int]]] = {
         "iso": lambda: (f"{start:%Y-%m-%dT%H:%M:%SZ}", f"{window.end:%Y-%m-%dT%H:%M:%SZ}"),

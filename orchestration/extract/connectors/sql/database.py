@@ -89,7 +89,7 @@ def check_address(name: str, source: SqlSource) -> None:
     try:
         psycopg.conninfo.make_conninfo(**{key: value for key, value in options.items() if key not in _OF_PSYCOPG})
     except psycopg.Error as error:
-        raise SettingsError(f"sources.{name}.url: what {source.url.env} holds cannot be used: {_said(error, source)}. Mend it") from None
+        raise SettingsError(f"sources.{name}.url: what {source.url.env} holds cannot be used: {_said(error, source)}. Fix it") from None
 
 
 def _engine(name: str, source: SqlSource) -> sa.Engine:

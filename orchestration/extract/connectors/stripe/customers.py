@@ -15,7 +15,7 @@ from orchestration.extract.connectors.stripe.shapes import Body, text_id, time_o
 def value_at(customer: Mapping[str, Any], place: str) -> str | None:
     """What is at `customer`, `name`, `metadata.<key>` or `email_domain`; None where it is blank.
 
-    The domain is in lower case; a public one, which many accounts share, is none.
+    The domain is in lower case; a public one, which many accounts share, does not count.
     """
     if place == "customer":
         return text_id(customer)

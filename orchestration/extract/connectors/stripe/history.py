@@ -52,7 +52,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class State:
-    """A subscription (trimmed) as it stood from a moment on, in epoch seconds; the first state holds from the start."""
+    """A subscription (trimmed) as it was from a moment on, in epoch seconds; the first state holds from the start."""
 
     moment: int
     body: Body

@@ -207,7 +207,7 @@ def day_of(moment: Any) -> date | None:
 
 
 def time_of(moment: Any) -> datetime | None:
-    """Epoch seconds as a UTC time without zone, as the contract reads it; None for what is no time."""
+    """Epoch seconds as a UTC time without zone, as the contract reads it; None for what is not a time."""
     if isinstance(moment, bool) or not isinstance(moment, int | float):
         return None
     try:

@@ -117,7 +117,7 @@ def rating_row(rating: Object, account: str | None, source: ZendeskSource) -> Ro
         "account_id": account,
         "user_id": rating.get("requester_id"),
         "survey": "csat",
-        # An unknown value stays what it is: the contract quarantines it as no number.
+        # An unknown value stays what it is: the contract quarantines it as not a number.
         "score": source.survey_scores.get(str(score), source.survey_scores.get(_without_comment(score), score)),
         "responded_at": rating.get("updated_at") or rating.get("created_at"),
     }

@@ -1,6 +1,6 @@
 "use strict";
 
-/* An account's page: account.html#<account id>. The account stands in one of the scripts data/accounts-<number>.js. */
+/* An account's page: account.html#<account id>. The account is in one of the scripts data/accounts-<number>.js. */
 (() => {
   const { make, fill, number, signed, share, day, addDays, daysBetween, measure, tier, tierLabel, change, accountLink, shared } = board;
   const STATES = {

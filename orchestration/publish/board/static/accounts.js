@@ -1,6 +1,6 @@
 "use strict";
 
-/* The list of accounts. Its view stands in the address after #, so that it can be shared and the portfolio can link into it. */
+/* The list of accounts. Its view is in the address after #, so that it can be shared and the portfolio can link into it. */
 board.list = (rows) => {
   const [ID, NAME, TIER, SCORE, DELTA_7, DELTA_28, ARR, TERM, SEGMENT, STAGE, OWNER, COVERAGE, REASON, MOVE, ACTIONS, BY_HAND] = Array(16).keys();
   const { make, number, share, day, tier, change, accountLink } = board;

@@ -95,7 +95,7 @@ const board = (() => {
     return hash % shared.shards;
   }
 
-  /* Draw a chart of `charts.js` into an element, in place of what stood there. `datasets`: name -> rows; `bands`: how many steps high it is. */
+  /* Draw a chart of `charts.js` into an element, in place of what was there. `datasets`: name -> rows; `bands`: how many steps high it is. */
   function draw(element, name, datasets, title, bands) {
     const spec = structuredClone(charts[name]);
     spec.datasets = datasets;

@@ -377,7 +377,7 @@ def in_a_circle(asked: Asked) -> Any:
 
 ANSWERS = {
     "no list": (lambda asked: {"errors": ["no"]}, "/list answers without items. Check the address, or try again later"),
-    "no records": (listing(1, 2), "/list answers items that are no JSON objects. Check the settings of the source"),
+    "no records": (listing(1, 2), "/list answers items that are not JSON objects. Check the settings of the source"),
     "moved": (moved, "/list answers 302 Found: it is at another address now. Change the address"),
     "elsewhere": (elsewhere, "/list links to its next page at http://localhost:9, and the credentials are for {url} only. Check base_url"),
     "in a circle": (in_a_circle, "/list gives the same pages for ever. Try again later, or ask its provider"),
