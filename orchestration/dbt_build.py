@@ -79,9 +79,10 @@ def build(settings: Settings, context: AssetExecutionContext, plan: Plan) -> Ite
     yield from reused()
     errors: list[str] = []
     for event in _Dbt(command, parsed_manifest(settings)).events():
-        if event.info.level == "error":
-            errors.append(event.info.msg)
-        print(event.info.msg, flush=True)
+        info: Any = event.info
+        if info.level == "error":
+            errors.append(info.msg)
+        print(info.msg, flush=True)
         if event.info.name in ("LogSeedResult", "LogModelResult", "LogTestResult"):
             message = DbtCoreCliEventMessage(raw_event=msg_to_dict(event), event_history_metadata={})
             for found in message.to_default_asset_events(wanted.manifest, translator, context, project=project):
@@ -101,7 +102,7 @@ def _static_nodes(manifest: Mapping[str, Any]) -> dict[str, set[str]]:
 def _now_ready(waiting: dict[str, set[str]], done: str | None) -> list[str]:
     """Take out those that wait for nothing else: Dagster hears of a view after it has heard of what the view reads."""
     for reads in waiting.values():
-        reads.discard(done)
+        reads -= {done}
     ready = [name for name, reads in waiting.items() if not reads]
     for name in ready:
         del waiting[name]

@@ -127,7 +127,7 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
         with self.index_connection() as connection:
             connection.execute(SqlEventLogStorageTable.insert(), rows)
             # This transaction is the only writer, so the ids just given are the last ones, in order.
-            last_id = connection.execute(db.select(db.func.max(SqlEventLogStorageTable.c.id))).scalar_one()
+            last_id: int = connection.execute(db.select(db.func.max(SqlEventLogStorageTable.c.id))).scalar_one()
             first_id = last_id - len(batch) + 1
             for place in newest.values():
                 self._store_asset_event(connection, batch[place], first_id + place)
@@ -146,7 +146,9 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
         self, asset_key: AssetKey, after_storage_id: int | None = None
     ) -> Mapping[str, tuple[str, int]]:
         """As Dagster's: the partitions whose last plan was not followed by a materialization, with its run and event; plans hold ranges."""
-        attempts = dict(super().get_latest_asset_partition_materialization_attempts_without_materializations(asset_key, after_storage_id))
+        attempts: dict[Any, tuple[str, int]] = dict(
+            super().get_latest_asset_partition_materialization_attempts_without_materializations(asset_key, after_storage_id)
+        )
         attempts.pop(None, None)
         table = SqlEventLogStorageTable.c
         planned, done = DagsterEventType.ASSET_MATERIALIZATION_PLANNED.value, DagsterEventType.ASSET_MATERIALIZATION.value
@@ -158,8 +160,8 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
             of_asset, table.dagster_event_type == planned, table.partition.is_(None)
         )
         with self.index_connection() as connection:
-            materialized = dict(connection.execute(newest).fetchall())
-            rows = connection.execute(plans.order_by(table.id)).fetchall()
+            materialized: dict[Any, Any] = dict(connection.execute(newest).tuples().all())
+            rows: Sequence[Any] = connection.execute(plans.order_by(table.id)).fetchall()
         for event_id, run_id, text in rows:
             subset = deserialize_value(text, EventLogEntry).get_dagster_event().asset_materialization_planned_data.partitions_subset
             for partition in subset.get_partition_keys() if subset else ():

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from orchestration.contract import TABLES
@@ -68,7 +69,7 @@ class Pipeline(Section):
     @field_validator("memory_limit")
     @classmethod
     def _memory_within_reason(cls, limit: str) -> str:
-        number, unit = re.fullmatch(r"([\d.]+)\s?(\w+)", limit).groups()
+        number, unit = re.findall(r"^([\d.]+)\s?(\w+)$", limit)[0]
         if not _SMALLEST_MEMORY <= float(number) * _UNITS[unit] <= _LARGEST_MEMORY:
             raise ValueError('give from "128MB" to "100TB"; a run needs "512MB" or more')
         return limit
@@ -184,7 +185,7 @@ class Settings(BaseSettings):
     config_file: Path
 
     @classmethod
-    def settings_customise_sources(
+    def settings_customise_sources(  # type: ignore[override]  # the sources that are left out have no name here
         cls,
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
@@ -326,7 +327,7 @@ def load_settings(config_file: Path | str | None = None) -> Settings:
     try:
         if faults := [f"{path}: {fault}" for fault in _unusable_texts(tomllib.loads(text))]:
             raise SettingsError("\n".join(faults))
-        return Settings(config_file=path)
+        return Settings(config_file=path)  # type: ignore[call-arg]  # the rest comes from the file
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{path}: not valid TOML: {error}") from error
     except ValidationError as error:
@@ -368,7 +369,7 @@ def _key(location: tuple[int | str, ...]) -> str:
     return ".".join(str(part) for part in location)
 
 
-def _say(fault) -> str:
+def _say(fault: ErrorDetails) -> str:
     if fault["type"] == "extra_forbidden":
         return "unknown key. Remove it or fix its spelling"
     if fault["type"] == "missing":

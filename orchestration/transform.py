@@ -162,7 +162,7 @@ def prepare(settings: Settings, run_id: str, start: date, end: date) -> Plan:
         _note_uncovered_days(warehouse)
         for table, touched in _touched_days(scored_before, days).items():
             also = left.get(table, set()) & (scored_before | set(days))
-            rows = [[day] for day in sorted(touched | also)]
+            rows: list[list[Any]] = [[day] for day in sorted(touched | also)]
             if table == "ledger_days":
                 rows = [[day, k, day - timedelta(days=k)] for [day] in rows for k in LEDGER_DAYS]
             warehouse.executemany(f"insert into control.{table} values ({', '.join('?' * len(rows[0]))})", rows)
@@ -464,7 +464,9 @@ def _newest_fact(warehouse: duckdb.DuckDBPyConnection, settings: Settings, name:
     table = TABLES[name]
     known = "semi join raw.accounts using (account_id)" if table.has_account else ""
     # Of events, one day's files hold the answer: the whole table is never read.
-    days = sorted(day for day in event_day_fingerprints(settings.lake) if day <= as_of) if name == EVENT_TABLE else [None]
+    days: list[date | None] = [None]
+    if name == EVENT_TABLE:
+        days = [*sorted(day for day in event_day_fingerprints(settings.lake) if day <= as_of)]
     for day in reversed(days):
         rows = lake_select(settings.lake, table, None if day is None else {day})
         fact = f"cast({identifier(table.fact_column)} as timestamp)"

@@ -42,9 +42,10 @@ class RunGuard(dg.ConfigurableResource):
             return
         name = f"{run.job_name} run {run.run_id}"
         show_alive(SETTINGS, run.run_id)
-        with writer_lock(SETTINGS, name, context.log.warning):
+        warn = dg.get_dagster_logger().warning if context.log is None else context.log.warning
+        with writer_lock(SETTINGS, name, warn):
             for dead in report_dead_runs(SETTINGS, instance, run.job_name):
-                context.log.warning(f"run {dead} was left by a process that is gone: now shown as failed")
+                warn(f"run {dead} was left by a process that is gone: now shown as failed")
             prune_history(instance)
             remove_leftovers(SETTINGS)
             check_configuration(SETTINGS)
@@ -77,7 +78,9 @@ def _is_of_failure(record: logging.LogRecord) -> bool:
 def days_of(context: dg.AssetExecutionContext) -> tuple[date, date]:
     """First and last as-of day of the run; the last day that is over if only assets without days were selected."""
     if not (context.has_partition_key or context.has_partition_key_range):
-        last = date.fromisoformat(PARTITIONS.get_last_partition_key())
+        key = PARTITIONS.get_last_partition_key()
+        assert key is not None, "the first day is over, or the run would have been refused"
+        last = date.fromisoformat(key)
         return last, last
     keys = context.partition_key_range
     return date.fromisoformat(keys.start), date.fromisoformat(keys.end)

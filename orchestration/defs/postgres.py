@@ -16,13 +16,14 @@ def _check(passed: bool, description: str) -> dg.AssetCheckResult:
 
 @dg.definitions
 def postgres_copy() -> dg.Definitions:
-    if SETTINGS.exports.postgres is None:
+    target = SETTINGS.exports.postgres
+    if target is None:
         return dg.Definitions()
 
     @dg.asset(
         group_name="publish",
         description=(
-            f"The published mart copied to the Postgres schema {SETTINGS.exports.postgres.schema_name}, in one transaction, for BI tools "
+            f"The published mart copied to the Postgres schema {target.schema_name}, in one transaction, for BI tools "
             "without a DuckDB driver. A database that is down fails nothing: the check warns, and the next run copies all."
         ),
         deps=["published_mart"],
@@ -46,7 +47,7 @@ def postgres_copy() -> dg.Definitions:
         yield dg.MaterializeResult(
             metadata={
                 "generation": copied.generation,
-                "schema": SETTINGS.exports.postgres.schema_name,
+                "schema": target.schema_name,
                 "rows": dg.MetadataValue.json(copied.rows),
             },
             check_results=[_check(True, f"Postgres holds generation {copied.generation}, the current one.")],

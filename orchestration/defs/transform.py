@@ -40,8 +40,8 @@ class Translator(DagsterDbtTranslator):
             if is_seed
             else spec.description,
             kinds=spec.kinds | {"csv"} if is_seed else spec.kinds,
-            tags=spec.tags | {"layer": layer} | ({"domain": domain[0]} if domain else {}),
-            metadata=spec.metadata | _column_schema(node),
+            tags={**spec.tags, "layer": layer} | ({"domain": domain[0]} if domain else {}),
+            metadata={**spec.metadata, **_column_schema(node)},
         )
 
     def get_asset_check_spec(
@@ -55,7 +55,7 @@ def _column_schema(node: Mapping[str, Any]) -> dict[str, dg.TableSchema]:
     """The columns, each with what the project says of it. Types that it does not state are those of the last run; before it, no columns."""
     stated: Mapping[str, Any] = node["columns"]
     types = {name: column["data_type"] for name, column in stated.items()} | node["config"].get("column_types", {})
-    columns = COLUMNS.get(f"{node['schema']}.{node['name']}", []) if None in types.values() else [(name, types[name]) for name in stated]
+    columns = COLUMNS.get(f"{node['schema']}.{node['name']}", []) if None in types.values() else [[name, types[name]] for name in stated]
     schema = dg.TableSchema([dg.TableColumn(name, kind, column_description(stated, name)) for name, kind in columns])
     return {"dagster/column_schema": schema} if columns else {}
 

@@ -1,5 +1,6 @@
 """Group `validate`: whether the scores tell who leaves, week by week."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -44,7 +45,7 @@ def _key(name: str) -> dg.AssetKey:
     ],
     required_resource_keys={"run_guard"},
 )
-def validation(context: dg.AssetExecutionContext):
+def validation(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
     # With it come numpy and scipy, which no other run needs.
     from orchestration.validate.run import validate_and_publish
 

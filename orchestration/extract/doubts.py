@@ -114,7 +114,7 @@ def _days_of_orphans(
         rows_by_day = dict(
             connection.execute(f"select day, sum(facts) from {facts} as facts where day between ? and ? group by day", [*days]).fetchall()
         )
-    return {day: rows for day, rows in found.items() if rows == rows_by_day.get(day)}
+    return {day: rows for day, rows in found.items() if rows_by_day and rows == rows_by_day.get(day)}
 
 
 def _examples(connection: duckdb.DuckDBPyConnection, known: str, where: str) -> list[tuple[str, int, str | None]]:
@@ -163,7 +163,7 @@ def describe_values(
     if table.name == "accounts" and duplicates:
         said.append(f"{duplicates} more rows have the account_id of a later row, which alone counts")
     if table.period is not None and total:
-        said += _overlaps(connection, table, rows)
+        said += _overlaps(connection, table, rows, table.period)
     kinds = {column.name: column.kind for column in table.columns}
     moments = [rule for rule in table.rules if isinstance(rule, NotBefore) and rule.years and kinds[rule.column] == "timestamp"]
     if moments and total:
@@ -178,9 +178,9 @@ def describe_values(
     return "; ".join(said) or None
 
 
-def _overlaps(connection: duckdb.DuckDBPyConnection, table: RawTable, rows: str) -> list[str]:
+def _overlaps(connection: duckdb.DuckDBPyConnection, table: RawTable, rows: str, period: tuple[str, str]) -> list[str]:
     """Rows of one thing that go on while the next one is in force."""
-    begins, ends = (identifier(name) for name in table.period)
+    begins, ends = (identifier(name) for name in period)
     thing = identifier(table.key[0])
     [(count, example, began, followed)] = connection.execute(
         f"""

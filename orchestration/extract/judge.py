@@ -473,7 +473,8 @@ def _broken(rule: Rule, notation: Notation) -> list[tuple[str, str]]:
         limit = f"c_{rule.earlier} - interval {rule.years} year" if rule.years else f"c_{rule.earlier}"
         reason = f"{rule.column}: {f'more than {rule.years} years ' if rule.years else ''}before {rule.earlier}"
         return [(f"coalesce(c_{rule.column} < {limit}, false)", literal(reason))]
-    scales = {choice: notation.scales.get(choice, (least, greatest)) for choice, least, greatest in rule.ranges}
+    given = {str(survey): scale for survey, scale in notation.scales.items()}
+    scales = {choice: given.get(choice, (least, greatest)) for choice, least, greatest in rule.ranges}
     return [
         (
             f"coalesce(c_{rule.by} = {literal(choice)} and not c_{rule.column} between {least!r} and {greatest!r}, false)",
@@ -495,9 +496,10 @@ def _on_our_scale(rule: RangeBy, notation: Notation) -> str:
     """The value as it lies on the contract's scale, where the source has another one."""
     value = f"c_{rule.column}"
     cases = []
+    given = {str(survey): scale for survey, scale in notation.scales.items()}
     for choice, least, greatest in rule.ranges:
-        if choice in notation.scales:
-            from_least, from_greatest = notation.scales[choice]
+        if choice in given:
+            from_least, from_greatest = given[choice]
             mapped = f"{least!r} + ({value} - {from_least!r}) * {greatest - least!r} / {from_greatest - from_least!r}"
             cases.append(f"when {literal(choice)} then {mapped}")
     return f"case c_{rule.by} {' '.join(cases)} else {value} end"

@@ -132,7 +132,7 @@ def _extract_table(
     settings.temp_dir.mkdir(parents=True, exist_ok=True)
     is_connected = isinstance(source, Connector)
     try:
-        if is_connected:
+        if isinstance(source, Connector):
             manifest, looked_at, first_landing = land_connected(settings, table, source, old, whole, first_day, end)
         elif source is None or isinstance(source, FilesSource):
             manifest, looked_at, first_landing = land_files(settings, table, source, old, whole, first_day, end)
@@ -183,8 +183,8 @@ def _require_landed_again(
                 if "damaged" in found.values():
                     raise LakeError(f"{missing}. {restore}, and run again. To go on without its {delivery.loaded} rows, remove the file")
                 _log.warning("%s: its %s rows no longer count. %s", missing, delivery.loaded, restore)
-    if old.superseded_path in faults:
-        _log.warning("%s: was %s and is written again", settings.lake / old.superseded_path, faults[old.superseded_path])
+    if (superseded := old.superseded_path) is not None and superseded in faults:
+        _log.warning("%s: was %s and is written again", settings.lake / superseded, faults[superseded])
 
 
 def _changed_days(old: Manifest | None, new: Manifest) -> tuple[date, ...]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import date, timedelta
 from hashlib import blake2b
+from typing import Any
 
 import duckdb
 
@@ -50,7 +51,7 @@ def land_connected(
     by_day = mode == "events" and incremental
     identity = _identity(settings, table, source, end)
     kept: Mapping[str, LandedDelivery] = {}
-    if old is not None and (old.mode, old.by_day) == (mode, by_day):
+    if old is not None and whole is not None and (old.mode, old.by_day) == (mode, by_day):
         kept = whole.deliveries
         if incremental and any(one.source != identity for one in kept.values()):
             kept = {}
@@ -66,7 +67,7 @@ def land_connected(
             until, is_backfill = max(end, through), end < through
             identity = _identity(settings, table, source, until)
     lost = not first_landing and whole != old
-    superseded_file = None if first_landing or lost else old.superseded_file
+    superseded_file = None if old is None or first_landing or lost else old.superseded_file
     checksums = lake.known_checksums(whole, kept, superseded_file)
     if source.version(settings, table, until) is not None and {WHOLE: identity} == {key: one.source for key, one in kept.items()}:
         return Manifest(table.name, mode, by_day, kept, superseded_file, checksums=checksums), [WHOLE], first_landing
@@ -85,7 +86,7 @@ def land_connected(
         else:
             others = {}
             batch = {0: Incoming(WHOLE, Delivery(None, ()), identity)}
-            if since is not None:
+            if since is not None and old is not None:
                 _keep_what_is_not_new(connection, settings, table, old)
         landed = others | land(connection, settings, table, mode, batch, [source.connector], kept, examples)
         looked_at = [one.key for one in batch.values()]
@@ -100,7 +101,9 @@ def _landed(settings: Settings) -> frozenset[str]:
     """The tables with a remote connector of which the lake holds rows that landed from their source as it is configured now."""
     found = set()
     for name, source in settings.sources.items():
-        manifest = lake.read_manifest(settings.lake, name) if isinstance(source, Connector) and source.is_remote else None
+        if not isinstance(source, Connector) or not source.is_remote:
+            continue
+        manifest = lake.read_manifest(settings.lake, name)
         if manifest is not None:
             identity = _identity(settings, TABLES[name], source, date.max)
             landed = [one for one in manifest.deliveries.values() if one.loaded and one.source == identity]
@@ -167,7 +170,7 @@ def _identity(settings: Settings, table: RawTable, source: Connector, until: dat
     """
     rates, currency = rates_of(settings, table)
     mapping = source.model_dump_json(exclude=_NOT_OF_THE_ROWS)
-    parts = (LANDING_VERSION, repr(table), mapping, sorted(rates.items()), currency)
+    parts: tuple[Any, ...] = (LANDING_VERSION, repr(table), mapping, sorted(rates.items()), currency)
     with faults_named(source, table):
         version = source.version(settings, table, until)
     if version is not None:

@@ -56,13 +56,17 @@ def land_files(
     the landing.
     """
     by_day = source is not None and source.day_token is not None
-    mode: Mode = "events" if table.name == EVENT_TABLE else source.delivery if by_day else "snapshot"
+    mode: Mode = "events" if table.name == EVENT_TABLE else "snapshot"
+    if by_day and mode != "events":
+        # The configuration was checked for it.
+        assert source is not None and source.delivery is not None
+        mode = source.delivery
     first_landing = old is None or (old.mode, old.by_day) != (mode, by_day)
-    kept = {} if first_landing else whole.deliveries
+    kept = {} if first_landing or whole is None else whole.deliveries
     lost = not first_landing and whole != old
 
     available = _available(settings, table, source, deliveries)
-    wanted = [one for one in available if not by_day or _is_wanted(one.delivery.day, first_day, end, kept)]
+    wanted = [one for one in available if one.delivery.day is None or _is_wanted(one.delivery.day, first_day, end, kept)]
     gone = {key for key in kept if by_day and first_day.isoformat() <= key <= end.isoformat() and key not in {one.key for one in available}}
     wanted = [replace(one, identity=_identity(settings, table, source, one.delivery)) for one in wanted]
     fresh = [one for one in wanted if one.identity is None or not _is_landed(one, kept)]
@@ -75,17 +79,17 @@ def land_files(
         with connect(settings) as connection:
             for batch in _batches(fresh):
                 with at_hand(table.name, source, [file for one in batch for file in one.delivery.files]):
-                    if by_day and mode == "events" and source.query is None and source.timezone is None:
+                    if source is not None and by_day and mode == "events" and source.query is None and source.timezone is None:
                         landed |= _land_as_is(connection, settings, table, source, batch, landed)
                         batch = [one for one in batch if not _is_landed(one, landed)]
                     labels, notes = _stage(connection, settings, table, source, batch)
                     landed |= land(connection, settings, table, mode, dict(enumerate(batch)), labels, landed, examples, notes)
     check_share(settings, table, [landed[one.key] for one in wanted], examples.bad)
-    superseded_file = None if first_landing or lost else old.superseded_file
+    superseded_file = None if old is None or first_landing or lost else old.superseded_file
     checksums = lake.known_checksums(whole, kept, superseded_file)
-    history_file = None if first_landing or lost else old.history_file
+    history_file = None if old is None or first_landing or lost else old.history_file
     manifest = Manifest(table.name, mode, by_day, landed, superseded_file, checksums=checksums, history_file=history_file)
-    if by_day and (fresh or gone or lost):
+    if source is not None and by_day and (fresh or gone or lost):
         with connect(settings) as connection:
             if mode == "full":
                 refuse_thin_deliveries(source, None if first_landing else old, manifest)
@@ -136,8 +140,8 @@ def _identity(
 
 
 def _content(delivery: Delivery) -> str | list[str]:
-    if any(file.stored is not None for file in delivery.files):
-        return [file.stored.version for file in delivery.files]
+    if versions := [file.stored.version for file in delivery.files if file.stored is not None]:
+        return versions
     return content_hash(file.path for file in delivery.files)
 
 
@@ -174,7 +178,7 @@ def _land_as_is(
         found = _layouts_as_is(connection, table, source, one)
         if found:
             fitting[number] = [NumberedFile(file, number, number) for file in one.delivery.files]
-            rows[number] = sum(layout.rows for layout in found)
+            rows[number] = sum(layout.rows or 0 for layout in found)
             types = found[0].types
     if not fitting:
         return {}
@@ -276,7 +280,9 @@ def _stage(
     """Fill `staged`; what the quarantine calls each of its files, by number, and notes about them."""
     create_staged(connection, table)
     judge = judge_of(settings, table)
-    if source is not None and source.path is None:
+    if source is None:
+        return [], {}
+    if source.path is None:
         stage_query(connection, table, source, judge)
         return ["query"], {}
     numbered = [

@@ -88,7 +88,7 @@ def _is_sudden_loss(source: Source, table: str, before: int, after: int) -> bool
 def _accepts(source: Source, code: str, rows: int) -> bool:
     """Whether the configuration's `accept_smaller` is for the loss with this code and takes so few rows."""
     accepted = re.fullmatch(ACCEPTANCE, source.accept_smaller or "")
-    return accepted is not None and source.accept_smaller.endswith(code) and rows >= int(accepted[1])
+    return accepted is not None and accepted[0].endswith(code) and rows >= int(accepted[1])
 
 
 def _code(old: Manifest) -> str:
@@ -141,7 +141,7 @@ def thin_event_days(lake: Path, start: date, end: date) -> str | None:
     """
     manifest = read_manifest(lake, EVENT_TABLE)
     rows = {} if manifest is None else rows_by_event_day(manifest)
-    if not rows:
+    if manifest is None or not rows:
         return None
     last = end if manifest.through is None else min(end, date.fromisoformat(manifest.through))
     first_known = min(rows)

@@ -58,7 +58,7 @@ def _plain_folder(folder: Path) -> Iterator[Path]:
 
 def _part_of(memory_limit: str) -> str:
     """`3GB` -> `1800MB`-like: the part of the run's memory that DuckDB may manage."""
-    number, unit = re.fullmatch(r"([\d.]+)\s?(\w+)", memory_limit).groups()
+    number, unit = re.findall(r"^([\d.]+)\s?(\w+)$", memory_limit)[0]
     return f"{float(number) * _SHARE_OF_MEMORY:.3f}{unit}"
 
 

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -66,14 +67,17 @@ def stage_files(
             if found is None and (counted is None or counted.records == 0):
                 notes.setdefault(numbered.delivery, []).append(empty_note(file))
             elif file.format == "jsonl":
+                assert counted is not None
                 with reading([numbered]):
                     _stage_json(connection, table, columns, numbered, counted, judge)
             elif file.format == "csv":
+                assert found is not None and counted is not None
                 with reading([numbered]):
                     blank = _stage_csv(connection, table, columns, numbered, found, counted, judge)
                 if blank:
                     notes.setdefault(numbered.delivery, []).append(blank_note(file, blank))
             else:
+                assert found is not None and found.rows is not None
                 footers[numbered.number] = found.rows
                 parquet.setdefault(tuple(sorted(found.types.items())), []).append(numbered)
     for types, alike in parquet.items():
@@ -148,7 +152,7 @@ def _stage_csv(
         if (in_file := columns.get(column.name, column.name)) in found.names
     }
 
-    def stage(wanted: str, position: str, **broken: str) -> int:
+    def stage(wanted: str, position: str, **broken: Any) -> int:
         rows = _rows(table, f"loaded where {wanted}", values, file=numbered.number, delivery=numbered.delivery, position=position, **broken)
         [(staged,)] = connection.execute(f"insert into staged {_staged_rows(judge(rows))}").fetchall()
         return rows_loaded(connection) - staged
@@ -307,6 +311,7 @@ def stage_shaped(
     Raises:
         SourceError: a file cannot be read; the query is not a single select, fails, or its result lacks a column.
     """
+    assert source.query is not None
     label = f"sources.{table.name}.query"
     selected = single_select(connection, label, source.query)
     notes: Notes = {}
@@ -337,6 +342,7 @@ def stage_query(connection: duckdb.DuckDBPyConnection, table: RawTable, source: 
     Raises:
         SourceError: the query is not a single select, fails, or its result lacks a column.
     """
+    assert source.query is not None
     label = f"sources.{table.name}.query"
     selected = single_select(connection, label, source.query)
     try:

@@ -7,7 +7,7 @@ rows of a database within 20 seconds. Of an API one page is read.
 import itertools
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
@@ -34,7 +34,7 @@ from orchestration.extract.session import connect
 from orchestration.extract.staging import create_staged, stage_batches
 from orchestration.plain_text import shortened
 from orchestration.settings import EVENT_TABLE, Settings, SettingsError
-from orchestration.sources import FilesSource, Source
+from orchestration.sources import FilesSource
 from orchestration.warehouse import identifier
 
 _BYTES, _STORED_BYTES = 256 * 1024**2, 16 * 1024**2
@@ -98,6 +98,7 @@ def try_source(settings: Settings, table: RawTable, scratch: Path) -> Trial:
             mapped, unmapped = _columns(connection, trial, table, source)
             manifest, is_whole, note = _land_files(trial, table, source, examples)
         else:
+            assert isinstance(source, Connector)
             page, batches = _page(trial, table, source)
             mapped, unmapped = page.mapped, page.unmapped
             if page.batches is None:
@@ -173,7 +174,7 @@ def _newest(deliveries: Sequence[Delivery], size: int) -> list[Delivery]:
     kept: list[Delivery] = []
     left = size
     for delivery in reversed(deliveries):
-        files = []
+        files: list[SourceFile] = []
         for file in reversed(delivery.files):
             left -= file.size
             if left < 0 and (files or kept):
@@ -186,13 +187,13 @@ def _newest(deliveries: Sequence[Delivery], size: int) -> list[Delivery]:
 class _Batches:
     """Batches up to a number of rows; afterwards `rows` says how many there were, and `is_whole` whether these were all."""
 
-    def __init__(self, batches: Iterator[pa.RecordBatch], is_page: bool) -> None:
+    def __init__(self, batches: Generator[pa.RecordBatch, None, None], is_page: bool) -> None:
         self._batches = batches
         self._is_page = is_page
         self.is_whole = False
         self.rows = 0
 
-    def __iter__(self) -> Iterator[pa.RecordBatch]:
+    def __iter__(self) -> Generator[pa.RecordBatch, None, None]:
         until = time.monotonic() + _SECONDS
         with closing(self._batches) as batches:
             for batch in batches:
@@ -204,9 +205,10 @@ class _Batches:
         self.is_whole = not self._is_page
 
 
-def _page(settings: Settings, table: RawTable, source: Source) -> tuple[Preview, _Batches]:
+def _page(settings: Settings, table: RawTable, source: Connector) -> tuple[Preview, _Batches]:
     """A page of a connector, and the rows to judge: those of the page where it is an API's, else all that are cheap to read."""
     connector = settings.sources[table.name]
+    assert isinstance(connector, Connector)
     with faults_named(source, table):
         page = connector.preview(settings, table)
     if isinstance(source, HttpSource) or page.batches is None:
@@ -219,7 +221,7 @@ def _land_rows(
     settings: Settings,
     table: RawTable,
     source: Connector,
-    batches: Iterable[pa.RecordBatch],
+    batches: _Batches,
     examples: Examples,
 ) -> Manifest:
     create_staged(connection, table)
@@ -252,6 +254,7 @@ def _names(connection: duckdb.DuckDBPyConnection, table: RawTable, source: Files
 
 
 def _names_of_query(connection: duckdb.DuckDBPyConnection, table: RawTable, source: FilesSource) -> list[str]:
+    assert source.query is not None
     selected = single_select(connection, f"sources.{table.name}.query", source.query)
     try:
         return [row[0] for row in connection.execute(f"describe {selected}").fetchall()]

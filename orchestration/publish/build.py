@@ -238,6 +238,7 @@ def build_generation(
     connection.execute("checkpoint health")
     connection.execute("detach health")
     for name in links:
+        assert base is not None
         link(generation_path(settings, base.generation) / name, building / name)
     if revisions.new_file:
         new_files.append(revisions.new_file)

@@ -22,7 +22,7 @@ from orchestration.publish.build import fingerprint_days
 from orchestration.publish.generations import Manifest, PublishError, current_generation, open_published, read_manifest
 from orchestration.publish.revisions import TABLE as REVISIONS
 from orchestration.publish.tables import BY_NAME, DATE_COLUMN
-from orchestration.settings import Settings, SettingsError
+from orchestration.settings import PostgresExport, Settings, SettingsError
 from orchestration.sources import Secret
 from orchestration.validate.tables import BY_NAME as VALIDATION_TABLES
 from orchestration.warehouse import identifier, literal
@@ -91,7 +91,7 @@ def copy_to_postgres(settings: Settings) -> Copied:
         CopyFailed: the database cannot be reached, or refuses something.
         PublishError: nothing is published.
     """
-    target = settings.exports.postgres
+    target = _target(settings)
     number = current_generation(settings)
     if number is None:
         raise PublishError(f"{settings.published / 'current'}: nothing is published yet")
@@ -265,7 +265,12 @@ def _transaction(settings: Settings) -> Iterator["adbc.Cursor"]:
             yield cursor
             connection.commit()
     except adbc.Error as error:
-        raise CopyFailed(_explain(error, settings.exports.postgres.url, url)) from None
+        raise CopyFailed(_explain(error, _target(settings).url, url)) from None
+
+
+def _target(settings: Settings) -> PostgresExport:
+    assert settings.exports.postgres is not None
+    return settings.exports.postgres
 
 
 def _address(settings: Settings) -> sa.URL:
@@ -274,7 +279,7 @@ def _address(settings: Settings) -> sa.URL:
     Raises:
         SettingsError: the variable is not set, or holds no address of Postgres.
     """
-    secret = settings.exports.postgres.url
+    secret = _target(settings).url
     url = database_address("exports.postgres.url", secret)
     if url.get_backend_name() not in ("postgresql", "postgres"):
         raise SettingsError(

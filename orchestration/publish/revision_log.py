@@ -12,7 +12,6 @@ import logging
 import re
 import shutil
 from collections.abc import Iterable, Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -238,25 +237,26 @@ def _whole_old(places: Mapping[Path, str | None]) -> list[Path]:
 def _take_over_old_parts(settings: Settings) -> None:
     """Copy an older version's files into parts; the files are removed when all of them are in."""
     log, old = settings.revisions, _old_parts(settings)
-    first = max((part.last for part in _parts_in(log)), default=0) + 1
-    batch: list[Path] = []
-    rows = 0
-    with connect(settings) if old else nullcontext() as connection:
-        for number, places in old.items():
-            whole = _whole_old(places)
-            if not whole:
-                raise PublishError(_without_copy(log / f"{number:08d}.parquet"))
-            batch.append(whole[0])
-            rows += connection.execute(f"select count(*) from {parquet(whole[:1])}").fetchall()[0][0]
-            if rows >= PART_ROWS or number == max(old):
-                log.mkdir(parents=True, exist_ok=True)
-                merged = log / f"{_TEMPORARY}{number}"
-                connection.execute(
-                    f"copy (from {parquet(batch)} order by as_of_date, account_id, revision) to {literal(merged)} "
-                    "(format parquet, compression zstd)"
-                )
-                _enter(log, part_of(merged, first, number), merged)
-                first, batch, rows = number + 1, [], 0
+    if old:
+        first = max((part.last for part in _parts_in(log)), default=0) + 1
+        batch: list[Path] = []
+        rows = 0
+        with connect(settings) as connection:
+            for number, places in old.items():
+                whole = _whole_old(places)
+                if not whole:
+                    raise PublishError(_without_copy(log / f"{number:08d}.parquet"))
+                batch.append(whole[0])
+                rows += connection.execute(f"select count(*) from {parquet(whole[:1])}").fetchall()[0][0]
+                if rows >= PART_ROWS or number == max(old):
+                    log.mkdir(parents=True, exist_ok=True)
+                    merged = log / f"{_TEMPORARY}{number}"
+                    connection.execute(
+                        f"copy (from {parquet(batch)} order by as_of_date, account_id, revision) to {literal(merged)} "
+                        "(format parquet, compression zstd)"
+                    )
+                    _enter(log, part_of(merged, first, number), merged)
+                    first, batch, rows = number + 1, [], 0
     for path in log.iterdir() if log.is_dir() else ():
         if _OLD_PART.fullmatch(path.name):
             path.unlink()

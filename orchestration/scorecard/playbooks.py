@@ -135,6 +135,8 @@ def read_playbooks(seeds: Seeds) -> list[Playbook]:
     for row in seeds["playbook_conditions"]:
         field_ = fields[row["field"]]
         compared = row["value"] if field_.is_text else parse_number(row["value"].strip())
+        # `load_seeds` has checked that it is a number.
+        assert compared is not None
         conditions[row["playbook_key"]].append((field_, row["operator"], compared))
     playbooks = []
     for row in seeds["playbooks"]:

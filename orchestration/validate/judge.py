@@ -258,7 +258,7 @@ def _check(points: Points, leaves: Bools, horizon: int) -> _Check:
     size = (len(days), TENTHS)
     cell = codes * TENTHS + points.tenth
     rows = np.bincount(cell, minlength=size[0] * size[1]).reshape(size)
-    gone = np.bincount(cell, weights=leaves, minlength=size[0] * size[1]).reshape(size)
+    gone = np.bincount(cell, weights=leaves, minlength=size[0] * size[1]).reshape(size).astype(np.float64)
     newest = days[-1]
     base_rate = _base_rate(days, gone, rows, newest, horizon)
     expected, actual, total = np.zeros(2), np.zeros(2), np.zeros(2)

@@ -75,10 +75,13 @@ def auc(score: Floats, stratum: Ints, account: Ints, leaves: Bools, weights: Int
     stays = stays[np.argsort(keys[stays], kind="stable")]
     left = np.flatnonzero(leaves)
     begin = stratum[left].astype(np.int64) * width
+    sought = keys[stays]
     bounds = np.stack(
         [
-            np.searchsorted(keys[stays], key, side)
-            for key, side in ((begin, "left"), (keys[left], "left"), (keys[left], "right"), (begin + width, "left"))
+            np.searchsorted(sought, begin, "left"),
+            np.searchsorted(sought, keys[left], "left"),
+            np.searchsorted(sought, keys[left], "right"),
+            np.searchsorted(sought, begin + width, "left"),
         ]
     )
     # Sums are needed at these places in the order of scores only, so what lies between two of them is one row.

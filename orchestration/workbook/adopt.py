@@ -77,15 +77,15 @@ def _check_rows(draft: Draft, seeds: Seeds) -> None:
     for seed in FIXED_SEEDS:
         key = SEEDS[seed].key[1:]
         expected = {tuple(row[column] for column in key): None for row in base[seed]}
-        found = {tuple(row.cells[column] for column in key): row for row in draft.rows[seed]}
-        missing = [names for names in expected if names not in found]
-        strange = {names: row for names, row in found.items() if names not in expected}
+        given = {tuple(row.cells[column] for column in key): row for row in draft.rows[seed]}
+        missing = [names for names in expected if names not in given]
+        strange = {names: row for names, row in given.items() if names not in expected}
         for names, row in strange.items():
             likely = difflib.get_close_matches(" ".join(names), [" ".join(other) for other in missing], n=1)
             hint = f"Did you mean {likely[0]!r}?" if likely else "Write a new workbook with make scorecard, or give the row back its name"
             faults.append(f"{row.place(key[-1])}: {' '.join(names)!r} is not a row of {seed} in version {draft.base}. {hint}")
         if not strange:
-            sheets = {names[0]: row.sheet for names, row in found.items()}
+            sheets = {names[0]: row.sheet for names, row in given.items()}
             faults += [
                 f"sheet {sheets.get(names[0], names[0])!r}: the row of {' '.join(names[1:]) or names[0]} is missing "
                 f"({seed} of version {draft.base}). "

@@ -1,7 +1,6 @@
 """The rules of one configuration version as rows, with every default spelled out, and how two versions differ."""
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -36,9 +35,9 @@ class Rules:
     """The rows of one version by seed, without the column config_version."""
 
     version: str
-    rows: Mapping[str, list[Values]]
+    rows: Mapping[str, Sequence[Values]]
 
-    def __getitem__(self, seed: str) -> list[Values]:
+    def __getitem__(self, seed: str) -> Sequence[Values]:
         return self.rows[seed]
 
     def of_card(self, seed: str, scorecard_key: str) -> list[Values]:
@@ -106,7 +105,8 @@ def checked_version(seeds: Seeds, version: str) -> str:
 
 def next_name(version: str, taken: list[str]) -> str:
     """`2026.1` -> `2026.2`, or the first number after it that is not taken."""
-    stem, number = re.fullmatch(r"(.*?)(\d*)", version, re.DOTALL).groups()
+    stem = version.rstrip("0123456789")
+    number = version.removeprefix(stem)
     if not number:
         stem, number = f"{version}.", "1"
     following = int(number) + 1

@@ -133,7 +133,7 @@ def open_mart(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection | None]:
 
 def newest_day(mart: duckdb.DuckDBPyConnection | None) -> date | None:
     """The newest scored day; None without a mart, or without a scored day."""
-    return mart and _query(mart, "select max(as_of_date) as day from account_health")[0]["day"]
+    return None if mart is None else _query(mart, "select max(as_of_date) as day from account_health")[0]["day"]
 
 
 def read_samples(mart: duckdb.DuckDBPyConnection | None, day: date | None, metrics_of_card: Mapping[str, set[str]]) -> Samples:

@@ -786,16 +786,17 @@ def shipped(name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_every_metric_is_on_every_scorecard_and_says_so_if_it_weighs_nothing() -> None:
+def test_the_scorecards_have_the_same_metrics_and_one_that_weighs_nothing_says_so() -> None:
     catalogue = {row["metric_key"]: row["description"] for row in shipped("metrics")}
     weights: dict[str, dict[str, float]] = defaultdict(dict)
     for row in shipped("scorecard_metrics"):
         weights[row["scorecard_key"]][row["metric_key"]] = float(row["weight"])
     assert weights.keys() == {row["scorecard_key"] for row in shipped("scorecards")}
-    assert all(of_card.keys() == catalogue.keys() for of_card in weights.values())
-    for metric, description in catalogue.items():
+    scored = next(iter(weights.values())).keys()
+    assert all(of_card.keys() == scored for of_card in weights.values())
+    for metric in scored:
         weighs = any(of_card[metric] > 0 for of_card in weights.values())
-        assert ("Weighs nothing on the shipped scorecards" in description) == (not weighs)
+        assert ("Weighs nothing on the shipped scorecards" in catalogue[metric]) == (not weighs)
 
 
 def test_anchors_and_bands_point_where_the_catalogue_says() -> None:

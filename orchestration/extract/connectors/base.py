@@ -7,8 +7,8 @@ databases), a connector imports when it reads: the configuration is loaded by ev
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import islice
@@ -96,7 +96,8 @@ class Connector(Source, ABC):
     def preview(self, settings: Settings, table: RawTable) -> Preview:
         """One page, for `make check-sources`: by default the first rows that `read` gives."""
         end = settings.pipeline.end_date or datetime.now(UTC).date() - timedelta(days=1)
-        with closing(self.read(settings, table, Window(None, end))) as batches:
+        batches = self.read(settings, table, Window(None, end))
+        with closing(batches) if isinstance(batches, Generator) else nullcontext():
             page = [batch.slice(0, _ROWS_PER_PAGE) for batch in islice(batches, 1)]
         names = [name for batch in page for name in batch.schema.names if batch[name].null_count < batch.num_rows]
         mapped, unmapped = mapping_of(table, self.column_names, [name for name in names if name != DELETED])
@@ -139,7 +140,7 @@ def faults_named(source: Source, table: RawTable) -> Iterator[None]:
         raise SourceError(f"sources.{table.name}: {place_of(error, module)}: {type(error).__name__}: {error}. Fix the connector") from error
 
 
-def batches_of(source: Connector, settings: Settings, table: RawTable, window: Window) -> Iterator[pa.RecordBatch]:
+def batches_of(source: Connector, settings: Settings, table: RawTable, window: Window) -> Generator[pa.RecordBatch, None, None]:
     """What a connector reads, see `faults_named`.
 
     Raises:

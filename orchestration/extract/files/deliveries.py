@@ -90,6 +90,7 @@ def find_deliveries(settings: Settings, name: str, source: FilesSource) -> list[
     Raises:
         SourceError: no file matches, a file is of no known format, or a `{day}` is not a date.
     """
+    assert source.path is not None
     where = f"sources.{name}.path"
     token = source.day_token
     pattern = source.path if source.is_remote else str(settings.resolve(source.path))
@@ -157,7 +158,7 @@ def at_hand(name: str, source: FilesSource | None, files: Iterable[SourceFile]) 
     fetched: list[Path] = []
     try:
         for file in files:
-            if file.stored is not None:
+            if file.stored is not None and source is not None:
                 fetched.append(file.path)
                 fetch(name, source, file.stored.key, file.path)
         yield

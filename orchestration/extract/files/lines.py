@@ -8,10 +8,10 @@ import csv
 import gzip
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 MAX_LINE_BYTES = 8 * 1024 * 1024
 LONG_LINE = "line over 8 MB"
@@ -71,7 +71,7 @@ class Counted:
 
 def open_binary(path: Path) -> BinaryIO:
     """The file's bytes, unpacked where they are those of gzip, whatever the name."""
-    return gzip.open(path, "rb") if is_gzip(path) else path.open("rb")
+    return cast(BinaryIO, gzip.open(path, "rb")) if is_gzip(path) else path.open("rb")
 
 
 def is_gzip(path: Path) -> bool:
@@ -215,7 +215,7 @@ def csv_records(path: Path, delimiter: str, width: int | None = None) -> Iterato
         yield Record(line.number, fields, problem, text[:_SHOWN_CHARACTERS])
 
 
-def _feed(first: Line, next_line, pulled: list[Line]) -> Iterator[str]:
+def _feed(first: Line, next_line: Callable[[], Line | None], pulled: list[Line]) -> Iterator[str]:
     """Line after line for one record, until it is complete, 8 MB long, or a line cannot be read."""
     yield first.text
     size = len(first.text)

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any, cast
 
 import obstore
 from fsspec.utils import glob_translate
@@ -57,7 +58,7 @@ def list_objects(name: str, source: FilesSource, pattern: str) -> list[StoredObj
         SettingsError: an option is wrong, or a secret's variable is not set.
         SourceUnavailable: the store cannot be reached, or refuses.
     """
-    pattern = _ADDRESS.fullmatch(pattern)["key"]
+    pattern = _parts(pattern)["key"]
     wanted = re.compile(glob_translate(pattern))
     prefix = _MAGIC.split(pattern)[0]
     # A listing goes by folders: a prefix inside a name finds nothing.
@@ -91,22 +92,25 @@ def fetch(name: str, source: FilesSource, key: str, path: Path) -> None:
 
 def address_of(source: FilesSource, key: str = "") -> str:
     """An object, or the bucket, as a person knows it."""
-    parts = _parts(source)
+    parts = _parts(source.path)
     return f"{parts['scheme']}://{parts['bucket']}" + (f"/{key}" if key else "")
 
 
-def _parts(source: FilesSource) -> dict[str, str]:
-    return _ADDRESS.fullmatch(source.path).groupdict()
+def _parts(address: str | None) -> dict[str, str]:
+    found = _ADDRESS.fullmatch(address or "")
+    assert found is not None, "a remote path, as the configuration was checked for"
+    return found.groupdict()
 
 
 def _store(name: str, source: FilesSource) -> ObjectStore:
     options: dict[str, str | bool] = {}
     for option, value in source.storage.items():
         options[option] = secret_value(f"sources.{name}.storage.{option}", value) if isinstance(value, Secret) else value
-    parts = _parts(source)
+    parts = _parts(source.path)
     plain = str(options.get("endpoint", "")).startswith("http://")
     try:
-        return from_url(
+        # Which options there are depends on the store, and its types on which store is meant.
+        return cast(Any, from_url)(
             f"{_SCHEMES.get(parts['scheme'], parts['scheme'])}://{parts['bucket']}",
             config=options,
             client_options={"timeout": "60s", "allow_http": plain},

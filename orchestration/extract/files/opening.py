@@ -19,7 +19,7 @@ from datetime import date, datetime, time
 from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from orchestration.extract.errors import SourceError
 from orchestration.extract.files.deliveries import SourceFile
@@ -98,6 +98,7 @@ def opened(file: SourceFile, scratch: Path, head: bool = False) -> Iterator[Sour
     if not first or first.startswith(PARQUET):
         yield replace(file, format="parquet") if first else file
         return
+    chunks: Iterable[str] | None
     with ExitStack() as stack:
         if first.startswith(_ZIP):
             file, chunks = _of_zip(stack, file)
@@ -260,16 +261,21 @@ def _json_lines(file: SourceFile, chunks: Iterable[str]) -> Iterator[str]:
         written = max(line, written) + 1
 
 
+def _end_of_space(text: str, start: int) -> int:
+    found = _JSON_SPACE.match(text, start)
+    return start if found is None else found.end()
+
+
 def _json_values(file: SourceFile, chunks: Iterator[str]) -> Iterator[tuple[int, str]]:
     decoder = json.JSONDecoder()
     buffer, position, line = next(chunks, "").lstrip("\ufeff"), 0, 1
     is_array, is_first = None, True
     while True:
-        end = _JSON_SPACE.match(buffer, position).end()
+        end = _end_of_space(buffer, position)
         if is_first and end < len(buffer):
             is_array, is_first = buffer[end] == "[", False
             end += is_array
-            end = _JSON_SPACE.match(buffer, end).end()
+            end = _end_of_space(buffer, end)
         line += buffer.count("\n", position, end)
         position = end
         fault = None
@@ -304,7 +310,7 @@ def _json_values(file: SourceFile, chunks: Iterator[str]) -> Iterator[tuple[int,
         return
 
 
-def _of_zip(stack: ExitStack, file: SourceFile) -> tuple[SourceFile, Iterable[str]]:
+def _of_zip(stack: ExitStack, file: SourceFile) -> tuple[SourceFile, Iterable[str] | None]:
     try:
         archive = stack.enter_context(zipfile.ZipFile(file.path))
     except (zipfile.BadZipFile, OSError) as error:
@@ -334,7 +340,7 @@ def _of_zip(stack: ExitStack, file: SourceFile) -> tuple[SourceFile, Iterable[st
 def _members_stream(file: SourceFile, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[BinaryIO]:
     try:
         with archive.open(member) as stream:
-            yield stream
+            yield cast(BinaryIO, stream)
     except NotImplementedError as error:
         raise SourceError(f"{file.label}: a zip file of a kind that cannot be read ({as_said(error)}). Deliver it unpacked") from error
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:

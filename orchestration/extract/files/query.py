@@ -37,6 +37,7 @@ def check_query(connection: duckdb.DuckDBPyConnection, table: RawTable, source: 
     Raises:
         SourceError: as `stage_query`.
     """
+    assert source.query is not None
     label = f"sources.{table.name}.query"
     selected = single_select(connection, label, source.query)
     try:

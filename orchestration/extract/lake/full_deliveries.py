@@ -8,6 +8,7 @@ delivery brings other values. A row in quarantine is not lacking: its values are
 import shutil
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 
 import duckdb
 import pyarrow as pa
@@ -73,7 +74,7 @@ def _find_held(connection: duckdb.DuckDBPyConnection, settings: Settings, table:
     for path, number in files.items():
         connection.execute(
             f"insert into held select distinct trim(json_extract_string(row, '$.{table.key[0]}')), ?, null"
-            f" from read_parquet({path_literals([path])})",
+            f" from read_parquet({path_literals([Path(path)])})",
             [number],
         )
     connection.execute(
@@ -84,6 +85,7 @@ def _find_held(connection: duckdb.DuckDBPyConnection, settings: Settings, table:
 
 def _history(table: RawTable) -> str:
     """SQL for the rows that hold or held, over `delivered`, `days` and `held`."""
+    assert table.ending is not None
     end, begins = table.ending.column, table.ending.begins
     keys = ", ".join(identifier(name) for name in table.key)
     own_end = f"delivered.{identifier(end)}" if end in table.by_name else "cast(null as date)"

@@ -324,11 +324,12 @@ def find_faults(lake: Path, manifest: Manifest, threads: int, event_days: Collec
     compared = set(paths)
     if manifest.mode == "events" and event_days is not None:
         compared = {path for one in manifest.deliveries.values() for path in manifest.paths_of(one, event_days)}
-        compared |= {manifest.superseded_path}
+        if manifest.superseded_path is not None:
+            compared.add(manifest.superseded_path)
     lost = {path for path in paths if not (lake / path).is_file()}
     entries = {path: entry for path, entry in manifest.checksums.items() if path in compared and path not in lost}
     damaged = find_damaged(lake, entries, threads)
-    return dict.fromkeys(sorted(lost), "lost") | dict.fromkeys(sorted(damaged), "damaged")
+    return {**{path: "lost" for path in sorted(lost)}, **{path: "damaged" for path in sorted(damaged)}}
 
 
 def without_files(manifest: Manifest, paths: Collection[str]) -> Manifest:
@@ -443,6 +444,7 @@ def lake_select(lake: Path, table: RawTable, event_days: Collection[date] | None
     replaced = [file for part in parts if part.superseded > 0 for file in part.files]
     selects = [f"select {columns} from {_scan(folder, clean)}"] if clean else []
     if replaced:
+        assert manifest.superseded_file is not None
         same_key = " and ".join(f"later.{identifier(name)} = landed.{identifier(name)}" for name in table.key)
         superseded = f"read_parquet({path_literals([folder / manifest.superseded_file])}, hive_partitioning = false)"
         visible = ", ".join(f"landed.{identifier(column.name)}" for column in table.columns)
@@ -466,8 +468,9 @@ def _empty_select(table: RawTable) -> str:
 
 def _unknown_end(table: RawTable) -> list[str]:
     """The end of a row, where the contract has no column for it."""
-    is_known = table.ending is None or table.ending.column in table.by_name
-    return [] if is_known else [f"cast(null as date) as {identifier(table.ending.column)}"]
+    if table.ending is None or table.ending.column in table.by_name:
+        return []
+    return [f"cast(null as date) as {identifier(table.ending.column)}"]
 
 
 def event_day_fingerprints(lake: Path) -> dict[date, str]:

@@ -185,11 +185,11 @@ def _write_partitions(
     for delivery, day, rows, content in groups:
         key = batch[delivery].key
         there = landed[key].partitions.get(day) if key in landed else None
-        same = there is not None and (there.rows, there.fingerprint) == (rows, content)
-        name = there.files[0] if same else f"{place_of(mode, key, day)}{content}.parquet"
+        if there is not None and (there.rows, there.fingerprint) == (rows, content):
+            name = there.files[0]
+        else:
+            name = missing[delivery, day] = f"{place_of(mode, key, day)}{content}.parquet"
         partitions.setdefault(delivery, {})[day] = Partition((name,), rows, content)
-        if not same:
-            missing[delivery, day] = name
     folder = lake.raw_folder(settings.lake, table.name)
     temporary = lake.temporary_folder(settings.lake, table.name)
     if missing:

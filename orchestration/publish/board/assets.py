@@ -62,7 +62,7 @@ def _vendor_scripts() -> dict[str, str]:
     import vl_convert
 
     module = (files("itables") / "html" / "dt_bundle.js").read_text(encoding="utf-8")
-    vega = vl_convert.javascript_bundle()
+    vega = vl_convert.javascript_bundle()  # type: ignore[call-arg]  # its types lack the default
     if _VEGA_GLOBAL not in vega:
         raise AssetError(f"vl_convert.javascript_bundle() no longer sets {_VEGA_GLOBAL}: use the locked vl-convert-python")
     return {"vega.js": vega, "datatables.js": classic_script(module, "DataTable")}

@@ -81,7 +81,8 @@ def open_source(settings: Settings, connection: duckdb.DuckDBPyConnection) -> Bo
             "select metric_key, coalesce(label, metric_key), unit, dimension_key, description from metric_catalogue"
         ).fetchall()
     }
-    scorecards, rules = {}, {}
+    scorecards: dict[str, str] = {}
+    rules: dict[str, dict[str, Any]] = {}
     for card, card_label, metric, *rule in connection.execute(
         "select scorecard_key, coalesce(scorecard_label, scorecard_key), metric_key, metric_label, rule, tested_metric_key from scorecard"
     ).fetchall():

@@ -4,14 +4,14 @@ The session only reads: Postgres, MySQL and SQLite are set to refuse writing; fo
 """
 
 import math
-import time
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote
 
 import psycopg
 import sqlalchemy as sa
+from psycopg.errors import _WaitTimeout
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from orchestration.database_address import database_address
@@ -140,6 +140,7 @@ def _say(driver_connection: Any, words: Iterable[str]) -> None:
 def _read_times_as_text(driver_connection: psycopg.Connection) -> None:
     """Python has no `infinity`, no year 10000 and none before Christ: one such value would end the reading of all rows."""
     text = psycopg.adapters.get_loader(psycopg.adapters.types["text"].oid, psycopg.pq.Format.TEXT)
+    assert text is not None
     for kind in ("date", "timestamp", "timestamptz"):
         driver_connection.adapters.register_loader(kind, text)
 
@@ -147,14 +148,15 @@ def _read_times_as_text(driver_connection: psycopg.Connection) -> None:
 def _connect_arguments(url: sa.URL, seconds: float) -> dict[str, Any]:
     """Time limits of the driver, but for those that the address sets itself."""
     mysql = {"connect_timeout": _CONNECT_SECONDS, "read_timeout": math.ceil(seconds), "write_timeout": math.ceil(seconds)}
-    arguments = {
+    by_driver: dict[str, dict[str, Any]] = {
         "psycopg": _LIBPQ,
         "psycopg2": _LIBPQ,
         "pymysql": mysql,
         "mysqldb": mysql,
         # How long it waits for a writer's lock.
         "pysqlite": {"timeout": seconds},
-    }.get(url.get_driver_name(), {})
+    }
+    arguments = by_driver.get(url.get_driver_name(), {})
     return {name: value for name, value in arguments.items() if name not in url.query}
 
 
@@ -186,29 +188,20 @@ class _PatientConnection(psycopg.Connection):
         connection._patience = patience
         return connection
 
-    def wait(self, gen: Generator[Any, Any, Any], *arguments: Any, **options: Any) -> Any:
-        return super().wait(self._watched(gen), *arguments, **options)
-
-    def _watched(self, gen: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
-        """Steps in between psycopg, which waits at most a tenth of a second at a time, and what waits for the whole answer.
+    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+        """As psycopg's, which without a limit waits for the whole answer for ever.
 
         A server that sends one byte at a time is given up like one that sends nothing.
         """
-        deadline = time.monotonic() + self._patience
         try:
-            wanted = next(gen)
-            while True:
-                ready = yield wanted
-                if time.monotonic() > deadline:
-                    self.close()
-                    raise psycopg.OperationalError(f"no complete answer within {self._patience:.0f} seconds")
-                wanted = gen.send(ready)
-        except StopIteration as end:
-            return end.value
+            return super().wait(gen, interval, self._patience if timeout is None else timeout)
+        except _WaitTimeout:
+            self.close()
+            raise psycopg.OperationalError(f"no complete answer within {self._patience:.0f} seconds") from None
 
 
 def _of_what_is_there(url: sa.URL) -> sa.URL:
     """The address; SQLite would make an empty file of a mistyped name unless it is opened read-only."""
-    if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:") or "uri" in url.query:
+    if url.get_backend_name() != "sqlite" or not url.database or url.database == ":memory:" or "uri" in url.query:
         return url
     return url.set(database=f"file:{quote(url.database)}", query={**url.query, "mode": "ro", "uri": "true"})

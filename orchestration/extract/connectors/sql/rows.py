@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
@@ -37,10 +38,11 @@ def read(table: RawTable, source: SqlSource, window: Window) -> Iterator[pa.Reco
         loader = TableLoader(
             connection.engine,
             "pyarrow",
-            sa.table("source"),
+            # Of a statement of our own it reads neither the table nor the default query.
+            cast(sa.Table, sa.table("source")),
             {},
             chunk_size=_ROWS_PER_BATCH,
-            query_adapter_callback=lambda *_: statement,
+            query_adapter_callback=cast(Any, lambda *_: statement),
         )
         endless = _endless_columns(table, source)
         try:
@@ -75,26 +77,26 @@ def _statement(connection: sa.Connection, table: RawTable, source: SqlSource, wi
     is_sqlite = connection.dialect.name == "sqlite"
     # As the database writes times without a zone.
     zone = ZoneInfo(source.timezone or "UTC")
-    start = _BEGINNING if window.start is None else window.start.astimezone(zone).replace(tzinfo=None)
-    end = window.end.astimezone(zone).replace(tzinfo=None)
+    start: datetime | str = _BEGINNING if window.start is None else window.start.astimezone(zone).replace(tzinfo=None)
+    end: datetime | str = window.end.astimezone(zone).replace(tzinfo=None)
     if is_sqlite:
         # It compares texts: '2026-01-05' lies before '2026-01-05 00:00:00', yet not before '2026-01-05'.
-        start, end = (moment.isoformat(sep=" ").removesuffix(" 00:00:00") for moment in (start, end))
+        start, end = (str(moment).removesuffix(" 00:00:00") for moment in (start, end))
     if source.query is not None:
         statement = sa.text(source.query.strip().rstrip(";"))
         return statement.bindparams(start=start, end=end) if source.parameters else statement
-    schema, _, name = source.table.rpartition(".")
+    schema, name = _place(source)
     found = _columns(connection, source)
     places = [source.columns.get(column.name, column.name) for column in table.columns]
-    relation = sa.table(name, *(sa.column(column) for column in found), schema=schema or None)
-    statement = sa.select(*(relation.c[column] for column in [place for place in places if place in found] or found))
+    relation = sa.table(name, *(sa.column(column) for column in found), schema=schema)
+    selected = sa.select(*(relation.c[column] for column in [place for place in places if place in found] or found))
     fact = source.columns.get(table.fact_column, table.fact_column)
     if table.name == EVENT_TABLE and fact in found:
         # A row without its time belongs to no day: the whole reading brings it, for the quarantine.
         moment = _sqlite_moment(relation.c[fact]) if is_sqlite else relation.c[fact]
         in_window = sa.and_(moment >= start, moment < end)
-        statement = statement.where(in_window if window.since is not None else sa.or_(moment < end, moment.is_(None)))
-    return statement
+        selected = selected.where(in_window if window.since is not None else sa.or_(moment < end, moment.is_(None)))
+    return selected
 
 
 def _sqlite_moment(text: sa.ColumnElement) -> sa.ColumnElement:
@@ -111,8 +113,14 @@ def _sqlite_moment(text: sa.ColumnElement) -> sa.ColumnElement:
 
 
 def _columns(connection: sa.Connection, source: SqlSource) -> list[str]:
-    schema, _, name = source.table.rpartition(".")
-    return [column["name"] for column in sa.inspect(connection).get_columns(name, schema=schema or None)]
+    schema, name = _place(source)
+    return [column["name"] for column in sa.inspect(connection).get_columns(name, schema=schema)]
+
+
+def _place(source: SqlSource) -> tuple[str | None, str]:
+    """Schema, where one is named, and name of the source's table."""
+    schema, _, name = (source.table or "").rpartition(".")
+    return schema or None, name
 
 
 def _plain(rows: pa.Table) -> pa.Table:

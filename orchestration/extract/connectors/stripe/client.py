@@ -1,7 +1,7 @@
 """Stripe's API: its lists page by page, and the few objects that lists do not hold."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from dlt.sources.helpers.rest_client.auth import BearerTokenAuth
 from dlt.sources.helpers.rest_client.paginators import BasePaginator
@@ -47,7 +47,7 @@ class StripePaginator(BasePaginator):
         self._has_next_page = has_more
 
     def update_request(self, request: Request) -> None:
-        request.params = {**(request.params or {}), "starting_after": self._last}
+        request.params = {**cast(Mapping[str, Any], request.params or {}), "starting_after": self._last}
 
 
 def connect(table: RawTable, source: StripeSource) -> Api:

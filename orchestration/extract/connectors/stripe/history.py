@@ -109,7 +109,9 @@ def _events(api: Api, records: Sequence[Record], seats_from: Sequence[str]) -> l
     sequences: dict[tuple[str, int], int] = {}
     # Newest first; events of one second have no other order than that of the list.
     for event in reversed(list(client.all_objects(api, "/v1/events", type=f"{journal.EVENTS}*", **since))):
-        data = event.get("data") if isinstance(event.get("data"), dict) else {}
+        data = event.get("data")
+        if not isinstance(data, dict):
+            data = {}
         after, previous = data.get("object"), data.get("previous_attributes")
         key, kind, created = text_id(after), event.get("type"), event.get("created")
         if text_id(event) is None or key is None or not isinstance(after, dict) or not isinstance(created, int):

@@ -125,13 +125,12 @@ def _amount(price: Body, quantity: Fraction | None) -> Fraction | None:
     if quantity is None:
         return None
     transform = price.get("transform_quantity") or price.get("transform_usage")
-    divisor = _fraction(transform.get("divide_by")) if isinstance(transform, dict) else None
-    if divisor:
+    if isinstance(transform, dict) and (divisor := _fraction(transform.get("divide_by"))):
         packages = quantity / divisor
         quantity = Fraction(math.ceil(packages) if transform.get("round") == "up" else math.floor(packages))
     if price.get("billing_scheme") == "tiered":
         tiers = price.get("tiers")
-        return _tiered(tiers, price.get("tiers_mode"), quantity) if _are_bodies(tiers) else None
+        return _tiered(tiers, price.get("tiers_mode"), quantity) if tiers is not None and _are_bodies(tiers) else None
     unit = _first_fraction(price, "unit_amount_decimal", "unit_amount", "amount_decimal", "amount")
     return None if unit is None else unit * quantity
 
@@ -152,7 +151,7 @@ def _tiered(tiers: Sequence[Body], mode: Any, quantity: Fraction) -> Fraction | 
         if mode == "volume" and is_last:
             return unit * quantity + flat
         if mode == "graduated" and quantity > lower:
-            total += unit * ((quantity if is_last else upper) - lower) + flat
+            total += unit * ((quantity if upper is None else min(quantity, upper)) - lower) + flat
         if mode == "graduated" and is_last:
             return total
         lower = upper or lower

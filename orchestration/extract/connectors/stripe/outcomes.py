@@ -72,7 +72,7 @@ def _of_account(name: str, rows: Sequence[dict[str, Any]], reporting_currency: s
         elif old and new and old != new and len(currencies) == 1:
             kind = "expanded" if new > old else "contracted"
         if kind is not None:
-            is_known = old is not None and new is not None and currencies <= {reporting_currency.upper(), None}
+            in_one_currency = currencies <= {reporting_currency.upper(), None}
             found.append(
                 {
                     "outcome_id": f"{kind}:{name}:{day}",
@@ -80,7 +80,7 @@ def _of_account(name: str, rows: Sequence[dict[str, Any]], reporting_currency: s
                     "customer": rows[0]["customer"],
                     "occurred_on": day,
                     "kind": kind,
-                    "arr_delta": _MONTHS * (new - old) if is_known else None,
+                    "arr_delta": _MONTHS * (new - old) if old is not None and new is not None and in_one_currency else None,
                 }
             )
     return found

@@ -7,7 +7,7 @@ last row of a key. Memory holds one page, and of every organization its account.
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 from dlt.sources.helpers.rest_client.auth import BearerTokenAuth
@@ -73,7 +73,8 @@ def preview(table: RawTable, source: ZendeskSource) -> Preview:
         SettingsError, SourceUnavailable: as `read`.
     """
     reader = _Reader(table, source)
-    note, page = "what changed in the last 30 days, first page only", {}
+    note = "what changed in the last 30 days, first page only"
+    page: Mapping[str, Any] = {}
     for start in (datetime.now(UTC) - _PREVIEW_DAYS, None):
         page = next(reader.pages(start), {})
         if page.get(reader.list_name):
@@ -174,7 +175,7 @@ class _ExportPaginator(JSONResponseCursorPaginator):
     def update_request(self, request: Request) -> None:
         super().update_request(request)
         # The cursor holds the place; a start beside it would begin anew.
-        request.params.pop("start_time", None)
+        cast(dict[str, Any], request.params).pop("start_time", None)
 
 
 class _Reader:
@@ -350,6 +351,8 @@ def _is_a_request(ticket: Object) -> bool:
 def _auth(table: RawTable, source: ZendeskSource) -> AuthBase:
     if source.oauth_token is not None:
         return BearerTokenAuth(token=secret_value(f"sources.{table.name}.oauth_token", source.oauth_token))
+    # The configuration was checked for one of the two.
+    assert source.api_token is not None
     token = secret_value(f"sources.{table.name}.api_token", source.api_token)
     return HTTPBasicAuth(f"{source.email}/token".encode(), token.encode())
 
