@@ -101,6 +101,12 @@ def test_the_files_that_a_page_names_are_there(page: Path) -> None:
     assert not [name for name in named if not any(PROJECT_ROOT.glob(name))]
 
 
+def test_every_page_is_in_the_navigation() -> None:
+    """Else `make docs` fails."""
+    navigation = (PROJECT_ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    assert not [path for path in pages() if not re.search(rf": {path.relative_to(PROJECT_ROOT)}$", navigation, re.MULTILINE)]
+
+
 def test_the_readme_is_short() -> None:
     assert len((PROJECT_ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
 
