@@ -33,8 +33,8 @@ found as (
         k,
         count(*) as found_rows,
         sum(
-            coalesce(configuration, 0) + coalesce(scorecard, 0) + coalesce(availability, 0) + coalesce(cap, 0)
-            + {{ sum_over(metrics, 'coalesce(METRIC, 0)') }}
+            {{ sum_over(metrics, 'coalesce(METRIC, 0)') }}
+            {%- for component in var('ledger_components') %} + coalesce({{ component }}, 0){% endfor %}
         ) as components
     from {{ ref('int_ledger__changes') }}
     where as_of_date in (select as_of_date from {{ source('control', 'ledger_days') }})

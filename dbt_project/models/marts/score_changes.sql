@@ -5,14 +5,10 @@
 
 with components as (
 
-    {% for component, label in [
-        ('configuration', "'The rules of the score changed'"),
-        ('scorecard', "'Another scorecard (stage or segment)'"),
-        ('availability', "'Data came or went'"),
-        ('cap', "coalesce(cap_label, 'A cap began, ended or moved')"),
-    ] %}
+    {% for component, label in var('ledger_components').items() %}
     select
-        account_id, as_of_date, k, '{{ component }}' as component, cast(null as varchar) as metric_key, {{ label }} as label, {{ component }} as points,
+        account_id, as_of_date, k, '{{ component }}' as component, cast(null as varchar) as metric_key,
+        {{ "coalesce(cap_label, '" ~ label ~ "')" if component == 'cap' else "'" ~ label ~ "'" }} as label, {{ component }} as points,
         scorecard_key, config_version, run_id, configuration_hash
     from {{ ref('int_ledger__changes') }}
     where {{ component }} is not null

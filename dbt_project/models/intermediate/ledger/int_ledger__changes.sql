@@ -140,7 +140,7 @@ select
     account_id,
     as_of_date,
     k
-    {%- for component in ['configuration', 'scorecard', 'availability', 'cap'] %},
+    {%- for component in var('ledger_components') %},
     case when abs({{ component }}) > 1e-11 then {{ component }} end as {{ component }}
     {%- endfor %},
     -- A score falls by the cap that holds now; it rises by the one that held before, whether that ended or takes less.
