@@ -13,7 +13,8 @@ import pytest
 
 from orchestration.settings import PROJECT_ROOT, load_settings
 from tests.oracle.cards import DEFAULT_TIERS, CardMetric, Scorecard, Tier
-from tests.oracle.metrics import METRICS, MISSING, NOT_APPLICABLE, Measure, measured
+from tests.oracle.metrics import METRICS, MISSING, NOT_APPLICABLE, Measure, measure, measured
+from tests.oracle.raw import Raw, clean
 from tests.oracle.score import normalize, threshold_tier, weigh
 from tests.oracle.trend import ScoredDay, model_tiers
 from tests.own_connector import write_package
@@ -184,6 +185,69 @@ TODAY = {
 def number(cell: str) -> float:
     """The last number of a cell: `26.67 / 86.67 = 0.3077`."""
     return float(re.findall(r"-?[\d.]+", cell)[-1])
+
+
+def company(**tables: tuple[str, ...]) -> Raw:
+    """An account `a`; of each table the columns, and a line for each row, `-` where a cell is blank."""
+    given = {"accounts": ("account_id account_name created_at", "a A 2024-01-01"), **tables}
+    parsed = {
+        name: [dict(zip(header.split(), (None if cell == "-" else cell for cell in line.split()), strict=True)) for line in lines]
+        for name, (header, *lines) in given.items()
+    }
+    return clean(parsed, [{"currency": "EUR", "valid_from": day, "rate": Fraction(rate)} for day, rate in RATES])
+
+
+RATES = ((date(2025, 1, 1), "1.1"), (date(2026, 3, 1), "1.2"))
+SUBSCRIPTIONS = "subscription_id account_id mrr currency started_on"
+
+
+def value(raw: Raw, key: str, day: date) -> Fraction | None:
+    [account] = raw.all("accounts")
+    return measure(raw, account, key, day).value
+
+
+def test_the_example_of_an_overdue_claim() -> None:
+    raw = company(
+        subscriptions=(SUBSCRIPTIONS, "s a 500 - 2025-01-01"),
+        invoices=(
+            "invoice_id account_id issued_on due_on paid_on amount open_amount",
+            *("A a 2026-02-01 2026-03-01 - 600 200", "B a 2026-02-11 2026-03-11 2026-03-21 500 -", "C a 2026-03-01 2026-03-31 - 500 -"),
+            *("D a 2025-11-01 2025-12-01 - 300 0", "E a 2026-03-05 2026-03-05 - -100 -"),
+        ),
+    )
+    end = date(2026, 3, 31)
+    assert [value(raw, key, end) for key in ("days_late_180d", "days_overdue_oldest", "overdue_ratio")] == [10, 30, Fraction("0.4")]
+    assert value(raw, "overdue_ratio", date(2026, 3, 15)) == Fraction("1.4")
+
+
+@pytest.mark.parametrize(("second", "trend"), [("t a 600 USD 2026-03-01", Fraction("0.5")), (None, 0)])
+def test_the_example_of_a_trend_of_mrr(second: str | None, trend: Fraction) -> None:
+    raw = company(subscriptions=(SUBSCRIPTIONS, "s a 1000 EUR 2025-01-01", *([second] if second else [])))
+    assert value(raw, "mrr_trend_90d", date(2026, 3, 31)) == trend
+
+
+@pytest.mark.parametrize(
+    ("method", "numbers", "shown"),
+    [
+        ("linear", ("12", "0", "16"), "75"),
+        ("linear", ("25", "48", "2"), "50"),
+        ("bands", ("2.5",), "85"),
+        ("bands", ("3",), "45"),
+        ("percentile", ("4", "2", "4", "4", "7", "9"), "37.5"),
+        ("zscore", ("7", "2", "4", "4", "4", "5", "5", "7", "9"), "84.6"),
+    ],
+)
+@pytest.mark.parametrize("higher_is_better", [True, False])
+def test_the_examples_of_normalization(method: str, numbers: tuple[str, ...], shown: str, higher_is_better: bool) -> None:
+    found, *others = map(Fraction, numbers)
+    worst, best = others if method == "linear" else (None, None)
+    bands = tuple((Fraction(bound), Fraction(score)) for bound, score in (("0", "65"), ("0.1", "85"), ("3", "45"), ("6", "30")))
+    rule = CardMetric("key", "support", Fraction(1), method, worst, best, "exclude", higher_is_better, bands)
+    turned = method in ("percentile", "zscore") and not higher_is_better
+    expected = 100 - Fraction(shown) if turned else Fraction(shown)
+    assert float(normalize(rule, found, others)) == pytest.approx(float(expected), abs=0.05)
+    [line] = re.findall(rf"^\* `{method}`: .*(?:\n  .*)*", SCORING, re.MULTILINE)
+    assert re.search(rf"\b{float(expected):g}\b", line)
 
 
 def test_the_example_of_base_weights_and_coverage() -> None:
