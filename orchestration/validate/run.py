@@ -3,14 +3,16 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
+from pathlib import Path
 from typing import Any
 
 import duckdb
 import numpy as np
 
-from orchestration.publish.generations import PublishError, current_generation, open_published
+from orchestration.publish.generations import PARQUET, PublishError, current_generation, generation_path, open_published
 from orchestration.settings import Settings
 from orchestration.validate.headline import describe_all, low_skill, read_headline
+from orchestration.validate.influence import measure_influence
 from orchestration.validate.judge import Calibration, Judgement, calibrate, judge, judge_tiers
 from orchestration.validate.points import (
     HORIZONS,
@@ -25,7 +27,7 @@ from orchestration.validate.points import (
     read_points,
 )
 from orchestration.validate.statistics import Bools, Estimate, Ints, draw_accounts
-from orchestration.validate.tables import CALIBRATION, SCORE_VALIDATION, TIER_VALIDATION
+from orchestration.validate.tables import CALIBRATION, METRIC_INFLUENCE, SCORE_VALIDATION, TABLES, TIER_VALIDATION
 from orchestration.warehouse import first_line
 
 Row = dict[str, Any]
@@ -64,7 +66,7 @@ def validate_and_publish(settings: Settings, published_at: datetime) -> Validate
         raise PublishError(f"{settings.published / 'current'}: nothing is published yet. Run the pipeline first")
     try:
         with open_published(settings, number) as mart:
-            rows = validate_mart(mart)
+            rows = validate_mart(mart, generation_path(settings, number) / PARQUET, settings.validation.horizon_days)
     except duckdb.Error as error:
         raise PublishError(f"generation {number} cannot be validated: {first_line(error)}. Run the pipeline, then try again") from error
     generation = publish_validation(settings, rows, published_at)
@@ -74,16 +76,18 @@ def validate_and_publish(settings: Settings, published_at: datetime) -> Validate
     return Validated(generation, rows, lines or ["no account is scored: there is nothing to validate"], low_skill(settings, headline))
 
 
-def validate_mart(connection: duckdb.DuckDBPyConnection) -> dict[str, list[Row]]:
+def validate_mart(connection: duckdb.DuckDBPyConnection, parquet: Path, horizon_days: int) -> dict[str, list[Row]]:
     """Compute the rows of every validation table.
 
     Args:
         connection: with the tables of a mart on its search path; temporary tables are made in it.
+        parquet: folder of the mart's Parquet files.
+        horizon_days: of the figures that are computed for one horizon only.
 
     Returns:
         Table name -> rows, in the order of the table's key. No rows where nothing is scored.
     """
-    rows: dict[str, list[Row]] = {SCORE_VALIDATION.name: [], TIER_VALIDATION.name: [], CALIBRATION.name: []}
+    rows: dict[str, list[Row]] = {table.name: [] for table in TABLES}
     as_of = prepare(connection)
     if as_of is None:
         return rows
@@ -101,6 +105,11 @@ def validate_mart(connection: duckdb.DuckDBPyConnection) -> dict[str, list[Row]]
             known[version.config_version] = (points, departures, found)
         for name, added in found.items():
             rows[name] += [_of_version(version, as_of) | row for row in added]
+    [(in_force,)] = connection.execute("select any_value(config_version) from account_health").fetchall()
+    if in_force in known and weights is not None:
+        labelled, leaves = known[in_force][0].labelled(horizon_days)
+        influence = measure_influence(connection, parquet, labelled, leaves, weights, in_force)
+        rows[METRIC_INFLUENCE.name] = [{"as_of_date": as_of} | row for row in influence]
     return rows
 
 

@@ -111,5 +111,28 @@ CALIBRATION = ValidationTable(
     },
 )
 
-TABLES = (SCORE_VALIDATION, TIER_VALIDATION, CALIBRATION)
+METRIC_INFLUENCE = ValidationTable(
+    "metric_influence",
+    "What each metric does to the scores of the newest day beside what its weight says; one row, all, for the scorecards as a whole.",
+    ("config_version", "metric_key"),
+    {
+        "as_of_date": _VERSION["as_of_date"],
+        "config_version": (_TEXT, "The version in force."),
+        "metric_key": (_TEXT, "The metric, a cap (cap:<cap_key>), or all for the scorecards as a whole."),
+        "dimension_key": (_TEXT, "Its dimension; cap for a cap."),
+        "accounts": (_COUNT, "Accounts on whose scorecard it is; of a cap, those it binds."),
+        "measured_share": (_FIGURE, "Share of them for which it was measured."),
+        "nominal_weight": (_FIGURE, "Mean over them: what it would weigh if every metric had a score."),
+        "effective_weight": (_FIGURE, "Mean over them: what it weighed."),
+        "variance_share": (_FIGURE, "Share of the variance of the score that comes from its points; all rows sum to 1."),
+        "share_at_0": (_FIGURE, "Share of the measured accounts with the normalized score 0."),
+        "share_at_100": (_FIGURE, "Share of the measured accounts with the normalized score 100."),
+        "separates": (_FLAG, "Whether neither share is above 0.6; else an anchor does not separate the accounts."),
+        "twins": (_TEXT, "Metrics whose values have a rank correlation above 0.8 with its own, in either direction."),
+    }
+    | _figure("skill", "Skill of its normalized score alone, where measured, at the horizon of [validation].")
+    | _figure("tier_changes", "Of the row all: accounts that change tier if every weight is off by up to 20%, mean over 1,000 draws."),
+)
+
+TABLES = (SCORE_VALIDATION, TIER_VALIDATION, CALIBRATION, METRIC_INFLUENCE)
 BY_NAME = {table.name: table for table in TABLES}

@@ -34,6 +34,18 @@ def empty_mart() -> duckdb.DuckDBPyConnection:
         create table account_outcomes (
             outcome_id varchar, account_id varchar, occurred_on date, kind varchar, arr_delta double, source varchar
         );
+        create table metric_scores_history (
+            account_id varchar, as_of_date date, metric_key varchar, dimension_key varchar, value double, state varchar,
+            normalized_score double, nominal_weight double, effective_weight double, points double,
+            scorecard_key varchar, config_version varchar
+        );
+        create table scorecard (
+            scorecard_key varchar, dimension_key varchar, metric_key varchar, weight double, dimension_weight double
+        );
+        create table scorecard_tiers (
+            config_version varchar, scorecard_key varchar, tier_mode varchar, tier varchar, min_score double
+        );
+        create table account_health (account_id varchar, raw_tier varchar, config_version varchar);
         """
     )
     return connection
