@@ -43,6 +43,7 @@ adapter = _Adapter()
 dbt = SimpleNamespace(
     dateadd=_function("dateadd"),
     datediff=_function("datediff"),
+    date_trunc=_function("date_trunc"),
     listagg=lambda of, separator, order: f"listagg({of}, {separator} {order})",
 )
 execute = True

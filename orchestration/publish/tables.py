@@ -76,6 +76,7 @@ TABLES: tuple[PublishedTable, ...] = (
     PublishedTable("parent_health", is_history=True),
     PublishedTable("candidate_scores_history", is_history=True),
     PublishedTable("account_outcomes", ("account_id", "occurred_on", "kind", "outcome_id")),
+    PublishedTable("revenue_retention", ("month", "is_total", "segment")),
     PublishedTable("metric_drift", ("as_of_date", "metric_key")),
     PublishedTable("scorecard"),
     PublishedTable("scorecard_tiers", ("config_version", "scorecard_key", "min_score")),

@@ -11,11 +11,13 @@ import numpy as np
 
 from orchestration.publish.generations import PARQUET, PublishError, current_generation, generation_path, open_published
 from orchestration.settings import Settings
+from orchestration.validate.forecast import forecast_renewals
 from orchestration.validate.headline import describe_all, low_skill, read_headline
 from orchestration.validate.influence import measure_influence
 from orchestration.validate.judge import Calibration, Judgement, calibrate, judge, judge_tiers
 from orchestration.validate.points import (
     HORIZONS,
+    RESTATED,
     Departures,
     Points,
     Version,
@@ -27,7 +29,7 @@ from orchestration.validate.points import (
     read_points,
 )
 from orchestration.validate.statistics import Bools, Estimate, Ints, draw_accounts
-from orchestration.validate.tables import CALIBRATION, METRIC_INFLUENCE, SCORE_VALIDATION, TABLES, TIER_VALIDATION
+from orchestration.validate.tables import CALIBRATION, METRIC_INFLUENCE, RENEWAL_FORECAST, SCORE_VALIDATION, TABLES, TIER_VALIDATION
 from orchestration.warehouse import first_line
 
 Row = dict[str, Any]
@@ -110,6 +112,8 @@ def validate_mart(connection: duckdb.DuckDBPyConnection, parquet: Path, horizon_
         labelled, leaves = known[in_force][0].labelled(horizon_days)
         influence = measure_influence(connection, parquet, labelled, leaves, weights, in_force)
         rows[METRIC_INFLUENCE.name] = [{"as_of_date": as_of} | row for row in influence]
+    of_version = (row for row in rows[CALIBRATION.name] if row["config_version"] == in_force and row["history"] == RESTATED)
+    rows[RENEWAL_FORECAST.name] = forecast_renewals(connection, of_version)
     return rows
 
 

@@ -134,5 +134,34 @@ METRIC_INFLUENCE = ValidationTable(
     | _figure("tier_changes", "Of the row all: accounts that change tier if every weight is off by up to 20%, mean over 1,000 draws."),
 )
 
-TABLES = (SCORE_VALIDATION, TIER_VALIDATION, CALIBRATION, METRIC_INFLUENCE)
+_TIERS = ("healthy", "at_risk", "poor", "unknown")
+
+RENEWAL_FORECAST = ValidationTable(
+    "renewal_forecast",
+    "Accounts and arr up for renewal by month of term end and segment, and the arr that may be lost, or why that cannot be said.",
+    ("month", "segment"),
+    {
+        "as_of_date": _VERSION["as_of_date"],
+        "config_version": (_TEXT, "The version in force."),
+        "month": (_DAY, "First day of the month in which the terms end."),
+        "segment": (_TEXT, "Segment; null without one."),
+        "horizon_days": (
+            _COUNT,
+            "Horizon of the chance to leave: the shortest that reaches the last term end of the month; null beyond the longest.",
+        ),
+        "accounts": (_COUNT, "Accounts whose term ends in the month; trials that never paid are left out."),
+        "arr": (_FIGURE, "Their arr, in the reporting currency."),
+    }
+    | {f"{tier}_accounts": (_COUNT, f"Those of the tier {tier}.") for tier in _TIERS}
+    | {f"{tier}_arr": (_FIGURE, f"Arr of the tier {tier}.") for tier in _TIERS}
+    | {
+        "expected_loss_low": (_FIGURE, "Arr expected to leave within the horizon, by the lower bounds of the chances; null with a reason."),
+        "expected_loss_middle": (_FIGURE, "The same by the chances themselves."),
+        "expected_loss_high": (_FIGURE, "The same by their upper bounds."),
+        "reason": (_TEXT, "Why no loss is given; null where one is."),
+        "base_rate": (_FIGURE, "Leaving rate of all accounts in the last completed horizon."),
+    },
+)
+
+TABLES = (SCORE_VALIDATION, TIER_VALIDATION, CALIBRATION, METRIC_INFLUENCE, RENEWAL_FORECAST)
 BY_NAME = {table.name: table for table in TABLES}

@@ -5,7 +5,7 @@ from typing import Any
 
 from orchestration.publish.board.formats import counted, share
 from orchestration.publish.board.source import BoardSource
-from orchestration.publish.tiers import TIER_LABELS
+from orchestration.publish.tiers import TIER_LABELS, WORST_FIRST
 from orchestration.validate.headline import Headline, read_headline
 from orchestration.validate.judge_rules import EXPECTED_RATIO, MIN_LEAVERS, MIN_LOWER_BOUND, NO_SKILL, SKILL, TOO_FEW
 
@@ -27,6 +27,30 @@ select
 from calibration
 where config_version = $version and history = 'as_first_published' and horizon_days = $horizon
 order by tenth
+"""
+
+_RENEWALS = """
+select
+    month,
+    cast(sum(accounts) as integer) as accounts,
+    sum(arr) as arr,
+    case when count(expected_loss_middle) = count(*) then sum(expected_loss_low) end as low,
+    case when count(expected_loss_middle) = count(*) then sum(expected_loss_middle) end as middle,
+    case when count(expected_loss_middle) = count(*) then sum(expected_loss_high) end as high,
+    any_value(reason) as reason,
+    any_value(base_rate) as base_rate,
+    cast(sum(healthy_accounts) as integer) as healthy_accounts,
+    cast(sum(at_risk_accounts) as integer) as at_risk_accounts,
+    cast(sum(poor_accounts) as integer) as poor_accounts,
+    cast(sum(unknown_accounts) as integer) as unknown_accounts,
+    sum(healthy_arr) as healthy_arr,
+    sum(at_risk_arr) as at_risk_arr,
+    sum(poor_arr) as poor_arr,
+    sum(unknown_arr) as unknown_arr
+from renewal_forecast
+group by month
+order by month
+limit 6
 """
 
 _WHOLE = """
@@ -84,6 +108,7 @@ def read_belief(source: BoardSource, horizon_days: int) -> tuple[Words, dict[str
     given = {"version": headline.config_version, "horizon": horizon_days}
     [whole] = source.rows(_WHOLE, **given)
     tiers, tenths = source.rows(_TIERS, **given), source.rows(_TENTHS, **given)
+    renewals = source.rows(_RENEWALS)
     lead = [
         {"label": f"{days} days before", "rate": whole[f"below_green_{days}d"], "low": whole[f"below_green_{days}d_low"],
          "high": whole[f"below_green_{days}d_high"], "base": whole["all_below_green"]}
@@ -95,10 +120,23 @@ def read_belief(source: BoardSource, horizon_days: int) -> tuple[Words, dict[str
         "tier_rates": tiers,
         "tenths": tenths,
         "lead": lead,
+        "forecast": renewals,
         "base": base,
         "charts": {
             "tierRates": [_bar(words.tier_labels[row["tier"]], row, base) for row in tiers if row["account_days"]],
             "tenthRates": [_bar(_tenth(row["tenth"]), row, base) for row in tenths if row["account_days"]],
+            "forecast": [
+                {
+                    "week": str(row["month"]),
+                    "tier": words.tier_labels[tier],
+                    "stack": WORST_FIRST.index(tier),
+                    "arr": row[f"{tier}_arr"],
+                    "accounts": row[f"{tier}_accounts"],
+                }
+                for row in renewals
+                for tier in WORST_FIRST
+                if row[f"{tier}_accounts"]
+            ],
             "leadTimes": [{**row, "text": _text(row["rate"], row["low"], row["high"])} for row in lead if row["rate"] is not None],
         },
     }

@@ -47,7 +47,8 @@ def all_charts() -> dict[str, dict[str, Any]]:
     charts = {
         "tiersByAccounts": tiers_over_time("accounts", ",.0f"),
         "tiersByArr": tiers_over_time("arr", ".3~s"),
-        "renewals": _renewals(),
+        "renewals": _renewals("Week from", "%-d %b"),
+        "forecast": _renewals("Month", "%b %Y"),
         "segments": _segments(),
         "history": _history(),
         "dimensions": _dimensions(),
@@ -99,7 +100,8 @@ def picture_of_tiers() -> dict[str, Any]:
     return chart.configure(**_CONFIG | {"background": "white", "padding": 8}).to_dict()
 
 
-def _renewals() -> alt.Chart:
+def _renewals(title: str, label: str) -> alt.Chart:
+    """Arr up for renewal by week or month and tier: rows of week (its first day), tier, stack, arr, accounts."""
     return (
         alt.Chart(_ROWS, height=180, width="container")
         .mark_bar(cornerRadius=1)
@@ -113,14 +115,14 @@ def _renewals() -> alt.Chart:
                     labelSeparation=8,
                     grid=False,
                     ticks=False,
-                    labelExpr="utcFormat(toDate(datum.value), '%-d %b')",
+                    labelExpr=f"utcFormat(toDate(datum.value), '{label}')",
                 ),
             ),
             y=alt.Y("arr:Q", stack="zero", title=None, axis=alt.Axis(format=".3~s", tickCount=4, domain=False, ticks=False)),
             color=alt.Color("tier:N", scale=_TIERS, legend=None),
             order=alt.Order("stack:Q"),
             tooltip=[
-                alt.Tooltip("utcyearmonthdate(week):T", title="Week from", format="%-d %b %Y"),
+                alt.Tooltip("utcyearmonthdate(week):T", title=title, format=f"{label} %Y" if "%Y" not in label else label),
                 alt.Tooltip("tier:N", title="Tier"),
                 alt.Tooltip("arr:Q", title="ARR", format=",.0f"),
                 alt.Tooltip("accounts:Q", title="Accounts", format=",.0f"),

@@ -87,6 +87,9 @@ def insert(connection: duckdb.DuckDBPyConnection, table: str, **row: Any) -> Non
     connection.execute(f"insert into {table} ({', '.join(row)}) values ({', '.join('?' for _ in row)})", list(row.values()))
 
 
+ACCOUNT_TIERS = ("healthy", "at_risk", "poor", "unknown")
+
+
 def validate(connection: duckdb.DuckDBPyConnection, verdict: str, skill: float = 0.65) -> None:
     """A validation of v2: 120 of 800 accounts left; poor ones leave twice as often as at-risk ones."""
     version = {"as_of_date": AS_OF, "config_version": "v2", "status": "active", "history": "as_first_published", "horizon_days": 90}
@@ -100,6 +103,15 @@ def validate(connection: duckdb.DuckDBPyConnection, verdict: str, skill: float =
     ):
         row = {"tier": tier, "account_days": 300, "accounts": 200, "leavers": 30, "leaving_rate": rate, "leaving_rate_low": rate / 2}
         insert(connection, "tier_validation", **version, **row, leaving_rate_high=2 * rate, ratio_to_better=ratio, reason=reason)
+    loss = (
+        {"expected_loss_low": 40.0, "expected_loss_middle": 70.0, "expected_loss_high": 110.0}
+        if verdict == "skill"
+        else {"reason": "no skill"}
+    )
+    tiers = {f"{tier}_accounts": 1 if tier == "poor" else 0 for tier in ACCOUNT_TIERS} | dict.fromkeys(
+        (f"{tier}_arr" for tier in ACCOUNT_TIERS), 300
+    )
+    insert(connection, "renewal_forecast", as_of_date=AS_OF, month=date(2026, 7, 1), segment="smb", accounts=1, arr=300.0, **tiers, **loss)
     for tenth in range(1, 11):
         rate = (11 - tenth) / 50
         row = {

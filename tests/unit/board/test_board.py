@@ -268,6 +268,7 @@ def test_with_skill_accounts_may_be_at_risk(mart):
     assert "is at risk" in texts["index.html"] and "A low score modestly tells who leaves." in texts["index.html"]
     page = texts["believe.html"]
     assert "Yes, modestly." in page and "had the lower score in 65 of 100 cases (62 to 68); chance gives 50." in page
+    assert "Jul 2026" in page and re.search(r">70 <span class=.quiet.>40 to 110<", page)
     assert "1.10 and 0.90 times as many accounts were expected to leave as did" in page
     assert "Poor: leaves 1.20 times as often as the better tier, less than the 1.3 times that are expected." in page
 
@@ -283,7 +284,7 @@ def test_with_skill_accounts_may_be_at_risk(mart):
 def test_without_skill_nothing_is_at_risk(tmp_path, verdict, said):
     mart = fill(empty_mart(tmp_path))
     with duckdb.connect(str(mart.folder / DATABASE)) as connection:
-        for table in ("score_validation", "tier_validation", "calibration"):
+        for table in ("score_validation", "tier_validation", "calibration", "renewal_forecast"):
             connection.execute(f"delete from {table}")
         if verdict:
             validate(connection, verdict, skill=0.51)
@@ -293,6 +294,7 @@ def test_without_skill_nothing_is_at_risk(tmp_path, verdict, said):
     assert said in texts["index.html"] and "ARR below healthy" in texts["index.html"]
     assert "Accounts with 1.10k EUR, 47% of ARR, score below healthy, of which 1.00k renews" in texts["index.html"]
     assert "What this cannot tell" in texts["believe.html"]
+    assert ("not known: no skill" in texts["believe.html"]) == bool(verdict)
     assert ("No chance to leave is given, because the score has not shown" in texts["believe.html"]) == bool(verdict)
     # Charts draw the yellow tier under the name that it has here.
     assert '"Fair"' in texts["charts.js"] and {row["tier"] for row in read_script(mart.board / "data/portfolio.js")["tiersByAccounts"]} >= {

@@ -70,6 +70,7 @@ create table marts.segment_health (as_of_date date, segment varchar, accounts in
 create table marts.parent_health (as_of_date date, parent_account_id varchar, children integer);
 create table marts.candidate_scores_history (account_id varchar, as_of_date date, health_score double);
 create table marts.account_outcomes ({account_outcomes});
+create table marts.revenue_retention ({revenue_retention});
 create table marts.metric_drift (as_of_date date, metric_key varchar, explanation varchar, message varchar);
 create table marts.scorecard as select 'standard' as scorecard_key, cast(0.85 as double) as weight;
 create table marts.scorecard_tiers as
@@ -94,7 +95,7 @@ def _schema() -> str:
     }
     history = _SCHEMA.partition("marts.account_health_history (")[2].partition(");")[0]
     attributes = [column for name, column in columns["account_health"].items() if f"{name} " not in history]
-    whole = {name: ", ".join(columns[name].values()) for name in ("account_actions", "account_outcomes")}
+    whole = {name: ", ".join(columns[name].values()) for name in ("account_actions", "account_outcomes", "revenue_retention")}
     return _SCHEMA.format(attributes=", ".join(attributes), **whole)
 
 

@@ -3,6 +3,7 @@
 board.believe = (rows) => {
   for (const element of document.querySelectorAll("[data-chart]")) {
     const name = element.dataset.chart;
-    board.draw(element, "rates", { rows: rows[name] }, element.dataset.name, rows[name].length);
+    const isForecast = name === "forecast";
+    board.draw(element, isForecast ? name : "rates", { rows: rows[name] }, element.dataset.name, isForecast ? null : rows[name].length);
   }
 };
