@@ -105,7 +105,8 @@ def try_source(settings: Settings, table: RawTable, scratch: Path) -> Trial:
                 return Trial(None, 0, False, None, mapped, unmapped, mapped, page.note)
             manifest = _land_rows(connection, trial, table, source, batches, examples)
             is_whole = batches.is_whole
-            note = page.note if isinstance(source, HttpSource) else "" if is_whole else f"the first {batches.rows:,} rows"
+            of_rows = "" if is_whole else f"the first {batches.rows:,} rows"
+            note = page.note or "first page" if isinstance(source, HttpSource) else of_rows
         write_manifest(trial.lake, manifest)
         stats = stats_of(table.name, manifest.mode, manifest.deliveries.values())
         rows = f"({lake_select(trial.lake, table)})"

@@ -125,6 +125,7 @@ def test_what_a_run_would_not_take_over_is_shown_with_all_that_is_odd_across_tab
         ' are written, for example "%d.%m.%Y", "%m/%d/%Y", or "epoch" for seconds or milliseconds since 1970;'
         " sources.tickets.nulls which words mean that there is none",
         "tickets: 1 more row has the key of a later row, which alone counts, for example t1",
+        "tickets: tickets.csv: 1 key is there twice or more, with different values (t1); the last row of each counts",
         "tickets: no account for 1 of 2 rows (50%), which count for nothing, for example a2",
         "survey_responses: a run would not take it over: 1 of 1 rows would go to quarantine: 1 x score: outside 1 to 5 for csat."
         " For example surveys.csv line 2: score: outside 1 to 5 for csat (found '55')."

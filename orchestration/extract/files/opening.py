@@ -52,10 +52,12 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 # Tried in this order on bytes that are no UTF-8; what reads as letters and signs of these is likely.
-_LIKELY = ("shift-jis", "windows-1252", "mac-roman", "cp850", "windows-1250", "windows-1251")
+_LIKELY = ("shift-jis", "windows-1252", "mac-roman", "cp850", "windows-1250", "windows-1251", "koi8-r")
 _LETTERS = re.compile(
     r"[äöüÄÖÜßéèêëàáâãåæçñòóôõøíìîïúùûýÿœÉÈÀÁÇÑÓØÅÆŒ€–—‘’“”„…°§®©™«»]|[ąćęłńśźżčďěňřšťůžőűĄĆĘŁŃŚŹŻČĎŘŠŤŽ]|[А-Яа-яЁё]{2,}|[ぁ-ヿ一-鿿]{2,}"
 )
+# Nobody writes so: MÅller, кОМПАНИЯ.
+_CASE_WITHIN_WORD = re.compile("[a-zа-я][ÄÖÜÅÆÇÉÈÀÁÑÓØА-Я]|[A-Z][ÄÖÜÅÆÇÉÈÀÁÑÓØ][a-z]")
 _HEAD_BYTES, _BLOCK = 64 * 1024, 1 << 20
 # Of a file that is only looked at.
 _HEAD_CHARACTERS, _HEAD_ROWS = 1 << 20, 1_000
@@ -422,6 +424,8 @@ def _likely_encoding(lines: list[bytes]) -> str | None:
             continue
         foreign = sum(not character.isascii() for character in text)
         share = sum(len(found) for found in _LETTERS.findall(text)) / foreign
+        if _CASE_WITHIN_WORD.search(text):
+            share /= 2
         if share > most:
             best, most = encoding, share
     return best

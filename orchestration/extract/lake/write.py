@@ -69,7 +69,7 @@ def land(
 ) -> dict[str, LandedDelivery]:
     """Write the files of the deliveries in `staged`; what landed, by delivery key. The manifest stays as it is."""
     duplicates = _drop_duplicates(connection, table)
-    repeated = _describe_repeated(connection, batch) if duplicates else {}
+    repeated = _describe_repeated(connection, table, mode, batch) if duplicates else {}
     if duplicates:
         examples.repeated += _repeated_keys(connection, batch)
     quarantine_files = _write_quarantine(connection, settings, table, batch, labels, landed, examples)
@@ -130,9 +130,14 @@ def _drop_duplicates(connection: duckdb.DuckDBPyConnection, table: RawTable) -> 
     return counts
 
 
-def _describe_repeated(connection: duckdb.DuckDBPyConnection, batch: Mapping[int, Incoming]) -> Notes:
-    """By delivery, which keys are in several of its files with other values: which of them is newer is seen from the names alone."""
+def _describe_repeated(connection: duckdb.DuckDBPyConnection, table: RawTable, mode: Mode, batch: Mapping[int, Incoming]) -> Notes:
+    """By delivery, which keys occur in several of its files with other values: which of them is newer is seen from the names alone.
+
+    Also those within one file, where that is a whole table: a key that means two things, or two rows for one thing. Accounts that occur
+    twice are reported besides, whatever their values.
+    """
     notes: Notes = {}
+    is_table = mode in ("snapshot", "full") and table.name != "accounts"
     first = 0
     for number, one in batch.items():
         files = one.delivery.files
@@ -149,6 +154,16 @@ def _describe_repeated(connection: duckdb.DuckDBPyConnection, batch: Mapping[int
                 f"{keys} {'key is' if keys == 1 else 'keys are'} in several files with different values{shown}; the files were "
                 f"read in this order, and the last one counts: {listed}"
             ]
+        found = connection.execute(
+            "select file, count(distinct repeated_key), min(repeated_key) from replaced"
+            " where _delivery = ? and file = kept_file and differs and ? group by file order by file",
+            [number, is_table and len(files) > 0],
+        ).fetchall()
+        for at, keys, example in found:
+            file = files[at - first]
+            shown = "" if file.is_foreign else f" ({one_line(example, _LONGEST_VALUE)})"
+            times = "key is there twice or more" if keys == 1 else "keys are there twice or more"
+            notes.setdefault(number, []).append(f"{file.label}: {keys} {times}, with different values{shown}; the last row of each counts")
         first += len(files)
     return notes
 

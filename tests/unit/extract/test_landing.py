@@ -73,7 +73,9 @@ def test_a_key_of_two_columns(world):
         "subscription_id,account_id,started_on,seats\ns,a1,2026-01-01,1\ns,a1,2026-01-02,2\ns,a1,2026-01-01,3\n",
     )
     world.source("subscriptions", 'path = "t.csv"')
-    assert world.land("subscriptions").duplicates == 1
+    landed = world.land("subscriptions")
+    assert landed.duplicates == 1
+    assert landed.notes == ("t.csv: 1 key is there twice or more, with different values (s / 2026-01-01); the last row of each counts",)
     assert world.rows("subscriptions", "started_on, seats") == [(day(1), 3), (day(2), 2)]
 
 

@@ -42,6 +42,7 @@ def test_keys_of_several_files_are_counted_by_the_last_with_a_warning_that_names
     assert landed.notes == (
         "1 key is in several files with different values (s1 / 2025-01-01); the files were read in this order, and the last one "
         "counts: in/subs.csv, in/subs (9).csv, in/subs (10).csv",
+        "in/subs (10).csv: 1 key is there twice or more, with different values (s4 / 2025-01-01); the last row of each counts",
     )
     assert world.land("subscriptions").notes == landed.notes
 

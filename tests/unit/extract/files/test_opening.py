@@ -242,9 +242,12 @@ def test_a_configured_encoding_that_is_not_the_file_s(world: World) -> None:
         assert features(world) == ["Süd"]
 
 
-def test_japanese_is_seen(world: World) -> None:
-    with pytest.raises(SourceError, match="It is likely shift-jis .it then reads '株式会社テスト'.: write encoding"):
-        land(world, "t.csv", (HEADER + "株式会社テスト,2026-01-05,\n").encode("shift_jis"))
+@pytest.mark.parametrize(
+    ("encoding", "name"), [("shift-jis", "株式会社テスト"), ("koi8-r", "Компания"), ("windows-1251", "Компания"), ("cp850", "Müller")]
+)
+def test_other_encodings_are_seen(world: World, encoding: str, name: str) -> None:
+    with pytest.raises(SourceError, match=rf"It is likely {encoding} .it then reads '{name}'.: write encoding"):
+        land(world, "t.csv", f"{HEADER}{name},2026-01-05,\n".encode(encoding))
 
 
 def test_the_message_about_an_encoding_shows_nothing_of_a_file_outside_the_folder(
