@@ -43,7 +43,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 @dataclass(frozen=True)
 class _Original:
-    """The company after its first run, over [FIRST_DAY, LAST_DAY]; it stands in its folder once it was put back.
+    """The company after its first run, over [FIRST_DAY, LAST_DAY]; it is in its folder once it was put back.
     `artifacts`: what dbt wrote in that run."""
 
     company: Company

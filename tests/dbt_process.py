@@ -26,7 +26,7 @@ from tests.pipeline import dbt_options
 
 
 def _parsed() -> Manifest:
-    # Nothing is opened for parsing. Of the warehouse the name counts, which stands in every relation, and all have one name.
+    # Nothing is opened for parsing. Of the warehouse only the name counts, which is in every relation, and all have one name.
     os.environ.update(dbt_environment(load_settings(PROJECT_ROOT / "health.toml")))
     # The static parser leaves threads, whose locks a forked process would wait for in vain.
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""Text that a spreadsheet would run, and what stands in a CSV file instead: of the exports and of the board alike."""
+"""Text that a spreadsheet would run, and what a CSV file holds instead: of the exports and of the board alike."""
 
 HOSTILE = '=HYPERLINK("http://evil.example","open")'
 

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 
 def find_leaks(folder: Path, secrets: Mapping[str, str], texts: Mapping[str, str] | None = None) -> list[str]:
-    """Where a secret stands, as `name of the secret in place`.
+    """Where a secret is, as `name of the secret in place`.
 
     Args:
         folder: every file below it is searched, links are not followed.
@@ -29,11 +29,11 @@ def find_leaks(folder: Path, secrets: Mapping[str, str], texts: Mapping[str, str
 
 
 def forms_of(secret: str) -> set[bytes]:
-    """As it stands, encoded for a URL or for JSON, and as a part of anything in base64 (basic authentication)."""
+    """As it is, encoded for a URL or for JSON, and as a part of anything in base64 (basic authentication)."""
     raw = secret.encode()
     forms = {raw, quote(secret, safe="").encode(), quote(secret).encode(), quote_plus(secret).encode(), json.dumps(secret)[1:-1].encode()}
     for before in range(3):
-        # Characters at both ends also depend on what stands around the secret.
+        # Characters at both ends also depend on what is around the secret.
         first, end = -(-before * 8 // 6), (before + len(raw)) * 8 // 6
         encoded = base64.b64encode(b"\0" * before + raw)[first:end]
         forms |= {encoded, encoded.replace(b"+", b"-").replace(b"/", b"_")}

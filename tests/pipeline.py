@@ -104,7 +104,7 @@ def _run_dbt(command: list[str], environment: dict[str, str], seeds: Path | None
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
         result = dbtRunner(manifest=None if seeds is None else manifest(seeds), callbacks=[say]).invoke(command)
-        # No event tells of an option that dbt does not know.
+        # No event reports an option that dbt does not know.
         if result.exception is not None:
             print(result.exception)
     sys.stdout.flush()

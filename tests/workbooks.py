@@ -19,7 +19,7 @@ needs_libreoffice = pytest.mark.skipif(
 
 
 def settings_with_seeds(folder: Path, published: Path | None = None) -> Settings:
-    """A configuration with its own copy of the shipped seeds; `published`: what stands as its published mart."""
+    """A configuration with its own copy of the shipped seeds; `published`: what takes the place of its published mart."""
     shutil.copytree(PROJECT_ROOT / "seeds", folder / "seeds")
     (folder / "data").mkdir()
     if published is not None:
@@ -33,7 +33,7 @@ def settings_with_seeds(folder: Path, published: Path | None = None) -> Settings
 
 
 class Edited:
-    """A workbook in a person's hands; cells are found by what stands beside them, not by where they were written."""
+    """A workbook in a person's hands; cells are found by what is beside them, not by where they were written."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -83,7 +83,7 @@ def recalculated(folder: Path, *paths: Path) -> list[tuple[openpyxl.Workbook, Pa
     """The workbooks with every formula's result as LibreOffice computes it, and the files that it saved."""
     stripped = []
     for number, path in enumerate(paths):
-        # Saving by openpyxl drops the results that stood in the file: none of them can pass for a computed one.
+        # Saving by openpyxl drops the results that were in the file: none of them can pass for a computed one.
         stripped.append(folder / f"stripped-{number}.xlsx")
         openpyxl.load_workbook(path).save(stripped[-1])
     subprocess.run(

@@ -31,7 +31,7 @@ OPENINGS = 5
 
 
 def multiply(source: Path, target: Path, accounts: int) -> int:
-    """Write a mart in which every account of another one stands several times; returns the number of accounts."""
+    """Write a mart that has every account of another one several times; returns the number of accounts."""
     with duckdb.connect(str(target), config={"memory_limit": "3GB"}) as connection:
         connection.execute(f"attach {literal(source)} as small (read_only)")
         ((given,),) = connection.execute("select count(*) from small.account_health").fetchall()

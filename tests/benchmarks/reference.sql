@@ -96,7 +96,7 @@ asof inner join changes using (account, day);
 
 -- step: duplicate events
 
--- Grouping 20 million hashes is the cheap way to find the few keys that may stand more than once.
+-- Grouping 20 million hashes is the cheap way to find the few keys that may be duplicates.
 create temp table suspects as
 select hash(event_id) as key_hash
 from event_files

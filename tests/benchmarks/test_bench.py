@@ -26,7 +26,7 @@ def test_peak_memory_includes_processes_that_the_program_starts() -> None:
     assert run.output == "done\n"
 
 
-def test_a_program_that_fails_is_no_figure() -> None:
+def test_a_program_that_fails_is_not_a_figure() -> None:
     with pytest.raises(BenchError, match="ended with 3:(.|\n)*out of luck"):
         measure([sys.executable, "-c", "import sys; print('out of luck', file=sys.stderr); sys.exit(3)"])
 

@@ -1,4 +1,4 @@
-"""The dbt unit tests that stand beside the models, run by dbt. A production run leaves them out."""
+"""The dbt unit tests beside the models, run by dbt. A production run leaves them out."""
 
 import json
 import os
@@ -40,7 +40,7 @@ def prepared(folder: Path) -> Settings:
 def test_every_unit_test_passes(tmp_path: Path) -> None:
     settings = prepared(tmp_path)
     target = settings.dbt_target
-    # The unit tests and what they stand on, in one go.
+    # The unit tests and what they rest on, in one go.
     run = subprocess.run(
         [
             Path(sys.executable).with_name("dbt"), "build", "--select", "+test_type:unit", "--indirect-selection", "cautious",

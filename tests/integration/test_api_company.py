@@ -103,7 +103,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_accounts_and_contracts_stand_in_the_mart(ran: Path) -> None:
+def test_accounts_and_contracts_are_in_the_mart(ran: Path) -> None:
     found = rows(ran, "select account_id, account_name, industry, region, mrr, seats, term_ends_on from account_health")
     # A company of the CRM without a contract is not a customer.
     assert found == [("101", "Anvil", "TOOLS", None, 1250, 10, date(2027, 2, 1))]
@@ -130,7 +130,7 @@ def test_a_server_that_is_down_makes_its_metrics_late_and_the_rest_is_published(
     assert unread[1][1].startswith("sources.tickets: /conversations/search cannot be reached")
 
 
-def test_no_token_stands_in_anything_that_the_runs_left(ran: Path) -> None:
+def test_no_token_is_in_anything_that_the_runs_left(ran: Path) -> None:
     assert find_leaks(ran, TOKENS) == []
     # The search sees into the files.
     assert any(place.startswith("name in data/lake/raw/accounts") for place in find_leaks(ran, {"name": "Anvil"}))

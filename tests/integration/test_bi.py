@@ -78,7 +78,7 @@ def test_metrics_are_what_they_say(company: Company) -> None:
     assert dict(by_tier) == _EXPECTED_ARR_BY_TIER
 
 
-def test_metrics_and_their_dimensions_stand_on_the_mart(company: Company) -> None:
+def test_metrics_and_their_dimensions_work_on_the_mart(company: Company) -> None:
     """Every expression of the semantic models is one that the published tables answer."""
     manifest = artifact(company, "semantic_manifest.json")
     with duckdb.connect(str(company.published / "current" / "health.duckdb"), read_only=True) as mart:

@@ -179,7 +179,7 @@ def test_a_failing_check_stops_the_run_before_publishing_and_the_next_run_repeat
     assert failed == {"assert_one_row_per_account_and_day"}
     assert "assert_one_row_per_account_and_day" in ran.stderr
     assert "what was published before is unchanged" in ran.stderr
-    # The gate stands in the publishing code, not only in Dagster's graph.
+    # The gate is in the publishing code, not only in Dagster's graph.
     assert ran.record["published_alone"] is False
     assert content(company.published) == before
     assert not differences(first_mart, read_mart(company.published))
@@ -203,7 +203,7 @@ def test_lost_and_damaged_state_comes_back_with_every_published_day(next_mart: d
     lake = company.settings.lake
     (lake / "raw" / "usage_events" / "_manifest.json").unlink()
     (lake / "raw" / "subscriptions" / "_manifest.json").write_bytes(b"")
-    # The source keeps some days only: the others stand in the lake alone.
+    # The source keeps some days only: the others are in the lake alone.
     company.events_file(HISTORY_STARTS).unlink()
     (lake / "scored_days.json").write_bytes(b"")
     company.settings.warehouse.unlink()

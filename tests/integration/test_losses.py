@@ -1,4 +1,4 @@
-"""Sources that lost most of their rows: the mart keeps what it had, everybody is told, and one line accepts the loss."""
+"""Sources that lost most of their rows: the mart keeps what it had, the loss is reported everywhere, and one line accepts it."""
 
 import os
 import re
@@ -20,7 +20,7 @@ def test_a_tenth_of_the_accounts_is_published_as_degraded_until_it_is_accepted(f
     events = company.read_events(NEXT_DAY)
     company.write_events(NEXT_DAY, events.slice(0, len(events) // 10))
 
-    # The newest day that is due: older ones are no news to anybody.
+    # The newest day that is due: older ones are not news to anybody.
     text = company.config_file.read_text().replace(f"end_date = {DELIVERED_UP_TO}", f"end_date = {NEXT_DAY}")
     company.config_file.write_text(text)
     environment = {name: value for name, value in os.environ.items() if name != "DAGSTER_HOME"} | {

@@ -139,7 +139,7 @@ class Company:
 
 
 def moment(cell: str) -> str:
-    """A cell as it stands in the file."""
+    """A cell as the file holds it."""
     if cell == "-":
         return ""
     cell = re.sub(r"^(?=\d\d-\d\d\b(?!-))", "2024-", cell)
@@ -354,7 +354,7 @@ def add_usage(company: Company) -> None:
     )
     company.account(
         "users by mail address",
-        # One person, whatever the case of the address; u1 and U1 are two, since they are no addresses.
+        # One person, whatever the case of the address; u1 and U1 are two, since they are not addresses.
         usage_events=["Ann@Example.com, 02-20", "ann@example.com, 03-10", "ANN@EXAMPLE.COM, 03-11", "u1, 03-10", "U1, 03-10"],
         survey_responses=["nps, 0, 03-01, Ann@example.com", "nps, 10, 03-02, ann@EXAMPLE.com"],
         expect={"active_users_28d": 3, "user_retention_28d": 1, "active_user_trend_28d": 2, "nps_180d": 100},

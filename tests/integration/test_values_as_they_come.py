@@ -1,4 +1,4 @@
-"""A company whose exports are plausible but not as the contract has them: what its mart says, and what a person is told."""
+"""A company whose exports are plausible but not as the contract has them: what its mart says, and what is reported to people."""
 
 import os
 import subprocess
@@ -62,7 +62,7 @@ def command(folder: Path, module: str, *arguments: str) -> str:
     return done.stdout
 
 
-def test_values_as_they_come_give_the_right_numbers_and_what_is_odd_is_told(tmp_path: Path) -> None:
+def test_values_as_they_come_give_the_right_numbers_and_what_is_odd_is_reported(tmp_path: Path) -> None:
     for name, text in FILES.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
     sources = "\n".join(f'[sources.{table}]\nconnector = "files"\n{lines}' for table, lines in SETTINGS.items())

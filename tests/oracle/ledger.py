@@ -19,7 +19,7 @@ NOTHING = Fraction(1, 10**11)  # a component of fewer points has no row
 
 @dataclass(frozen=True)
 class Change:
-    """One row of score_changes; `metric_key` stands with a behaviour only."""
+    """One row of score_changes; only a behaviour has a `metric_key`."""
 
     account_id: str
     as_of_date: date

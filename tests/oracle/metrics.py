@@ -12,7 +12,7 @@ from tests.oracle.raw import Raw, Row, day_of
 
 @dataclass(frozen=True)
 class Measure:
-    """What is known of a metric on a day; `value` stands only where the state is `measured`."""
+    """What is known of a metric on a day; it has a `value` only where the state is `measured`."""
 
     state: str
     value: Fraction | None = None

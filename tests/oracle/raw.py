@@ -100,7 +100,7 @@ class Raw:
 
     Attributes:
         tables: clean rows by table: dates as `date`, timestamps as naive UTC `datetime`, numbers as `Fraction`. `day`
-            is the UTC day of the row's fact column. Money stands in the reporting currency, at the rate of the row's
+            is the UTC day of the row's fact column. Money is in the reporting currency, at the rate of the row's
             own date; `own_mrr` is a subscription's mrr in its own currency.
         late_after_days: by table, for those that can be late.
         fx_rates, reporting_currency: for what is converted at the rate of another day.

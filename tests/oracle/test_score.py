@@ -398,7 +398,7 @@ def test_settled() -> None:
     assert on_d("2024-03-11,2024-03-25,80,-,-,-,2024-03-20") == (number("9"), zero, zero)
     # A date of payment holds, whatever is open.
     assert on_d("2024-03-11,2024-03-31,80,-,-,30") == (number("20"), zero, zero)
-    # Credit notes and invoices of nothing are no claims.
+    # Credit notes and invoices of nothing are not claims.
     assert on_d("2024-03-11,-,-80,-,-,-80") == on_d("2024-03-11,-,0,-,-") == (state("not_applicable"), zero, zero)
     assert on_d("2024-03-11,-,80,-,2024-03-31") == (state("not_applicable"), zero, zero)
     # Due today is not overdue; due 180 days ago is late no more, but owed.

@@ -301,7 +301,7 @@ def test_a_version_that_moves_a_limit_is_the_cause_of_all_that_follows() -> None
 # -- days, overrides, trend
 
 
-def test_days_of_an_account_that_left_stand_side_by_side() -> None:
+def test_days_of_an_account_that_left_are_side_by_side() -> None:
     days = [replace(day, day=after(n)) for day, n in zip(raw_tiers("hppp"), (0, 1, 2, 9), strict=True)]
     assert tier_letters(days) == "hhhp"
     assert trends(days)[3].tier_since == after(9)

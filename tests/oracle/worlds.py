@@ -192,7 +192,7 @@ class _Builder:
             'data_dir = "data"',
             'seeds_dir = "seeds"',
             'memory_limit = "512MB"',
-            # All scored days stand in health.duckdb.
+            # All scored days are in health.duckdb.
             "metric_history_days = 200",
             "",
         ]
@@ -561,7 +561,7 @@ class _Builder:
             self.rng.shuffle(rows)
 
     def dirty(self, table: str, row: TextRow) -> TextRow:
-        """The row with one value that sends it to quarantine; its key may be one that also stands in a good row."""
+        """The row with one value that sends it to quarantine; its key may be that of a good row, too."""
         kinds = dict(column.split(":", 1) for column in SCHEMA[table].split())
         spoilt: list[tuple[str, str | None]] = [
             (KEYS[table][0], None),

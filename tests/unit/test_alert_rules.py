@@ -76,7 +76,7 @@ def test_a_run_refuses_a_wrong_rule_before_anything_is_written(tmp_path: Path) -
     before = configuration_hash(load_seeds(seeds))
 
     write(seeds, "r,,drift_seen,,,,,,,")
-    # Whom the team is told of changes no score.
+    # Whom the team hears of does not change a score.
     assert configuration_hash(load_seeds(seeds)) == before
     write(seeds, "r,,nothing,,,,,,,")
     with pytest.raises(ConfigurationError, match=r"seeds/alert_rules\.csv line 2: kind 'nothing'"):

@@ -55,7 +55,7 @@ def test_a_new_data_folder_takes_over_what_setup_has_parsed(settings: Settings, 
     seeds = {node["original_file_path"] for node in manifest["nodes"].values() if node["resource_type"] == "seed"}
     assert {(DBT_PROJECT / path).resolve().parent for path in seeds} == {settings.seeds_dir}
     assert {node.original_file_path for node in parsed_manifest(settings).nodes.values() if node.resource_type == "seed"} == seeds
-    # Afterwards the folder stands by itself.
+    # Afterwards the folder needs no other.
     load_project(settings, settings.data_dir / "nothing")
     assert not parses
 

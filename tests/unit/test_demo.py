@@ -379,7 +379,7 @@ def test_files_hold_the_company_by_delivery_day(tmp_path: Path) -> None:
     assert rows == written
 
 
-def test_the_sources_of_the_files_can_stand_in_a_health_toml() -> None:
+def test_the_sources_of_the_files_can_be_in_a_health_toml() -> None:
     sources = tomllib.loads(demo_sources("raw/demo"))["sources"]
     assert set(sources) == set(TABLES)
     assert sources["usage_events"] == {"connector": "files", "path": "raw/demo/events/{day}.parquet"}

@@ -1,4 +1,4 @@
-"""The search for secrets finds one wherever and however it stands; else its silence would mean nothing."""
+"""The search for secrets finds one wherever and however it is written; else its silence would mean nothing."""
 
 import base64
 import gzip
@@ -22,7 +22,7 @@ SECRET = 'se/same+"99=21 x'
 FILLER = "".join(f"{number % 7}-" for number in range(5000))
 
 FORMS: dict[str, Callable[[str], str]] = {
-    "as it stands": str,
+    "as it is": str,
     "in a URL": lambda secret: quote(secret, safe=""),
     "in a path": quote,
     "in a form": quote_plus,

@@ -43,7 +43,7 @@ def holder(settings):
         child.kill()
 
 
-def test_a_second_writer_is_told_who_writes(settings, holder):
+def test_a_second_writer_learns_who_writes(settings, holder):
     before = sorted(settings.data_dir.iterdir())
     with pytest.raises(WriterBusy) as busy, writer_lock(settings, "second"):
         pytest.fail("two writers")

@@ -34,7 +34,7 @@ def test_an_address_with_a_stray_at_is_refused_without_any_of_it(monkeypatch: py
 
 
 @pytest.mark.parametrize("address", ["sesame9921", "postgresql://u:p:sesame9921/db", "postgresql://host:sesame9921/db"])
-def test_what_is_no_address_is_refused_without_any_of_it(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+def test_what_is_not_an_address_is_refused_without_any_of_it(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     monkeypatch.setenv("CRM_URL", address)
     with pytest.raises(SettingsError, match="what CRM_URL holds is not a database address. Write postgresql") as raised:
         database_address("sources.tickets.url", URL)

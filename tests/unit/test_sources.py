@@ -45,7 +45,7 @@ def test_an_option_of_a_store_that_holds_a_secret_takes_no_text(tmp_path: Path, 
 
 
 @pytest.mark.parametrize("value", ["9921", f'["{SECRET}"]', "true"])
-def test_whatever_stands_where_a_secret_is_due_is_not_shown(tmp_path: Path, value: str) -> None:
+def test_whatever_is_where_a_secret_belongs_is_not_shown(tmp_path: Path, value: str) -> None:
     said = refused(tmp_path, f'connector = "files"\npath = "s3://raw/f.csv"\nstorage = {{ secret_access_key = {value} }}')
     assert said.startswith("storage: secret_access_key: a secret must not be in the file.") and "9921" not in said
 
@@ -104,7 +104,7 @@ def test_a_secret_where_the_name_of_its_variable_is_due_is_not_shown(tmp_path: P
         'path = "f.csv"\nquery = "select feature, released_on from file -- https://docs.example: \'me@acme.example\', ?key=1"',
     ],
 )
-def test_what_is_no_secret_is_taken(tmp_path: Path, lines: str) -> None:
+def test_what_is_not_a_secret_is_taken(tmp_path: Path, lines: str) -> None:
     load(tmp_path, 'connector = "files"\n' + lines)
 
 

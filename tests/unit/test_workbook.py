@@ -183,7 +183,7 @@ def _metric(key: str) -> dict[str, str]:
 
 
 VERSION = {"status": "candidate"}
-# What a person does, and the one line that tells it. What stands in one group is told together.
+# What a person does, and the one line that reports it. The faults of one group are reported together.
 FAULTS: dict[str, list[tuple[Callable[[Edited], object], str]]] = {
     "cells": [
         (_typed("scorecard_metrics", NPS, weight=-1), "sheet 'standard' cell D43: weight '-1' is below 0. Give a number from 0 to 1e+06"),
@@ -325,7 +325,7 @@ def _bomb(path: Path, written: Path) -> None:
         (lambda path, written: None, "no such file. Name the workbook: make scorecard-import FILE=..."),
     ],
 )
-def test_a_file_that_is_no_such_workbook_is_refused(
+def test_a_file_that_is_not_such_a_workbook_is_refused(
     settings: Settings, written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path, Path], None], message: str
 ) -> None:
     monkeypatch.setattr(read, "_UNPACKED_LIMIT", 3_000_000)
@@ -354,7 +354,7 @@ def test_links_to_other_files_and_macros_are_not_followed(settings: Settings, ed
     assert "  scorecard_metrics standard nps_180d: weight 1.25 -> 2.5" in report
 
 
-def test_wrong_seeds_are_told_as_such(settings: Settings, edited: Edited) -> None:
+def test_wrong_seeds_are_reported_as_such(settings: Settings, edited: Edited) -> None:
     (settings.seeds_dir / "tiers.csv").write_text("nonsense\n")
     with pytest.raises(ConfigurationError, match=r"seeds/tiers.csv line 1"):
         import_workbook(settings, edited.path)

@@ -77,7 +77,7 @@ def test_names_are_cut_and_cleaned_for_display(accounts):
     assert "\u202e" in BIDI
 
 
-def test_pages_allow_only_what_stands_beside_them(mart):
+def test_pages_allow_only_what_is_beside_them(mart):
     for path in mart.board.glob("*.html"):
         page = path.read_text(encoding="utf-8")
         policy = re.search('Content-Security-Policy" content="([^"]*)"', page)[1]
@@ -98,7 +98,7 @@ def test_shards_are_those_of_the_published_hash():
     assert shard_of("foobar", 2**32) == 0xBF9CF968
 
 
-def test_every_account_stands_in_its_shard_and_nowhere_else(mart, monkeypatch, tmp_path):
+def test_every_account_is_in_its_shard_and_nowhere_else(mart, monkeypatch, tmp_path):
     monkeypatch.setattr("orchestration.publish.board.accounts.ACCOUNTS_PER_SHARD", 2)
     monkeypatch.setattr("orchestration.publish.board.accounts.ACCOUNTS_PER_BATCH", 3)
     (tmp_path / "generation").mkdir()

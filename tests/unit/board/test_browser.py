@@ -115,7 +115,7 @@ def test_search_filter_and_sort(reader):
     assert sorted(reader.names()) == sorted([IMAGE, "Rowanford AG", "New one"])
     reader.choose("renewal", "30")
     assert reader.names() == [IMAGE]
-    # The view stands in the address, and comes back from it.
+    # The view is in the address, and comes back from it.
     address = reader.tab.url
     assert address.endswith("#segment=smb&owner=Ben&renewal=30")
     reader.tab.get_by_role("button", name="Clear").click()

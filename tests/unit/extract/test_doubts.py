@@ -37,18 +37,20 @@ def orphans(connection, facts, known=("1001", "acme-7", "Nord"), table=TICKETS, 
     ],
 )  # fmt: skip
 def test_an_unknown_id_is_shown_with_the_known_one_that_it_resembles(connection, unknown, nearest):
-    """One such row is told however few they are; an id that resembles none is a visitor's until there are many."""
+    """One such row is reported however few they are; an id that resembles none is a visitor's until there are many."""
     found = orphans(connection, [(unknown, 1, 1), ("1001", 1, 99)])
     meant = f"{unknown.strip()} (did you mean {nearest}?)"
     said = None if nearest is None else f"no account for 1 of 100 rows, which count for nothing, for example {meant}"
     assert found == Orphans(1, said)
 
 
-@pytest.mark.parametrize(("rows", "table", "is_told"), [(19, TICKETS, False), (20, TICKETS, True), (49, EVENTS, False), (50, EVENTS, True)])
-def test_many_orphans_are_told(connection, rows, table, is_told):
+@pytest.mark.parametrize(
+    ("rows", "table", "is_reported"), [(19, TICKETS, False), (20, TICKETS, True), (49, EVENTS, False), (50, EVENTS, True)]
+)
+def test_many_orphans_are_reported(connection, rows, table, is_reported):
     found = orphans(connection, [("ghost", 20, rows), ("Nord", 20, 100 - rows)], table=table)
     said = f"no account for {rows} of 100 rows ({rows}%), which count for nothing, for example ghost"
-    assert found == Orphans(rows, said if is_told else None)
+    assert found == Orphans(rows, said if is_reported else None)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +66,7 @@ def test_many_orphans_are_told(connection, rows, table, is_told):
         ([("ghost", 20, 3)], None),  # Not of the run's days.
     ],
 )
-def test_a_day_of_nothing_but_orphans_is_told(connection, facts, said):
+def test_a_day_of_nothing_but_orphans_is_reported(connection, facts, said):
     assert orphans(connection, [*facts, ("Nord", 1, 1000)]).warning == said
     of_days = {date(2026, 1, day): sum(rows for _, other, rows in facts if other == day) for _, day, _ in facts}
     assert orphans(connection, [*facts, ("Nord", 1, 1000)], table=EVENTS, rows_by_day=of_days).warning == said
@@ -86,23 +88,23 @@ def values(connection, table, columns, *rows, duplicates=0, quarantined=None) ->
         (date(2025, 11, 1), None),
     ],
 )
-def test_overlapping_rows_of_a_subscription_are_told(connection, ended, said):
+def test_overlapping_rows_of_a_subscription_are_reported(connection, ended, said):
     rows = [("s", date(2025, 1, 5), ended), ("s", date(2025, 12, 1), None), ("other", date(2025, 1, 1), None)]
     found = values(connection, "subscriptions", "subscription_id varchar, started_on date, ended_on date", *rows)
     whole = f"1 row overlaps the next row of the same subscription_id, for example {said}: each ends where the next one begins"
     assert found == (whole if said else None)
 
 
-@pytest.mark.parametrize(("early", "all_", "is_told"), [(1, 1, False), (2, 20, True), (2, 21, False)])
-def test_replies_before_the_opening_are_told_where_they_are_many(connection, early, all_, is_told):
+@pytest.mark.parametrize(("early", "all_", "is_reported"), [(1, 1, False), (2, 20, True), (2, 21, False)])
+def test_replies_before_the_opening_are_reported_where_they_are_many(connection, early, all_, is_reported):
     columns = "opened_at timestamp, first_replied_at timestamp, resolved_at timestamp, escalated_at timestamp"
     rows = [("2026-01-05 10:00", "2026-01-05 09:00" if number < early else "2026-01-05 11:00", None, None) for number in range(all_)]
     found = values(connection, "tickets", columns, *rows)
     said = f"{early} of {all_} first_replied_at lie before opened_at: are they of one time zone? They count as at opened_at"
-    assert found == (said if is_told else None)
+    assert found == (said if is_reported else None)
 
 
-def test_doubled_accounts_and_other_scales_are_told(connection):
+def test_doubled_accounts_and_other_scales_are_reported(connection):
     assert values(connection, "accounts", "account_id varchar", ("a",), duplicates=2) == (
         "2 more rows have the account_id of a later row, which alone counts"
     )

@@ -99,7 +99,7 @@ def test_all_faults_of_all_sources_are_named_at_once(world: World, monkeypatch: 
     ]
 
 
-def test_a_store_that_is_down_is_no_fault_of_the_configuration(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_is_down_is_not_a_fault_of_the_configuration(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STORE_KEY", SECRET)
     key = '{ env = "STORE_KEY" }'
     credentials = f'region = "a", access_key_id = {key}, secret_access_key = {key}'

@@ -53,7 +53,7 @@ def test_timestamps_become_utc(world, text, value):
         "2026-01-05 10:00:00 Europe/Berlin",
     ],
 )
-def test_what_is_no_iso_timestamp_is_quarantined(world, text):
+def test_what_is_not_an_iso_timestamp_is_quarantined(world, text):
     landed = land_one(world, "advocacy_events", "advocacy_id,account_id,kind,occurred_at", f"x,a1,review,{text}")
     assert landed.quarantined == {"occurred_at: not a timestamp like 2026-01-31 10:00:00": 1}
     assert world.rows("advocacy_events") == []
@@ -173,7 +173,7 @@ NESTED = "account_id: a list or an object, not an id"
         *((text, NESTED) for text in ("[1]", "[]", '"[""a1"", ""a2""]"', "{}", "\"['a', 'b']\"", '"{""id"": 7}"', "\"{'id': 7}\"")),
     ],
 )
-def test_what_is_no_id_is_quarantined(world, text, reason):
+def test_what_is_not_an_id_is_quarantined(world, text, reason):
     landed = land_one(world, "advocacy_events", "advocacy_id,account_id,kind,occurred_at", f"x,{text},review,2026-01-01")
     assert landed.quarantined == {reason: 1}
 
@@ -328,7 +328,7 @@ def test_a_source_has_its_own_words_for_nothing(world):
     assert world.rows("tickets", "ticket_id, account_id, topic, resolved_at") == [("t1", "a1", None, None), ("t2", "null", "bug", None)]
 
 
-def test_a_float_that_is_no_number_is_null_like_its_word(world):
+def test_a_float_that_is_not_a_number_is_null_like_its_word(world):
     header = "select 's1' as subscription_id, 'a1' as account_id, date '2026-01-01' as started_on"
     world.write_parquet("t.parquet", f"{header}, 'nan'::double as mrr, 'nan'::float as seats")
     world.source("subscriptions", 'path = "t.parquet"')

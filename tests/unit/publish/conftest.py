@@ -88,7 +88,7 @@ comment on column marts.account_health_history.health_score is 'Health of the ac
 
 def _schema() -> str:
     """The warehouse's tables. What people read has every column of the contract; those of account_health that no test of publishing
-    needs stand in the table `attributes`, which is empty."""
+    needs are in the table `attributes`, which is empty."""
     models = yaml.safe_load((DBT_PROJECT / "models" / "marts" / "_marts.yml").read_text(encoding="utf-8"))["models"]
     columns = {
         model["name"]: {column["name"]: f"{column['name']} {column['data_type']}" for column in model["columns"]} for model in models
@@ -191,7 +191,7 @@ def publish_days(settings: Settings) -> Callable[..., PublishedGeneration]:
 
 
 def stub_board(monkeypatch: pytest.MonkeyPatch) -> str:
-    """Stand for the board, which needs the columns of a real mart and has tests of its own; returns its one file."""
+    """Take the place of the board, which needs the columns of a real mart and has tests of its own; returns its one file."""
 
     def write_board(settings: Settings, folder: Path, published_at: datetime) -> list[str]:
         (folder / "board").mkdir()

@@ -310,7 +310,7 @@ def test_a_key_of_the_crm_is_there_once(settings):
     assert [row[0] for row in cells(exported(settings, "crm_full.csv"))[1:]] == ["a 1", "a3"]
 
 
-def test_a_crm_is_told_everything_first_and_then_nothing_new(settings, publish_days):
+def test_a_crm_is_sent_everything_first_and_then_nothing_new(settings, publish_days):
     publish_days("run-1", [DAY_1])
     assert crm_update(settings) == [
         ["a1", "65.0", "at_risk", NEUTRAL],
@@ -319,12 +319,12 @@ def test_a_crm_is_told_everything_first_and_then_nothing_new(settings, publish_d
     ]
     publish_days("run-2", [DAY_1])
     assert exported(settings, "crm_update.csv") == b'"account_id","score","tier","reason"\n'
-    # Another day with the same scores is no news either.
+    # Another day with the same scores is not news either.
     publish_days("run-3", days_from(DAY_1, 2))
     assert crm_update(settings) == []
 
 
-def test_only_what_changed_is_told(settings, publish_days):
+def test_only_what_changed_is_sent(settings, publish_days):
     publish_days("run-1", [DAY_1])
     score_days(settings, "run-2", [DAY_1])
     change_warehouse(settings, "update marts.account_health_history set health_score = 45.1 where account_id = 'a2'")
@@ -355,7 +355,7 @@ def test_an_account_that_leaves_and_comes_back(settings):
     assert [row[0] for row in cells(exported(settings, "crm_full.csv", 3))[1:]] == ["a1", "a2", "a3"]
 
 
-def test_a_revision_of_an_older_day_is_no_news(settings, publish_days):
+def test_a_revision_of_an_older_day_is_not_news(settings, publish_days):
     first, second = days_from(DAY_1, 2)
     publish_days("run-1", [first, second])
     done = publish_days("run-2", [first], shift=1.0)
@@ -373,7 +373,7 @@ def test_after_a_rollback_nobody_is_left_with_what_was_taken_back(settings):
     run("run-1", 0.0)
     run("run-2", 1.0, "a1 a2 a3")
     rollback(settings)
-    # As generation 1 was: the CRM may have been told of generation 2.
+    # As generation 1 was: the CRM may have been sent generation 2.
     score_days(settings, "run-3", first, accounts="a1 a3")
     change_warehouse(settings, "delete from marts.account_health_history where account_id = 'a2'")
     change_warehouse(settings, "delete from intermediate.int_scoring__account_scores where account_id = 'a2'")
@@ -384,10 +384,10 @@ def test_after_a_rollback_nobody_is_left_with_what_was_taken_back(settings):
         ["a2", "", "", "No longer scored."],
         ["a3", "15.0", "poor", NEUTRAL],
     ]
-    # Told again, it is no news.
+    # Sent again, it is not news.
     run("run-4", 0.0)
     assert crm_update(settings) == []
-    # As generation 2 was, after a rollback to 3: differs from what readers see now, although it was told before.
+    # As generation 2 was, after a rollback to 3: differs from what readers see now, although it was sent before.
     rollback(settings, to=3)
     run("run-5", 1.0)
     assert [row[:2] for row in crm_update(settings)] == [["a1", "66.0"], ["a3", "16.0"]]
@@ -414,7 +414,7 @@ def test_who_missed_files_loads_those_in_between_or_the_full_one(tmp_path):
     )
 
 
-def test_what_was_told_is_unknown_when_the_file_is_lost(settings, publish_days):
+def test_what_was_sent_is_unknown_when_the_file_is_lost(settings, publish_days):
     done = publish_days("run-1", [DAY_1])
     (done.path / "exports" / "crm_full.csv").unlink()
     publish_days("run-2", [DAY_1])

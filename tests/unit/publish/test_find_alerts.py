@@ -95,7 +95,7 @@ class TestTierWorsened:
         [alert] = find(WORSENED, account_health=newest, account_health_history=history)
         assert ids([alert]) == ["worse"] and alert.text.startswith("Healthy → At risk")
 
-    def test_too_little_data_is_told_where_a_rule_asks_for_it_but_not_a_late_feed(self, find: Find) -> None:
+    def test_too_little_data_is_reported_where_a_rule_asks_for_it_but_not_a_late_feed(self, find: Find) -> None:
         [alert] = find(
             AlertRule("grey", "Grey", "tier_worsened", tier="unknown"),
             account_health=[
@@ -145,7 +145,7 @@ class TestScoreFell:
         }  # fmt: skip
 
     def test_data_that_came_or_went_counts_neither_way(self, find: Find) -> None:
-        # Delta, and what data that came or went did of it. What is told is what counted.
+        # Delta, and what data that came or went did of it. What is reported is what counted.
         moved = {"feed": (-30.0, -25.04), "both": (-30.0, -20.0), "hidden": (2.0, 12.04)}
         days = {name: {"delta_7d": delta, "availability_7d": by_data} for name, (delta, by_data) in moved.items()}
         alerts = find(
@@ -180,7 +180,7 @@ class TestScoreFell:
             "since_today": 0, "since_3_days": 3, "after_no_delta": 1, "always": 2,
         }  # fmt: skip
 
-    def test_a_fall_that_began_before_is_not_told(self, find: Find) -> None:
+    def test_a_fall_that_began_before_is_not_reported(self, find: Find) -> None:
         assert find(FELL, account_health=[account(delta_7d=-20.0)], account_health_history=[account_day(ago(1), delta_7d=-20.0)]) == []
 
     def test_the_reason_is_what_took_most_not_what_moved_most(self, find: Find) -> None:
@@ -277,7 +277,7 @@ class TestSourceLate:
         assert said == ([] if text is None else [(text, row.get("not_read_reason"), row["late_since"], "tickets")])
 
 
-def test_drift_is_told_where_nothing_explains_it(find: Find) -> None:
+def test_drift_is_reported_where_nothing_explains_it(find: Find) -> None:
     jump = {"as_of_date": DAY, "metric_key": "nps_180d", "message": "Net promoter score moved up for 90% of 50 accounts"}
     alerts = find(
         DRIFT,

@@ -360,7 +360,7 @@ def test_the_audit_refuses_a_wrong_mart(settings, publish_days, statement, messa
     assert (current_generation(settings), list_generations(settings), leftovers(settings)) == (1, [1], [])
 
 
-def test_rounding_alone_is_no_reason_to_refuse(settings):
+def test_rounding_alone_is_not_a_reason_to_refuse(settings):
     score_days(settings, "run-1", [DAY_1])
     change_warehouse(settings, "update intermediate.int_scoring__account_scores set days_late_180d__score = 45.05")
     assert publish(settings, "run-1", PUBLISHED_AT).number == 1
@@ -584,7 +584,7 @@ def test_a_lost_manifest_costs_only_the_shared_files(settings, publish_days):
 
 
 @pytest.mark.parametrize("error", [ValueError("a script in another shape"), PublishError("a script in another shape")])
-def test_what_is_wrong_with_pages_and_spreadsheets_withholds_no_mart(settings, publish_days, board_page, monkeypatch, error):
+def test_what_is_wrong_with_pages_and_spreadsheets_does_not_withhold_the_mart(settings, publish_days, board_page, monkeypatch, error):
     def write_half(settings, building, number):
         (building / "exports").mkdir()
         (building / "exports" / "half.csv").touch()

@@ -133,7 +133,7 @@ class TestOnce:
         team.send()
         assert slack.posts == webhook.posts == []
 
-    def test_what_a_repetition_of_a_day_brought_is_told_with_the_next_day(self, team: Team, webhook: WebhookServer) -> None:
+    def test_what_a_repetition_of_a_day_brought_is_reported_with_the_next_day(self, team: Team, webhook: WebhookServer) -> None:
         team.publish(DAY, {"a1": DAY})
         team.send()
         team.publish(DAY, {"a1": DAY, "late_data": DAY})
@@ -141,7 +141,7 @@ class TestOnce:
         team.send()
         assert told(webhook) == [["a1"], ["late_data", "new"]]
 
-    def test_a_source_that_a_repetition_of_a_day_could_not_read_is_told_once(self, team: Team, webhook: WebhookServer) -> None:
+    def test_a_source_that_a_repetition_of_a_day_could_not_read_is_reported_once(self, team: Team, webhook: WebhookServer) -> None:
         team.rules(FELL, "late,Source late,source_late,,,,,,,")
         team.publish(DAY, {})
         team.send()
@@ -615,7 +615,7 @@ class TestCommand:
         assert self.run(team, monkeypatch, "--dry-run") == 0
         assert "no alert is due" in capsys.readouterr().out
 
-    def test_a_dead_endpoint_is_no_failure_a_wrong_rule_is(
+    def test_a_dead_endpoint_is_not_a_failure_a_wrong_rule_is(
         self, team: Team, slack: WebhookServer, pauses: list[float], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         slack.always = Answer(500)

@@ -82,7 +82,7 @@ def test_nothing_published_is_said(settings):
 
 
 @pytest.mark.parametrize(("on_low_skill", "skill", "refused"), [("stop", 0.59, True), ("stop", 0.6, False), ("error", 0.59, False)])
-def test_low_skill_stops_publishing_only_where_told_so(settings, publish_days, on_low_skill, skill, refused):
+def test_low_skill_stops_publishing_only_where_asked(settings, publish_days, on_low_skill, skill, refused):
     publish_days("run-1", THREE_DAYS)
     publish_validation(settings, rows(skill), LATER)
     asked = settings.validation.model_copy(update={"min_skill": 0.6, "on_low_skill": on_low_skill})

@@ -10,7 +10,7 @@ import pytest
 from orchestration.settings import PROJECT_ROOT
 from orchestration.warehouse import WarehouseBusy, connect, discard_if_broken, scan
 
-# A transform that is killed in the middle: its last transaction stands in the log only.
+# A transform that is killed in the middle: its last transaction is in the log only.
 DIES = """
 import duckdb, os
 connection = duckdb.connect({path!r})
@@ -112,7 +112,7 @@ def test_a_log_without_its_file_goes_too(settings):
 
 
 @pytest.mark.parametrize("content", [b"", b"not a database" * 1000])
-def test_a_file_that_is_no_database(settings, content):
+def test_a_file_that_is_not_a_database(settings, content):
     settings.data_dir.mkdir()
     settings.warehouse.write_bytes(content)
     assert "not a valid DuckDB database file" in discard_if_broken(settings)

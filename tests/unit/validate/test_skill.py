@@ -212,7 +212,7 @@ def test_a_signal_is_skill_and_its_probability_may_be_claimed(company):
     assert tiers[1].is_separable and tiers[2].is_separable
 
 
-def test_scores_dealt_anew_are_no_skill(company):
+def test_scores_dealt_anew_are_not_skill(company):
     mart = world(signal=0.9, **company)
     deal_scores_anew(mart)
     found, calibration, _ = judged(mart, 30)
@@ -223,7 +223,7 @@ def test_scores_dealt_anew_are_no_skill(company):
     )
 
 
-def test_tenure_alone_is_no_skill_though_the_pooled_figure_would_call_it_one(company):
+def test_tenure_alone_is_not_skill_though_the_pooled_figure_would_call_it_one(company):
     found, _, _ = judged(world(tenure=1.0, **company), 30)
     assert found.pooled.low > 0.6 and found.within_day.low > 0.6
     assert found.verdict == NO_SKILL

@@ -1,4 +1,4 @@
-"""The ready mappings of APIs, each file as it stands, against a local server that answers in the shape that its product documents."""
+"""The ready mappings of APIs, each file unchanged, against a local server that answers in the shape that its product documents."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime

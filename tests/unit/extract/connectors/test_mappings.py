@@ -1,4 +1,4 @@
-"""The ready mappings in `examples/mappings`, each file as it stands, against data in the shape that its product documents.
+"""The ready mappings in `examples/mappings`, each file unchanged, against data in the shape that its product documents.
 
 Only the place of the data is set: the variables with secrets, and for files the path.
 """
@@ -46,7 +46,7 @@ def fill(engine: sa.Engine, script: str) -> None:
 
 
 def use(world: World, name: str, **replaced: str) -> None:
-    """Configure a mapping: the file as it stands, but for the line that a key of `replaced` begins."""
+    """Configure a mapping: the file unchanged, but for the line that a key of `replaced` begins."""
     text = (MAPPINGS / name).read_text(encoding="utf-8")
     for key, line in replaced.items():
         text, times = re.subn(rf"^{key} = .*$", line.replace("\\", r"\\"), text, flags=re.MULTILINE)
@@ -494,7 +494,7 @@ def test_fivetran_churns_and_renewals(stripe: World) -> None:
     ]
 
 
-def test_the_account_may_stand_in_the_metadata(stripe: World) -> None:
+def test_the_account_may_be_in_the_metadata(stripe: World) -> None:
     line = "customer.id as account_id"
     assert stripe.sources.count(f"    {line}") == 4
     stripe.sources = stripe.sources.replace(f"    {line}", "    cast(customer.metadata as json) ->> 'account_id' as account_id")
@@ -557,7 +557,7 @@ def test_fivetran_tickets(world: World, warehouse: sa.Engine) -> None:
     landed = land(world, "tickets")
     moments = ", ".join(f"cast({name} as varchar)" for name in ("opened_at", "first_replied_at", "resolved_at", "escalated_at"))
     # 101: the note at 05:00 is private, the comment at 05:10 the customer's; solved, opened again, solved again. 102: the agent's first
-    # comment came with the ticket, the second was deleted; it is open again; bug stands before question. 104 and 105 are deleted, 107 was
+    # comment came with the ticket, the second was deleted; it is open again; bug comes before question. 104 and 105 are deleted, 107 was
     # merged, 108 is a follow-up of such a one.
     assert world.rows("tickets", f"ticket_id, account_id, priority, topic, {moments}") == [
         ("101", "acme", "critical", "billing", "2026-01-02 04:30:00", "2026-01-02 06:00:00", "2026-01-05 06:00:00", "2026-01-04 08:00:00"),

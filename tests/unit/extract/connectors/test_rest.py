@@ -53,7 +53,7 @@ def listing(*items: Any) -> Callable[[Asked], Any]:
 
 
 def paged(turn: Callable[[Asked, int], Any]) -> Callable[[Asked], Any]:
-    """Answers of two records each; `turn` says where a page begins and what stands beside its records."""
+    """Answers of two records each; `turn` says where a page begins and what is beside its records."""
 
     def answer(asked: Asked) -> Any:
         start, beside, headers = turn(asked, 2)
@@ -417,7 +417,7 @@ def test_a_value_that_a_query_cannot_take_leaves_the_table_as_it_was(world: Worl
     )
 
 
-def test_text_that_is_no_unicode_ends_no_reading(world: World) -> None:
+def test_text_that_is_not_unicode_does_not_end_a_reading(world: World) -> None:
     broken = '{"items": [{"ticket_id": "1", "account_id": "a1", "opened_at": "2026-03-01", "subject": "\\ud800"}]}'
     with RestServer(listing()) as server:
         server.faults = [Fault(body=broken, times=None)]

@@ -147,7 +147,7 @@ def test_tickets_without_organization(server: ZendeskServer) -> None:
 
 
 def test_public_mail_domains_lead_to_no_account(server: ZendeskServer) -> None:
-    # An agent added the private address of a colleague; gmx.net stands alone.
+    # An agent added the private address of a colleague; gmx.net is on its own.
     server.organizations[0] |= {"domain_names": ["GMail.com", "acme.test"]}
     server.organizations += [{"id": 8, "domain_names": ["gmx.net"]}]
     server.users = [

@@ -117,7 +117,7 @@ def test_tickets_follow_an_organization_whose_key_changed(world: World, monkeypa
         assert int(start) > 1
 
 
-def test_a_bad_row_that_is_delivered_again_stands_in_the_quarantine_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bad_row_that_is_delivered_again_is_in_the_quarantine_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DESK_TOKEN", TOKEN)
     organizations = [{"id": 7, "external_id": "a1", "name": "Acme"}]
     nameless = [ticket(None, "2026-01-01T09:00:00Z"), ticket(" 2", "2026-01-01T09:00:00Z")]

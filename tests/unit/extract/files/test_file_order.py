@@ -16,7 +16,7 @@ HEADER = "subscription_id,account_id,seats,started_on\n"
         ["export_9.csv", "export_10.csv.gz", "Export_11.csv"],
         ["v1.9/a.csv", "v1.10/a.csv"],
         ["accounts_12-31-2025.csv", "accounts_01-31-2026.csv", "accounts_02-01-2026.csv"],
-        # Days stand first: 1 February is later than 2 and 14 January.
+        # Days come first: 1 February is later than 2 and 14 January.
         ["31.12.2025 accounts.csv", "02.01.2026 accounts.csv", "14.01.2026 accounts.csv", "01.02.2026 accounts.csv"],
         ["a_12_01_2025.csv", "a_01_02_2026.csv", "a_02_01_2026.csv"],
         ["Accounts Dec 2025.xlsx", "Accounts January 2026.xlsx", "Accounts February 2026.xlsx"],

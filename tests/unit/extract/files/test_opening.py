@@ -179,7 +179,7 @@ def test_the_answer_of_an_api_is_refused_with_a_query_that_reads_it(world: World
     assert features(world) == ["c"]
 
 
-def test_bad_elements_of_an_array_stand_on_their_lines(world: World) -> None:
+def test_bad_elements_of_an_array_keep_their_lines(world: World) -> None:
     elements = ",\n".join([line("a"), json.dumps({"feature": "b", "released_on": "soon"}, indent=2), '"text"', line("c")])
     land(world, "t.json", f"[\n{elements}\n]\n", "max_bad_share = 0.5")
     assert features(world) == ["a", "c"]

@@ -74,7 +74,7 @@ def test_folders_named_by_the_unix_timestamp_of_their_day(world: World, folder: 
     assert world.rows("usage_events", "event_id") == [("e1",)]
 
 
-def test_a_folder_that_is_no_timestamp_is_named(world: World) -> None:
+def test_a_folder_that_is_not_a_timestamp_is_named(world: World) -> None:
     world.write("segment-logs/abc/20260102/1.gz", gzip.compress(b"{}"))
     world.source("usage_events", f'path = "segment-logs/*/{{epoch_day}}/*.gz"\nformat = "jsonl"{EVENTS}')
     with pytest.raises(SourceError, match="segment-logs/abc/20260102/1.gz holds no unix timestamp of a day"):

@@ -152,7 +152,7 @@ def test_daily_runs_tell_the_terms_of_a_first_run(replay: Replay, reader: Reader
     assert other.values("subscriptions", *TERMS, until="2026-09-01") == rows
 
 
-def test_a_renewal_that_no_event_tells_of_begins_on_its_own_day(replay: Replay, reader: Reader) -> None:
+def test_a_renewal_that_no_event_reports_begins_on_its_own_day(replay: Replay, reader: Reader) -> None:
     started = {"start_date": at("2025-06-10")}
     stands(replay, yearly("2026-06-10", **started))
     reader.read("subscriptions", "2026-05-01")
@@ -169,7 +169,7 @@ def test_a_renewal_that_no_event_tells_of_begins_on_its_own_day(replay: Replay, 
     [
         # The plan ends; nobody knows of a renewal.
         ("2025-06-01", {"current_period_end": at("2026-06-01")}, [("2025-06-01", "2026-06-01")]),
-        # Anchored to the first of June: the weeks before it are no term.
+        # Anchored to the first of June: the weeks before it are not a term.
         ("2026-05-10", {"current_period_end": at("2027-06-01")}, [("2026-05-10", None), ("2026-06-01", "2027-06-01")]),
         # The present period is another than the interval says, for example as the anchor was set anew.
         ("2025-03-01", {"current_period_start": at("2025-09-15"), "current_period_end": at("2026-09-15")},
@@ -298,7 +298,7 @@ def test_a_pause_that_no_event_dates_began_with_the_billing_period_or_is_seen_by
 
 
 @pytest.mark.parametrize("paid_before", [False, True])
-def test_who_never_paid_is_no_customer_who_left(replay: Replay, reader: Reader, paid_before: bool) -> None:
+def test_who_never_paid_is_not_a_customer_who_left(replay: Replay, reader: Reader, paid_before: bool) -> None:
     trial = {"trial_start": at("2026-05-01"), "trial_end": at("2026-05-15"), "start_date": at("2026-05-01")}
     gone = {**seats(3, status="canceled", ended_at=at("2026-05-15"), **trial), "id": "sub_2"}
     before = {**seats(3, status="canceled", ended_at=at("2026-04-01")), "id": "sub_1"}

@@ -61,7 +61,7 @@ def test_subscriptions_by_quantity_and_interval(localstripe: StripeServer, local
     )
 
 
-def test_a_change_of_seats_that_no_event_tells_begins_a_row_in_the_run_that_sees_it(localstripe: StripeServer, local: Reader) -> None:
+def test_a_change_of_seats_that_no_event_reports_begins_a_row_in_the_run_that_sees_it(localstripe: StripeServer, local: Reader) -> None:
     acme, team = customer(localstripe, "Acme"), plan(localstripe, "Team", 1000)
     made = localstripe.create("subscriptions", customer=acme, items=[{"plan": team, "quantity": 3}], backdate_start_date=at("2026-01-10"))[
         "id"

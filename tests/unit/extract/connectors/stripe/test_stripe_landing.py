@@ -1,4 +1,4 @@
-"""Stripe into the lake: every fault leaves the table as it stood or costs one row, and a broken reading leaves no trace."""
+"""Stripe into the lake: every fault leaves the table as it was or costs one row, and a broken reading leaves no trace."""
 
 import shutil
 import time

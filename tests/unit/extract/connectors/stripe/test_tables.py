@@ -132,7 +132,7 @@ def test_invoices_of_old_versions(replay: Replay, reader: Reader, fields: dict[s
     assert reader.values("invoices", "issued_on", "due_on", *INVOICE_COLUMNS) == [("2026-02-01", "2026-02-01", *expected)]
 
 
-def test_a_draft_is_no_invoice_and_what_holds_little_still_comes(replay: Replay, reader: Reader) -> None:
+def test_a_draft_is_not_an_invoice_and_what_holds_little_still_comes(replay: Replay, reader: Reader) -> None:
     replay.lists["/v1/invoices"] = [
         {"id": "in_1", "status": "draft", "created": at("2026-02-01")},
         {"id": "in_2", "created": at("2026-02-01")},
@@ -254,7 +254,7 @@ def test_who_never_paid_does_not_leave(replay: Replay, reader: Reader) -> None:
     ]
 
 
-def test_the_first_term_after_a_trial_is_no_renewal(replay: Replay, reader: Reader) -> None:
+def test_the_first_term_after_a_trial_is_not_a_renewal(replay: Replay, reader: Reader) -> None:
     trial = {"trial_start": at("2025-01-10"), "trial_end": at("2025-01-24"), "start_date": at("2025-01-10")}
     replay.lists["/v1/subscriptions"] = [subscription(item(price=price(interval="year"), end="2027-01-24"), **trial)]
     replay.lists["/v1/invoices"] = [
@@ -305,7 +305,7 @@ def test_faults_that_pass_are_overcome_and_others_are_one_clear_error(replay: Re
 
 
 @pytest.mark.parametrize("answer", ['{"object": "customer"}', '{"data": []}', '{"data": [], "has_more": true}'])
-def test_an_answer_that_is_no_list_is_no_empty_table(replay: Replay, reader: Reader, answer: str) -> None:
+def test_an_answer_that_is_not_a_list_is_not_an_empty_table(replay: Replay, reader: Reader, answer: str) -> None:
     replay.faults = [(200, {}, answer)]
     with pytest.raises(SourceUnavailable, match=r"sources\.accounts"):
         reader.read("accounts")
