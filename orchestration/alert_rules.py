@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -62,6 +62,7 @@ class AlertRule:
         points, days: size and days of a fall; `days` is also the longest time to a renewal.
         segment, min_arr: only such accounts.
         channel: only there.
+        line: of the file.
     """
 
     key: str
@@ -74,11 +75,12 @@ class AlertRule:
     segment: str | None = None
     min_arr: float | None = None
     channel: Channel | None = None
+    line: int = field(default=0, compare=False)
 
     @property
     def fingerprint(self) -> str:
         """Names what the rule looks for: another one makes it a new rule, another label or channel does not."""
-        content = {name: value for name, value in asdict(self).items() if name not in ("label", "channel")}
+        content = {name: value for name, value in asdict(self).items() if name not in ("label", "channel", "line")}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def worsened(self, before: str, now: str) -> bool:
@@ -101,7 +103,7 @@ def read_alert_rules(seeds_dir: Path) -> list[AlertRule]:
 def _rule(row: Row) -> AlertRule:
     values: dict[str, Any] = dict(row.values)
     key, label, segment = values.pop("rule_key"), values.pop("label"), values.pop("segment")
-    return AlertRule(key=key, label=label or key, segment=segment and segment.strip(), **values)
+    return AlertRule(key=key, label=label or key, segment=segment and segment.strip(), line=row.line, **values)
 
 
 def _faults(rows: list[Row]) -> Iterator[Fault]:

@@ -8,20 +8,25 @@ from orchestration.extract import preflight_sources
 from orchestration.publish.generations import remove_half_built
 from orchestration.publish.postgres import preflight_postgres
 from orchestration.scorecard import load_seeds
+from orchestration.scorecard.lint import lint
 from orchestration.settings import Settings
 
 
-def check_configuration(settings: Settings) -> None:
+def check_configuration(settings: Settings) -> list[str]:
     """Refuse wrong seeds, sources or exports before anything is written.
+
+    Returns:
+        Rules of the scorecard that cannot be meant: one line for each, with file, line and remedy.
 
     Raises:
         ConfigurationError: the seeds are wrong; one line per fault with file, line and remedy.
         SettingsError: a source's path, columns or query, or an export's address or table is wrong, one line per fault.
     """
-    load_seeds(settings.seeds_dir)
-    read_alert_rules(settings.seeds_dir)
+    seeds = load_seeds(settings.seeds_dir)
+    alert_rules = read_alert_rules(settings.seeds_dir)
     preflight_sources(settings)
     preflight_postgres(settings)
+    return lint(seeds, [(rule.line, rule.tier) for rule in alert_rules])
 
 
 def remove_leftovers(settings: Settings) -> None:

@@ -48,7 +48,8 @@ class RunGuard(dg.ConfigurableResource):
                 warn(f"run {dead} was left by a process that is gone: now shown as failed")
             prune_history(instance)
             remove_leftovers(SETTINGS)
-            check_configuration(SETTINGS)
+            for warning in check_configuration(SETTINGS):
+                context.log.warning(warning)
             with ending_when_full(SETTINGS, lambda why: report_failed(instance, run.run_id, why)):
                 yield self
 
