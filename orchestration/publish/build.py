@@ -177,7 +177,8 @@ def _read_views(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
         if table.wide is not None:
             _, _, query = found[table.name].partition(" AS ")
             for source, target in names.items():
-                query = re.sub(rf"\b{re.escape(source)}\b", target, query)
+                # DuckDB 2 leaves out the name of the database.
+                query = re.sub(rf"\b(?:warehouse\.)?{re.escape(source.removeprefix('warehouse.'))}\b", target, query)
             views[table.name] = query.rstrip("; \n")
     return views
 
