@@ -27,6 +27,17 @@ def command(folder: Path, module: str, *arguments: str, token: str = TOKEN) -> s
     )
 
 
+# Of another connector of the team, which has a fault.
+BROKEN = """
+from orchestration.extract.connectors.base import Connector, text_batches
+
+
+class Calls(Connector):
+    def read(self, settings, table, window):
+        yield from text_batches(table, [{"touchpoint_id": call["id"]} for call in [{}]])
+"""
+
+
 def test_the_example_of_the_readme_publishes_its_rows(tmp_path: Path) -> None:
     (tmp_path / "packages").mkdir()
     config_file = tmp_path / "health.toml"
@@ -45,8 +56,14 @@ def test_the_example_of_the_readme_publishes_its_rows(tmp_path: Path) -> None:
         refused = command(tmp_path, "check_sources", token="another-secret")
         assert refused.returncode == 1 and "refuses the credentials" in refused.stdout.replace("\n", " ")
         assert "another-secret" not in refused.stdout + refused.stderr
+        (tmp_path / "packages" / "acme_health" / "calls.py").write_text(BROKEN)
+        config_file.write_text(f'{config_file.read_text()}[sources.touchpoints]\nconnector = "acme_health.calls"\n')
         run = command(tmp_path, "run", "2026-01-05")
     assert run.returncode == 0, run.stdout + run.stderr
+    # The others go on.
+    said = [line for line in run.stdout.splitlines() if "KeyError" in line]
+    assert said and all("acme_health/calls.py line 7: KeyError: 'id'. Fix the connector" in line for line in said), run.stdout
+    assert "degraded: touchpoints not read" in run.stdout and "Traceback" not in run.stdout + run.stderr
     assert TOKEN not in run.stdout + run.stderr
     with duckdb.connect(str(tmp_path / "data" / "published" / "current" / "health.duckdb"), read_only=True) as mart:
         assert mart.execute("select account_id, account_name from account_health order by all").fetchall() == [
