@@ -8,7 +8,7 @@ NEXT := .venv-next
 LOCK := pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-strip-extras --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run dbt check-sources ui alerts validate verify test test-fast test-next lint types docs lock bench rollback scorecard scorecard-import clean
+.PHONY: help setup run dbt check-sources ui alerts validate propose-weights verify test test-fast test-next lint types docs lock bench rollback scorecard scorecard-import clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -46,6 +46,9 @@ alerts: setup ## send the alerts that are due: ARGS=--dry-run to only show them
 
 validate: setup ## hold the published scores against who left, and publish what was found with the mart
 	@$(BIN)/python -m orchestration.validate
+
+propose-weights: setup ## write the weights that outcomes suggest as a candidate version, or say why there are none
+	@$(BIN)/python -m orchestration.validate.propose
 
 verify: setup ## read everything that is stored: what is whole, what is damaged, what to do; changes nothing
 	@$(BIN)/python -m orchestration.verify

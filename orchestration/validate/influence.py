@@ -2,15 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import duckdb
 import numpy as np
 
 from orchestration.validate.points import Points
+from orchestration.validate.proposals import MetricScores
 from orchestration.validate.statistics import Bools, Floats, Ints, auc, estimate
-from orchestration.warehouse import literal
 
 WHOLE = "all"
 SATURATED = 0.6
@@ -80,15 +79,15 @@ order by account_id, metric_key
 
 
 def measure_influence(
-    connection: duckdb.DuckDBPyConnection, parquet: Path, points: Points, leaves: Bools, weights: Ints, config_version: str
+    connection: duckdb.DuckDBPyConnection, points: Points, leaves: Bools, weights: Ints, found: MetricScores | None, config_version: str
 ) -> list[Row]:
     """One row for each metric and cap of the newest day, and one, `all`, for the scorecards as a whole.
 
     Args:
         connection: as `points.prepare` left it.
-        parquet: folder of the generation's Parquet files, which have the metrics of all days.
         points, leaves: labelled points of the version in force, as restated.
         weights: of the accounts, for the intervals of each metric's skill.
+        found: what the metrics scored at the points.
         config_version: the version in force.
     """
     cursor = connection.execute(_MEANS)
@@ -96,7 +95,7 @@ def measure_influence(
     rows: list[Row] = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
     newest = connection.execute(_NEWEST).fetchnumpy()
     twins = _twins(newest)
-    skills = _skills(connection, parquet, points, leaves, weights, config_version)
+    skills = _skills(points, leaves, weights, found)
     for row in rows:
         metric = row["metric_key"]
         shares = (row["share_at_0"] or 0, row["share_at_100"] or 0)
@@ -148,45 +147,17 @@ def _twins(newest: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _skills(
-    connection: duckdb.DuckDBPyConnection, parquet: Path, points: Points, leaves: Bools, weights: Ints, config_version: str
-) -> dict[str, Row]:
+def _skills(points: Points, leaves: Bools, weights: Ints, found: MetricScores | None) -> dict[str, Row]:
     """Each metric's own skill: that of its normalized score, where it was measured."""
-    files = parquet / "metric_scores_history"
-    if points.day.size == 0 or not leaves.any() or not any(files.rglob("*.parquet")):
+    if found is None or not leaves.any():
         return {}
-    first, last = int(points.day.min()), int(points.day.max())
-    read = connection.execute(
-        f"""
-        select
-            metric_key,
-            coded_accounts.account,
-            cast(as_of_date - date '1970-01-01' as integer) as day,
-            normalized_score
-        from read_parquet({literal(f"{files}/*/*.parquet")}, hive_partitioning = false) as history
-        inner join coded_accounts on history.account_id = coded_accounts.account_id
-        where
-            isodow(as_of_date) = 1 and as_of_date between date '1970-01-01' + {first} and date '1970-01-01' + {last}
-            and config_version = ? and state = 'measured' and normalized_score is not null and not starts_with(metric_key, 'cap:')
-        order by metric_key, day, account
-        """,
-        [config_version],
-    ).fetchnumpy()
-    place = points.day.astype(np.int64) * points.accounts + points.account
-    order = np.argsort(place, kind="stable")
-    wanted = np.asarray(read["day"]).astype(np.int64) * points.accounts + np.asarray(read["account"])
-    at = np.searchsorted(place[order], wanted)
-    known = (at < len(place)) & (place[order][np.minimum(at, len(place) - 1)] == wanted)
-    metrics, codes = np.unique(np.asarray(read["metric_key"]), return_inverse=True)
     strata = points.day * 3 + points.band
-    found = {}
-    for code, metric in enumerate(metrics):
-        mine = known & (codes == code)
-        rows = order[at[mine]]
-        score = np.asarray(read["normalized_score"])[mine].round(9)
-        figure = estimate(auc(score, strata[rows], points.account[rows], leaves[rows], weights))
-        found[str(metric)] = {"skill": figure.value, "skill_low": figure.low, "skill_high": figure.high}
-    return found
+    skills = {}
+    for column, metric in enumerate(found.metrics):
+        rows = found.measured[:, column]
+        figure = estimate(auc(found.scores[rows, column].round(9), strata[rows], points.account[rows], leaves[rows], weights))
+        skills[metric] = {"skill": figure.value, "skill_low": figure.low, "skill_high": figure.high}
+    return skills
 
 
 def _jitter(connection: duckdb.DuckDBPyConnection, newest: Mapping[str, Any]) -> tuple[float, float, float] | None:

@@ -28,8 +28,17 @@ from orchestration.validate.points import (
     read_departures,
     read_points,
 )
+from orchestration.validate.proposals import propose, read_metric_scores
 from orchestration.validate.statistics import Bools, Estimate, Ints, draw_accounts
-from orchestration.validate.tables import CALIBRATION, METRIC_INFLUENCE, RENEWAL_FORECAST, SCORE_VALIDATION, TABLES, TIER_VALIDATION
+from orchestration.validate.tables import (
+    CALIBRATION,
+    METRIC_INFLUENCE,
+    RENEWAL_FORECAST,
+    SCORE_VALIDATION,
+    TABLES,
+    TIER_VALIDATION,
+    WEIGHT_PROPOSALS,
+)
 from orchestration.warehouse import first_line
 
 Row = dict[str, Any]
@@ -110,8 +119,14 @@ def validate_mart(connection: duckdb.DuckDBPyConnection, parquet: Path, horizon_
     [(in_force,)] = connection.execute("select any_value(config_version) from account_health").fetchall()
     if in_force in known and weights is not None:
         labelled, leaves = known[in_force][0].labelled(horizon_days)
-        influence = measure_influence(connection, parquet, labelled, leaves, weights, in_force)
+        scores = read_metric_scores(connection, parquet, labelled, in_force)
+        influence = measure_influence(connection, labelled, leaves, weights, scores, in_force)
         rows[METRIC_INFLUENCE.name] = [{"as_of_date": as_of} | row for row in influence]
+        proposed = propose(labelled, leaves, scores, weights, horizon_days)
+        whole = {"as_of_date": as_of, "config_version": in_force, "horizon_days": horizon_days}
+        rows[WEIGHT_PROPOSALS.name] = [
+            whole | row | {name: day_of(row[name]) for name in ("first_day", "last_day") if name in row} for row in proposed
+        ]
     of_version = (row for row in rows[CALIBRATION.name] if row["config_version"] == in_force and row["history"] == RESTATED)
     rows[RENEWAL_FORECAST.name] = forecast_renewals(connection, of_version)
     return rows

@@ -163,5 +163,35 @@ RENEWAL_FORECAST = ValidationTable(
     },
 )
 
-TABLES = (SCORE_VALIDATION, TIER_VALIDATION, CALIBRATION, METRIC_INFLUENCE, RENEWAL_FORECAST)
+WEIGHT_PROPOSALS = ValidationTable(
+    "weight_proposals",
+    "Weights learned from who left, and whether they beat the present and equal weights in two later periods. A proposal only.",
+    ("period", "metric_key"),
+    {
+        "as_of_date": _VERSION["as_of_date"],
+        "config_version": (_TEXT, "The version in force."),
+    }
+    | _HORIZON
+    | {
+        "period": (_TEXT, "first later or second later: a comparison. fitted: a metric's weights."),
+        "metric_key": (_TEXT, "all, or the metric."),
+        "first_day": (_DAY, "First Monday of the period."),
+        "last_day": (_DAY, "Last Monday of the period."),
+        "leavers": _COUNTS["leavers"],
+    }
+    | _figure("present_skill", "Skill of the present weights in the period, without caps.")
+    | _figure("equal_skill", "Skill if every metric that weighs anything weighed the same.")
+    | _figure("learned_skill", "Skill of the learned weights.")
+    | _figure("gain_over_present", "Skill of the learned weights less that of the present ones, paired by draw.")
+    | _figure("gain_over_equal", "Skill of the learned weights less that of equal ones, paired by draw.")
+    | {
+        "is_better": (_FLAG, "Whether both gains have a lower bound above 0."),
+        "present_weight": (_FIGURE, "Share of the whole that the metric weighs now, on average."),
+        "learned_weight": (_FIGURE, "Share of the whole that it would weigh."),
+        "holds": (_FLAG, "Whether both later periods are better, so that make propose-weights writes a candidate."),
+        "reason": (_TEXT, "Why there is no proposal; null where there is one."),
+    },
+)
+
+TABLES = (SCORE_VALIDATION, TIER_VALIDATION, CALIBRATION, METRIC_INFLUENCE, RENEWAL_FORECAST, WEIGHT_PROPOSALS)
 BY_NAME = {table.name: table for table in TABLES}

@@ -63,7 +63,7 @@ def import_workbook(settings: Settings, path: Path, active: bool = False) -> lis
                 f"{path.name}: {draft.version.place('config_version')}: version {name!r} is in {seeds.file(VERSIONS)} already, with other "
                 "rules. Give the new version a name of its own"
             )
-        _replace(settings.seeds_dir, {seed: content for seed, (content, rows) in drafted.items() if rows})
+        replace_seeds(settings.seeds_dir, {seed: content for seed, (content, rows) in drafted.items() if rows})
     return _report(seeds, new, merged, differences, draft)
 
 
@@ -106,7 +106,7 @@ def _append(folder: Path, draft: Draft, name: str, status: str | None) -> dict[s
             cells = row.cells | {"config_version": name}
             rows.append((row, cells | {"status": status} if seed == VERSIONS and status else cells))
         _refuse_what_has_no_column(draft, seed, file)
-        drafted[seed] = _with_rows(file.read_bytes(), rows)
+        drafted[seed] = with_rows(file.read_bytes(), rows)
         file.write_bytes(drafted[seed][0])
     return drafted
 
@@ -127,7 +127,7 @@ def _refuse_what_has_no_column(draft: Draft, seed: str, file: Path) -> None:
                 )
 
 
-def _with_rows(content: bytes, rows: Iterable[tuple[SheetRow, Mapping[str, str]]]) -> Drafted:
+def with_rows(content: bytes, rows: Iterable[tuple[SheetRow | None, Mapping[str, str]]]) -> Drafted:
     """A file with rows below its own, in its own order of columns and with its own line ends; not a byte of it changes."""
     text = content.decode("utf-8-sig")
     ending = next((ending for ending in ("\r\n", "\n", "\r") if ending in text), "\n")
@@ -169,7 +169,7 @@ def _in_workbook(fault: Fault, draft: Draft, drafted: Mapping[str, Drafted]) -> 
     return f"{draft.path.name}: {row.place(fault.column)}: {text}" if row else f"{draft.path.name}: {fault.seed}: {text}"
 
 
-def _replace(seeds_dir: Path, contents: Mapping[str, bytes]) -> None:
+def replace_seeds(seeds_dir: Path, contents: Mapping[str, bytes]) -> None:
     """Replace files all together: each is written whole beside the old one first, and a failure puts back what was replaced.
 
     The versions come last: until then no run takes the new rows, it refuses them as rows of an unknown version.

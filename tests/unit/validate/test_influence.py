@@ -1,12 +1,11 @@
 """What a metric does to the score, worked out by hand: forty accounts, ten of each of four kinds, on one day."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from orchestration.validate.influence import measure_influence
 from orchestration.validate.points import RESTATED, Version, prepare, read_points
+from orchestration.validate.proposals import read_metric_scores
 from orchestration.validate.statistics import draw_accounts
 from tests.unit.validate.mart import add_outcomes, add_scores, day, empty_mart
 
@@ -44,7 +43,7 @@ def influence() -> dict[str, dict]:
     mart.executemany("insert into account_health values (?, 'at_risk', 'v1')", [(name,) for name in names])
     prepare(mart)
     points = read_points(mart, Version("v1", True, RESTATED))
-    found = measure_influence(mart, Path("nowhere"), points, np.zeros(len(points.day), dtype=bool), draw_accounts(40), "v1")
+    found = measure_influence(mart, points, np.zeros(len(points.day), dtype=bool), draw_accounts(40), None, "v1")
     return {row["metric_key"]: row for row in found}
 
 
@@ -92,5 +91,6 @@ def test_a_metric_has_a_skill_of_its_own(tmp_path):
     mart.execute(f"copy metric_scores_history to '{folder / 'part.parquet'}' (format parquet)")
     prepare(mart)
     points, leaves = read_points(mart, Version("v1", True, RESTATED)).labelled(30)
-    [row] = measure_influence(mart, tmp_path, points, leaves, draw_accounts(20), "v1")
+    scores = read_metric_scores(mart, tmp_path, points, "v1")
+    [row] = measure_influence(mart, points, leaves, draw_accounts(20), scores, "v1")
     assert row["skill"] == pytest.approx(74.5 / 75)
