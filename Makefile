@@ -8,7 +8,7 @@ NEXT := .venv-next
 LOCK := pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-strip-extras --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run dbt check-sources ui alerts validate propose-weights verify test test-fast test-next lint types docs lock bench rollback scorecard scorecard-import clean
+.PHONY: help setup run dbt check-sources ui alerts validate propose-weights impact verify test test-fast test-next lint types docs lock bench rollback scorecard scorecard-import clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -49,6 +49,9 @@ validate: setup ## hold the published scores against who left, and publish what 
 
 propose-weights: setup ## write the weights that outcomes suggest as a candidate version, or say why there are none
 	@$(BIN)/python -m orchestration.validate.propose
+
+impact: setup ## what a version of the scorecard changes, as Markdown: BASE=2026.1 CANDIDATE=2026.2, ARGS="--max-arr-moved 0.1"
+	@$(BIN)/python -m orchestration.validate.impact "$(BASE)" "$(CANDIDATE)" $(ARGS)
 
 verify: setup ## read everything that is stored: what is whole, what is damaged, what to do; changes nothing
 	@$(BIN)/python -m orchestration.verify

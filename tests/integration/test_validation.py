@@ -232,3 +232,49 @@ def test_the_manifest_names_every_file(validated, tmp_path):
     manifest = json.loads((generation / "manifest.json").read_text())
     assert set(manifest["files"]) == files and "parquet/score_validation.parquet" in files
     assert manifest["generation"] == 2 and "board/index.html" in files
+
+
+def impact(mart: duckdb.DuckDBPyConnection, *arguments: str) -> subprocess.CompletedProcess:
+    [(path,)] = mart.execute("select path from duckdb_databases() where database_name = 'health'").fetchall()
+    # data/published/generations/<n>/health.duckdb
+    config_file = Path(path).resolve().parents[4] / "health.toml"
+    return subprocess.run(
+        [sys.executable, "-m", "orchestration.validate.impact", *arguments],
+        cwd=PROJECT_ROOT,
+        env=os.environ | {"HEALTH_CONFIG": str(config_file)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_impact_of_a_candidate_is_every_account_whose_tier_differs(validated, tmp_path):
+    _, mart = validated
+    done = impact(mart, "v1", "turned", "--csv", str(tmp_path / "changed.csv"), "--max-tier-changes", "3")
+    assert done.returncode == 1, done.stderr
+    in_force = [
+        customer
+        for customer in customers()
+        for begin, end in [*customer.paid, *([customer.trial] if customer.trial else [])]
+        if begin <= LAST_DAY and (end is None or end > LAST_DAY)
+    ]
+    expected = {
+        customer.name for customer in in_force if tier_of(score_of(customer, LAST_DAY)) != tier_of(100 - score_of(customer, LAST_DAY))
+    }
+    with open(tmp_path / "changed.csv", newline="") as file:
+        assert {row["account_id"] for row in csv.DictReader(file)} == expected
+    assert (
+        f"{len(expected)} of {len(in_force)} accounts change tier, with {1200 * len(expected):,} of {1200 * len(in_force):,} arr"
+        in done.stdout
+    )
+    assert f"| weights and anchors | {len(expected)} | {1200 * len(expected):,} |" in done.stdout and "| before | 0." in done.stdout
+    assert done.stderr.strip() == f"{len(expected)} accounts change tier; --max-tier-changes allows 3"
+    unknown = impact(mart, "v1", "v9")
+    assert (unknown.returncode, unknown.stderr.strip()) == (
+        2,
+        "version 'v9' scored no day. Versions that did: turned, v1. Run the pipeline with it",
+    )
+
+
+def tier_of(score: float) -> str:
+    return "healthy" if score >= 70 else "at_risk" if score >= 40 else "poor"
