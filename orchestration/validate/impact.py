@@ -100,7 +100,7 @@ def compare(connection: duckdb.DuckDBPyConnection, base: str, candidate: str, ho
         f"## From {verbatim(base)} to {verbatim(candidate)} on {day}",
         "",
         f"{len(changed)} of {len(accounts)} accounts change tier, with {_money(_arr(changed))} of {_money(_arr(accounts))} arr. "
-        f"Over the last {DAYS} days: {recent['accounts']} accounts on {recent['account_days']} account days (scored days: {recent['days']}).",
+        f"Over the last {DAYS} days: {recent['accounts']} accounts on {recent['account_days']} account days (days: {recent['days']}).",
         "",
         *_matrix(accounts),
         *_components(changed),

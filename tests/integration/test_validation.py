@@ -234,12 +234,28 @@ def test_the_manifest_names_every_file(validated, tmp_path):
     assert manifest["generation"] == 2 and "board/index.html" in files
 
 
-def impact(mart: duckdb.DuckDBPyConnection, *arguments: str) -> subprocess.CompletedProcess:
+WEEKLY = """
+from orchestration.home import prepare_home
+from orchestration.settings import load_settings
+prepare_home(load_settings())
+import dagster as dg
+from orchestration.definitions import defs
+with dg.DagsterInstance.get() as instance:
+    result = defs().resolve_job_def("weekly_validation").execute_in_process(instance=instance)
+print(*sorted(event.asset_key.path[-1] for event in result.get_asset_materialization_events()))
+print(*((check.check_name, check.passed, check.severity.value) for check in result.get_asset_check_evaluations()))
+"""
+
+
+IMPACT = ("-m", "orchestration.validate.impact")
+
+
+def python(mart: duckdb.DuckDBPyConnection, *arguments: str) -> subprocess.CompletedProcess:
     [(path,)] = mart.execute("select path from duckdb_databases() where database_name = 'health'").fetchall()
     # data/published/generations/<n>/health.duckdb
     config_file = Path(path).resolve().parents[4] / "health.toml"
     return subprocess.run(
-        [sys.executable, "-m", "orchestration.validate.impact", *arguments],
+        [sys.executable, *arguments],
         cwd=PROJECT_ROOT,
         env=os.environ | {"HEALTH_CONFIG": str(config_file)},
         capture_output=True,
@@ -250,7 +266,7 @@ def impact(mart: duckdb.DuckDBPyConnection, *arguments: str) -> subprocess.Compl
 
 def test_the_impact_of_a_candidate_is_every_account_whose_tier_differs(validated, tmp_path):
     _, mart = validated
-    done = impact(mart, "v1", "turned", "--csv", str(tmp_path / "changed.csv"), "--max-tier-changes", "3")
+    done = python(mart, *IMPACT, "v1", "turned", "--csv", str(tmp_path / "changed.csv"), "--max-tier-changes", "3")
     assert done.returncode == 1, done.stderr
     in_force = [
         customer
@@ -269,11 +285,19 @@ def test_the_impact_of_a_candidate_is_every_account_whose_tier_differs(validated
     )
     assert f"| weights and anchors | {len(expected)} | {1200 * len(expected):,} |" in done.stdout and "| before | 0." in done.stdout
     assert done.stderr.strip() == f"{len(expected)} accounts change tier; --max-tier-changes allows 3"
-    unknown = impact(mart, "v1", "v9")
+    unknown = python(mart, *IMPACT, "v1", "v9")
     assert (unknown.returncode, unknown.stderr.strip()) == (
         2,
         "version 'v9' scored no day. Versions that did: turned, v1. Run the pipeline with it",
     )
+
+
+def test_the_weekly_job_materializes_every_table_and_checks_the_skill(validated):
+    _, mart = validated
+    done = python(mart, "-c", WEEKLY)
+    assert done.returncode == 0, done.stderr
+    tables = "calibration metric_influence renewal_forecast score_validation tier_validation weight_proposals"
+    assert done.stdout.splitlines()[-2:] == [tables, "('skill_is_enough', False, 'WARN')"]
 
 
 def tier_of(score: float) -> str:

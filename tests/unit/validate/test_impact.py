@@ -37,12 +37,13 @@ def mart():
         for number in (0, 30):
             connection.execute(
                 "insert into account_health_history "
-                "(account_id, as_of_date, health_score, config_version, segment, uncapped_score, raw_tier, arr) values (?, ?, ?, 'v1', ?, ?, ?, ?)",
+                "(account_id, as_of_date, health_score, config_version, segment, uncapped_score, raw_tier, arr) "
+                "values (?, ?, ?, 'v1', ?, ?, ?, ?)",
                 [name, day(number), score, segment, uncapped, tier, arr],
             )
             connection.execute(
-                "insert into candidate_scores_history (account_id, as_of_date, config_version, health_score, raw_tier, uncapped_score) "
-                "values (?, ?, 'v2', ?, ?, ?)",
+                "insert into candidate_scores_history "
+                "(account_id, as_of_date, config_version, health_score, raw_tier, uncapped_score) values (?, ?, 'v2', ?, ?, ?)",
                 [name, day(number), score_after, tier_after, uncapped_after],
             )
         connection.execute("insert into account_health (account_id, account_name) values (?, ?)", [name, f"<b>{name}|"])
@@ -54,10 +55,7 @@ def test_who_changes_tier_and_by_what(mart):
     assert [(row["account_id"], row["component"]) for row in changed] == [
         ("limit", "tier limits"), ("capped", "caps"), ("weights", "weights and anchors"),
     ]  # fmt: skip
-    assert (
-        "3 of 4 accounts change tier, with 900 of 1,000 arr. Over the last 28 days: 3 accounts on 3 account days (scored days: 1)."
-        in report
-    )
+    assert "3 of 4 accounts change tier, with 900 of 1,000 arr. Over the last 28 days: 3 accounts on 3 account days (days: 1)." in report
     assert "| at_risk | 1 (400) | 1 (100) |  |  |" in report and "| healthy |  | 1 (300) |  |  |" in report
     assert "| `<b>limit¦` | 400 | at_risk to healthy | 62.0 to 62.0 | tier limits |" in report
     # smb: 0, -20 and +1 over three accounts.
