@@ -21,8 +21,25 @@ _PIPELINE = tuple(f"tests/integration/test_{name}.py" for name in ("stopped_runs
 # Then, for the same reason:
 _LONG = ("tests/integration", "tests/dbt", "tests/unit/publish", "tests/unit/board", "tests/property", "tests/unit/extract")
 
+# What `make test-fast` leaves out: each takes more than five seconds of a processor, or starts a pipeline, a server or a browser.
+_SLOW = (
+    *("tests/integration", "tests/dbt", "tests/property", "tests/benchmarks", "tests/unit/board"),
+    *("tests/unit/extract/connectors", "tests/unit/extract/lake", "tests/unit/extract/files/test_text.py"),
+    *(f"tests/unit/extract/test_{name}.py" for name in ("landing", "properties", "trial", "values")),
+    *(
+        f"tests/unit/publish/test_{name}.py"
+        for name in ("exports", "postgres", "publish", "revisions", "rollback", "send_alerts", "validation", "verify", "warehouse")
+    ),
+    *(f"tests/unit/test_{name}.py" for name in ("alert_sensor", "check_sources", "dbt_build", "dbt_parsed", "demo", "workbook")),
+)
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if gone := [place for place in _SLOW if not (config.rootpath / place).exists()]:
+        raise pytest.UsageError(f"tests/conftest.py: _SLOW names {', '.join(gone)}, which is not there. Name the new place")
+    for item in items:
+        if item.nodeid.startswith(_SLOW):
+            item.add_marker(pytest.mark.slow)
     order = (*_FIRST, *_PIPELINE, *_LONG, "")
     items.sort(key=lambda item: next(place for place, start in enumerate(order) if item.nodeid.startswith(start)))
 

@@ -49,7 +49,7 @@ class RunGuard(dg.ConfigurableResource):
             prune_history(instance)
             remove_leftovers(SETTINGS)
             for warning in check_configuration(SETTINGS):
-                context.log.warning(warning)
+                warn(warning)
             with ending_when_full(SETTINGS, lambda why: report_failed(instance, run.run_id, why)):
                 yield self
 

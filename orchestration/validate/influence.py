@@ -116,7 +116,7 @@ def measure_influence(
 def _matrix(newest: Mapping[str, Any], column: str, accounts: Ints, metrics: Ints, shape: tuple[int, int]) -> Floats:
     """Accounts x metrics; nan where there is nothing."""
     found = np.full(shape, np.nan)
-    values = np.ma.filled(np.ma.asarray(newest[column], dtype=float), np.nan)
+    values: Floats = np.ma.filled(np.ma.asarray(newest[column], dtype=float), np.nan)
     found[accounts, metrics] = values
     return found
 

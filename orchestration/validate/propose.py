@@ -6,7 +6,7 @@ candidate was written or is there already, 1 where none holds, 2 if it cannot sa
 
 import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ Row = Mapping[str, Any]
 _VERSIONS = "config_versions"
 
 
-def describe(rows: list[Row]) -> list[str]:
+def describe(rows: Sequence[Row]) -> list[str]:
     """The three figures of each later period, and what follows, for people."""
     lines = []
     for row in rows:

@@ -22,7 +22,7 @@ _MAX_CHANGES_SHOWN = 40
 _LINE = re.compile(r"\bline (\d+)")
 
 # What a seed's file is to hold, and which of its lines are rows of the workbook.
-Drafted = tuple[bytes, Mapping[int, SheetRow]]
+Drafted = tuple[bytes, Mapping[int, SheetRow | None]]
 
 
 def import_workbook(settings: Settings, path: Path, active: bool = False) -> list[str]:
@@ -135,7 +135,8 @@ def with_rows(content: bytes, rows: Iterable[tuple[SheetRow | None, Mapping[str,
     header = next(csv.reader(io.StringIO(plain)))
     gap = "" if plain.endswith("\n") else ending
     line = plain.count("\n") + (2 if gap else 1)
-    added, places = io.StringIO(gap), {}
+    added = io.StringIO(gap)
+    places: dict[int, SheetRow | None] = {}
     added.seek(0, io.SEEK_END)
     for row, cells in rows:
         places[line] = row
