@@ -47,8 +47,8 @@ alerts: setup ## send the alerts that are due: ARGS=--dry-run to only show them
 validate: setup ## hold the published scores against who left, and publish what was found with the mart
 	@$(BIN)/python -m orchestration.validate
 
-propose-weights: setup ## write the weights that outcomes suggest as a candidate version, or say why there are none
-	@$(BIN)/python -m orchestration.validate.propose
+propose-weights: setup ## write the weights that outcomes suggest as a candidate version, or say why not; ARGS=--anchors for anchors
+	@$(BIN)/python -m orchestration.validate.propose $(ARGS)
 
 impact: setup ## what a version of the scorecard changes, as Markdown: BASE=2026.1 CANDIDATE=2026.2, ARGS="--max-arr-moved 0.1"
 	@$(BIN)/python -m orchestration.validate.impact "$(BASE)" "$(CANDIDATE)" $(ARGS)

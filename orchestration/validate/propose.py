@@ -1,5 +1,8 @@
 """`python -m orchestration.validate.propose`: write the weights that outcomes suggest as a candidate version, or say why there are none.
 
+With `--anchors` it writes other anchors instead, which needs no outcomes: worst and best of each linear metric at the 10th and 90th
+percentile of what the accounts measure on the newest day, by scorecard.
+
 A candidate is scored beside the version in force and changes nothing until a person sets its status to active. Exit status: 0 where a
 candidate was written or is there already, 1 where none holds, 2 if it cannot say.
 """
@@ -28,8 +31,22 @@ def describe(rows: Sequence[Row]) -> list[str]:
     return lines
 
 
-def candidate_rows(seeds: Seeds, base: str, name: str, valid_from: str, learned: Mapping[str, float]) -> dict[str, list[dict[str, str]]]:
-    """The rows of a version that is `base` with other weights: seed -> cells.
+# (scorecard, metric) -> 10th and 90th percentile of the measured values.
+Spread = Mapping[tuple[str, str], tuple[float, float]]
+
+_SPREAD = """
+select scorecard_key, metric_key, quantile_cont(value, 0.1), quantile_cont(value, 0.9)
+from metric_scores_history
+where as_of_date = (select max(as_of_date) from account_health_history) and state = 'measured' and not starts_with(metric_key, 'cap:')
+group by scorecard_key, metric_key
+having count(*) >= 30
+"""
+
+
+def candidate_rows(
+    seeds: Seeds, base: str, name: str, valid_from: str, learned: Mapping[str, float] | None = None, spread: Spread | None = None
+) -> dict[str, list[dict[str, str]]]:
+    """The rows of a version that is `base` with other weights or other anchors: seed -> cells.
 
     A dimension weighs the sum of its metrics, so that a metric's share of the whole is what was learned.
     """
@@ -37,7 +54,7 @@ def candidate_rows(seeds: Seeds, base: str, name: str, valid_from: str, learned:
     added: dict[str, list[dict[str, str]]] = {
         _VERSIONS: [
             {"config_version": name, "valid_from": valid_from, "status": "candidate", "author": "propose-weights"}
-            | {"note": f"Weights of {base} learned from who left"}
+            | {"note": f"Weights of {base} learned from who left" if learned else f"{base} with anchors at the 10th and 90th percentile"}
         ]
     }
     for seed, shape in SEEDS.items():
@@ -52,7 +69,11 @@ def candidate_rows(seeds: Seeds, base: str, name: str, valid_from: str, learned:
                 for column, value in row.values.items()
             }
             cells["config_version"] = name
-            if seed == "scorecard_metrics":
+            if seed == "scorecard_metrics" and spread is not None:
+                cells |= _anchors(row, spread.get((row["scorecard_key"], row["metric_key"])))
+            elif learned is None:
+                pass
+            elif seed == "scorecard_metrics":
                 cells["weight"] = f"{100 * learned.get(row['metric_key'], 0):.4f}"
             elif seed == "scorecard_dimensions":
                 on_card = {
@@ -66,7 +87,17 @@ def candidate_rows(seeds: Seeds, base: str, name: str, valid_from: str, learned:
     return added
 
 
-def write_candidate(seeds_dir: Path, base: str, name: str, valid_from: str, learned: Mapping[str, float]) -> bool:
+def _anchors(row: Any, bounds: tuple[float, float] | None) -> dict[str, str]:
+    """Anchors of a linear metric at the bounds, on the same sides as before; none where the accounts do not differ."""
+    if row["method"] != "linear" or bounds is None or f"{bounds[0]:.4g}" == f"{bounds[1]:.4g}":
+        return {}
+    low, high = (f"{bound:.4g}" for bound in bounds)
+    return {"worst": low, "best": high} if row["best"] > row["worst"] else {"worst": high, "best": low}
+
+
+def write_candidate(
+    seeds_dir: Path, base: str, name: str, valid_from: str, learned: Mapping[str, float] | None = None, spread: Spread | None = None
+) -> bool:
     """Append the candidate to the seeds, all of it or nothing; False where a version of the name is there already.
 
     Raises:
@@ -81,7 +112,7 @@ def write_candidate(seeds_dir: Path, base: str, name: str, valid_from: str, lear
     if any(row["config_version"] == name for row in seeds[_VERSIONS]):
         return False
     contents = {}
-    for seed, rows in candidate_rows(seeds, base, name, valid_from, learned).items():
+    for seed, rows in candidate_rows(seeds, base, name, valid_from, learned, spread).items():
         path = seeds_dir / f"{seed}.csv"
         if rows:
             contents[seed] = with_rows(path.read_bytes(), [(None, row) for row in rows])[0]
@@ -95,8 +126,16 @@ def write_candidate(seeds_dir: Path, base: str, name: str, valid_from: str, lear
     return True
 
 
+def _proposals(mart: Any) -> list[Row]:
+    cursor = mart.execute("select * from weight_proposals order by period, metric_key")
+    names = [column[0] for column in cursor.description]
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
 def main() -> int:
-    argparse.ArgumentParser(prog="python -m orchestration.validate.propose", description=__doc__).parse_args()
+    parser = argparse.ArgumentParser(prog="python -m orchestration.validate.propose", description=__doc__)
+    parser.add_argument("--anchors", action="store_true", help="propose anchors from what the accounts measure, not weights")
+    by_anchors = parser.parse_args().anchors
     import duckdb
 
     from orchestration.locking import WriterBusy, writer_lock
@@ -113,19 +152,25 @@ def main() -> int:
             if number is None:
                 raise PublishError(f"{settings.published / 'current'}: nothing is published yet. Run the pipeline, then make validate")
             with open_published(settings, number) as mart:
-                cursor = mart.execute("select * from weight_proposals order by period, metric_key")
-                names = [column[0] for column in cursor.description]
-                rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-            if not rows:
-                raise PublishError("nothing is validated yet: run make validate")
-            for line in describe(rows):
-                print(line)
-            if not rows[0]["holds"]:
-                return 1
-            base, as_of = rows[0]["config_version"], rows[0]["as_of_date"]
-            learned = {row["metric_key"]: row["learned_weight"] for row in rows if row["learned_weight"]}
-            name = f"{base}-learned-{as_of:%Y%m%d}"
-            written = write_candidate(settings.seeds_dir, base, name, str(as_of), learned)
+                rows = [] if by_anchors else _proposals(mart)
+                spread = {(card, metric): (low, high) for card, metric, low, high in mart.execute(_SPREAD).fetchall()}
+                newest = mart.execute("select any_value(config_version), max(as_of_date) from account_health").fetchall()
+            base, as_of = newest[0]
+            if as_of is None:
+                raise PublishError("no account is scored: there is nothing to propose from")
+            if by_anchors:
+                name = f"{base}-anchors-{as_of:%Y%m%d}"
+                written = write_candidate(settings.seeds_dir, base, name, str(as_of), spread=spread)
+            else:
+                if not rows:
+                    raise PublishError("nothing is validated yet: run make validate")
+                for line in describe(rows):
+                    print(line)
+                if not rows[0]["holds"]:
+                    return 1
+                learned = {row["metric_key"]: row["learned_weight"] for row in rows if row["learned_weight"]}
+                name = f"{base}-learned-{as_of:%Y%m%d}"
+                written = write_candidate(settings.seeds_dir, base, name, str(as_of), learned)
     except (SettingsError, WriterBusy, PublishError, ConfigurationError, WorkbookError, duckdb.Error) as error:
         print(error, file=sys.stderr)
         return 2

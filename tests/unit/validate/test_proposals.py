@@ -101,3 +101,27 @@ def test_a_candidate_is_the_present_version_with_other_weights(tmp_path):
     assert dimensions == {"adoption": 80, "commercial": 0, "support": 20, "voice": 0, "outcomes": 0}
     assert (folder / "scorecard_metrics.csv").read_bytes().startswith(before)
     assert not write_candidate(folder, "2026.1", "2026.1-learned", "2026-06-29", learned)
+
+
+def test_anchors_go_to_the_percentiles_of_the_population(tmp_path):
+    folder = tmp_path / "seeds"
+    shutil.copytree(PROJECT_ROOT / "seeds", folder)
+    spread = {
+        ("standard", "active_days_28d"): (4.0, 24.0),
+        # Lower is better here, so the greater value stays the worst. All alike says nothing; bands have no anchors.
+        ("standard", "days_since_last_activity"): (1.0, 12.5),
+        ("standard", "overdue_ratio"): (0.0, 0.0),
+        ("standard", "tickets_per_10_users_28d"): (0.0, 3.0),
+    }
+    assert write_candidate(folder, "2026.1", "wide", "2026-06-29", spread=spread)
+    seeds = load_seeds(folder)
+
+    def anchors(version, metric):
+        key = (version, "standard", metric)
+        [row] = [row for row in seeds["scorecard_metrics"] if row.take(("config_version", "scorecard_key", "metric_key")) == key]
+        return row.take(("weight", "worst", "best"))
+
+    assert anchors("wide", "active_days_28d") == (3.5, 4, 24)
+    assert anchors("wide", "days_since_last_activity")[1:] == (12.5, 1)
+    for metric in ("overdue_ratio", "tickets_per_10_users_28d", "csat_180d"):
+        assert anchors("wide", metric) == anchors("2026.1", metric)
