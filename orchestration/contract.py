@@ -88,6 +88,14 @@ class RangeBy:
     ranges: tuple[tuple[str, float, float], ...]
 
 
+@dataclass(frozen=True)
+class NotAbove:
+    """`column` should not exceed `limit`, signs aside. Rows that do may be right; many of them are of two units."""
+
+    column: str
+    limit: str
+
+
 Rule = NotBefore | RangeBy
 
 
@@ -119,6 +127,7 @@ class RawTable:
         currency_date: for tables with a `currency` column, the date whose exchange rate holds.
         ending: how a row ends that the next delivery of the whole table lacks; None: it is a fact, and does not count any more.
         rules: what must hold between two values of a row; a row that breaks one goes to quarantine.
+        doubt: what should hold between two values; rows that break it count, and are reported where they are many.
         period: first day of a row and first day after it; rows of the same thing (the first column of the key) should not overlap.
     """
 
@@ -132,6 +141,7 @@ class RawTable:
     currency_date: str | None = None
     ending: Ending | None = None
     rules: tuple[Rule, ...] = ()
+    doubt: NotAbove | None = None
     period: tuple[str, str] | None = None
     by_name: dict[str, Column] = field(init=False, repr=False, compare=False)
 
@@ -336,6 +346,7 @@ _ALL = (
         currency_date="issued_on",
         ending=Ending("voided_on"),
         rules=_no_placeholder("issued_on", "due_on", "paid_on", "voided_on", "written_off_on"),
+        doubt=NotAbove("open_amount", "amount"),
     ),
     RawTable(
         "tickets",

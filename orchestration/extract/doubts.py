@@ -22,8 +22,8 @@ _MANY, _MANY_EVENTS = 0.2, 0.5
 _ROWS_OF_A_DAY = 3
 _EXAMPLES, _DAYS_SHOWN, _LONGEST_ID = 3, 3, 40
 _IDS_COMPARED = 1_000
-# Moments before the opening: so many, and this share, are two time zones rather than slips.
-_EARLY_ROWS, _EARLY_SHARE = 2, 0.1
+# Moments before the opening, amounts above their limit: so many, and this share, are two time zones or units rather than slips.
+_MANY_ROWS, _MANY_SHARE = 2, 0.1
 
 # From so many rows on, a column that always has the same value says something.
 _ENOUGH_ROWS = 20
@@ -164,18 +164,29 @@ def describe_values(
         said.append(f"{duplicates} more rows have the account_id of a later row, which alone counts")
     if table.period is not None and total:
         said += _overlaps(connection, table, rows, table.period)
+    if table.doubt is not None and total:
+        column, limit = table.doubt.column, table.doubt.limit
+        [(above, known)] = connection.execute(
+            f"select count(*) filter (abs({column}) > abs({limit})), count({column}) from {rows} as landed"
+        ).fetchall()
+        if _are_many(above, known):
+            said.append(f"{above} of {known} {column} are above {limit}: are both in one unit, and of one date?")
     kinds = {column.name: column.kind for column in table.columns}
     moments = [rule for rule in table.rules if isinstance(rule, NotBefore) and rule.years and kinds[rule.column] == "timestamp"]
     if moments and total:
         counted = ", ".join(f"count(*) filter ({rule.column} < {rule.earlier}), count({rule.column})" for rule in moments)
         counts = connection.execute(f"select {counted} from {rows} as landed").fetchall()[0]
         for rule, early, known in zip(moments, counts[::2], counts[1::2], strict=True):
-            if early >= _EARLY_ROWS and early >= _EARLY_SHARE * known:
+            if _are_many(early, known):
                 said.append(
                     f"{early} of {known} {rule.column} lie before {rule.earlier}: are they of one time zone? They count as at "
                     f"{rule.earlier}"
                 )
     return "; ".join(said) or None
+
+
+def _are_many(rows: int, known: int) -> bool:
+    return rows >= _MANY_ROWS and rows >= _MANY_SHARE * known
 
 
 def _overlaps(connection: duckdb.DuckDBPyConnection, table: RawTable, rows: str, period: tuple[str, str]) -> list[str]:

@@ -122,7 +122,7 @@ def settled_on(claim: Row) -> date | None:
     days = [day for day in (claim["paid_on"], claim["written_off_on"]) if day is not None]
     if days:
         return min(days)
-    return claim["due_on"] if claim["open_amount"] == 0 else None
+    return claim["due_on"] if claim["open_amount"] is not None and claim["open_amount"] <= 0 else None
 
 
 # -- adoption
@@ -250,7 +250,7 @@ def overdue_ratio(a: AccountDay) -> Measure:
     mrr = a.mrr
     if not mrr:
         return NOT_APPLICABLE
-    owed = [row["amount"] if row["open_amount"] is None else row["open_amount"] for row in a.owed()]
+    owed = [row["amount"] if row["open_amount"] is None else max(row["open_amount"], Fraction(0)) for row in a.owed()]
     return measured(sum(owed, Fraction(0)) / mrr)
 
 

@@ -104,6 +104,15 @@ def test_replies_before_the_opening_are_reported_where_they_are_many(connection,
     assert found == (said if is_reported else None)
 
 
+def test_more_open_than_was_invoiced_is_reported_where_it_is_many(connection):
+    columns = "amount double, open_amount double"
+    part, cents, credit = (100, 40), (100, 10_000), (-100, -100)
+    assert values(connection, "invoices", columns, part, credit, cents) is None
+    assert values(connection, "invoices", columns, part, credit, cents, (5, 500), (7, None)) == (
+        "2 of 4 open_amount are above amount: are both in one unit, and of one date?"
+    )
+
+
 def test_doubled_accounts_and_other_scales_are_reported(connection):
     assert values(connection, "accounts", "account_id varchar", ("a",), duplicates=2) == (
         "2 more rows have the account_id of a later row, which alone counts"

@@ -2,8 +2,8 @@
 
 -- Grain: invoice. Money is in the reporting currency, at the rate in force on issued_on. A currency without a rate never gets here: the
 -- extraction quarantines it.
--- An invoice is settled when it is paid or written off, whichever comes first. One with nothing open and neither date was paid on an unknown
--- day; it counts as paid when it was due. owed_amount is what is owed until then.
+-- An invoice is settled when it is paid or written off, whichever comes first. One with nothing open (or less, if too much was paid)
+-- and neither date was paid on an unknown day; it counts as paid when it was due. owed_amount is what is owed until then.
 
 with invoices as (
 
@@ -23,9 +23,9 @@ select
     invoice_id,
     account_id,
     amount * rate as amount,
-    coalesce(open_amount, amount) * rate as owed_amount,
+    coalesce(case when open_amount < 0 then 0 else open_amount end, amount) * rate as owed_amount,
     issued_day,
     due_day,
-    coalesce(least(paid_day, written_off_day), case when open_amount = 0 then due_day end) as settled_day,
+    coalesce(least(paid_day, written_off_day), case when open_amount <= 0 then due_day end) as settled_day,
     voided_day
 from invoices
