@@ -9,6 +9,8 @@ from orchestration.validate.points import HORIZONS, TENTHS
 
 Row = dict[str, Any]
 
+_SHORTEST = " ".join(f"when max(term_ends_on - as_of_date) <= {horizon} then {horizon}" for horizon in HORIZONS)
+
 _FORECAST = f"""
 with accounts as (
 
@@ -35,7 +37,7 @@ months as (
 
     select
         month,
-        list_min(list_filter($horizons, horizon -> horizon >= max(term_ends_on - as_of_date))) as horizon
+        case {_SHORTEST} end as horizon
     from renewals
     group by month
 
@@ -91,6 +93,6 @@ def forecast_renewals(connection: duckdb.DuckDBPyConnection, calibration: Iterab
     ]
     if chances:
         connection.executemany("insert into chances values (?, ?, ?, ?, ?, ?, ?)", chances)
-    cursor = connection.execute(_FORECAST, {"horizons": list(HORIZONS)})
+    cursor = connection.execute(_FORECAST)
     names = [column[0] for column in cursor.description]
     return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]

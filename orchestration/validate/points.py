@@ -126,8 +126,8 @@ def list_versions(connection: duckdb.DuckDBPyConnection) -> list[Version]:
 def read_points(connection: duckdb.DuckDBPyConnection, version: Version) -> Points:
     """The points of a version and history, in the order of days and accounts."""
     read = connection.execute(
-        _POINTS.format(history=_HISTORIES[version.is_active, version.history]),
-        {"config_version": version.config_version, "tiers": list(TIERS), "bands": list(BANDS), "tenths": TENTHS, "never": int(NEVER)},
+        _POINTS.format(history=_HISTORIES[version.is_active, version.history], band=_BAND),
+        {"config_version": version.config_version, "tiers": list(TIERS), "tenths": TENTHS, "never": int(NEVER)},
     ).fetchnumpy()
     [(as_of, settled, accounts, segments)] = connection.execute(
         "select as_of, settled_days, (select count(*) from coded_accounts), "
@@ -171,6 +171,8 @@ def quarter_of(days: Sequence[int] | Ints) -> list[str]:
     """`2026-Q1` for each day."""
     return [f"{day:%Y}-Q{(day.month + 2) // 3}" for day in map(day_of, days)]
 
+
+_BAND = " + ".join(f"cast(ranked.tenure_days >= {days} as integer)" for days in BANDS)
 
 _PREPARE = f"""
 create or replace temp table coded_accounts as
@@ -250,7 +252,7 @@ ranked as (
 select
     ranked.account,
     ranked.day,
-    cast(list_count(list_filter($bands, band -> ranked.tenure_days >= band)) as integer) as band,
+    {band} as band,
     ranked.health_score as score,
     cast(coalesce(list_position($tiers, ranked.tier), 0) - 1 as integer) as tier,
     cast(floor($tenths * (2 * lower_scores + equal_scores - 1) / (2 * scores)) as integer) as tenth,

@@ -154,13 +154,15 @@ def main() -> int:
             with open_published(settings, number) as mart:
                 rows = [] if by_anchors else _proposals(mart)
                 spread = {(card, metric): (low, high) for card, metric, low, high in mart.execute(_SPREAD).fetchall()}
-                newest = mart.execute("select any_value(config_version), max(as_of_date) from account_health").fetchall()
-            base, as_of = newest[0]
+                [(base, as_of, first)] = mart.execute(
+                    "select any_value(config_version), max(as_of_date), (select min(as_of_date) from account_health_history) "
+                    "from account_health"
+                ).fetchall()
             if as_of is None:
                 raise PublishError("no account is scored: there is nothing to propose from")
             if by_anchors:
                 name = f"{base}-anchors-{as_of:%Y%m%d}"
-                written = write_candidate(settings.seeds_dir, base, name, str(as_of), spread=spread)
+                written = write_candidate(settings.seeds_dir, base, name, str(first), spread=spread)
             else:
                 if not rows:
                     raise PublishError("nothing is validated yet: run make validate")
@@ -170,11 +172,16 @@ def main() -> int:
                     return 1
                 learned = {row["metric_key"]: row["learned_weight"] for row in rows if row["learned_weight"]}
                 name = f"{base}-learned-{as_of:%Y%m%d}"
-                written = write_candidate(settings.seeds_dir, base, name, str(as_of), learned)
+                written = write_candidate(settings.seeds_dir, base, name, str(first), learned)
     except (SettingsError, WriterBusy, PublishError, ConfigurationError, WorkbookError, duckdb.Error) as error:
         print(error, file=sys.stderr)
         return 2
-    print(f"candidate {name} {'added to' if written else 'is already in'} {settings.seeds_dir.name}/. Run the pipeline, then make validate")
+    print(
+        f"candidate {name} {'added to' if written else 'is already in'} {settings.seeds_dir.name}/, from {first} on so that it can be judged"
+    )
+    print(
+        "Run the pipeline over all days, then make validate. To put it in force, set its status to active and valid_from to its first day"
+    )
     return 0
 
 
