@@ -294,7 +294,7 @@ def test_without_skill_nothing_is_at_risk(tmp_path, verdict, said):
     assert said in texts["index.html"] and "ARR below healthy" in texts["index.html"]
     assert "Accounts with 1.10k EUR, 47% of ARR, score below healthy, of which 1.00k renews" in texts["index.html"]
     assert "What this cannot tell" in texts["believe.html"]
-    assert ("not known: no skill" in texts["believe.html"]) == bool(verdict)
+    assert ("Not known: no skill." in texts["believe.html"]) == bool(verdict)
     assert ("No chance to leave is given, because the score has not shown" in texts["believe.html"]) == bool(verdict)
     # Charts draw the yellow tier under the name that it has here.
     assert '"Fair"' in texts["charts.js"] and {row["tier"] for row in read_script(mart.board / "data/portfolio.js")["tiersByAccounts"]} >= {
