@@ -177,7 +177,8 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 2
     print(
-        f"candidate {name} {'added to' if written else 'is already in'} {settings.seeds_dir.name}/, from {first} on so that it can be judged"
+        f"candidate {name} {'added to' if written else 'is already in'} {settings.seeds_dir.name}/, from {first} on so that it can be "
+        f"judged"
     )
     print(
         "Run the pipeline over all days, then make validate. To put it in force, set its status to active and valid_from to its first day"
