@@ -121,21 +121,21 @@ def test_the_targets_that_the_pages_name_are_there() -> None:
     assert shown <= targets
 
 
-def test_the_rooms_of_the_architecture_keep_apart() -> None:
-    """docs/architecture.md, "Rooms"."""
+def test_the_parts_of_the_architecture_keep_apart() -> None:
+    """docs/architecture.md, "Map of the code"."""
 
-    def imported(room: str) -> set[str]:
-        files = (PROJECT_ROOT / "orchestration" / room).rglob("*.py")
+    def imported(part: str) -> set[str]:
+        files = (PROJECT_ROOT / "orchestration" / part).rglob("*.py")
         return {
             name for path in files for name in re.findall(r"^\s*(?:from|import) ([\w.]+)", path.read_text(encoding="utf-8"), re.MULTILINE)
         }
 
-    for room, closed in (
+    for part, closed in (
         ("extract", ("publish", "transform", "defs")),
         ("publish", ("extract", "transform", "defs")),
         ("validate", ("extract", "transform", "defs")),
     ):
-        names = imported(room)
+        names = imported(part)
         assert len(names) > 10
         assert not [name for name in names if name.startswith(("dagster", *(f"orchestration.{other}" for other in closed)))]
 
