@@ -1,6 +1,6 @@
 """`python -m orchestration.check_sources`: read the configured sources together and say what the first run would find.
 
-Takes no lock and writes nothing. Ends with 1 where a source cannot be read, or a run would not take it over, after all have been looked at.
+Takes no lock and writes nothing. Ends with 1 where a source cannot be read, or a run would refuse it, after all have been looked at.
 """
 
 import sys
@@ -123,7 +123,7 @@ def sentences(checked: list[Checked]) -> Iterator[Text]:
             yield _sentence(one.table, f"cannot be read: {one.fault}", "red")
             continue
         if found.refusal is not None:
-            yield _sentence(one.table, f"a run would not take it over: {found.refusal}", "red")
+            yield _sentence(one.table, f"a run would refuse it: {found.refusal}", "red")
         for doubt in (*found.doubts, *([one.orphan_warning] if one.orphan_warning else [])):
             yield _sentence(one.table, doubt, "yellow")
         for remark in found.remarks:
@@ -179,7 +179,7 @@ def main() -> int:
         print(f"{len(unread)} of {len(checked)} sources cannot be read: {', '.join(unread)}", file=sys.stderr)
     refused = [one.table for one in checked if one.found is not None and one.found.refusal is not None]
     if refused:
-        print(f"a run would not take over {', '.join(refused)}", file=sys.stderr)
+        print(f"a run would refuse {', '.join(refused)}", file=sys.stderr)
     return 1 if unread or refused else 0
 
 

@@ -118,7 +118,7 @@ def test_what_a_run_would_not_take_over_is_shown_with_all_that_is_odd_across_tab
               '[sources.survey_responses]\nconnector = "files"\npath = "surveys.csv"\n')  # fmt: skip
     assert check_sources.main() == 1
     _, said, errors = shown(capsys)
-    assert errors == "a run would not take over survey_responses\n"
+    assert errors == "a run would refuse survey_responses\n"
     assert [line for line in said.splitlines() if line.startswith(("tickets:", "survey_responses:"))] == [
         "tickets: 1 of 4 rows would go to quarantine: 1 x opened_at: not a timestamp like 2026-01-31 10:00:00. For example tickets.csv"
         " line 4: opened_at: not a timestamp like 2026-01-31 10:00:00 (found 'soon'). Remedy: sources.tickets.date_format says how dates"
@@ -127,7 +127,7 @@ def test_what_a_run_would_not_take_over_is_shown_with_all_that_is_odd_across_tab
         "tickets: 1 more row has the key of a later row, which alone counts, for example t1",
         "tickets: tickets.csv: 1 key is there twice or more, with different values (t1); the last row of each counts",
         "tickets: no account for 1 of 2 rows (50%), which count for nothing, for example a2",
-        "survey_responses: a run would not take it over: 1 of 1 rows would go to quarantine: 1 x score: outside 1 to 5 for csat."
+        "survey_responses: a run would refuse it: 1 of 1 rows would go to quarantine: 1 x score: outside 1 to 5 for csat."
         " For example surveys.csv line 2: score: outside 1 to 5 for csat (found '55')."
         " Remedy: sources.survey_responses.scales gives the scale of a survey, for example { csat = [0, 100] }."
         " More than max_bad_share 0.05 allows",

@@ -1,7 +1,7 @@
 -- Grain: raw table. How fresh and how clean the data behind the scores is. delivered = loaded + duplicate + quarantined.
 -- Judged on the newest scored day, as int_accounts__table_states judges every day: a table without any fact is missing, not late, and a fact
 -- of a later day hides no silence (newest_fact_at is the newest one up to the newest scored day).
--- A source that the last run did not take over is `not read` also where the table lacks none of the scored days.
+-- A source that the last run refused is `not read` also where the table lacks none of the scored days.
 
 with newest as (
 

@@ -176,7 +176,7 @@ def _why_late(table: Freshness, day: date) -> str:
     if table.not_read_reason is not None and table.extracted_through is None:
         return "could not be read yet; its metrics are missing"
     if table.not_read_reason is not None and table.extracted_through is not None and table.extracted_through >= day:
-        return "was not taken over and stays as it was"
+        return "was refused, so the old rows stay"
     if table.status == "not read" or table.newest_fact_at is None:
         return f"was read up to {table.extracted_through} only; its metrics are late"
     return f"has nothing newer than {table.newest_fact_at.date()}; its metrics are late"

@@ -259,7 +259,7 @@ class TestSourceLate:
             ),
             (
                 {"status": "not read", "late_since": DAY, "extracted_through_date": DAY, "not_read_reason": "4 of 38 rows"},
-                "tickets was not taken over and stays as it was",
+                "tickets was refused, so the old rows stay",
             ),
             (
                 {"status": "not read", "late_since": DAY, "extracted_through_date": None, "not_read_reason": "down"},
