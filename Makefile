@@ -44,7 +44,7 @@ ui: setup ## the Dagster UI on 127.0.0.1:3000 (PORT=...), history in the data fo
 alerts: setup ## send the alerts that are due: ARGS=--dry-run to only show them
 	$(BIN)/python -m orchestration.alerts $(ARGS)
 
-validate: setup ## hold the published scores against who left, and publish what was found with the mart
+validate: setup ## compare the published scores with who left, and publish the result with the mart
 	@$(BIN)/python -m orchestration.validate
 
 propose-weights: setup ## write the weights that outcomes suggest as a candidate version, or say why not; ARGS=--anchors for anchors
@@ -53,7 +53,7 @@ propose-weights: setup ## write the weights that outcomes suggest as a candidate
 impact: setup ## what a version of the scorecard changes, as Markdown: BASE=2026.1 CANDIDATE=2026.2, ARGS="--max-arr-moved 0.1"
 	@$(BIN)/python -m orchestration.validate.impact "$(BASE)" "$(CANDIDATE)" $(ARGS)
 
-verify: setup ## read everything that is stored: what is whole, what is damaged, what to do; changes nothing
+verify: setup ## read everything that is stored: what is intact, what is damaged, what to do; changes nothing
 	@$(BIN)/python -m orchestration.verify
 
 test: setup ## the test suite, on the locked DuckDB

@@ -1,6 +1,6 @@
-"""`python -m orchestration.verify`: read everything that is stored, and say what is whole, what is damaged and what to do about it.
+"""`python -m orchestration.verify`: read everything that is stored, and say what is intact, what is damaged and what to do about it.
 
-It changes nothing. A run that is at work is waited for. Exit status: 0 if everything is whole, 1 if something is damaged, 2 if it cannot
+It changes nothing. A run that is at work is waited for. Exit status: 0 if everything is intact, 1 if something is damaged, 2 if it cannot
 say.
 """
 
@@ -103,7 +103,7 @@ def _notes(settings: Settings) -> tuple[str, list[str]]:
 
 def _revisions(settings: Settings) -> tuple[str, list[str]]:
     parts, damaged = log_faults(settings)
-    return f"published revisions: {parts} files", damaged
+    return f"published revisions: {parts} file{'' if parts == 1 else 's'}", damaged
 
 
 def _generations(settings: Settings) -> tuple[str, list[str]]:
@@ -174,7 +174,7 @@ def main() -> int:
         print(f"looked at {line}")
     for line in report.damaged:
         print(f"damaged: {line}")
-    print(f"{len(report.damaged)} damaged" if report.damaged else "everything is whole")
+    print(f"{len(report.damaged)} damaged" if report.damaged else "everything is intact")
     return 1 if report.damaged else 0
 
 

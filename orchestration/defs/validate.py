@@ -75,7 +75,7 @@ weekly_validation = dg.define_asset_job(
     selection=dg.AssetSelection.groups(GROUP),
     executor_def=dg.in_process_executor,
     description=(
-        "Holds the published scores against who left, for every version, and publishes what it finds with the mart and the board. "
+        "Compares the published scores with who left, for every version, and publishes the result with the mart and the board. "
         "The same as `make validate`."
     ),
 )

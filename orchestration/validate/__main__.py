@@ -1,4 +1,4 @@
-"""`python -m orchestration.validate`: hold the published scores against who left, and publish what was found with the mart.
+"""`python -m orchestration.validate`: compare the published scores with who left, and publish the result with the mart.
 
 Exit status: 0, or 1 where the skill is below `[validation] min_skill` and `on_low_skill` is not "warn"; 2 if it cannot say.
 """

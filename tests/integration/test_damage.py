@@ -54,7 +54,7 @@ def test_flipped_bits_are_repaired_by_the_next_run(next_mart: dict[str, Rows], c
     # Of this no run reads the scores: a verification finds it.
     unread = one(lake, "raw/usage_events/event_day=2025-12-*/*.parquet")
     before = verify(company)
-    assert (before.returncode, before.stdout.splitlines()[-1]) == (0, "everything is whole")
+    assert (before.returncode, before.stdout.splitlines()[-1]) == (0, "everything is intact")
     content_before = content(company.settings.data_dir, NOT_DATA)
     for path in (*damaged, manifest, revisions, database, unread):
         flip_bit(path, chosen)
