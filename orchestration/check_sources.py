@@ -5,7 +5,7 @@ Takes no lock and writes nothing. Ends with 1 where a source cannot be read, or 
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -19,7 +19,7 @@ from orchestration.expected_coverage import ExpectedCoverage, expected_coverage
 from orchestration.extract import lake_select
 from orchestration.extract.doubts import find_orphans
 from orchestration.extract.session import connect
-from orchestration.extract.trial import Trial, last_day, try_source
+from orchestration.extract.trial import Trial, try_source
 from orchestration.masking import without_secrets
 from orchestration.plain_text import one_line, shortened
 from orchestration.scorecard import ConfigurationError, load_seeds
@@ -67,9 +67,7 @@ def _with_orphans(settings: Settings, checked: list[Checked], scratch: Path) -> 
     with connect(settings, scratch) as connection:
         for one in checked:
             is_known = accounts is not None and accounts.is_whole and one.found is not None and one.found.rows
-            yield Checked(
-                one.table, one.connector, one.found, one.fault, _orphan_warning(connection, settings, lake, one.table) if is_known else None
-            )
+            yield replace(one, orphan_warning=_orphan_warning(connection, settings, lake, one.table)) if is_known else one
 
 
 def _orphan_warning(connection: duckdb.DuckDBPyConnection, settings: Settings, lake: Path, name: str) -> str | None:
@@ -79,7 +77,7 @@ def _orphan_warning(connection: duckdb.DuckDBPyConnection, settings: Settings, l
     rows = f"({lake_select(lake, table)})"
     facts = f"(select account_id, cast({identifier(table.fact_column)} as date) as day, 1 as facts from {rows} as landed)"
     [(total,)] = connection.execute(f"select count(*) from {rows} as landed").fetchall()
-    days = settings.pipeline.start_date, last_day(settings)
+    days = settings.pipeline.start_date, settings.last_day
     return find_orphans(connection, table, facts, f"({lake_select(lake, TABLES['accounts'])})", total, days).warning
 
 
@@ -90,7 +88,7 @@ def expected(settings: Settings, checked: list[Checked]) -> list[ExpectedCoverag
         ConfigurationError: the seeds cannot be used, as in a run.
     """
     filled = {one.table: one.found.filled for one in checked if one.found is not None and one.found.filled}
-    return expected_coverage(load_seeds(settings.seeds_dir), filled, last_day(settings))
+    return expected_coverage(load_seeds(settings.seeds_dir), filled, settings.last_day)
 
 
 def as_table(checked: list[Checked]) -> Table:

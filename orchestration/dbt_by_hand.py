@@ -4,11 +4,17 @@ It holds the writer lock. What builds a model leaves the days of the last run un
 was tried by hand is ever published. Before the first run, commands that only read the project work on an empty warehouse in memory.
 """
 
+from __future__ import annotations
+
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from orchestration.stopping import until_signal
+
+if TYPE_CHECKING:
+    from orchestration.settings import Settings
 
 # The commands that write no table. Every other one may.
 _READING = ("parse", "ls", "list", "compile", "docs", "show", "test", "debug")
@@ -33,27 +39,24 @@ def _main(arguments: Sequence[str]) -> int:
         with writer_lock(settings, f"dbt {' '.join(arguments)}"):
             if has_log(settings.warehouse):
                 raise SettingsError(f"{settings.warehouse}: the last writer did not finish. Let `make run` rebuild it first")
-            if settings.warehouse.exists():
-                return _dbt(arguments)
-            if arguments[0] not in _READING:
+            if not settings.warehouse.exists() and arguments[0] not in _READING:
                 raise SettingsError(f"{settings.warehouse}: no such file. Let `make run` build the warehouse first")
-            return _dbt(arguments, in_memory=True)
+            return _dbt(settings, arguments)
     except (SettingsError, WriterBusy) as error:
         print(error, file=sys.stderr)
         return 2
 
 
-def _dbt(arguments: Sequence[str], in_memory: bool = False) -> int:
+def _dbt(settings: Settings, arguments: Sequence[str]) -> int:
     from dbt.cli.main import dbtRunner
 
     from orchestration.dbt import load_project
     from orchestration.dbt_build import parsed_manifest
-    from orchestration.settings import DBT_PROJECT, load_settings
+    from orchestration.settings import DBT_PROJECT
     from orchestration.transform import leave_to_next_run
 
-    settings = load_settings()
     load_project(settings)
-    if in_memory:
+    if not settings.warehouse.exists():
         del os.environ["HEALTH_WAREHOUSE"]
     elif arguments[0] not in _READING:
         leave_to_next_run(settings)

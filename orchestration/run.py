@@ -11,7 +11,7 @@ import os
 import sys
 import uuid
 from collections.abc import Iterable
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from orchestration.plain_text import one_line
@@ -87,7 +87,7 @@ def parse_range(text: str | None, settings: Settings) -> tuple[date, date]:
 
     first = settings.pipeline.start_date
     today = datetime.now(UTC).date()
-    last = settings.pipeline.end_date or today - timedelta(days=1)
+    last = settings.last_day
     if last >= today:
         raise SettingsError(f"pipeline.end_date {last} is not over yet (today is {today}, UTC). Leave it out to run up to yesterday")
     if first > last:

@@ -10,7 +10,7 @@ import re
 import tempfile
 import tomllib
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -211,6 +211,11 @@ class Settings(BaseSettings):
         if "accounts" not in sources:
             raise ValueError("accounts is required: nothing is scored without it. Add [sources.accounts]")
         return sources
+
+    @property
+    def last_day(self) -> date:
+        """The last day that a run would score now: the configured one, else yesterday (UTC)."""
+        return self.pipeline.end_date or datetime.now(UTC).date() - timedelta(days=1)
 
     def resolve(self, path: str | Path) -> Path:
         """A path of the configuration, relative to the file that names it."""

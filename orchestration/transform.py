@@ -197,12 +197,8 @@ def leave_to_next_run(settings: Settings) -> None:
     """Before somebody builds models by hand: what the last run built counts as unfinished, so the next run builds it anew."""
     with connect(settings, settings.warehouse) as warehouse:
         warehouse.execute("begin")
-        # As a run does before it rolls up usage.
-        _forget_rolled_up(warehouse)
-        warehouse.execute("insert into control.rolled_up_event_days select activity_day, ? from control.changed_event_days", [_ROLLING_UP])
-        warehouse.execute(
-            "update control.run_state set status = 'by hand', previous_run_id = run_id where status = 'passed'",
-        )
+        _begin_roll_up(warehouse)
+        warehouse.execute("update control.run_state set status = 'by hand', previous_run_id = run_id where status = 'passed'")
         warehouse.execute("delete from control.built")
         warehouse.execute("commit")
 
@@ -390,12 +386,16 @@ def _lay_views(warehouse: duckdb.DuckDBPyConnection, settings: Settings, start: 
         land_table(settings, TABLES[EVENT_TABLE], start, end, event_days=read)
     if changed:
         warehouse.executemany("insert into control.changed_event_days values (?, ?)", [[day, landed.get(day)] for day in changed])
-        _forget_rolled_up(warehouse)
-        # Not just removed: a day that has left the lake must still leave the rollups.
-        warehouse.execute("insert into control.rolled_up_event_days select activity_day, ? from control.changed_event_days", [_ROLLING_UP])
+        _begin_roll_up(warehouse)
     select = lake_select(settings.lake, TABLES[EVENT_TABLE], event_days=set(changed))
     warehouse.execute(f"create or replace view raw.changed_usage_events as {select}")
     return changed
+
+
+def _begin_roll_up(warehouse: duckdb.DuckDBPyConnection) -> None:
+    """Count the changed event days as not rolled up. Not just removed: a day that has left the lake must still leave the rollups."""
+    _forget_rolled_up(warehouse)
+    warehouse.execute("insert into control.rolled_up_event_days select activity_day, ? from control.changed_event_days", [_ROLLING_UP])
 
 
 def _forget_rolled_up(warehouse: duckdb.DuckDBPyConnection) -> None:

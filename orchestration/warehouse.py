@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import duckdb
 
@@ -153,6 +153,14 @@ def identifier(name: str) -> str:
 def literal(text: str | Path) -> str:
     """A text as an SQL literal, for the few statements (`attach`, `copy to`, `comment on`) that take no parameters."""
     return "'" + str(text).replace("'", "''") + "'"
+
+
+def rows_of(result: duckdb.DuckDBPyConnection) -> Iterator[dict[str, Any]]:
+    """The rows of a result by column name, a thousand at a time. The connection may not run another query meanwhile."""
+    names = [column[0] for column in result.description]
+    while batch := result.fetchmany(1000):
+        for values in batch:
+            yield dict(zip(names, values, strict=True))
 
 
 def first_line(error: BaseException) -> str:

@@ -1,12 +1,14 @@
 """The company that the tests of the whole pipeline work on: run once, put back before each test. And a Postgres."""
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from filelock import FileLock
 
@@ -93,7 +95,22 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> _Original:
             shutil.copytree(folder / "data" / "dbt", artifacts)
             copy = shutil.copytree(folder, folder.with_name("copy"), symlinks=True, ignore=shutil.ignore_patterns("dbt"))
             os.rename(copy, backup)
-    return _Original(Company(folder), backup, artifacts, read_mart(backup / "data" / "published"))
+    own = shutil.copytree(backup, folder.with_name("own"), symlinks=True)
+    found = _Original(Company(folder), own, artifacts, read_mart(own / "data" / "published"))
+    shutil.copy2(_reading_own_lake(found.put_back()), own / "data" / "warehouse.duckdb")
+    return found
+
+
+def _reading_own_lake(company: Company) -> Path:
+    """The warehouse, with views over the company's own lake: in a copy they name that of the process which ran the company first."""
+    folder = company.folder / "data"
+    with duckdb.connect(str(folder / "warehouse.duckdb")) as warehouse:
+        views = warehouse.execute("select sql from duckdb_views() where schema_name = 'raw'").fetchall()
+        assert views
+        for (sql,) in views:
+            own = re.sub(r"'[^']*/data/lake/", f"'{folder}/lake/", sql)
+            warehouse.execute(own.replace("CREATE VIEW", "create or replace view", 1))
+    return folder / "warehouse.duckdb"
 
 
 @pytest.fixture

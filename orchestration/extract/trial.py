@@ -10,7 +10,7 @@ import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -75,11 +75,6 @@ class Trial:
     refusal: str | None = None
     doubts: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
-
-
-def last_day(settings: Settings) -> date:
-    """The last day that a run would score now."""
-    return settings.pipeline.end_date or datetime.now(UTC).date() - timedelta(days=1)
 
 
 def try_source(settings: Settings, table: RawTable, scratch: Path) -> Trial:
@@ -152,7 +147,7 @@ def _trial_settings(settings: Settings, table: RawTable, scratch: Path) -> Setti
 
 def _land_files(settings: Settings, table: RawTable, source: FilesSource, examples: Examples) -> tuple[Manifest, bool, str]:
     """Land the newest files that are cheap to read: what landed, whether it is all that a run would read, and what was read."""
-    end = last_day(settings)
+    end = settings.last_day
     if source.path is None:
         manifest, *_ = land_files(settings, table, source, None, None, end, end, examples=examples)
         return manifest, True, ""
@@ -214,7 +209,7 @@ def _page(settings: Settings, table: RawTable, source: Connector) -> tuple[Previ
         page = connector.preview(settings, table)
     if isinstance(source, HttpSource) or page.batches is None:
         return page, _Batches((batch for batch in page.batches or ()), is_page=True)
-    return page, _Batches(batches_of(connector, settings, table, Window(None, last_day(settings))), is_page=False)
+    return page, _Batches(batches_of(connector, settings, table, Window(None, settings.last_day)), is_page=False)
 
 
 def _land_rows(
@@ -326,7 +321,7 @@ def _of_age(settings: Settings, table: RawTable, stats: LandingStats, is_whole: 
     """Whether the newest fact is so old that metrics would be late, or lies in the future."""
     if stats.newest_fact is None:
         return []
-    late_after, end, newest = settings.late_after_days(table.name), last_day(settings), stats.newest_fact.date()
+    late_after, end, newest = settings.late_after_days(table.name), settings.last_day, stats.newest_fact.date()
     if late_after is not None and is_whole and (end - newest).days > late_after:
         return [
             f"the newest fact is {(end - newest).days} days before {end}, more than late_after_days {late_after}: its metrics would be late"

@@ -16,6 +16,7 @@ from pathlib import Path
 import duckdb
 
 from orchestration.integrity import FileEntry, copy_hashed, find_damaged
+from orchestration.publish.descriptions import Described, describe, read_descriptions
 from orchestration.publish.generations import (
     DATABASE,
     PARQUET,
@@ -30,6 +31,7 @@ from orchestration.publish.revisions import TABLE as REVISIONS
 from orchestration.publish.revisions import add_revisions
 from orchestration.publish.tables import BY_NAME, DATE_COLUMN, HISTORY, SCHEMA, TABLES, WIDE_SCHEMA, PublishedTable, on_days, part_name
 from orchestration.publish.validation import carry_over, write_parquet
+from orchestration.publish.validation import descriptions as validation_descriptions
 from orchestration.settings import Settings
 from orchestration.warehouse import identifier, literal
 
@@ -228,12 +230,12 @@ def build_generation(
     connection.execute(f"create schema if not exists health.{WIDE_SCHEMA}")
     rows = {table.stored_as: _write_table(connection, table, mart, kept, history_days, fresh) for table in TABLES}
     _lay_views(connection, mart)
-    _copy_comments(connection)
+    validated = carry_over(settings, connection, base)
+    describe(connection, _descriptions(connection) | validation_descriptions())
     changed = mart.days.keys() - kept
     at = published_at.astimezone(UTC).replace(tzinfo=None)
     revisions = add_revisions(settings, connection, building, generation, mart.days, changed, run_id, at, base, logged)
     rows[REVISIONS] = revisions.rows
-    validated = carry_over(settings, connection, base)
     new_files = [DATABASE, *_write_parquet(connection, building, mart, set(links), settings.pipeline.threads)]
     new_files += [write_parquet(connection, building, name) for name in validated]
     connection.execute("checkpoint health")
@@ -333,10 +335,9 @@ def _lay_views(connection: duckdb.DuckDBPyConnection, mart: Mart) -> None:
     connection.execute("use memory")
 
 
-def _copy_comments(connection: duckdb.DuckDBPyConnection) -> None:
-    """Carry the descriptions of tables and columns over: BI tools show them. Only those that differ are written: there are hundreds, and
-    each is a statement of its own."""
-    described = _comments(connection, "warehouse")
+def _descriptions(connection: duckdb.DuckDBPyConnection) -> dict[Described, str]:
+    """Those of the warehouse's marts, and of the wide tables behind their views."""
+    described = read_descriptions(connection, "warehouse")
     wanted = {("main", name, column): text for (schema, name, column), text in described.items() if schema == SCHEMA and name in BY_NAME}
     for table in TABLES:
         if table.wide is not None:
@@ -345,28 +346,7 @@ def _copy_comments(connection: duckdb.DuckDBPyConnection) -> None:
             for column, *_ in connection.execute(f"describe health.{table.stored_as}").fetchall():
                 base, _, part = column.partition("__")
                 wanted[schema, wide, column] = f"{_WIDE_COLUMNS[part]} {base}, as {table.name} shows it."
-    views = {("main", table.name) for table in TABLES if table.wide is not None}
-    connection.execute("begin")
-    for (schema, name, column), text in wanted.items() - _comments(connection, "health").items():
-        kind = "column" if column else "view" if (schema, name) in views else "table"
-        place = f"health.{schema}.{name}" + (f".{identifier(column)}" if column else "")
-        connection.execute(f"comment on {kind} {place} is {literal(text)}")
-    connection.execute("commit")
-
-
-def _comments(connection: duckdb.DuckDBPyConnection, database: str) -> dict[tuple[str, str, str | None], str]:
-    """The descriptions in a database, by schema, table or view, and column; without a column it is the table's own."""
-    found = connection.execute(
-        """
-        select schema_name, table_name, null, comment from duckdb_tables() where database_name = $1 and comment is not null
-        union all
-        select schema_name, view_name, null, comment from duckdb_views() where database_name = $1 and comment is not null
-        union all
-        select schema_name, table_name, column_name, comment from duckdb_columns() where database_name = $1 and comment is not null
-        """,
-        [database],
-    ).fetchall()
-    return {(schema, name, column): text for schema, name, column, text in found}
+    return wanted
 
 
 def _write_parquet(connection: duckdb.DuckDBPyConnection, building: Path, mart: Mart, linked: set[str], threads: int) -> list[str]:
@@ -406,22 +386,16 @@ def _select_repeated(connection: duckdb.DuckDBPyConnection, table: PublishedTabl
     That takes half the time, and the file has strings as before.
     """
     wide = {name for name, kind in mart.columns[table.name] if kind == "VARCHAR"}
-    columns = [
-        name
-        for (
-            name,
-            *_,
-        ) in connection.execute(f"describe warehouse.{SCHEMA}.{table.name}").fetchall()
-    ]
+    columns = [row[0] for row in connection.execute(f"describe warehouse.{SCHEMA}.{table.name}").fetchall()]
     repeated = [name for name in columns if name in wide]
-    texts = f"texts_of_{table.name}"
+    words = f"words_of_{table.name}"
     values = " union ".join(
         f"select {identifier(name)} as text from {table.source} where {DATE_COLUMN} between {literal(str(first))} and {literal(str(last))}"
         for name in repeated
     )
-    connection.execute(f"create type {texts} as enum (select text from ({values}) where text is not null)")
+    connection.execute(f"create type {words} as enum (select text from ({values}) where text is not null)")
     return ", ".join(
-        f"cast({identifier(name)} as {texts}) as {identifier(name)}" if name in repeated else identifier(name) for name in columns
+        f"cast({identifier(name)} as {words}) as {identifier(name)}" if name in repeated else identifier(name) for name in columns
     )
 
 

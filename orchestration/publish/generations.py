@@ -79,6 +79,18 @@ def generation_path(settings: Settings, number: int) -> Path:
     return generations_folder(settings) / str(number)
 
 
+def require_current(settings: Settings) -> int:
+    """The current generation.
+
+    Raises:
+        PublishError: nothing is published yet, or as `current_generation`.
+    """
+    number = current_generation(settings)
+    if number is None:
+        raise PublishError(f"{settings.published / 'current'}: nothing is published yet. Run the pipeline first")
+    return number
+
+
 def list_generations(settings: Settings) -> list[int]:
     """The numbers of the generations on disk, ascending."""
     folder = generations_folder(settings)

@@ -40,6 +40,7 @@ from orchestration.publish.generations import (
     open_published,
     prune,
     read_manifest,
+    require_current,
     seal,
     start_building,
 )
@@ -166,9 +167,7 @@ def publish_validation(settings: Settings, rows: Rows, published_at: datetime) -
     Raises:
         PublishError: nothing is published, the current generation is damaged, or the next one could not be written.
     """
-    number = current_generation(settings)
-    if number is None:
-        raise PublishError(f"{settings.published / 'current'}: nothing is published yet. Run the pipeline first")
+    number = require_current(settings)
     manifest = read_manifest(settings, number)
     building = start_building(settings)
     try:

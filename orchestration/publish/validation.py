@@ -12,6 +12,7 @@ from typing import Any
 import duckdb
 
 from orchestration.integrity import copy_hashed, hash_file
+from orchestration.publish.descriptions import Described, describe
 from orchestration.publish.generations import (
     DATABASE,
     PARQUET,
@@ -68,9 +69,12 @@ def _copy(connection: duckdb.DuckDBPyConnection, path: Path, tables: Sequence[Va
 def _create(connection: duckdb.DuckDBPyConnection, table: ValidationTable) -> None:
     columns = ", ".join(f"{identifier(name)} {kind}" for name, (kind, _) in table.columns.items())
     connection.execute(f"create or replace table health.main.{table.name} ({columns})")
-    connection.execute(f"comment on table health.main.{table.name} is {literal(table.description)}")
-    for name, (_, description) in table.columns.items():
-        connection.execute(f"comment on column health.main.{table.name}.{identifier(name)} is {literal(description)}")
+
+
+def descriptions() -> dict[Described, str]:
+    """Of all validation tables."""
+    wanted: dict[Described, str] = {("main", table.name, None): table.description for table in TABLES}
+    return wanted | {("main", table.name, name): text for table in TABLES for name, (_, text) in table.columns.items()}
 
 
 def replace_tables(connection: duckdb.DuckDBPyConnection, building: Path, rows: Rows) -> dict[str, int]:
@@ -91,6 +95,7 @@ def replace_tables(connection: duckdb.DuckDBPyConnection, building: Path, rows: 
             connection.unregister("given")
         counts[table.name] = len(found)
         write_parquet(connection, building, table.name)
+    describe(connection, descriptions())
     return counts
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import duckdb
 
 from orchestration.validate.points import HORIZONS, TENTHS
+from orchestration.warehouse import rows_of
 
 Row = dict[str, Any]
 
@@ -93,6 +94,4 @@ def forecast_renewals(connection: duckdb.DuckDBPyConnection, calibration: Iterab
     ]
     if chances:
         connection.executemany("insert into chances values (?, ?, ?, ?, ?, ?, ?)", chances)
-    cursor = connection.execute(_FORECAST)
-    names = [column[0] for column in cursor.description]
-    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    return list(rows_of(connection.execute(_FORECAST)))

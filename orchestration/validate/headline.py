@@ -12,15 +12,15 @@ from orchestration.validate.tables import SCORE_VALIDATION
 
 @dataclass(frozen=True)
 class Headline:
-    """verdict: skill, no_skill or too_few. skill, low, high: None where they cannot be computed."""
+    """verdict: skill, no_skill or too_few. skill, skill_low, skill_high: None where they cannot be computed."""
 
     config_version: str
     horizon_days: int
     accounts: int
     leavers: int
     skill: float | None
-    low: float | None
-    high: float | None
+    skill_low: float | None
+    skill_high: float | None
     verdict: str
     reason: str
 
@@ -49,9 +49,8 @@ def describe(row: Mapping[str, Any]) -> str:
     found = "skill unknown"
     if row["skill"] is not None:
         found = f"skill {row['skill']:.2f}"
-        low, high = row.get("low", row.get("skill_low")), row.get("high", row.get("skill_high"))
-        if low is not None and high is not None:
-            found += f" ({low:.2f} to {high:.2f})"
+        if row["skill_low"] is not None and row["skill_high"] is not None:
+            found += f" ({row['skill_low']:.2f} to {row['skill_high']:.2f})"
     return f"{found}, {row['leavers']} of {row['accounts']} accounts left; verdict {row['verdict']}: {row['reason']}"
 
 

@@ -16,6 +16,7 @@ import duckdb
 
 from orchestration.markdown import table, verbatim
 from orchestration.shared import DEFAULT_TIERS
+from orchestration.warehouse import rows_of
 
 Row = dict[str, Any]
 DAYS = 28
@@ -88,13 +89,16 @@ def compare(connection: duckdb.DuckDBPyConnection, base: str, candidate: str, ho
         raise ImpactError(
             f"versions {base!r} and {candidate!r} scored no day together. Give the candidate an earlier valid_from and run again"
         )
-    accounts = _rows(connection, "select * from both_versions where as_of_date = ? order by arr desc nulls last, account_id", [day])
+    accounts = list(
+        rows_of(connection.execute("select * from both_versions where as_of_date = ? order by arr desc nulls last, account_id", [day]))
+    )
     changed = [row for row in accounts if row["component"]]
-    [recent] = _rows(
-        connection,
-        f"select count(distinct account_id) filter (component is not null) as accounts, count(distinct as_of_date) as days, "
-        f"count(*) filter (component is not null) as account_days from both_versions where as_of_date > ? - {DAYS}",
-        [day],
+    [recent] = rows_of(
+        connection.execute(
+            f"select count(distinct account_id) filter (component is not null) as accounts, count(distinct as_of_date) as days, "
+            f"count(*) filter (component is not null) as account_days from both_versions where as_of_date > ? - {DAYS}",
+            [day],
+        )
     )
     lines = [
         f"## From {verbatim(base)} to {verbatim(candidate)} on {day}",
@@ -109,12 +113,6 @@ def compare(connection: duckdb.DuckDBPyConnection, base: str, candidate: str, ho
         *_skill(connection, base, candidate, horizon_days),
     ]
     return "\n".join(lines).rstrip() + "\n", changed
-
-
-def _rows(connection: duckdb.DuckDBPyConnection, query: str, parameters: Sequence[Any] = ()) -> list[Row]:
-    cursor = connection.execute(query, list(parameters))
-    names = [column[0] for column in cursor.description]
-    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
 def _arr(rows: Sequence[Row]) -> float:
@@ -181,11 +179,12 @@ def _segments(accounts: Sequence[Row]) -> list[str]:
 def _skill(connection: duckdb.DuckDBPyConnection, base: str, candidate: str, horizon_days: int) -> list[str]:
     found = {
         row["config_version"]: row
-        for row in _rows(
-            connection,
-            "select config_version, skill, skill_low, skill_high, verdict from score_validation "
-            "where history = 'as_restated' and scope = 'all' and period = 'all' and horizon_days = ?",
-            [horizon_days],
+        for row in rows_of(
+            connection.execute(
+                "select config_version, skill, skill_low, skill_high, verdict from score_validation "
+                "where history = 'as_restated' and scope = 'all' and period = 'all' and horizon_days = ?",
+                [horizon_days],
+            )
         )
     }
     body = []
@@ -207,16 +206,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--max-tier-changes", type=int, help="most accounts that may change tier")
     parser.add_argument("--csv", type=Path, help="also write the accounts that change tier as a table")
     chosen = parser.parse_args(arguments)
-    from orchestration.publish import PublishError, current_generation
-    from orchestration.publish.generations import open_published
+    from orchestration.publish import PublishError
+    from orchestration.publish.generations import open_published, require_current
     from orchestration.settings import SettingsError, load_settings
 
     try:
         settings = load_settings()
-        number = current_generation(settings)
-        if number is None:
-            raise PublishError(f"{settings.published / 'current'}: nothing is published yet. Run the pipeline first")
-        with open_published(settings, number) as mart:
+        with open_published(settings, require_current(settings)) as mart:
             report, changed = compare(mart, chosen.base, chosen.candidate, settings.validation.horizon_days)
             [(arr,)] = mart.execute(
                 "select coalesce(sum(arr), 0) from both_versions where as_of_date = (select max(as_of_date) from both_versions)"

@@ -10,6 +10,7 @@ import numpy as np
 from orchestration.validate.points import Points
 from orchestration.validate.proposals import MetricScores
 from orchestration.validate.statistics import Bools, Floats, Ints, auc, estimate
+from orchestration.warehouse import rows_of
 
 WHOLE = "all"
 SATURATED = 0.6
@@ -90,9 +91,7 @@ def measure_influence(
         found: what the metrics scored at the points.
         config_version: the version in force.
     """
-    cursor = connection.execute(_MEANS)
-    names = [column[0] for column in cursor.description]
-    rows: list[Row] = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    rows = list(rows_of(connection.execute(_MEANS)))
     newest = connection.execute(_NEWEST).fetchnumpy()
     twins = _twins(newest)
     skills = _skills(points, leaves, weights, found)
@@ -151,11 +150,10 @@ def _skills(points: Points, leaves: Bools, weights: Ints, found: MetricScores | 
     """Each metric's own skill: that of its normalized score, where it was measured."""
     if found is None or not leaves.any():
         return {}
-    strata = points.day * 3 + points.band
     skills = {}
     for column, metric in enumerate(found.metrics):
         rows = found.measured[:, column]
-        figure = estimate(auc(found.scores[rows, column].round(9), strata[rows], points.account[rows], leaves[rows], weights))
+        figure = estimate(auc(found.scores[rows, column].round(9), points.stratum[rows], points.account[rows], leaves[rows], weights))
         skills[metric] = {"skill": figure.value, "skill_low": figure.low, "skill_high": figure.high}
     return skills
 

@@ -124,9 +124,7 @@ def judge(points: Points, leaves: Bools, departures: Departures | None, weights:
         weights: of the accounts.
         with_all: else skill alone.
     """
-    days = points.day - points.day.min() if points.day.size else points.day
-    strata = days * 3 + points.band
-    skill = estimate(auc(points.score, strata, points.account, leaves, weights))
+    skill = estimate(auc(points.score, points.stratum, points.account, leaves, weights))
     leavers = int(np.unique(points.account[leaves]).size)
     verdict, reason = _verdict(skill, leavers, points)
     rest = dict.fromkeys(("within_day", "pooled", "lift", "all_below_green"), _NOTHING)
@@ -134,8 +132,8 @@ def judge(points: Points, leaves: Bools, departures: Departures | None, weights:
         below, known = counts_by_group(np.where(points.tier < 0, -1, 0), 1, points.account, points.tier > 0, weights)
         gone, rows = counts_by_group((points.tenth > 0).astype(np.int64), 2, points.account, leaves, weights)
         rest = {
-            "within_day": estimate(auc(points.score, days, points.account, leaves, weights)),
-            "pooled": estimate(auc(points.score, np.zeros_like(days), points.account, leaves, weights)),
+            "within_day": estimate(auc(points.score, points.day, points.account, leaves, weights)),
+            "pooled": estimate(auc(points.score, np.zeros_like(points.day), points.account, leaves, weights)),
             "lift": estimate(share(share(gone[:, 0], rows[:, 0]), share(gone.sum(axis=1), rows.sum(axis=1)))),
             "all_below_green": estimate(share(below[:, 0], known[:, 0])),
         }

@@ -73,6 +73,11 @@ class Points:
     left: Ints
     removed: Ints
 
+    @property
+    def stratum(self) -> Ints:
+        """One number for each day and band of tenure."""
+        return self.day * (len(BANDS) + 1) + self.band
+
     def chosen(self, rows: Bools) -> "Points":
         """These rows only."""
         arrays = {name: value[rows] for name, value in vars(self).items() if isinstance(value, np.ndarray)}

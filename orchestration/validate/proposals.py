@@ -108,10 +108,10 @@ def propose(points: Points, leaves: Bools, found: MetricScores | None, weights: 
     rows = []
     for name, span in zip(PERIODS, spans[1:], strict=True):
         chosen = points.chosen(span)
-        strata, gone = chosen.day * 3 + chosen.band, leaves[span]
+        gone = leaves[span]
         scores = found.scores[span]
         drawn = {
-            which: auc(values.round(9), strata, chosen.account, gone, weights)
+            which: auc(values.round(9), chosen.stratum, chosen.account, gone, weights)
             for which, values in (
                 ("present", weighed(scores, found.nominal[span])),
                 ("equal", weighed(scores, equal)),

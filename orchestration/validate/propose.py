@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestration.scorecard import SEEDS, Seeds, load_seeds
+from orchestration.warehouse import rows_of
 
 Row = Mapping[str, Any]
 _VERSIONS = "config_versions"
@@ -127,9 +128,7 @@ def write_candidate(
 
 
 def _proposals(mart: Any) -> list[Row]:
-    cursor = mart.execute("select * from weight_proposals order by period, metric_key")
-    names = [column[0] for column in cursor.description]
-    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    return list(rows_of(mart.execute("select * from weight_proposals order by period, metric_key")))
 
 
 def main() -> int:

@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 import numpy as np
 
-from orchestration.publish.generations import PARQUET, PublishError, current_generation, generation_path, open_published
+from orchestration.publish.generations import PARQUET, PublishError, generation_path, open_published, require_current
 from orchestration.settings import Settings
 from orchestration.validate.forecast import forecast_renewals
 from orchestration.validate.headline import describe_all, low_skill, read_headline
@@ -72,9 +72,7 @@ def validate_and_publish(settings: Settings, published_at: datetime) -> Validate
     # With it come the libraries that draw the board.
     from orchestration.publish.publishing import publish_validation
 
-    number = current_generation(settings)
-    if number is None:
-        raise PublishError(f"{settings.published / 'current'}: nothing is published yet. Run the pipeline first")
+    number = require_current(settings)
     try:
         with open_published(settings, number) as mart:
             rows = validate_mart(mart, generation_path(settings, number) / PARQUET, settings.validation.horizon_days)

@@ -10,7 +10,7 @@ import duckdb
 
 from orchestration.publish.generations import PublishError, current_generation, open_published
 from orchestration.settings import Settings
-from orchestration.warehouse import WarehouseBusy, first_line
+from orchestration.warehouse import WarehouseBusy, first_line, rows_of
 from orchestration.workbook import WorkbookError
 
 COUNT = 12
@@ -182,6 +182,4 @@ def _chosen(features: dict[_Rank, set[str]]) -> list[str]:
 
 
 def _query(mart: duckdb.DuckDBPyConnection, query: str, **parameters: Any) -> list[dict[str, Any]]:
-    result = mart.execute(query, parameters)
-    columns = [column[0] for column in result.description]
-    return [dict(zip(columns, row, strict=True)) for row in result.fetchall()]
+    return list(rows_of(mart.execute(query, parameters)))

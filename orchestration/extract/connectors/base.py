@@ -95,8 +95,7 @@ class Connector(Source, ABC):
 
     def preview(self, settings: Settings, table: RawTable) -> Preview:
         """One page, for `make check-sources`: by default the first rows that `read` gives."""
-        end = settings.pipeline.end_date or datetime.now(UTC).date() - timedelta(days=1)
-        batches = self.read(settings, table, Window(None, end))
+        batches = self.read(settings, table, Window(None, settings.last_day))
         with closing(batches) if isinstance(batches, Generator) else nullcontext():
             page = [batch.slice(0, _ROWS_PER_PAGE) for batch in islice(batches, 1)]
         names = [name for batch in page for name in batch.schema.names if batch[name].null_count < batch.num_rows]

@@ -167,8 +167,8 @@ def _answer(headline: Headline | None) -> dict[str, str]:
         said = f"Too early to tell: {left} left {within}, and {MIN_LEAVERS} are needed."
         return {"short": said, "long": said}
     pairs = f"in {_of_hundred(headline.skill)} of 100 cases"
-    if headline.low is not None and headline.high is not None:
-        pairs += f" ({_of_hundred(headline.low)} to {_of_hundred(headline.high)})"
+    if headline.skill_low is not None and headline.skill_high is not None:
+        pairs += f" ({_of_hundred(headline.skill_low)} to {_of_hundred(headline.skill_high)})"
     found = f"Of two accounts of the same day and age, the one that left {within} had the lower score {pairs}; chance gives 50."
     if headline.verdict == NO_SKILL:
         return {"short": "Not shown: a low score did not tell who left.", "long": f"No, not so far. {found}"}

@@ -222,16 +222,15 @@ def _history() -> alt.LayerChart:
     return alt.layer(bands, strip, line, rules, names, points).properties(width="container", height=220)
 
 
+def _named_rows(field: str, width: int) -> alt.Y:
+    """One below the other, in their order, with names of at most so many pixels."""
+    axis = alt.Axis(domain=False, ticks=False, labelFontSize=12, labelColor=INK, labelLimit=width)
+    return alt.Y(f"{field}:N", sort=None, title=None, axis=axis)
+
+
 def _dimensions() -> alt.LayerChart:
     """Score of each dimension: rows of dimension, score, text."""
-    base = alt.Chart(_ROWS).encode(
-        y=alt.Y(
-            "dimension:N",
-            sort=None,
-            title=None,
-            axis=alt.Axis(domain=False, ticks=False, labelFontSize=12, labelColor=INK, labelLimit=130),
-        )
-    )
+    base = alt.Chart(_ROWS).encode(y=_named_rows("dimension", 130))
     x = alt.X(
         "score:Q",
         scale=alt.Scale(domain=[0, 100]),
@@ -245,14 +244,7 @@ def _dimensions() -> alt.LayerChart:
 
 def _changes() -> alt.LayerChart:
     """A waterfall from an earlier score to that of today: rows of label, from, to, end, kind, text, in order."""
-    base = alt.Chart(_ROWS).encode(
-        y=alt.Y(
-            "label:N",
-            sort=None,
-            title=None,
-            axis=alt.Axis(domain=False, ticks=False, labelFontSize=12, labelColor=INK, labelLimit=185),
-        )
-    )
+    base = alt.Chart(_ROWS).encode(y=_named_rows("label", 185))
     x = {
         "x": alt.X(
             "from:Q",
@@ -277,14 +269,7 @@ def _changes() -> alt.LayerChart:
 
 def _rates() -> alt.LayerChart:
     """Shares with intervals, one below the other, and a dashed line at the share of all: rows of label, rate, low, high, base, text."""
-    base = alt.Chart(_ROWS).encode(
-        y=alt.Y(
-            "label:N",
-            sort=None,
-            title=None,
-            axis=alt.Axis(domain=False, ticks=False, labelFontSize=12, labelColor=INK, labelLimit=130),
-        )
-    )
+    base = alt.Chart(_ROWS).encode(y=_named_rows("label", 130))
     shares = alt.Axis(format=".0%", tickCount=4, domain=False, ticks=False)
     tooltip = [alt.Tooltip("label:N", title="Accounts"), alt.Tooltip("text:N", title="Share")]
     bars = base.mark_bar(color=ACCENT, height={"band": 0.5}, cornerRadiusEnd=2, opacity=0.55).encode(

@@ -10,6 +10,7 @@ from orchestration.plain_text import BREAKS, HIDDEN, for_duckdb
 from orchestration.publish.movements import MOVEMENTS
 from orchestration.publish.tables import DATE_COLUMN, HISTORY
 from orchestration.settings import Settings
+from orchestration.warehouse import rows_of
 
 # A name of a megabyte is cut.
 NAME_LENGTH = 120
@@ -56,9 +57,7 @@ class BoardSource:
 
     def rows(self, query: str, **parameters: Any) -> list[dict[str, Any]]:
         """The rows of a query by column name; `$as_of` and `$first_day` are known."""
-        cursor = self.connection.execute(query, self._given(query, parameters))
-        names = [column[0] for column in cursor.description]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        return list(rows_of(self.execute(query, **parameters)))
 
     def execute(self, query: str, **parameters: Any) -> duckdb.DuckDBPyConnection:
         return self.connection.execute(query, self._given(query, parameters))

@@ -18,6 +18,7 @@ from orchestration.publish.revisions import RESTATED
 from orchestration.publish.revisions import TABLE as REVISIONS
 from orchestration.publish.tiers import TIER_LABELS
 from orchestration.settings import Settings
+from orchestration.warehouse import rows_of
 
 FULL = "crm_full.csv"
 UPDATE = "crm_update.csv"
@@ -54,14 +55,11 @@ def crm_rows(connection: duckdb.DuckDBPyConnection) -> pa.RecordBatchReader:
     One that is no longer scored has neither score nor tier, and a reason that does not change from day to day.
     """
     accounts = connection.execute("select *, cast(health_score as decimal(4, 1)) as score from account_health order by account_id")
-    names = [column[0] for column in accounts.description]
     # By the id as the file has it. What was published earlier may have ids that differ in what cannot be seen: the first one counts.
     rows: dict[str, dict[str, Any]] = {}
-    while batch := accounts.fetchmany(1000):
-        for values in batch:
-            account = dict(zip(names, values, strict=True))
-            told = {key: account[key] for key in ("account_id", "score", "tier")} | {"reason": reason(account)}
-            rows.setdefault(clean(account["account_id"]), told)
+    for account in rows_of(accounts):
+        told = {key: account[key] for key in ("account_id", "score", "tier")} | {"reason": reason(account)}
+        rows.setdefault(clean(account["account_id"]), told)
     for account_id, day, score, tier in connection.execute(_LEFT).fetchall():
         last = "" if day is None else f": on {day}, the last day, {score:.1f} ({TIER_LABELS[tier].lower()})"
         left = {"account_id": account_id, "score": None, "tier": None, "reason": f"No longer scored{last}."}

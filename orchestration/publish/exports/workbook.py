@@ -22,6 +22,7 @@ from orchestration.publish.links import account_page_url
 from orchestration.publish.tables import DATE_COLUMN
 from orchestration.publish.tiers import TIER_COLOURS, TIER_LABELS, TIER_TEXT_COLOURS
 from orchestration.settings import Settings
+from orchestration.warehouse import rows_of
 
 Row = dict[str, Any]
 
@@ -163,7 +164,7 @@ def write_workbook(
             for (name, query), columns in zip(queries.items(), _columns(settings.pipeline.reporting_currency), strict=True):
                 sheet = book.add_worksheet(name)
                 sheet.set_footer(f"&LCustomer health as of {day}&RPage &P of &N")
-                _write_sheet(settings, sheet, formats, columns, _rows(connection, f"{query} limit {_ROWS}"))
+                _write_sheet(settings, sheet, formats, columns, rows_of(connection.execute(f"{query} limit {_ROWS}")))
     except XlsxWriterException as error:
         raise PublishError(f"{path.name} cannot be written: {error}") from error
 
@@ -186,14 +187,6 @@ class _Formats:
 
     def make(self, **look: Any) -> Format:
         return self._book.add_format(look)
-
-
-def _rows(connection: duckdb.DuckDBPyConnection, query: str) -> Iterator[Row]:
-    result = connection.execute(query)
-    names = [column[0] for column in result.description]
-    while batch := result.fetchmany(1000):
-        for values in batch:
-            yield dict(zip(names, values, strict=True))
 
 
 def _write_sheet(settings: Settings, sheet: Worksheet, formats: _Formats, columns: tuple[Column, ...], rows: Iterator[Row]) -> None:

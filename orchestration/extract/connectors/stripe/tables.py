@@ -30,6 +30,7 @@ from orchestration.extract.errors import SourceError
 from orchestration.extract.lake import manifest as lake
 from orchestration.extract.session import connect
 from orchestration.settings import Settings
+from orchestration.warehouse import rows_of
 
 _PATHS = {
     "accounts": "/v1/customers",
@@ -135,9 +136,7 @@ def _accounts(settings: Settings, table: RawTable, source: StripeSource, api: Ap
     known: dict[str, dict[str, Any]] = {}
     if table.name in window.landed:
         with connect(settings) as connection:
-            landed = connection.execute(lake.lake_select(settings.lake, table))
-            names = [column[0] for column in landed.description]
-            known = {row["account_id"]: row for values in landed.fetchall() if (row := dict(zip(names, values, strict=True)))}
+            known = {row["account_id"]: row for row in rows_of(connection.execute(lake.lake_select(settings.lake, table)))}
     return rows + [known.get(row["account_id"], row) for row in deleted]
 
 
