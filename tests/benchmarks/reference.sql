@@ -1181,11 +1181,15 @@ with
         from pairs
         inner join wide_scores as later on pairs.account = later.account and pairs.day = later.day
         inner join wide_scores as earlier on pairs.account = earlier.account and earlier_day = earlier.day
+        -- A condition on the left side alone would make DuckDB compare every row with every visitor.
         left join visitor_scores as same_key
-            on pairs.account = same_key.account and earlier_day = same_key.day and same_key_card = same_key.card and same_key_card <> earlier_card
+            on
+                pairs.account = same_key.account and earlier_day = same_key.day
+                and nullif(same_key_card, earlier_card) = same_key.card
         left join visitor_scores as then_on_card
-            on pairs.account = then_on_card.account and earlier_day = then_on_card.day and pairs.card = then_on_card.card
-            and pairs.card <> earlier_card
+            on
+                pairs.account = then_on_card.account and earlier_day = then_on_card.day
+                and nullif(pairs.card, earlier_card) = then_on_card.card
         where pairs.card = {{ number_of(card) }}
     ),
 
