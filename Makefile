@@ -50,7 +50,7 @@ validate: setup ## compare the published scores with who left, and publish the r
 propose-weights: setup ## write the weights that outcomes suggest as a candidate version, or say why not; ARGS=--anchors for anchors
 	@$(BIN)/python -m orchestration.validate.propose $(ARGS)
 
-impact: setup ## what a version of the scorecard changes, as Markdown: BASE=2026.1 CANDIDATE=2026.2, ARGS="--max-arr-moved 0.1"
+impact: setup ## what a change of the scorecard does, as Markdown: BASE=main CANDIDATE=HEAD, or versions; ARGS="--max-arr-moved 0.1"
 	@$(BIN)/python -m orchestration.validate.impact "$(BASE)" "$(CANDIDATE)" $(ARGS)
 
 verify: setup ## read everything that is stored: what is intact, what is damaged, what to do; changes nothing

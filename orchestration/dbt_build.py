@@ -1,6 +1,7 @@
 """dbt in the process of the run: a process of its own costs seconds of imports, and hands each event over as JSON text."""
 
 import os
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -25,6 +26,8 @@ from orchestration.transform import DAILY, Plan, is_static
 # What dbt writes when it parses: the manifest, and the same for its own use.
 PARSED = ("manifest.json", "partial_parse.msgpack")
 _CANCEL_EVERY_SECONDS = 0.05
+# The types of all columns are stated, also of those that a folder of seeds may lack.
+warnings.filterwarnings("ignore", ".* does not match the name of any column in this table", RuntimeWarning)
 _STOP_SECONDS = 3
 
 
@@ -89,6 +92,20 @@ def build(settings: Settings, context: AssetExecutionContext, plan: Plan) -> Ite
                 yield found
                 if isinstance(found, Output):
                     yield from reused(done=message.raw_event["data"]["node_info"]["unique_id"])
+    if errors:
+        raise DbtFailed("\n".join(errors))
+
+
+def build_models(settings: Settings, *selection: str) -> None:
+    """`dbt build` of some models and what it takes to read them, without Dagster and without checks.
+
+    Raises:
+        DbtFailed: a model failed.
+    """
+    without = (name for kind in ("test", "unit_test") for name in ("--exclude-resource-type", kind))
+    command = ["build", *without, "--no-write-json", *dbt_options(settings.dbt_target), "--select", *selection]
+    said: list[Any] = [event.info for event in _Dbt(command, parsed_manifest(settings)).events()]
+    errors = [info.msg for info in said if info.level == "error"]
     if errors:
         raise DbtFailed("\n".join(errors))
 

@@ -238,11 +238,13 @@ class Settings(BaseSettings):
             ) from None
         return self.data_dir
 
-    def moved_to(self, data_dir: Path) -> "Settings":
-        """The same settings with another data folder."""
-        moved = self.model_copy(update={"pipeline": self.pipeline.model_copy(update={"data_dir": data_dir})})
-        # A copy takes along what was worked out for the old folder.
-        moved.__dict__.pop("data_dir", None)
+    def moved_to(self, data_dir: Path, seeds_dir: Path | None = None) -> "Settings":
+        """The same settings with another data folder, and with another folder of seeds where one is given."""
+        folders = {"data_dir": data_dir} | ({"seeds_dir": seeds_dir} if seeds_dir else {})
+        moved = self.model_copy(update={"pipeline": self.pipeline.model_copy(update=folders)})
+        # A copy takes along what was worked out for the old folders.
+        for folder in folders:
+            moved.__dict__.pop(folder, None)
         return moved
 
     @cached_property

@@ -1,22 +1,37 @@
-"""`python -m orchestration.validate.impact BASE CANDIDATE`: what a version of the scorecard changes, as Markdown for a pull request.
+"""`python -m orchestration.validate.impact [BASE [CANDIDATE]]`: what a change of the scorecard does, as Markdown for a pull request.
 
-Compares the published scores of two versions that scored the same days: the version in force and a candidate, or two candidates. Tiers are
-those by one day's score. Exit status: 0; 1 where more arr or more accounts change tier than allowed; 2 if it cannot say.
+BASE (by default HEAD) and CANDIDATE (by default the seeds as they are) are each the name of a version in the seeds, or a git revision,
+which stands for its newest active version. Versions that are published are compared as they were scored. Else the last 28 days and every
+Monday are scored by both, in a folder that is thrown away: the published mart stays as it is. Tiers are those by one day's score. Exit
+status: 0; 1 where more arr or more accounts change tier than allowed; 2 if it cannot say.
 """
 
 import argparse
 import csv
 import sys
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
 
+from orchestration.locking import WriterBusy, writer_lock
 from orchestration.markdown import table, verbatim
+from orchestration.publish import PublishError
+from orchestration.publish.generations import DATABASE, generation_path, open_published, require_current
+from orchestration.rescoring import RescoringError, find_rules, rescore
+from orchestration.run_guard import remove_leftovers
+from orchestration.scorecard import ConfigurationError
+from orchestration.settings import Settings, SettingsError, load_settings
 from orchestration.shared import DEFAULT_TIERS
-from orchestration.warehouse import rows_of
+from orchestration.stopping import until_signal
+from orchestration.validate.judge import judge
+from orchestration.validate.points import RESTATED, Version, prepare, read_points
+from orchestration.validate.statistics import draw_accounts
+from orchestration.warehouse import WarehouseBusy, connect, literal, rows_of
 
 Row = dict[str, Any]
 DAYS = 28
@@ -66,18 +81,16 @@ class ImpactError(ValueError):
     """The versions cannot be compared; the message is one line."""
 
 
+_CANNOT_SAY = (SettingsError, ConfigurationError, PublishError, ImpactError, RescoringError, WriterBusy, WarehouseBusy)
+
+
 def compare(connection: duckdb.DuckDBPyConnection, base: str, candidate: str, horizon_days: int) -> tuple[str, list[Row]]:
     """The report as Markdown, and the accounts that change tier on the newest day that both versions scored, the largest arr first.
 
     Raises:
         ImpactError: a version is unknown, or no day was scored by both.
     """
-    known = [
-        version
-        for (version,) in connection.execute(
-            "select config_version from account_health_history union select config_version from candidate_scores_history order by 1"
-        ).fetchall()
-    ]
+    known = _scored_versions(connection)
     for version in (base, candidate):
         if version not in known:
             raise ImpactError(
@@ -93,21 +106,27 @@ def compare(connection: duckdb.DuckDBPyConnection, base: str, candidate: str, ho
         rows_of(connection.execute("select * from both_versions where as_of_date = ? order by arr desc nulls last, account_id", [day]))
     )
     changed = [row for row in accounts if row["component"]]
-    [recent] = rows_of(
-        connection.execute(
-            f"select count(distinct account_id) filter (component is not null) as accounts, count(distinct as_of_date) as days, "
-            f"count(*) filter (component is not null) as account_days from both_versions where as_of_date > ? - {DAYS}",
-            [day],
+    recent = "from both_versions where as_of_date > $day - $days"
+    in_window = {"day": day, "days": DAYS}
+    [(days,)] = connection.execute(f"select count(distinct as_of_date) {recent}", in_window).fetchall()
+    moved = list(
+        rows_of(
+            connection.execute(
+                # The last row is of all components together.
+                f"select component, count(distinct account_id) as accounts, count(*) as account_days {recent} and component is not null "
+                "group by rollup (component) order by component nulls last",
+                in_window,
+            )
         )
     )
     lines = [
         f"## From {verbatim(base)} to {verbatim(candidate)} on {day}",
         "",
         f"{len(changed)} of {len(accounts)} accounts change tier, with {_money(_arr(changed))} of {_money(_arr(accounts))} arr. "
-        f"Over the last {DAYS} days: {recent['accounts']} accounts on {recent['account_days']} account days (days: {recent['days']}).",
+        f"Over the last {DAYS} days: {moved[-1]['accounts']} accounts on {moved[-1]['account_days']} account days (days: {days}).",
         "",
         *_matrix(accounts),
-        *_components(changed),
+        *_components(changed, moved[:-1]),
         *_largest(changed),
         *_segments(accounts),
         *_skill(connection, base, candidate, horizon_days),
@@ -138,14 +157,22 @@ def _matrix(accounts: Sequence[Row]) -> list[str]:
     return ["### Tiers: accounts (arr), before by row, after by column", "", table(["", *_TIERS], body), ""]
 
 
-def _components(changed: Sequence[Row]) -> list[str]:
-    if not changed:
+def _components(changed: Sequence[Row], moved: Sequence[Row]) -> list[str]:
+    """Args:
+    changed: of the newest day.
+    moved: of the last days, a row for each component.
+    """
+    if not moved:
         return []
     by_component: dict[str, list[Row]] = defaultdict(list)
     for row in changed:
         by_component[row["component"]].append(row)
-    body = [[component, str(len(rows)), _money(_arr(rows))] for component, rows in sorted(by_component.items())]
-    return ["### Why", "", table(["what moved them", "accounts", "arr"], body), ""]
+    body = []
+    for row in moved:
+        rows = by_component[row["component"]]
+        body.append([row["component"], str(len(rows)), _money(_arr(rows)), str(row["accounts"]), str(row["account_days"])])
+    headers = ["what moved them", "accounts", "arr", f"accounts in {DAYS} days", "account days"]
+    return ["### Why", "", table(headers, body), ""]
 
 
 def _largest(changed: Sequence[Row]) -> list[str]:
@@ -198,35 +225,92 @@ def _skill(connection: duckdb.DuckDBPyConnection, base: str, candidate: str, hor
     return [f"### Skill over {horizon_days} days", "", table(["", "skill", "verdict"], body), ""]
 
 
+def _scored_versions(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    query = "select config_version from account_health_history union select config_version from candidate_scores_history order by 1"
+    return [version for (version,) in connection.execute(query).fetchall()]
+
+
+@contextmanager
+def _scored(settings: Settings, base: str, candidate: str) -> Iterator[tuple[duckdb.DuckDBPyConnection, str, str]]:
+    """A connection with the scores of both as a mart has them, and what the report calls the two."""
+    number = require_current(settings)
+    with open_published(settings, number) as mart:
+        if {base, candidate} <= set(_scored_versions(mart)):
+            yield mart, base, candidate
+            return
+        days = [day for (day,) in mart.execute("select distinct as_of_date from account_health_history order by 1").fetchall()]
+    if not days:
+        raise ImpactError("no account is scored: there is nothing to compare")
+    with writer_lock(settings, f"impact {base} {candidate}", lambda line: print(line, file=sys.stderr)):
+        remove_leftovers(settings)
+        with TemporaryDirectory(dir=settings.temp_dir) as name, connect(settings) as connection:
+            folder = Path(name)
+            both = [find_rules(settings, said, folder / f"seeds-{place}") for place, said in enumerate((base, candidate))]
+            if both[0].name == both[1].name:
+                raise ImpactError(f"{both[0].name} is compared with itself. Name another version or revision")
+            wanted = [day for day in days if day.isoweekday() == 1 or (days[-1] - day).days < DAYS]
+            for rules, scores in zip(both, ("account_health_history", "candidate_scores_history"), strict=True):
+                rescore(settings, folder / scores, rules, wanted, connection, scores)
+            connection.execute(f"attach {literal(generation_path(settings, number) / DATABASE)} as published (read_only)")
+            connection.execute("create table account_health as select account_id, account_name from published.account_health")
+            connection.execute("create table account_outcomes as from published.account_outcomes")
+            _measure_skill(connection, both[0].name, both[1].name, settings.validation.horizon_days)
+            yield connection, both[0].name, both[1].name
+
+
+def _measure_skill(connection: duckdb.DuckDBPyConnection, base: str, candidate: str, horizon_days: int) -> None:
+    connection.execute(
+        "create table score_validation (config_version varchar, history varchar, scope varchar, period varchar, horizon_days integer, "
+        "skill double, skill_low double, skill_high double, verdict varchar)"
+    )
+    prepare(connection)
+    for version in (Version(base, True, RESTATED), Version(candidate, False, RESTATED)):
+        points, leaves = read_points(connection, version).labelled(horizon_days)
+        found = judge(points, leaves, None, draw_accounts(points.accounts), with_all=False)
+        connection.execute(
+            "insert into score_validation values (?, ?, 'all', 'all', ?, ?, ?, ?, ?)",
+            [version.config_version, RESTATED, horizon_days, found.skill.value, found.skill.low, found.skill.high, found.verdict],
+        )
+
+
+def _write_csv(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    columns = "as_of_date, account_id, name, segment, arr, tier_before, tier_after, score_before, score_after, component"
+    found = connection.execute(
+        f"select {columns} from both_versions where component is not null "
+        "and as_of_date > (select max(as_of_date) from both_versions) - $days order by as_of_date desc, arr desc nulls last, account_id",
+        {"days": DAYS},
+    )
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, columns.split(", "))
+        writer.writeheader()
+        writer.writerows(rows_of(found))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m orchestration.validate.impact", description=__doc__)
-    parser.add_argument("base", help="a version of config_versions.csv, for example the one in force")
-    parser.add_argument("candidate", help="the version that is to be judged")
+    parser.add_argument("base", nargs="?", default="", help="a version of config_versions.csv, or a git revision; by default HEAD")
+    parser.add_argument("candidate", nargs="?", default="", help="what is to be judged, likewise; by default the seeds as they are")
     parser.add_argument("--max-arr-moved", type=float, help="largest share (0 to 1) of arr that may change tier")
     parser.add_argument("--max-tier-changes", type=int, help="most accounts that may change tier")
-    parser.add_argument("--csv", type=Path, help="also write the accounts that change tier as a table")
+    parser.add_argument("--csv", type=Path, help=f"also write who changes tier on each of the last {DAYS} days as a table")
     chosen = parser.parse_args(arguments)
-    from orchestration.publish import PublishError
-    from orchestration.publish.generations import open_published, require_current
-    from orchestration.settings import SettingsError, load_settings
+    return until_signal("impact", lambda: _main(chosen))
 
+
+def _main(chosen: argparse.Namespace) -> int:
     try:
         settings = load_settings()
-        with open_published(settings, require_current(settings)) as mart:
-            report, changed = compare(mart, chosen.base, chosen.candidate, settings.validation.horizon_days)
-            [(arr,)] = mart.execute(
+        with _scored(settings, chosen.base or "HEAD", chosen.candidate) as (connection, base, candidate):
+            report, changed = compare(connection, base, candidate, settings.validation.horizon_days)
+            [(arr,)] = connection.execute(
                 "select coalesce(sum(arr), 0) from both_versions where as_of_date = (select max(as_of_date) from both_versions)"
             ).fetchall()
-    except (SettingsError, PublishError, ImpactError, duckdb.Error) as error:
+            if chosen.csv is not None:
+                _write_csv(connection, chosen.csv)
+    except (*_CANNOT_SAY, duckdb.Error, OSError) as error:
         print(error, file=sys.stderr)
         return 2
     print(report)
-    if chosen.csv is not None:
-        columns = ("account_id", "name", "segment", "arr", "tier_before", "tier_after", "score_before", "score_after", "component")
-        with open(chosen.csv, "w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, columns, extrasaction="ignore")
-            writer.writeheader()
-            writer.writerows(changed)
     share = _arr(changed) / arr if arr else 0.0
     refused = []
     if chosen.max_arr_moved is not None and share > chosen.max_arr_moved:

@@ -14,6 +14,7 @@ import duckdb
 import pytest
 
 from orchestration.settings import PROJECT_ROOT
+from tests.company import NOT_DATA, content
 from tests.pipeline import run_pipeline
 
 FIRST_DAY, LAST_DAY = date(2026, 1, 5), date(2026, 3, 8)
@@ -250,14 +251,26 @@ print(*((check.check_name, check.passed, check.severity.value) for check in resu
 IMPACT = ("-m", "orchestration.validate.impact")
 
 
-def python(mart: duckdb.DuckDBPyConnection, *arguments: str) -> subprocess.CompletedProcess:
+def config_of(mart: duckdb.DuckDBPyConnection) -> Path:
     [(path,)] = mart.execute("select path from duckdb_databases() where database_name = 'health'").fetchall()
     # data/published/generations/<n>/health.duckdb
-    config_file = Path(path).resolve().parents[4] / "health.toml"
+    return Path(path).resolve().parents[4] / "health.toml"
+
+
+def in_force(day: date) -> list[Customer]:
+    return [
+        customer
+        for customer in customers()
+        for begin, end in [*customer.paid, *([customer.trial] if customer.trial else [])]
+        if begin <= day and (end is None or end > day)
+    ]
+
+
+def python(mart: duckdb.DuckDBPyConnection, *arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=PROJECT_ROOT,
-        env=os.environ | {"HEALTH_CONFIG": str(config_file)},
+        env=os.environ | {"HEALTH_CONFIG": str(config_of(mart))},
         capture_output=True,
         text=True,
         check=False,
@@ -268,28 +281,56 @@ def test_the_impact_of_a_candidate_is_every_account_whose_tier_differs(validated
     _, mart = validated
     done = python(mart, *IMPACT, "v1", "turned", "--csv", str(tmp_path / "changed.csv"), "--max-tier-changes", "3")
     assert done.returncode == 1, done.stderr
-    in_force = [
-        customer
-        for customer in customers()
-        for begin, end in [*customer.paid, *([customer.trial] if customer.trial else [])]
-        if begin <= LAST_DAY and (end is None or end > LAST_DAY)
-    ]
+    everybody = in_force(LAST_DAY)
     expected = {
-        customer.name for customer in in_force if tier_of(score_of(customer, LAST_DAY)) != tier_of(100 - score_of(customer, LAST_DAY))
+        customer.name for customer in everybody if tier_of(score_of(customer, LAST_DAY)) != tier_of(100 - score_of(customer, LAST_DAY))
     }
     with open(tmp_path / "changed.csv", newline="") as file:
-        assert {row["account_id"] for row in csv.DictReader(file)} == expected
+        assert {row["account_id"] for row in csv.DictReader(file) if row["as_of_date"] == str(LAST_DAY)} == expected
     assert (
-        f"{len(expected)} of {len(in_force)} accounts change tier, with {1200 * len(expected):,} of {1200 * len(in_force):,} arr"
+        f"{len(expected)} of {len(everybody)} accounts change tier, with {1200 * len(expected):,} of {1200 * len(everybody):,} arr"
         in done.stdout
     )
-    assert f"| weights and anchors | {len(expected)} | {1200 * len(expected):,} |" in done.stdout and "| before | 0." in done.stdout
+    assert f"| weights and anchors | {len(expected)} | {1200 * len(expected):,} | " in done.stdout and "| before | 0." in done.stdout
     assert done.stderr.strip() == f"{len(expected)} accounts change tier; --max-tier-changes allows 3"
-    unknown = python(mart, *IMPACT, "v1", "v9")
-    assert (unknown.returncode, unknown.stderr.strip()) == (
-        2,
-        "version 'v9' scored no day. Versions that did: turned, v1. Run the pipeline with it",
-    )
+
+
+def git(config_file: Path, *arguments: str) -> None:
+    who = ["-c", "user.name=someone", "-c", "user.email=someone@example.com"]
+    subprocess.run(["git", "-C", str(config_file.parent), *who, *arguments], check=True, capture_output=True)
+
+
+def test_two_git_revisions_differ_by_the_accounts_that_a_moved_limit_moves(validated, tmp_path):
+    done, mart = validated
+    config_file = config_of(mart)
+    tiers = config_file.parent / "seeds" / "tiers.csv"
+    before = content(config_file.parent / "data", NOT_DATA)
+    git(config_file, "init", "-q", "-b", "main")
+    git(config_file, "add", "seeds")
+    git(config_file, "commit", "-qm", "as it is")
+    tiers.write_text(tiers.read_text() + "".join(f"v1,all,{row}\n" for row in ("healthy,green,75,", "at_risk,yellow,40,", "poor,red,0,")))
+    git(config_file, "commit", "-qam", "healthy from 75 on")
+    table = tmp_path / "changed.csv"
+    done = python(mart, *IMPACT, "main~1", "main", "--csv", str(table), "--max-arr-moved", "0", "--max-tier-changes", "1000")
+    scores = {customer.name: score_of(customer, LAST_DAY) for customer in in_force(LAST_DAY)}
+    expected = {name for name, score in scores.items() if 70 <= score < 75}
+    with open(table, newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["account_id"] for row in rows if row["as_of_date"] == str(LAST_DAY)} == expected and expected
+    assert {(row["tier_before"], row["tier_after"], row["component"]) for row in rows} == {("healthy", "at_risk", "tier limits")}
+    days = {LAST_DAY - timedelta(days=back): 0 for back in range(28)}
+    for day in days:
+        days[day] = sum(70 <= score_of(customer, day) < 75 for customer in in_force(day))
+    assert {day: sum(row["as_of_date"] == str(day) for row in rows) for day in days} == days
+    assert "## From `main~1: v1` to `main: v1` on 2026-03-08" in done.stdout
+    # Skill does not depend on where a tier begins, and is that of the published history.
+    skill = row_of(mart, "v1", "as_restated")
+    shown = f"{skill['skill']:.2f} ({skill['skill_low']:.2f} to {skill['skill_high']:.2f}) | {skill['verdict']} |"
+    assert f"| before | {shown}" in done.stdout and f"| after | {shown}" in done.stdout
+    share = len(expected) / len(scores)
+    assert (done.returncode, done.stderr.strip()) == (1, f"{share:.1%} of arr changes tier; --max-arr-moved allows 0.0%")
+    assert content(config_file.parent / "data", NOT_DATA) == before
+    git(config_file, "checkout", "-q", "main~1")
 
 
 def test_the_weekly_job_materializes_every_table_and_checks_the_skill(validated):
