@@ -9,7 +9,7 @@ import vl_convert
 from orchestration.publish.board.assets import static_assets
 from orchestration.publish.generations import open_published
 from orchestration.publish.tables import DATE_COLUMN, HISTORY
-from orchestration.publish.tiers import TIER_COLOURS, TIER_LABELS, WORST_FIRST
+from orchestration.publish.tiers import TIER_COLOURS, WORST_FIRST
 from orchestration.settings import Settings
 
 
@@ -93,7 +93,7 @@ def unexplained_drift(settings: Settings, generation_path: Path, first: date, la
 def _draw(counts: dict[date, dict[str, int]]) -> bytes:
     """Accounts by tier on every day, stacked, as on the board; the same counts give the same bytes."""
     rows = [
-        {"day": day.isoformat(), "tier": TIER_LABELS[tier], "stack": WORST_FIRST.index(tier), "value": value}
+        {"day": day.isoformat(), "tier": tier, "stack": WORST_FIRST.index(tier), "value": value}
         for day in sorted(counts)
         for tier, value in counts[day].items()
     ]

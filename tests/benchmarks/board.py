@@ -36,24 +36,32 @@ def multiply(source: Path, target: Path, accounts: int) -> int:
         connection.execute(f"attach {literal(source)} as small (read_only)")
         ((given,),) = connection.execute("select count(*) from small.account_health").fetchall()
         copies = -(-accounts // given)
-        columns = connection.execute(
-            "select table_name, list(column_name) from duckdb_columns() where database_name = 'small' and not internal group by all"
+        views = dict(
+            connection.execute("select view_name, sql from duckdb_views() where database_name = 'small' and not internal").fetchall()
+        )
+        tables = connection.execute(
+            "select schema_name, table_name, list(column_name) from duckdb_columns() "
+            "where database_name = 'small' and not internal group by all"
         ).fetchall()
-        for table, names in columns:
-            per_account = "account_id" in names or "parent_account_id" in names
+        for schema, table, names in tables:
+            if table in views:
+                continue
+            connection.execute(f"create schema if not exists {schema}")
             ids = [name for name in ("account_id", "parent_account_id") if name in names]
             changed = ", ".join(f"{name} || '-' || copy as {name}" for name in ids)
             order = "order by as_of_date" if "as_of_date" in names else ""
-            if per_account:
-                copied = f"small.{table} cross join range({copies}) as copies (copy)"
-                query = f"select * replace ({changed}) from {copied} {order}"
-                connection.execute(f"create table {table} as select * exclude (copy) from ({query})")
+            if ids:
+                # An owner has as many accounts as before.
+                changed += ", csm || ' ' || copy as csm" if "csm" in names else ""
+                query = f"select * replace ({changed}) from small.{schema}.{table} cross join range({copies}) as copies (copy) {order}"
+                connection.execute(f"create table {schema}.{table} as select * exclude (copy) from ({query})")
             elif table == "segment_health":
-                connection.execute(
-                    f"create table {table} as select * replace (accounts * {copies} as accounts, arr * {copies} as arr) from small.{table}"
-                )
-            elif not connection.execute("select count(*) from duckdb_views() where view_name = ?", [table]).fetchall()[0][0]:
-                connection.execute(f"create table {table} as from small.{table}")
+                multiplied = f"accounts * {copies} as accounts, arr * {copies} as arr"
+                connection.execute(f"create table {table} as select * replace ({multiplied}) from small.{table}")
+            else:
+                connection.execute(f"create table {schema}.{table} as from small.{schema}.{table}")
+        for query in views.values():
+            connection.execute(query)
         return given * copies
 
 

@@ -15,7 +15,7 @@ ENTRY = re.compile(r"^## \[(\d+\.\d+)\.\d+\] – \d{4}-\d\d-\d\d\n\nFormats: war
 def test_the_newest_entry_names_the_version_and_the_formats() -> None:
     text = (PROJECT_ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     newest, *_ = entries = ENTRY.findall(text)
-    assert len(entries) == text.count("\n## ")
+    assert len(entries) == text.replace("\n## [Unreleased]\n", "").count("\n## ")
     version = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
     assert version.rpartition(".")[0] == newest[0]
     assert newest[1:] == (str(WAREHOUSE_FORMAT), str(manifest.FORMAT), str(generations.FORMAT)), (

@@ -15,13 +15,13 @@ from orchestration.publish.board.accounts import write_account_list, write_accou
 from orchestration.publish.board.assets import static_assets
 from orchestration.publish.board.belief import Words, read_belief
 from orchestration.publish.board.formats import FILTERS
-from orchestration.publish.board.portfolio import read_portfolio
+from orchestration.publish.board.portfolio import RENEWAL_DAYS, read_sources, write_portfolios
 from orchestration.publish.board.scripts import call
-from orchestration.publish.board.source import BoardSource, open_source
+from orchestration.publish.board.source import NO_OWNER, BoardSource, open_source
 from orchestration.publish.exports.text import FORMULA
 from orchestration.publish.generations import open_published
-from orchestration.publish.links import ACCOUNT_PAGE, account_page
-from orchestration.publish.tiers import AT_RISK, TIER_COLOURS, TIER_LABELS, WORST_FIRST
+from orchestration.publish.links import ACCOUNT_PAGE
+from orchestration.publish.tiers import AT_RISK, TIER_COLOURS, WORST_FIRST
 from orchestration.settings import Settings
 
 FOLDER = "board"
@@ -46,20 +46,20 @@ def write_board(settings: Settings, folder: Path, published_at: datetime) -> lis
         (board / name).mkdir(parents=True)
     with open_published(settings, folder) as connection:
         source = open_source(settings, connection)
-        shards = write_accounts(source, board / "data")
+        shards = {"accounts": write_accounts(source, board / "data"), "portfolios": write_portfolios(source, board / "data")}
         write_account_list(source, board / "data" / "accounts.js")
         words, belief = read_belief(source, settings.validation.horizon_days)
-        portfolio = read_portfolio(source, words.tier_labels)
-    (board / "data" / "portfolio.js").write_text(call("board.portfolio", portfolio.pop("charts")), encoding="utf-8")
+        common = _common(source, shards, words)
+        sources = read_sources(source)
     (board / "data" / "believe.js").write_text(call("board.believe", belief["charts"]), encoding="utf-8")
-    (board / "data" / "common.js").write_text(call("board.setCommon", _common(source, shards, words)), encoding="utf-8")
-    _write_pages(board, source, published_at, words, portfolio | belief)
-    _write_assets(board / "assets", words)
+    (board / "data" / "common.js").write_text(call("board.setCommon", common), encoding="utf-8")
+    _write_pages(board, source, published_at, words, sources | belief)
+    _write_assets(board / "assets")
     return sorted(str(path.relative_to(folder)) for path in board.rglob("*") if path.is_file())
 
 
-def _common(source: BoardSource, shards: int, words: Words) -> dict:
-    """What the pages of accounts need beside the account's own data."""
+def _common(source: BoardSource, shards: dict[str, int], words: Words) -> dict:
+    """What the scripts of all pages need."""
     return {
         "asOf": source.as_of,
         "firstDay": source.first_day,
@@ -71,7 +71,10 @@ def _common(source: BoardSource, shards: int, words: Words) -> dict:
         "tiers": [[tier, words.tier_labels[tier], TIER_COLOURS[tier]] for tier in TIER_COLOURS],
         "worstFirst": WORST_FIRST,
         "atRisk": AT_RISK,
-        "risk": words.risk,
+        "words": {"risk": words.risk, "whose": words.whose, "is_risk": words.is_risk},
+        "owners": source.owners,
+        "noOwner": NO_OWNER,
+        "renewalDays": RENEWAL_DAYS,
         "metrics": source.metrics,
         "scorecards": source.scorecards,
         "rules": source.rules,
@@ -90,8 +93,8 @@ def _write_pages(board: Path, source: BoardSource, published_at: datetime, words
     environment.filters |= FILTERS
     environment.globals |= {
         "as_of": source.as_of,
+        "first_day": source.first_day,
         "currency": source.currency,
-        "account_page": account_page,
         "published_at": published_at.astimezone(UTC),
         "tier_labels": words.tier_labels,
         "words": words,
@@ -102,14 +105,10 @@ def _write_pages(board: Path, source: BoardSource, published_at: datetime, words
         (board / name).write_text(page, encoding="utf-8")
 
 
-def _write_assets(folder: Path, words: Words) -> None:
+def _write_assets(folder: Path) -> None:
     with as_file(files("orchestration.publish.board") / "static") as static:
         for path in static.iterdir():
             shutil.copyfile(path, folder / path.name)
     made = static_assets()
-    charts = call("board.setCharts", made["charts"])
-    # The scales of colours name the tiers.
-    for tier, label in TIER_LABELS.items():
-        charts = charts.replace(f'"{label}"', f'"{words.tier_labels[tier]}"')
-    for name, script in {**made["scripts"], "charts.js": charts}.items():
+    for name, script in {**made["scripts"], "charts.js": call("board.setCharts", made["charts"])}.items():
         (folder / name).write_text(script, encoding="utf-8")

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from orchestration.publish.board.scripts import escape_json
-from orchestration.publish.board.source import NAME_LENGTH, TEXT_LENGTH, BoardSource
+from orchestration.publish.board.scripts import escape_json, shard_of, write_shard
+from orchestration.publish.board.source import NAME_LENGTH, TEXT_LENGTH, TIER_CODES, BoardSource
 from orchestration.publish.tables import DATE_COLUMN, HISTORY
-from orchestration.publish.tiers import TIER_COLOURS, WORST_FIRST
+from orchestration.publish.tiers import WORST_FIRST
 
 # Few files, since each is synced and hashed, and small ones, since a page loads one.
 ACCOUNTS_PER_SHARD = 20
@@ -17,9 +17,6 @@ MAX_SHARDS = 512
 ACCOUNTS_PER_BATCH = 2_000
 _ROWS = 1_000
 _CHILDREN_SHOWN = 50
-
-# One character a day.
-_TIER_CODE = " ".join(f"when '{tier}' then '{code}'" for code, tier in enumerate(TIER_COLOURS))
 
 # A row per account and metric of the newest day, with its place among the accounts on the same scorecard: the share of
 # the others that it is ahead of, ties counting half, as the method `percentile` of a scorecard has it.
@@ -88,7 +85,8 @@ history as (
         list({{
             'day': history.{DATE_COLUMN} - $first_day,
             'score': history.health_score,
-            'tier': case history.tier {_TIER_CODE} else '3' end,
+            'uncapped': case when history.cap_key is not null then round(history.uncapped_score, 1) end,
+            'tier': case history.tier {TIER_CODES} else 3 end,
             'rules': hash(history.config_version, history.scorecard_key, history.rules_hash)
         }} order by history.{DATE_COLUMN}) as days
     from {HISTORY} as history
@@ -120,6 +118,10 @@ series as (
             else [entry.day for entry in days]
         end as day_offsets,
         [entry.score for entry in days] as scores,
+        -- Only of accounts that were ever under a cap.
+        case
+            when list_bool_or([entry.uncapped is not null for entry in days]) then [entry.uncapped for entry in days]
+        end as uncapped_scores,
         array_to_string([entry.tier for entry in days], '') as tiers,
         -- Where other rules begin to hold; the first entry says what held at first.
         [[cast(days[i].day as varchar), names[days[i].rules][1], names[days[i].rules][2]]
@@ -210,7 +212,8 @@ select
         'id': health.account_id,
         'name': account_label(health.account_name, health.account_id),
         'score': health.health_score,
-        'uncapped': round(health.uncapped_score, 1),
+        'uncapped': listed.uncapped_score,
+        'cap': listed.cap,
         'tier': health.tier,
         'modelTier': health.model_tier,
         'rawTier': health.raw_tier,
@@ -229,7 +232,7 @@ select
         'segment': shown(health.segment, {NAME_LENGTH}),
         'industry': shown(health.industry, {NAME_LENGTH}),
         'region': shown(health.region, {NAME_LENGTH}),
-        'csm': shown(health.csm, {NAME_LENGTH}),
+        'owner': listed.owner,
         'stage': health.stage,
         'scorecard': health.scorecard_key,
         'version': health.config_version,
@@ -238,6 +241,7 @@ select
         'termEndsOn': health.term_ends_on,
         'dayOffsets': series.day_offsets,
         'scores': series.scores,
+        'uncappedScores': series.uncapped_scores,
         'tiers': series.tiers,
         'rules': series.rules,
         'metrics': coalesce(metrics.metrics, []),
@@ -257,6 +261,7 @@ select
     }}) as account
 from batch
 inner join account_health as health on batch.account_id = health.account_id
+inner join board_accounts as listed on batch.account_id = listed.account_id
 left join series on batch.account_id = series.account_id
 left join metrics on batch.account_id = metrics.account_id
 left join dimensions on batch.account_id = dimensions.account_id
@@ -270,51 +275,13 @@ order by batch.shard, health.account_id
 """
 
 _LIST = f"""
-with actions as (
-
-    select
-        account_id,
-        list(shown(label, {NAME_LENGTH}) order by priority, playbook_key) as labels
-    from account_actions
-    where {DATE_COLUMN} = $as_of
-    group by account_id
-
-)
-
 select json_array(
-    health.account_id,
-    account_label(health.account_name, health.account_id),
-    health.tier,
-    health.health_score,
-    health.delta_7d,
-    health.delta_28d,
-    health.arr,
-    health.term_ends_on,
-    shown(health.segment, {NAME_LENGTH}),
-    shown(health.stage, {NAME_LENGTH}),
-    shown(health.csm, {NAME_LENGTH}),
-    round(health.coverage, 3),
-    health.negative_1_label,
-    coalesce(movements.direction, 0),
-    coalesce(actions.labels, []),
-    health.override_expires_on is not null
+    account_id, name, tier, health_score, uncapped_score, cap, delta_7d, delta_28d, uncapped_before, arr, term_ends_on, segment_name, stage,
+    owner, coverage, reason, direction, actions, is_set_by_hand, tier_runs
 )
-from account_health as health
-left join movements using (account_id)
-left join actions using (account_id)
-order by
-    list_position({list(WORST_FIRST)}, health.tier),
-    health.arr desc nulls last,
-    health.account_id
+from board_accounts
+order by list_position({list(WORST_FIRST)}, tier), arr desc nulls last, account_id
 """
-
-
-def shard_of(account_id: str, shards: int) -> int:
-    """FNV-1a over the id's UTF-8, which `board.js` computes likewise: how a page finds its account without an index."""
-    value = 2166136261
-    for byte in account_id.encode():
-        value = (value ^ byte) * 16777619 & 0xFFFFFFFF
-    return value % shards
 
 
 def write_accounts(source: BoardSource, folder: Path) -> int:
@@ -347,8 +314,7 @@ def _write_batch(source: BoardSource, folder: Path, first: int, last: int) -> No
         for shard, account in rows:
             accounts[shard].append(account)
     for shard in range(first, last + 1):
-        script = f"board.accounts({shard}, [\n" + escape_json(",\n".join(accounts[shard])) + "\n]);\n"
-        (folder / f"accounts-{shard}.js").write_text(script, encoding="utf-8")
+        write_shard(folder, "accounts", shard, accounts[shard])
 
 
 def write_account_list(source: BoardSource, path: Path) -> None:

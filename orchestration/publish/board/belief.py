@@ -127,8 +127,8 @@ def read_belief(source: BoardSource, horizon_days: int) -> tuple[Words, dict[str
             "tenthRates": [_bar(_tenth(row["tenth"]), row, base) for row in tenths if row["account_days"]],
             "forecast": [
                 {
-                    "week": str(row["month"]),
-                    "tier": words.tier_labels[tier],
+                    "start": str(row["month"]),
+                    "tier": tier,
                     "stack": WORST_FIRST.index(tier),
                     "arr": row[f"{tier}_arr"],
                     "accounts": row[f"{tier}_accounts"],

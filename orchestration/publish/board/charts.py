@@ -1,8 +1,11 @@
 """The charts as Vega-Lite specifications without data; `board.js` gives each its rows under the name `rows`.
 
+A row of a tier has its key as `tier` and its name as `label`.
+
 Dates are UTC days: without `utc` a browser west of Greenwich would show the day before.
 """
 
+import json
 from typing import Any
 
 import altair as alt
@@ -18,7 +21,7 @@ MUTED = "#5a6474"
 LINE = "#e4e8ee"
 FONT = "Inter, system-ui, -apple-system, Segoe UI, Roboto, Helvetica Neue, Arial, sans-serif"
 
-_TIERS = alt.Scale(domain=[TIER_LABELS[tier] for tier in TIER_COLOURS], range=list(TIER_COLOURS.values()))
+_TIERS = alt.Scale(domain=list(TIER_COLOURS), range=list(TIER_COLOURS.values()))
 _ROWS = alt.NamedData("rows")
 # Of figures to the right of a bar.
 _ROOM_FOR_TEXTS = {"left": 0, "right": 42, "top": 5, "bottom": 5}
@@ -86,7 +89,7 @@ def tiers_over_time(measure: str, number_format: str) -> alt.Chart:
             order=alt.Order("stack:Q"),
             tooltip=[
                 alt.Tooltip("utcyearmonthdate(day):T", title="Day", format="%-d %b %Y"),
-                alt.Tooltip("tier:N", title="Tier"),
+                alt.Tooltip("label:N", title="Tier"),
                 alt.Tooltip("value:Q", title=measure.capitalize(), format=",.0f"),
             ],
         )
@@ -96,18 +99,19 @@ def tiers_over_time(measure: str, number_format: str) -> alt.Chart:
 def picture_of_tiers() -> dict[str, Any]:
     """The tiers over time with a legend, to be drawn where no page is."""
     chart = tiers_over_time("accounts", ",.0f").properties(width=640, height=200)
-    chart.encoding.color.legend = alt.Legend(orient="top", title=None, symbolType="square")
+    names = json.dumps(TIER_LABELS)
+    chart.encoding.color.legend = alt.Legend(orient="top", title=None, symbolType="square", labelExpr=f"({names})[datum.value]")
     return chart.configure(**_CONFIG | {"background": "white", "padding": 8}).to_dict()
 
 
 def _renewals(title: str, label: str) -> alt.Chart:
-    """Arr up for renewal by week or month and tier: rows of week (its first day), tier, stack, arr, accounts."""
+    """Arr up for renewal by week or month and tier: rows of start (its first day), tier, stack, arr, accounts."""
     return (
         alt.Chart(_ROWS, height=180, width="container")
         .mark_bar(cornerRadius=1)
         .encode(
             x=alt.X(
-                "week:O",
+                "start:O",
                 title=None,
                 axis=alt.Axis(
                     labelAngle=0,
@@ -122,8 +126,8 @@ def _renewals(title: str, label: str) -> alt.Chart:
             color=alt.Color("tier:N", scale=_TIERS, legend=None),
             order=alt.Order("stack:Q"),
             tooltip=[
-                alt.Tooltip("utcyearmonthdate(week):T", title=title, format=f"{label} %Y" if "%Y" not in label else label),
-                alt.Tooltip("tier:N", title="Tier"),
+                alt.Tooltip("utcyearmonthdate(start):T", title=title, format=f"{label} %Y" if "%Y" not in label else label),
+                alt.Tooltip("label:N", title="Tier"),
                 alt.Tooltip("arr:Q", title="ARR", format=",.0f"),
                 alt.Tooltip("accounts:Q", title="Accounts", format=",.0f"),
             ],
@@ -143,7 +147,7 @@ def _segments() -> alt.Chart:
                 axis=alt.Axis(domain=False, ticks=False, labelLimit=130, labelFontSize=12, labelColor=INK),
             ),
             x=alt.X(
-                "accounts:Q",
+                "value:Q",
                 stack="normalize",
                 title=None,
                 axis=alt.Axis(format=".0%", tickCount=4, grid=False, domain=False, ticks=False),
@@ -152,8 +156,8 @@ def _segments() -> alt.Chart:
             order=alt.Order("stack:Q"),
             tooltip=[
                 alt.Tooltip("segment:N", title="Segment"),
-                alt.Tooltip("tier:N", title="Tier"),
-                alt.Tooltip("accounts:Q", title="Accounts", format=",.0f"),
+                alt.Tooltip("label:N", title="Tier"),
+                alt.Tooltip("value:Q", title="Accounts", format=",.0f"),
                 alt.Tooltip("share:Q", title="Share", format=".0%"),
             ],
         )
@@ -163,7 +167,7 @@ def _segments() -> alt.Chart:
 def _history() -> alt.LayerChart:
     """An account's score over its tier bands, a line where other rules begin, and a strip of the tier in force below.
 
-    Datasets: `rows` (day, score, run: a number that changes at a gap), `bands` (start, end, from, to, tier),
+    Datasets: `rows` (day, score, uncapped: null without a cap, run: a number that changes at a gap), `bands` (start, end, from, to, tier),
     `marks` (day, text) and `strip` (start, end, tier).
     """
     days = alt.Axis(format="%-d %b", grid=False, tickCount=6, labelOverlap=True, offset=16)
@@ -186,6 +190,11 @@ def _history() -> alt.LayerChart:
         .mark_line(color=ACCENT, strokeWidth=2, interpolate="linear")
         .encode(x=x, y=alt.Y("score:Q", scale=scores, title=None, axis=y_axis), detail="run:N")
     )
+    uncapped = (
+        alt.Chart(_ROWS)
+        .mark_line(color=ACCENT, strokeWidth=1.2, strokeDash=[2, 2])
+        .encode(x=x, y=alt.Y("uncapped:Q", scale=scores), detail="run:N")
+    )
     # Invisible, wide enough to be hit by a finger.
     points = (
         alt.Chart(_ROWS)
@@ -196,7 +205,7 @@ def _history() -> alt.LayerChart:
             tooltip=[
                 alt.Tooltip("utcyearmonthdate(day):T", title="Day", format="%-d %b %Y"),
                 alt.Tooltip("score:Q", title="Score", format=".1f"),
-                alt.Tooltip("tier:N", title="Tier"),
+                alt.Tooltip("label:N", title="Tier"),
             ],
         )
     )
@@ -214,12 +223,12 @@ def _history() -> alt.LayerChart:
             y2=alt.value(234),
             color=alt.Color("tier:N", scale=_TIERS, legend=None),
             tooltip=[
-                alt.Tooltip("tier:N", title="Tier"),
+                alt.Tooltip("label:N", title="Tier"),
                 alt.Tooltip("utcyearmonthdate(start):T", title="From", format="%-d %b %Y"),
             ],
         )
     )
-    return alt.layer(bands, strip, line, rules, names, points).properties(width="container", height=220)
+    return alt.layer(bands, strip, line, uncapped, rules, names, points).properties(width="container", height=220)
 
 
 def _named_rows(field: str, width: int) -> alt.Y:

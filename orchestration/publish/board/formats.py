@@ -23,14 +23,6 @@ def number(value: float | None, digits: int = 0) -> str:
     return NOTHING if value is None else f"{value:z,.{digits}f}".replace("-", _MINUS)
 
 
-def signed(value: float | None, digits: int = 1) -> str:
-    """+1.5, −2.0, 0.0"""
-    if value is None:
-        return NOTHING
-    text = number(value, digits)
-    return f"+{text}" if round(value, digits) > 0 else text
-
-
 def share(value: float | None, digits: int = 0) -> str:
     """72%"""
     return NOTHING if value is None else f"{100 * value:.{digits}f}%"
@@ -48,13 +40,6 @@ def compact(value: float | None) -> str:
     return number(value)
 
 
-def ago(days: int | None) -> str:
-    """today, yesterday, 3 days ago"""
-    if days is None:
-        return NOTHING
-    return "today" if days <= 0 else "yesterday" if days == 1 else f"{days:,} days ago"
-
-
 def counted(value: int, noun: str) -> str:
     """1 account, 2 accounts"""
     return f"{value:,} {noun}" if value == 1 else f"{value:,} {noun}s"
@@ -64,9 +49,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "day": day,
     "moment": moment,
     "number": number,
-    "signed": signed,
     "share": share,
     "compact": compact,
-    "ago": ago,
     "counted": counted,
 }

@@ -1,25 +1,48 @@
-"""The figures of the portfolio page."""
+"""The figures of the portfolio page: of everyone's accounts, and of each owner's."""
 
-from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
+from orchestration.publish.board.scripts import shard_of, write_json, write_shard
 from orchestration.publish.board.source import NAME_LENGTH, TEXT_LENGTH, BoardSource
 from orchestration.publish.movements import WEEK
 from orchestration.publish.tables import DATE_COLUMN, HISTORY
-from orchestration.publish.tiers import AT_RISK, TIER_COLOURS, TIER_LABELS, WORST_FIRST
+from orchestration.publish.tiers import AT_RISK, WORST_FIRST
 
+EVERYONE = ""
 MONTH = 28
 RENEWAL_DAYS = 90
+OWNERS_PER_SHARD = 5
+MAX_SHARDS = 64
 _MOVEMENTS_SHOWN = 8
 _ACTIONS_SHOWN = 9
 _ACTIONS_PER_PLAYBOOK = 3
+_RENEWALS_SHOWN = 5
 _SEGMENTS_SHOWN = 12
+_OWNERS_SHOWN = 100
 _DRIFT_DAYS = 28
 _DRIFT_SHOWN = 3
 
+# Each account counts for everyone and for its owner of today. An owner's past is that of the accounts that are theirs today; everyone's has
+# the accounts that have left since, too.
+_SCOPES = f"""
+create or replace temp table scopes as
+select unnest(['{EVERYONE}', owner]) as scope, *
+from board_accounts;
 
-_HEADLINE = f"""
+create or replace temp view scoped_history as
+select '{EVERYONE}' as scope, *
+from {HISTORY}
+union all
+select accounts.owner, history.*
+from {HISTORY} as history
+inner join board_accounts as accounts using (account_id)
+"""
+
+_HEADLINES = f"""
 select
+    scope,
+    {DATE_COLUMN} = $as_of as is_now,
     count(*) as accounts,
     sum(arr) as arr,
     count(arr) as accounts_with_arr,
@@ -27,133 +50,168 @@ select
     avg(coverage) as coverage,
     count(*) filter (tier = 'healthy') / count(*) as healthy_share,
     coalesce(sum(arr) filter (tier in {AT_RISK}), 0) as arr_at_risk
-from {HISTORY}
-where {DATE_COLUMN} = $as_of - cast($days_ago as integer)
+from scoped_history
+where {DATE_COLUMN} in ($as_of, $as_of - {MONTH})
+group by all
 """
 
+_BY_TIER = "[" + ", ".join(f"coalesce({{0}} filter (tier = '{tier}'), 0)" for tier in WORST_FIRST) + "]"
+
+# A list for each day, the worst tier first.
 _TIERS_OVER_TIME = f"""
+with days as (
+
+    select
+        scope,
+        {DATE_COLUMN} - $first_day as day,
+        {_BY_TIER.format("count(*)")} as accounts,
+        cast({_BY_TIER.format("sum(arr)")} as bigint[]) as arr
+    from scoped_history
+    where {DATE_COLUMN} between $first_day and $as_of
+    group by all
+
+)
+
 select
-    cast({DATE_COLUMN} as varchar) as day,
-    tier,
-    cast(sum(accounts) as integer) as accounts,
-    round(sum(arr)) as arr
-from segment_health
-where {DATE_COLUMN} between $first_day and $as_of
-group by {DATE_COLUMN}, tier
-order by {DATE_COLUMN}, tier
+    scope,
+    list(day order by day) as days,
+    list(accounts order by day) as accounts,
+    list(arr order by day) as arr
+from days
+group by scope
 """
 
-_TIERS = """
-select
-    tier,
-    count(*) as accounts,
-    count(*) / sum(count(*)) over () as account_share,
-    sum(arr) as arr,
-    sum(arr) / nullif(sum(sum(arr)) over (), 0) as arr_share
-from account_health
-group by tier
-"""
+# Brief: what a list says of an account, wherever it is named.
+_BRIEF = "[scopes.account_id, scopes.name, scopes.tier] as account, scopes.health_score, scopes.uncapped_score, scopes.cap, scopes.arr"
 
 _MOVEMENTS = f"""
 select
-    health.account_id,
-    account_label(health.account_name, health.account_id) as name,
-    health.arr,
-    health.health_score,
-    health.delta_7d,
-    movements.* exclude (account_id, reason),
+    scopes.scope,
+    coalesce(movements.direction, 0) as direction,
+    count(*) over same as count,
+    {_BRIEF},
+    movements.from_tier,
+    movements.to_tier,
+    movements.points,
+    cast(movements.changed_on as varchar) as changed_on,
     rtrim(shown(movements.reason, {NAME_LENGTH}), '.') as why
 from movements
-inner join account_health as health using (account_id)
-where coalesce(movements.direction, 0) = $direction
-order by movements.to_tier = 'poor' desc, health.arr desc nulls last, health.account_id
+inner join scopes using (account_id)
+window same as (partition by scopes.scope, coalesce(movements.direction, 0))
+qualify row_number() over (
+    same order by movements.to_tier = 'poor' desc, scopes.arr desc nulls last, scopes.account_id
+) <= {_MOVEMENTS_SHOWN}
+order by scopes.scope, direction, movements.to_tier = 'poor' desc, scopes.arr desc nulls last, scopes.account_id
 """
 
-_RENEWALS = f"""
+_RENEWAL_WEEKS = f"""
 select
-    cast($as_of + cast((term_ends_on - $as_of) // 7 * 7 as integer) as varchar) as week,
+    scope,
+    cast($as_of + cast((term_ends_on - $as_of) // 7 * 7 as integer) as varchar) as start,
     tier,
     count(*) as accounts,
     round(coalesce(sum(arr), 0)) as arr
-from account_health
+from scopes
 where term_ends_on between $as_of and $as_of + {RENEWAL_DAYS}
 group by all
-order by week, tier
+order by scope, start, tier
 """
 
-_ACCOUNTS_BY_TIER = ", ".join(f"cast(coalesce(sum(accounts) filter (tier = '{tier}'), 0) as integer) as {tier}" for tier in TIER_COLOURS)
+# The first of each month; all of the month's figures in each row.
+_RENEWALS = f"""
+select
+    scopes.scope,
+    strftime(scopes.term_ends_on, '%Y-%m') as month,
+    count(*) over same as count,
+    coalesce(sum(scopes.arr) over same, 0) as sum_arr,
+    coalesce(sum(case when scopes.tier in {AT_RISK} then scopes.arr end) over same, 0) as arr_at_risk,
+    {_BRIEF},
+    cast(scopes.term_ends_on as varchar) as term_ends_on
+from scopes
+where scopes.term_ends_on between $as_of and $as_of + {RENEWAL_DAYS}
+window same as (partition by scopes.scope, date_trunc('month', scopes.term_ends_on))
+qualify row_number() over (same order by scopes.tier in {AT_RISK} desc, scopes.arr desc nulls last, scopes.account_id) <= {_RENEWALS_SHOWN}
+order by scopes.scope, month, scopes.tier in {AT_RISK} desc, scopes.arr desc nulls last, scopes.account_id
+"""
 
 _SEGMENTS = f"""
 with days as (
 
     select
-        {DATE_COLUMN},
+        scope,
+        {DATE_COLUMN} = $as_of as is_now,
         segment,
-        cast(sum(accounts) as integer) as accounts,
+        count(*) as accounts,
         sum(arr) as arr,
-        sum(mean_score * accounts) / sum(accounts) as mean_score,
-        sum(arr) filter (tier in {AT_RISK}) as arr_at_risk,
-        {_ACCOUNTS_BY_TIER}
-    from segment_health
+        avg(health_score) as mean_score,
+        coalesce(sum(arr) filter (tier in {AT_RISK}), 0) as arr_at_risk,
+        {_BY_TIER.format("count(*)")} as by_tier
+    from scoped_history
     where {DATE_COLUMN} in ($as_of, $as_of - {MONTH})
-    group by {DATE_COLUMN}, segment
+    group by all
 
 )
 
 select
+    now.scope,
     shown(now.segment, {NAME_LENGTH}) as name,
-    now.* exclude ({DATE_COLUMN}, segment),
+    now.accounts,
+    now.arr,
+    now.mean_score,
+    now.arr_at_risk,
+    now.by_tier,
     now.mean_score - before.mean_score as change
 from days as now
 left join days as before
-    on before.{DATE_COLUMN} < now.{DATE_COLUMN}
+    on not before.is_now
+    and now.scope = before.scope
     and now.segment is not distinct from before.segment
-where now.{DATE_COLUMN} = $as_of
-order by now.arr desc nulls last, now.accounts desc, name
-limit {_SEGMENTS_SHOWN}
+where now.is_now
+qualify row_number() over (partition by now.scope order by now.arr desc nulls last, now.accounts desc, name) <= {_SEGMENTS_SHOWN}
+order by now.scope, now.arr desc nulls last, now.accounts desc, name
 """
 
 _PLAYBOOKS = f"""
 select
+    scopes.scope,
     shown(actions.label, {NAME_LENGTH}) as label,
     min(actions.priority) as priority,
     count(*) as accounts,
-    sum(health.arr) as arr,
+    sum(scopes.arr) as arr,
     count(*) filter (actions.since > $as_of - {WEEK}) as new
 from account_actions as actions
-inner join account_health as health using (account_id)
+inner join scopes using (account_id)
 where actions.{DATE_COLUMN} = $as_of
-group by shown(actions.label, {NAME_LENGTH})
-order by priority, label
+group by scopes.scope, shown(actions.label, {NAME_LENGTH})
+order by scopes.scope, priority, label
 """
 
 _ACTIONS = f"""
 with ranked as (
 
     select
-        actions.*,
+        scopes.scope,
+        {_BRIEF},
+        scopes.owner,
+        actions.playbook_key,
+        actions.priority,
+        shown(actions.label, {NAME_LENGTH}) as label,
+        shown(actions.reason, {TEXT_LENGTH}) as reason,
+        cast(actions.since as varchar) as since,
         row_number() over (
-            partition by actions.playbook_key order by health.arr desc nulls last, health.account_id
+            partition by scopes.scope, actions.playbook_key order by scopes.arr desc nulls last, scopes.account_id
         ) as place
     from account_actions as actions
-    inner join account_health as health using (account_id)
+    inner join scopes using (account_id)
     where actions.{DATE_COLUMN} = $as_of
 
 )
 
-select
-    health.account_id,
-    account_label(health.account_name, health.account_id) as name,
-    health.tier,
-    shown(health.csm, {NAME_LENGTH}) as csm,
-    shown(actions.label, {NAME_LENGTH}) as label,
-    shown(actions.reason, {TEXT_LENGTH}) as reason,
-    actions.since
-from ranked as actions
-inner join account_health as health using (account_id)
-where actions.place <= {_ACTIONS_PER_PLAYBOOK}
-order by actions.priority, actions.playbook_key, actions.place
-limit {_ACTIONS_SHOWN}
+select * exclude (playbook_key, priority, place)
+from ranked
+where place <= {_ACTIONS_PER_PLAYBOOK}
+qualify row_number() over (partition by scope order by priority, playbook_key, place) <= {_ACTIONS_SHOWN}
+order by scope, priority, playbook_key, place
 """
 
 _SOURCES = f"""
@@ -170,7 +228,6 @@ select
     shown(freshness.not_read_reason, {TEXT_LENGTH}) as not_read_reason,
     shown(freshness.orphan_warning, {TEXT_LENGTH}) as orphan_warning,
     shown(freshness.value_warning, {TEXT_LENGTH}) as value_warning,
-    cast($as_of - cast(newest_fact_at as date) as integer) as age,
     shown(quarantine.reason, 200) as reason
 from data_freshness as freshness
 left join quarantine using (raw_table)
@@ -186,87 +243,70 @@ limit {_DRIFT_SHOWN}
 """
 
 
-def read_portfolio(source: BoardSource, labels: Mapping[str, str] = TIER_LABELS) -> dict[str, Any]:
-    """What `index.html` shows, with these names of the tiers; `charts` holds the rows of its charts, the rest is for the template."""
+_PARTS = {
+    "movements": _MOVEMENTS,
+    "weeks": _RENEWAL_WEEKS,
+    "renewals": _RENEWALS,
+    "segments": _SEGMENTS,
+    "playbooks": _PLAYBOOKS,
+    "actions": _ACTIONS,
+}
+
+
+def read_sources(source: BoardSource) -> dict[str, Any]:
+    """What `index.html` says of the data behind the scores."""
     sources = [row | {"name": _name_of_table(row["raw_table"])} for row in source.rows(_SOURCES)]
-    page: dict[str, Any] = {
+    return {
         "sources": sources,
         "late_sources": [row for row in sources if row["late_since"] is not None],
         "quarantined": sum(row["quarantined_rows"] or 0 for row in sources),
         "drift": source.rows(_DRIFT),
-        "charts": {},
-    }
-    if source.as_of is None:
-        return page
-    (now,) = source.rows(_HEADLINE, days_ago=0)
-    (before,) = source.rows(_HEADLINE, days_ago=MONTH)
-    renewals = source.rows(_RENEWALS)
-    segments = source.rows(_SEGMENTS)
-    over_time = source.rows(_TIERS_OVER_TIME)
-    by_name = {row["tier"]: row for row in source.rows(_TIERS)}
-    nothing = {"accounts": 0, "account_share": 0.0, "arr": 0.0, "arr_share": 0.0}
-    return page | {
-        "now": now,
-        "before": before if before["accounts"] else None,
-        "has_arr": bool(now["accounts_with_arr"]),
-        "by_tier": [{**nothing, **by_name.get(tier, {}), "tier": tier} for tier in TIER_COLOURS],
-        "fell": _movements(source, -1),
-        "rose": _movements(source, 1),
-        "unclear": _movements(source, 0),
-        "renewals": _sum_by_tier(renewals),
-        "renewing_at_risk": sum(row["arr"] for row in renewals if row["tier"] in AT_RISK),
         "renewal_days": RENEWAL_DAYS,
-        "segments": segments,
-        "playbooks": source.rows(_PLAYBOOKS),
-        "actions": source.rows(_ACTIONS),
-        "charts": {
-            "tiersByAccounts": [_point(row, labels, row["accounts"]) for row in over_time],
-            "tiersByArr": [_point(row, labels, row["arr"] or 0) for row in over_time] if now["accounts_with_arr"] else [],
-            "renewals": [
-                {
-                    "week": row["week"],
-                    "tier": labels[row["tier"]],
-                    "stack": WORST_FIRST.index(row["tier"]),
-                    "arr": row["arr"],
-                    "accounts": row["accounts"],
-                }
-                for row in renewals
-            ],
-            "segments": [
-                {
-                    "segment": row["name"] or "No segment",
-                    "tier": labels[tier],
-                    "stack": WORST_FIRST.index(tier),
-                    "accounts": row[tier],
-                    "share": row[tier] / row["accounts"],
-                }
-                for row in segments
-                for tier in TIER_COLOURS
-            ],
-        },
     }
 
 
-def _point(row: dict[str, Any], labels: Mapping[str, str], value: float) -> dict[str, Any]:
-    return {"day": row["day"], "tier": labels[row["tier"]], "stack": WORST_FIRST.index(row["tier"]), "value": value}
+def read_portfolios(source: BoardSource) -> dict[str, dict[str, Any]]:
+    """Owner -> the figures of their portfolio, as `portfolio.js` shows them; EVERYONE -> those of all, and a row for each owner."""
+    if source.as_of is None:
+        return {}
+    source.connection.execute(_SCOPES)
+    portfolios: dict[str, dict[str, Any]] = {
+        row["scope"]: {"id": row.pop("scope"), "days": row, "now": None, "before": None} | {name: [] for name in _PARTS}
+        for row in source.rows(_TIERS_OVER_TIME)
+    }
+    for row in source.rows(_HEADLINES):
+        portfolios[row.pop("scope")]["now" if row.pop("is_now") else "before"] = row
+    for name, query in _PARTS.items():
+        for row in source.rows(query):
+            portfolios[row.pop("scope")][name].append(row)
+    owners = [_owner(name, page) for name, page in portfolios.items() if name != EVERYONE]
+    owners.sort(key=lambda row: (-row["arr_at_risk"], row["owner"]))
+    portfolios[EVERYONE]["owners"] = owners[:_OWNERS_SHOWN]
+    return portfolios
 
 
-def _sum_by_tier(renewals: Iterable[dict[str, Any]]) -> dict[str, dict[str, float]]:
-    """Tier -> accounts and arr, worst first, those that renew only."""
-    totals: dict[str, dict[str, float]] = {}
-    for row in sorted(renewals, key=lambda row: WORST_FIRST.index(row["tier"])):
-        total = totals.setdefault(row["tier"], {"accounts": 0, "arr": 0.0})
-        total["accounts"] += row["accounts"]
-        total["arr"] += row["arr"]
-    return totals
+def write_portfolios(source: BoardSource, folder: Path) -> int:
+    """Write the shards `portfolios-<number>.js`.
+
+    Returns:
+        The number of shards; an owner's is `shard_of`.
+    """
+    portfolios = read_portfolios(source)
+    shards = max(1, min(MAX_SHARDS, -(-len(portfolios) // OWNERS_PER_SHARD)))
+    entries: dict[int, list[str]] = {shard: [] for shard in range(shards)}
+    for name, page in portfolios.items():
+        entries[shard_of(name, shards)].append(write_json(page))
+    for shard, texts in entries.items():
+        write_shard(folder, "portfolios", shard, texts)
+    return shards
 
 
-def _movements(source: BoardSource, direction: int) -> dict[str, Any]:
-    """How many accounts fell (-1), rose (1) or went to or from unknown (0) this week, and the first of them."""
-    rows = source.rows(_MOVEMENTS, direction=direction)
-    return {
-        "count": len(rows),
-        "shown": rows[:_MOVEMENTS_SHOWN],
+def _owner(name: str, page: dict[str, Any]) -> dict[str, Any]:
+    now, before = page["now"], page["before"]
+    change = None if before is None else now["mean_score"] - before["mean_score"]
+    actions = sum(row["accounts"] for row in page["playbooks"])
+    return {"owner": name, "change": change, "actions": actions} | {
+        key: now[key] for key in ("accounts", "mean_score", "arr", "arr_at_risk")
     }
 
 

@@ -9,12 +9,17 @@ import duckdb
 from orchestration.plain_text import BREAKS, HIDDEN, for_duckdb
 from orchestration.publish.movements import MOVEMENTS
 from orchestration.publish.tables import DATE_COLUMN, HISTORY
+from orchestration.publish.tiers import TIER_COLOURS
 from orchestration.settings import Settings
 from orchestration.warehouse import rows_of
 
 # A name of a megabyte is cut.
 NAME_LENGTH = 120
 TEXT_LENGTH = 600
+# Of an account without an owner, and of one whose owner is called so.
+NO_OWNER = "No owner"
+# One character a day.
+TIER_CODES = " ".join(f"when '{tier}' then {code}" for code, tier in enumerate(TIER_COLOURS))
 
 # `shown` is plain_text.one_line in SQL, but for blanks at the ends.
 _MACROS = f"""
@@ -31,13 +36,82 @@ create or replace temp macro account_label(account_name, account_id) as
     coalesce(nullif(trim(shown(account_name, {NAME_LENGTH})), ''), shown(account_id, {NAME_LENGTH}));
 """
 
+# A row for each account, as lists show it. cap: why the score is held down, in words. tier_runs: for each run of days with one tier the
+# first and the last day, in days since the first one of the board, and the tier's code.
+_ACCOUNTS = f"""
+create or replace temp table board_accounts as
+
+with actions as (
+
+    select
+        account_id,
+        list(shown(label, {NAME_LENGTH}) order by priority, playbook_key) as labels
+    from account_actions
+    where {DATE_COLUMN} = $as_of
+    group by account_id
+
+),
+
+runs as (
+
+    select
+        account_id,
+        min({DATE_COLUMN}) - $first_day as first_offset,
+        max({DATE_COLUMN}) - $first_day as last_offset,
+        case tier {TIER_CODES} end as code
+    from {HISTORY}
+    where {DATE_COLUMN} between $first_day and $as_of
+    group by account_id, tier_since, tier
+
+),
+
+tier_runs as (
+
+    select account_id, flatten(list([first_offset, last_offset, code] order by first_offset)) as tier_runs
+    from runs
+    group by account_id
+
+)
+
+select
+    health.account_id,
+    account_label(health.account_name, health.account_id) as name,
+    coalesce(nullif(trim(shown(health.csm, {NAME_LENGTH})), ''), '{NO_OWNER}') as owner,
+    health.tier,
+    health.health_score,
+    case when health.cap_key is not null then round(health.uncapped_score, 1) end as uncapped_score,
+    case when health.cap_key is not null then rtrim(shown(coalesce(scorecard.metric_label, health.cap_key), {NAME_LENGTH}), '.') end as cap,
+    round(before.uncapped_score, 1) as uncapped_before,
+    health.delta_7d,
+    health.delta_28d,
+    health.arr,
+    health.term_ends_on,
+    health.segment,
+    shown(health.segment, {NAME_LENGTH}) as segment_name,
+    shown(health.stage, {NAME_LENGTH}) as stage,
+    round(health.coverage, 3) as coverage,
+    health.negative_1_label as reason,
+    health.override_expires_on is not null as is_set_by_hand,
+    movements.direction,
+    coalesce(actions.labels, []) as actions,
+    tier_runs.tier_runs
+from account_health as health
+left join {HISTORY} as before on health.account_id = before.account_id and before.{DATE_COLUMN} = $as_of - 28
+left join scorecard
+    on health.scorecard_key = scorecard.scorecard_key
+    and scorecard.metric_key = 'cap:' || health.cap_key
+left join movements on health.account_id = movements.account_id
+left join actions on health.account_id = actions.account_id
+left join tier_runs on health.account_id = tier_runs.account_id
+"""
+
 
 @dataclass(frozen=True)
 class BoardSource:
     """An open mart.
 
     Attributes:
-        connection: read-only, with the macros `shown` and `account_label` and the temporary table `movements`.
+        connection: read-only, with the macros `shown` and `account_label` and the temporary tables `movements` and `board_accounts`.
         as_of, first_day: the days that the board shows, both included; None when no account was scored.
         currency: of all amounts.
         metrics: metric_key -> label, unit, dimension and description, in the order of the catalogue.
@@ -54,6 +128,16 @@ class BoardSource:
     scorecards: dict[str, str]
     rules: dict[str, dict[str, list[str | None]]]
     tier_limits: list[list[Any]]
+
+    @property
+    def owners(self) -> list[str]:
+        """By name; NO_OWNER last."""
+        return [
+            owner
+            for (owner,) in self.execute(
+                f"select distinct owner from board_accounts order by owner = '{NO_OWNER}', lower(owner), owner"
+            ).fetchall()
+        ]
 
     def rows(self, query: str, **parameters: Any) -> list[dict[str, Any]]:
         """The rows of a query by column name; `$as_of` and `$first_day` are known."""
@@ -102,4 +186,5 @@ def open_source(settings: Settings, connection: duckdb.DuckDBPyConnection) -> Bo
         list(map(list, limits)),
     )
     source.execute(f"create or replace temp table movements as {MOVEMENTS}")
+    source.execute(_ACCOUNTS)
     return source

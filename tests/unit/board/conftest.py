@@ -181,12 +181,12 @@ def _add_account(connection, account_id, name, tier, score, before, arr, term, s
     connection.execute(
         """
         insert into account_health_history
-            (account_id, as_of_date, health_score, tier, coverage, stage, segment, scorecard_key, config_version,
-             rules_hash, arr)
+            (account_id, as_of_date, health_score, uncapped_score, tier, tier_since, coverage, stage, segment, scorecard_key,
+             config_version, rules_hash, arr)
         select
             $id, cast(day as date), case when day <= $as_of - 28 then coalesce($before, $score) else $score end,
-            $tier, 0.8, 'mature', $segment, 'standard', case when day < $change then 'v1' else 'v2' end,
-            case when day < $change then 'r1' else 'r2' end, $arr
+            case when day <= $as_of - 28 then coalesce($before, $score) else $score end, $tier, $first, 0.8, 'mature', $segment,
+            'standard', case when day < $change then 'v1' else 'v2' end, case when day < $change then 'r1' else 'r2' end, $arr
         from generate_series($first, $as_of, interval 1 day) as days (day)
         """,
         {
@@ -295,6 +295,8 @@ def _add_details(connection) -> None:
     connection.execute(
         "update account_health set cap_key = 'late_payer', uncapped_score = 30, previous_tier = 'at_risk' where account_id = ?", [ODD_ID]
     )
+    # Another one under the same cap, with a score that another account has without one.
+    connection.execute("update account_health set cap_key = 'late_payer', uncapped_score = 64 where account_id = 'script'")
     insert(
         connection,
         "metric_scores_history",

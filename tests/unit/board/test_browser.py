@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from orchestration.publish.board.accounts import shard_of
+from orchestration.publish.board.scripts import shard_of
 from orchestration.publish.links import account_page
 from tests.hostile_text import NEUTRAL_CELLS
 
@@ -92,7 +92,7 @@ def test_the_portfolio_in_words_and_links(reader):
     assert "3 of 7 accounts are healthy." in words
     # 1,100 of 2,350, of which 400 and 600 renew.
     assert "1.10k EUR, 47% of ARR, is at risk, of which 1.00k renews within 90 days." in words
-    assert "This week 1 fell and 1 rose; 2 sources are not up to date." in words
+    assert "In the week to 29 Jun 2026, 1 fell and 1 rose; 2 sources are not up to date." in words
     assert IMAGE in words and SCRIPT in words
     reader.tab.get_by_role("button", name="ARR").click()
     assert reader.tab.get_by_role("button", name="ARR").get_attribute("aria-pressed") == "true"
@@ -124,6 +124,53 @@ def test_search_filter_and_sort(reader):
     assert reader.names() == [IMAGE]
 
 
+def test_my_accounts(reader, mart):
+    with mart.read() as connection:
+        [(accounts, healthy, at_risk)] = connection.execute(
+            "select count(*), count(*) filter (tier = 'healthy'), cast(sum(arr) filter (tier in ('poor', 'at_risk')) as integer) "
+            "from account_health where csm = 'Ben'"
+        ).fetchall()
+        names = connection.execute("select account_id from account_health where csm is null").fetchall()
+    reader.open("index.html", "#tiers-chart svg")
+    owners = reader.tab.locator("#owners tbody tr").all_inner_texts()
+    assert [row.split("\t")[:2] for row in owners] == [[SCRIPT, "1"], ["Ben", "3"], ["Ada", "2"], ["No owner", "1"]]
+    reader.choose("owner", "Ben")
+    sync_api.expect(reader.tab.locator("#lead")).to_contain_text(f"{healthy} of {accounts} accounts are healthy. {at_risk} EUR")
+    assert reader.tab.url.endswith("index.html#owner=Ben")
+    shown = reader.tab.locator("main").inner_text()
+    assert "In the week to 29 Jun 2026, 1 fell and 0 rose" in shown and "Calm & Co" not in shown and "All 1" in shown
+    assert not reader.tab.locator("#owners-card").is_visible()
+    # A mark of a chart leads to the accounts behind it, those of the owner.
+    reader.tab.locator("#segments-chart path[aria-roledescription=bar]").first.click()
+    reader.tab.locator("#accounts tbody tr").first.wait_for()
+    assert reader.tab.url.endswith("accounts.html#tier=poor&segment=smb&owner=Ben") and reader.names() == [IMAGE]
+    # Remembered on every page that is opened later.
+    reader.open("accounts.html", "#accounts tbody tr")
+    assert len(reader.names()) == accounts and reader.tab.url.endswith("#owner=Ben")
+    reader.open(account_page("calm"), "#history-chart svg")
+    assert reader.tab.locator("#owner").input_value() == "Ben" and reader.tab.locator("h1").inner_text() == "Calm & Co"
+    reader.choose("owner", "No owner")
+    assert reader.tab.url.endswith("#calm&owner=No+owner")
+    reader.tab.locator(".crumbs a").click()
+    reader.tab.locator("#accounts tbody tr").first.wait_for()
+    assert len(reader.names()) == len(names) == 1 and reader.names()[0].startswith("Long")
+    reader.tab.get_by_role("button", name="Clear").click()
+    sync_api.expect(reader.tab.locator("#accounts tbody tr")).to_have_count(7)
+    # The address of a colleague's page counts more than what was chosen last.
+    reader.open("index.html#owner=Ada", "#tiers-chart svg")
+    sync_api.expect(reader.tab.locator("#lead")).to_contain_text("2 of 2 accounts are healthy.")
+    reader.open("index.html#owner=nobody", "#missing h2")
+    assert "No account of nobody was scored on 29 Jun 2026." in reader.tab.locator("#missing").inner_text()
+
+
+def test_scores_under_a_cap(reader):
+    reader.open("accounts.html#sort=score", "#accounts tbody tr")
+    # 20, then 50 and, held down at 50, 64.
+    assert reader.names()[:3] == [IMAGE, "New one", SCRIPT]
+    rows = reader.tab.locator("#accounts tbody tr").all_inner_texts()
+    assert "Invoices are late" in rows[0] and "30.0" in rows[0] and "uncapped −15.0" in rows[0] and "Invoices are late" not in rows[1]
+
+
 @pytest.mark.parametrize(
     ("view", "expected"),
     [
@@ -133,6 +180,15 @@ def test_search_filter_and_sort(reader):
         ("action=Ask+for+a+review", ["Calm & Co"]),
         ("renewal=90&sort=renewal&dir=asc", [IMAGE, SCRIPT]),
         ("segment=gone", []),
+        # Of an owner, of a reason and of an action.
+        ("q=ben", [IMAGE, "New one", "Rowanford AG"]),
+        ("q=a+rev", ["Calm & Co"]),
+        ("q=INVOICES", [SCRIPT, IMAGE]),
+        ("renewal=2026-07", [IMAGE]),
+        ("renewal=2026-09-21..2026-09-27", [SCRIPT]),
+        ("on=2026-05-01&tier=unknown", []),
+        ("on=2026-06-28&tier=unknown", ["New one"]),
+        ("segment=No+segment", ["Long " + "x" * 114 + "…"]),
         # 50 and 50, 55; by the keyboard below
         ("segment=smb&sort=score&dir=desc", ["Rowanford AG", "New one", SCRIPT, IMAGE]),
     ],
@@ -168,6 +224,7 @@ def test_an_account_opens_from_the_list(reader):
     assert SCRIPT in reader.tab.locator("#actions").inner_text()
     # 21 days late, through the metric that the cap tests.
     assert "Invoices are late.\n21 days" in reader.tab.locator("#why").inner_text()
+    assert "30.0 without the cap\nInvoices are late" in reader.tab.locator("#cap").inner_text()
     assert "Without the cap the score would be 30.0." in reader.tab.locator("#why").inner_text()
     assert "In 7 days 0.0." in reader.tab.locator("#history-note").inner_text()
     assert "Rules v2 from 9 Jun 2026" in reader.tab.locator("#history-note").inner_text()
@@ -181,9 +238,8 @@ def test_an_account_opens_from_the_list(reader):
 
 def test_pages_find_an_account_in_the_shard_that_it_was_written_to(reader):
     reader.open(account_page("calm"), "#history-chart svg")
-    reader.tab.evaluate("board.shared.shards = 2 ** 32")
     for text in ("", "a", "foobar", *ACCOUNTS):
-        assert reader.tab.evaluate("id => board.shardOf(id)", text) == shard_of(text, 2**32)
+        assert reader.tab.evaluate("id => board.shardOf(id, 2 ** 32)", text) == shard_of(text, 2**32)
 
 
 def test_every_account_shows_its_name_as_text(reader):

@@ -2,7 +2,7 @@
 
 /* An account's page: account.html#<account id>. The account is in one of the scripts data/accounts-<number>.js. */
 (() => {
-  const { make, fill, number, signed, share, day, addDays, daysBetween, measure, tier, tierLabel, change, accountLink, shared } = board;
+  const { make, fill, number, signed, share, counted, capital, day, addDays, daysBetween, measure, tier, tierLabel, change, table, row, groupRow, accountLink, shared } = board;
   const STATES = {
     measured: "Measured", not_applicable: "Does not apply", stale: "Only older values", missing: "No data", late: "Late: the feed has stopped",
   };
@@ -10,8 +10,6 @@
   const NEUTRAL = 50;
   const SHOWN_CHANGES = 9;
   const LEAST = 0.005;
-  const capital = (text) => (text ? text[0].toUpperCase() + text.slice(1).replaceAll("_", " ") : text);
-  const plural = (count, noun) => `${number(count)} ${noun}${count === 1 ? "" : "s"}`;
 
   /* An account as it is delivered: see orchestration/publish/board/accounts.py. */
   function readMetric(account, [key, value, state, score, weight, points, place, peers, before]) {
@@ -26,33 +24,26 @@
     };
   }
 
-  function table(id, heads, rows) {
-    fill(id, make("thead", {}, make("tr", {}, heads.map(([title, kind]) => make("th", { scope: "col", class: kind }, title)))), make("tbody", {}, rows));
-  }
-
-  function row(heads, first, cells, attributes) {
-    return make("tr", attributes, make("th", { scope: "row" }, first), cells.map((cell, i) => make("td", { class: heads[i + 1][1] }, cell)));
-  }
-
   function showHead(account) {
     document.title = `${account.name} · Customer health`;
     fill("name", account.name);
     const left = account.termEndsOn && daysBetween(shared.asOf, account.termEndsOn);
     const facts = [
       account.segment, account.industry, account.region, account.stage && `${capital(account.stage)} stage`,
-      account.csm && `Owner ${account.csm}`,
+      account.owner === shared.noOwner ? account.owner : `Owner ${account.owner}`,
       account.arr === null ? null : `${number(account.arr)} ${shared.currency} ARR`,
-      account.seats && plural(account.seats, "seat"),
-      account.termEndsOn && `Term ends ${day(account.termEndsOn)}${left >= 0 ? `, in ${plural(left, "day")}` : ""}`,
+      account.seats && counted(account.seats, "seat"),
+      account.termEndsOn && `Term ends ${day(account.termEndsOn)}${left >= 0 ? `, in ${counted(left, "day")}` : ""}`,
     ];
     fill("facts", facts.filter(Boolean).map((fact) => make("span", {}, make("bdi", {}, fact))));
     fill("score", number(account.score, 1));
+    fill("cap", account.cap === null ? null : [board.scoreBar(account.score, account.uncapped), `${number(account.uncapped, 1)} without the cap`, board.capBadge(account.cap)]);
     fill("tier", tier(account.tier));
     const [, delta] = account.delta;
     fill("trend", make("span", { class: "trend" }, TRENDS[account.trend] || account.trend, delta === null ? null : " ", delta === null ? null : change(delta), delta === null ? null : " in 28 days"));
-    const notes = [`${tierLabel(account.tier)} since ${day(account.tierSince)} (${plural(account.daysInTier, "day")})`];
+    const notes = [`${tierLabel(account.tier)} since ${day(account.tierSince)} (${counted(account.daysInTier, "day")})`];
     if (account.previousTier) notes.push(`before that ${tierLabel(account.previousTier)}`);
-    if (account.rawTier !== account.modelTier) notes.push(`today's score alone says ${tierLabel(account.rawTier)}`);
+    if (account.rawTier !== account.modelTier) notes.push(`this day's score alone says ${tierLabel(account.rawTier)}`);
     fill("since", notes.join("; "));
     const override = document.getElementById("override");
     override.hidden = account.override === null;
@@ -74,9 +65,8 @@
     const up = metrics.filter((metric) => metric.points >= LEAST).slice(0, 3);
     const down = metrics.filter((metric) => metric.points <= -LEAST).slice(0, 3);
     const none = (text) => make("p", { class: "quiet" }, text);
-    const capped = metrics.some((metric) => metric.isCap) && account.uncapped !== account.score;
     fill("why", make("h3", {}, "Holds it down"), down.length ? drivers(down) : none("Nothing takes points away."),
-      capped ? make("p", { class: "small" }, `Without the cap the score would be ${number(account.uncapped, 1)}.`) : null,
+      account.cap === null ? null : make("p", { class: "small" }, `Without the cap the score would be ${number(account.uncapped, 1)}.`),
       make("h3", {}, "Holds it up"), up.length ? drivers(up) : none("Nothing adds points."));
   }
 
@@ -84,7 +74,7 @@
     fill("actions", account.actions.length
       ? make("ol", { class: "todo" }, account.actions.map(([label, reason, since]) =>
           make("li", {}, make("strong", {}, label), make("p", {}, make("bdi", {}, reason)), make("p", { class: "quiet small" }, `Since ${day(since)}`))))
-      : make("p", { class: "quiet" }, "No playbook asks for anything today."));
+      : make("p", { class: "quiet" }, "No playbook asks for anything."));
   }
 
   function showSure(account, metrics) {
@@ -133,9 +123,7 @@
       const metric = metrics.find(({ key }) => key === each.key);
       return days !== 28 ? [] : metric ? [measure(metric.before, metric.unit), measure(metric.value, metric.unit)] : ["", ""];
     };
-    const words = make("table", { class: "plain" }, make("caption", { class: "hidden" }, `Changes in ${days} days`),
-      make("thead", {}, make("tr", {}, heads.map(([title, kind]) => make("th", { scope: "col", class: kind }, title)))),
-      make("tbody", {}, rows.map((each) => row(heads, each.label, [...values(each), change(each.points, 2)]))));
+    const words = make("table", { class: "plain", "aria-label": `Changes in ${days} days` }, table(heads, rows.map((each) => [each.label, ...values(each), change(each.points, 2)])));
     fill("changes", summary, make("div", { class: "split even" }, chart, make("div", { class: "table-box" }, words)));
     board.draw(chart, "changes", { rows: bars }, `What moved the score in ${days} days, as a waterfall; the table beside it has the figures`, bars.length);
   }
@@ -143,11 +131,11 @@
   function showHistory(account) {
     const offsets = account.dayOffsets.length === account.scores.length ? account.dayOffsets : account.scores.map((_, i) => account.dayOffsets[0] + i);
     const names = offsets.map((offset) => addDays(shared.firstDay, offset));
-    const labels = [...account.tiers].map((code) => shared.tiers[Number(code)][1]);
+    const keys = [...account.tiers].map((code) => shared.tiers[Number(code)][0]);
     let run = 0;
     const rows = account.scores.map((score, i) => {
       if (i && offsets[i] !== offsets[i - 1] + 1) run += 1;
-      return { day: names[i], score, tier: labels[i], run };
+      return { day: names[i], score, uncapped: account.uncappedScores ? account.uncappedScores[i] : null, tier: keys[i], run };
     });
     const strip = [];
     rows.forEach((each, i) => {
@@ -166,7 +154,7 @@
       let top = 100;
       for (const [, , mode, key, least] of limits) {
         if (mode !== "threshold") { byRank = true; continue; }
-        bands.push({ start, end, from: least, to: top, tier: tierLabel(key) });
+        bands.push({ start, end, from: least, to: top, tier: key });
         top = least;
       }
       if (i === 0) return;
@@ -181,6 +169,7 @@
     fill("history-note", week === null ? null : ["In 7 days ", change(week), ". "], quarter === null ? null : ["In 90 days ", change(quarter), ". "],
       account.slope === null ? null : ["Slope of the last 28 days ", change(account.slope), " points a week. "],
       `${day(names[0])} to ${day(names[names.length - 1])}: lowest ${number(lowest, 1)}, highest ${number(highest, 1)}. `,
+      account.uncappedScores ? "Dashed: the score without the cap. " : null,
       byRank ? "Tiers go by the place among the accounts on the scorecard, so there are no bands. " : "Bands: where each tier begins. ",
       "Strip below: the tier in force, which follows once the score has held for some days. ",
       marks.length ? `Lines: ${marks.map((mark) => `${mark.text} from ${day(mark.day)}`).join("; ")}.` : "");
@@ -192,7 +181,7 @@
       { rows: rows.map((each) => ({ dimension: each.label, score: each.score, place: each.score ?? 0, text: each.score === null ? "nothing measured" : number(each.score, 1) })) },
       "Score of each dimension; the table beside it has the figures", rows.length);
     const heads = [["Dimension"], ["Score", "num"], ["Weight", "num phone-off"], ["Points", "num"], ["Coverage", "num"]];
-    table("dimensions", heads, rows.map((each) => row(heads, each.label, [number(each.score, 1), share(each.weight), change(each.points), share(each.coverage)])));
+    fill("dimensions", table(heads, rows.map((each) => [each.label, number(each.score, 1), share(each.weight), change(each.points), share(each.coverage)])));
   }
 
   function stateText(metric) {
@@ -203,8 +192,9 @@
 
   function showMetrics(account, metrics) {
     const heads = [["Metric"], ["Value", "num"], ["28 days ago", "num wide"], ["State", "phone-off"], ["Score", "num phone-off"], ["Weight", "num wide"], ["Points", "num"], ["Ahead of", "num wide"]];
-    const group = (title) => make("tr", { class: "group-row" }, make("th", { scope: "colgroup", colspan: heads.length }, title));
-    const line = (metric) => row(heads, [metric.label, make("span", { class: "quiet wide" }, metric.rule)], [
+    const group = (title) => groupRow(heads, title);
+    const line = (metric) => row(heads, [
+      [metric.label, make("span", { class: "quiet wide" }, metric.rule)],
       metric.state === "measured" ? measure(metric.value, metric.unit) : make("span", { class: "phone-only" }, stateText(metric)), measure(metric.before, metric.unit), stateText(metric), number(metric.score, 1), share(metric.weight, 1), change(metric.points, 2),
       metric.place === null ? board.NOTHING : [`${number(metric.place)}%`, make("span", { class: "quiet" }, ` of ${number(metric.peers)}`)],
     ], { class: metric.points === 0 && metric.state !== "measured" ? "no-score" : null });
@@ -219,11 +209,10 @@
     if (caps.length) {
       rows.push(group("Caps"));
       for (const cap of caps) {
-        rows.push(row(heads, [cap.label, make("span", { class: "quiet wide" }, cap.rule)],
-          [measure(cap.value, cap.unit), "", "Holds", "", "", change(cap.points, 2), ""]));
+        rows.push([[cap.label, make("span", { class: "quiet wide" }, cap.rule)], measure(cap.value, cap.unit), "", "Holds", "", "", change(cap.points, 2), ""]);
       }
     }
-    table("metrics", heads, rows);
+    fill("metrics", table(heads, rows));
   }
 
   function showFamily(account) {
@@ -236,10 +225,9 @@
     if (account.children.length) {
       const [count, mean] = account.group;
       const heads = [["Account"], ["Tier"], ["Score", "num"], ["ARR", "num"]];
-      parts.push(make("p", {}, `${plural(count, "account")} belong${count === 1 ? "s" : ""} to it`, mean === null ? "" : `, with a mean score of ${number(mean, 1)} by ARR`, count > account.children.length ? `; the ${account.children.length} weakest:` : ":"),
+      parts.push(make("p", {}, `${counted(count, "account")} belong${count === 1 ? "s" : ""} to it`, mean === null ? "" : `, with a mean score of ${number(mean, 1)} by ARR`, count > account.children.length ? `; the ${account.children.length} weakest:` : ":"),
         make("div", { class: "table-box" }, make("table", { class: "plain" },
-          make("thead", {}, make("tr", {}, heads.map(([title, kind]) => make("th", { scope: "col", class: kind }, title)))),
-          make("tbody", {}, account.children.map(([id, name, key, score, arr]) => row(heads, accountLink(id, name), [tier(key), number(score, 1), number(arr)]))))));
+          table(heads, account.children.map(([id, name, key, score, arr]) => [accountLink(id, name), tier(key), number(score, 1), number(arr)])))));
     }
     fill("relatives", parts);
   }
@@ -263,36 +251,26 @@
   function showMissing(title, text) {
     document.title = "Customer health";
     document.getElementById("account").hidden = true;
-    const place = fill("missing", make("h1", {}, title), make("p", {}, text), make("p", {}, make("a", { href: "accounts.html" }, "All accounts")));
+    const place = fill("missing", make("h1", {}, title), make("p", {}, text), make("p", {}, make("a", { href: board.accountsLink({}) }, "All accounts")));
     place.hidden = false;
   }
 
-  let wanted = null;
-
-  board.accounts = (shard, accounts) => {
-    // That of another account, which the reader has left meanwhile.
-    if (shard !== board.shardOf(wanted)) return;
-    const account = accounts.find(({ id }) => id === wanted);
-    if (account) show(account);
-    else showMissing("No such account", `No account with this id was scored${shared.asOf ? ` on ${day(shared.asOf)}` : ""}. It may have left since.`);
-  };
-
   function open() {
+    let wanted = "";
     try {
-      wanted = decodeURIComponent(location.hash.slice(1));
+      wanted = decodeURIComponent(board.address().id);
     } catch {
-      wanted = "";
+      // Not an address that the board has written.
     }
     if (!wanted) {
       showMissing("No account chosen", "The address of an account's page ends in its id.");
       return;
     }
-    const script = make("script", { src: `data/accounts-${board.shardOf(wanted)}.js` });
-    script.onload = () => script.remove();
-    script.onerror = () => showMissing("This account cannot be read", "A file of the board is missing. If the board was copied, copy its whole folder.");
-    document.head.append(script);
+    board.find("accounts", wanted, (account) => (account ? show(account) : showMissing("No such account", `No account with this id was scored${shared.asOf ? ` on ${day(shared.asOf)}` : ""}. It may have left since.`)),
+      () => showMissing("This account cannot be read", "A file of the board is missing. If the board was copied, copy its whole folder."));
   }
 
+  board.followOwner(() => {});
   window.addEventListener("hashchange", () => { open(); window.scrollTo(0, 0); });
   open();
 })();
