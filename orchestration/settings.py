@@ -46,6 +46,7 @@ class Pipeline(Section):
     seeds_dir: Path | None = Field(default=None, description="another folder of scorecard seeds than the project's")
     reporting_currency: str = "USD"
     lookback_days: int = Field(default=3, ge=0, le=366)
+    cadence_days: int = Field(default=1, ge=1, le=366, description="a newer day should be published every so many days")
     memory_limit: str = Field(default="2000MB", pattern=r"^\d+(\.\d+)?\s?(MB|GB|TB|MiB|GiB|TiB)$")
     threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=1024)
     keep_generations: int = Field(default=7, ge=1, le=10_000)

@@ -49,7 +49,7 @@ def write_board(settings: Settings, folder: Path, published_at: datetime) -> lis
         shards = {"accounts": write_accounts(source, board / "data"), "portfolios": write_portfolios(source, board / "data")}
         write_account_list(source, board / "data" / "accounts.js")
         words, belief = read_belief(source, settings.validation.horizon_days)
-        common = _common(source, shards, words)
+        common = _common(settings, source, shards, words)
         sources = read_sources(source)
     (board / "data" / "believe.js").write_text(call("board.believe", belief["charts"]), encoding="utf-8")
     (board / "data" / "common.js").write_text(call("board.setCommon", common), encoding="utf-8")
@@ -58,11 +58,13 @@ def write_board(settings: Settings, folder: Path, published_at: datetime) -> lis
     return sorted(str(path.relative_to(folder)) for path in board.rglob("*") if path.is_file())
 
 
-def _common(source: BoardSource, shards: dict[str, int], words: Words) -> dict:
+def _common(settings: Settings, source: BoardSource, shards: dict[str, int], words: Words) -> dict:
     """What the scripts of all pages need."""
     return {
         "asOf": source.as_of,
         "firstDay": source.first_day,
+        "cadenceDays": settings.pipeline.cadence_days,
+        "endDate": settings.pipeline.end_date,
         "currency": source.currency,
         "breaks": BREAKS,
         "hidden": HIDDEN,

@@ -1,8 +1,10 @@
 """The board as a person uses it, in headless Chromium, opened from the disk: no fault, no request to the network."""
 
 import csv
+import re
 import shutil
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 
@@ -10,7 +12,7 @@ from orchestration.publish.board.scripts import shard_of
 from orchestration.publish.links import account_page
 from tests.hostile_text import NEUTRAL_CELLS
 
-from .conftest import ACCOUNTS, FORMULA, IMAGE, ODD_ID, SCRIPT, Mart, empty_mart
+from .conftest import ACCOUNTS, FORMULA, IMAGE, ODD_ID, PUBLISHED_AT, SCRIPT, Mart, empty_mart
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -30,6 +32,8 @@ class Reader:
         # West of Greenwich a date taken for local time would be the day before.
         self.context = browser.new_context(timezone_id="America/Los_Angeles", viewport={"width": 1280, "height": 900})
         self.tab = self.context.new_page()
+        # The morning after the scored day, whatever the machine's clock says.
+        self.set_clock(PUBLISHED_AT)
         self.base = mart.board.as_uri()
         self.faults: list[str] = []
         self.tab.on("console", lambda message: self.faults.append(f"{message.type}: {message.text}"))
@@ -45,6 +49,9 @@ class Reader:
         self.tab.goto("about:blank")
         self.tab.goto(f"{self.base}/{page}")
         self.tab.locator(wait_for).first.wait_for()
+
+    def set_clock(self, moment: datetime) -> None:
+        self.tab.clock.set_fixed_time(moment)
 
     def names(self) -> list[str]:
         return self.tab.locator("#accounts tbody th a").all_text_contents()
@@ -161,6 +168,18 @@ def test_my_accounts(reader, mart):
     sync_api.expect(reader.tab.locator("#lead")).to_contain_text("2 of 2 accounts are healthy.")
     reader.open("index.html#owner=nobody", "#missing h2")
     assert "No account of nobody was scored on 29 Jun 2026." in reader.tab.locator("#missing").inner_text()
+
+
+def test_a_page_that_is_out_of_date_says_so(reader):
+    for page, ready in PAGES:
+        reader.set_clock(datetime(2026, 7, 1, 23, 59, tzinfo=UTC))
+        reader.open(page, ready)
+        assert not reader.tab.locator("#stale").is_visible()
+        reader.set_clock(datetime(2026, 7, 2, 0, 1, tzinfo=UTC))
+        reader.open(page, ready)
+        assert "These scores are of 29 Jun 2026, 3 days ago. A newer day is expected every day" in reader.tab.locator("#stale").inner_text()
+        words = reader.tab.locator("main").inner_text()
+        assert not re.search(r"\b(today|yesterday|this week|in 30 days)\b", words, re.IGNORECASE)
 
 
 def test_scores_under_a_cap(reader):

@@ -33,7 +33,7 @@
       account.owner === shared.noOwner ? account.owner : `Owner ${account.owner}`,
       account.arr === null ? null : `${number(account.arr)} ${shared.currency} ARR`,
       account.seats && counted(account.seats, "seat"),
-      account.termEndsOn && `Term ends ${day(account.termEndsOn)}${left >= 0 ? `, in ${counted(left, "day")}` : ""}`,
+      account.termEndsOn && `Term ends ${day(account.termEndsOn)}${left >= 0 && !board.isStale() ? `, in ${counted(left, "day")}` : ""}`,
     ];
     fill("facts", facts.filter(Boolean).map((fact) => make("span", {}, make("bdi", {}, fact))));
     fill("score", number(account.score, 1));

@@ -276,6 +276,26 @@ const board = (() => {
     read();
   }
 
+  /* How many days ago the scored day was, by the reader's clock, in UTC as the days are. */
+  function age() {
+    return shared.asOf ? daysBetween(shared.asOf, new Date().toISOString().slice(0, 10)) : 0;
+  }
+
+  /* Yesterday is the newest day that can be scored, and the day before it is so until the run has ended. */
+  function isStale() {
+    return age() > shared.cadenceDays + 1;
+  }
+
+  function showAge() {
+    const place = document.getElementById("stale");
+    place.hidden = !isStale();
+    if (place.hidden) return;
+    const rhythm = shared.cadenceDays === 1 ? "every day" : `every ${number(shared.cadenceDays)} days`;
+    place.firstElementChild.replaceChildren(make("strong", {}, "Not up to date. "), `These scores are of ${day(shared.asOf)}, ${number(age())} days ago. `,
+      shared.endDate && shared.endDate <= shared.asOf ? `No newer day will come: the configuration ends there (pipeline.end_date = ${shared.endDate}).`
+        : `A newer day is expected ${rhythm}. Reload the page; if it stays so, ask the team that runs the pipeline.`);
+  }
+
   document.addEventListener("click", (event) => {
     // The address of an account's page ends in the account, so the link to the content must leave it alone.
     if (event.target.matches && event.target.matches("[data-skip]")) {
@@ -287,12 +307,15 @@ const board = (() => {
 
   return {
     NOTHING, make, fill, number, signed, share, compact, counted, capital, day, month, addDays, daysBetween, measure, tier, tierLabel, change, score, scoreBar, capBadge, draft, accountLink,
-    accountsLink, table, row, groupRow, grouped, shardOf, find, shard, draw, owner, choose, remember, readOwner, followOwner, address, shared,
+    accountsLink, table, row, groupRow, grouped, shardOf, find, shard, draw, isStale, owner, choose, remember, readOwner, followOwner, address, shared,
     setCharts(given) { charts = given; },
     setCommon(given) {
       Object.assign(shared, given);
       choice.append(...shared.owners.map((name) => make("option", { value: name }, name)));
       choice.closest("label").hidden = !shared.owners.length;
+      showAge();
+      // A page may stay open for days.
+      setInterval(showAge, 3600000);
     },
   };
 })();

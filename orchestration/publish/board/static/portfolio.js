@@ -82,7 +82,7 @@
   }
 
   function showUnclear(rows) {
-    fill("unclear", rows.length ? [`${counted(rows[0].count, "account")} went to or from `, make("em", {}, "unknown"), " in this week: ",
+    fill("unclear", rows.length ? [`${counted(rows[0].count, "account")} went to or from `, make("em", {}, "unknown"), " in that week: ",
       rows.map((row, i) => [i ? ", " : null, account(row.account)]), rows[0].count > rows.length ? ` and ${number(rows[0].count - rows.length)} more` : null, "."] : null);
   }
 
