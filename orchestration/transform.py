@@ -40,7 +40,7 @@ DAILY = ("--exclude-resource-type", "unit_test", "--exclude", "tag:ci")
 _WITHOUT_STATIC = ("--select", "fqn:*", "--exclude", "resource_type:seed", "config.materialized:view", "--indirect-selection", "empty")
 EPOCH = date(1970, 1, 1)
 # Of the tables that outlive a run. A warehouse of another format is rebuilt from the lake.
-WAREHOUSE_FORMAT = 6
+WAREHOUSE_FORMAT = 7
 # In place of the fingerprint of an event day while a run rolls it up; equal to none.
 _ROLLING_UP = "rolling up"
 _CONTROL_TABLES = f"""
@@ -62,7 +62,9 @@ create or replace table control.as_of_days (as_of_date date, day integer);
 create or replace table control.restated_days (as_of_date date);
 create or replace table control.ledger_days (as_of_date date, k integer, earlier_date date);
 create or replace table control.drift_days (as_of_date date);
-create or replace table control.playbooks (playbook_key varchar, label varchar, priority double);
+create or replace table control.playbooks (
+    playbook_key varchar, label varchar, priority double, due_days integer, is_fallback boolean
+);
 create or replace table control.playbook_conditions (
     playbook_key varchar, field varchar, operator varchar, number_value double, text_value varchar
 );
@@ -265,7 +267,10 @@ def _load_playbooks(warehouse: duckdb.DuckDBPyConnection, seeds: Seeds) -> None:
     used: dict[str, Field] = {}
     for playbook in read_playbooks(seeds):
         used |= {field.name: field for field in playbook.fields}
-        warehouse.execute("insert into control.playbooks values (?, ?, ?)", [playbook.key, playbook.label, playbook.priority])
+        warehouse.execute(
+            "insert into control.playbooks values (?, ?, ?, ?, ?)",
+            [playbook.key, playbook.label, playbook.priority, playbook.due_days, playbook.is_fallback],
+        )
         for field, operator, value in playbook.conditions:
             number, text = (None, value) if field.is_text else (value, None)
             warehouse.execute(

@@ -68,6 +68,8 @@ _ACCOUNT_RANGES: dict[str, Range] = {
     "days_in_tier": (1, None),
     "tenure_days": _FROM_0,
     "seats": _FROM_0,
+    "detractors_180d": _FROM_0,
+    "reviews_365d": _FROM_0,
 }
 _NEGATED = {"<": ">=", "<=": ">", ">": "<=", ">=": "<", "=": "!=", "!=": "="}
 

@@ -33,6 +33,8 @@ NUMBER_FIELDS = (
     "mrr",
     "seats",
     "tenure_days",
+    "detractors_180d",
+    "reviews_365d",
 )
 _TIERS = TABLES["score_overrides"].by_name["tier"].choices
 TEXT_FIELDS: Mapping[str, tuple[str, ...] | None] = {
@@ -48,6 +50,10 @@ TEXT_FIELDS: Mapping[str, tuple[str, ...] | None] = {
     "industry": None,
     "region": None,
     "csm": None,
+    "override_tier": _TIERS,
+    "override_reason": None,
+    "override_author": None,
+    "strongest_negative": None,
 }
 # `<metric>.change_28d`: the value less that of 28 days before; `<metric>.score`: its normalized score.
 _ASPECTS: Mapping[str, FieldKind] = {"change_28d": "change", "score": "score"}
@@ -116,6 +122,8 @@ class Playbook:
     Attributes:
         priority: the smaller, the more urgent; None comes last.
         reason: the pieces of its reason, in order.
+        due_days: an action is due so many days after it opened.
+        is_fallback: it holds only where no playbook without this mark does.
         conditions: (field, operator, the number or text compared with); all must hold.
         fields: every field that the reason or a condition names.
     """
@@ -123,6 +131,8 @@ class Playbook:
     key: str
     label: str
     priority: float | None
+    due_days: int
+    is_fallback: bool
     reason: list[Part]
     conditions: list[tuple[Field, str, float | str]]
     fields: list[Field]
@@ -143,7 +153,8 @@ def read_playbooks(seeds: Seeds) -> list[Playbook]:
         key, reason = row["playbook_key"], split_reason(row["reason_template"] or "")
         shown = [fields[part.field] for part in reason if part.field is not None]
         compared_fields = [field_ for field_, _, _ in conditions[key]]
-        playbooks.append(Playbook(key, row["label"] or key, row["priority"], reason, conditions[key], shown + compared_fields))
+        words = (key, row["label"] or key, row["priority"], row["due_days"], row["is_fallback"])
+        playbooks.append(Playbook(*words, reason, conditions[key], shown + compared_fields))
     return playbooks
 
 

@@ -199,6 +199,8 @@ SEEDS: Mapping[str, Seed] = {
             "label": _OPTIONAL_TEXT,
             "priority": _OPTIONAL_NUMERIC,
             "reason_template": _OPTIONAL_TEXT,
+            "due_days": Cell("integer", required=False, minimum=0, maximum=3650, default=14, may_lack=True),
+            "is_fallback": Cell("boolean", required=False, default=False, may_lack=True),
         },
         key=("playbook_key",),
         required=False,

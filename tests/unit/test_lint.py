@@ -81,19 +81,19 @@ def test_the_shipped_scorecard_is_clean(lint: Change) -> None:
             "playbook_conditions",
             "",
             "ask_review,nps_180d,<,50",
-            "seeds/playbooks.csv line 7: playbook 'ask_review' never holds: nps_180d >= 50 and nps_180d < 50 cannot be true",
+            "seeds/playbooks.csv line 18: playbook 'ask_review' never holds: nps_180d >= 50 and nps_180d < 50 cannot be true",
         ),
         (
             "playbook_conditions",
             "",
             "ask_review,tier,=,poor",
-            "seeds/playbooks.csv line 7: playbook 'ask_review' never holds: tier = healthy and tier = poor cannot be true",
+            "seeds/playbooks.csv line 18: playbook 'ask_review' never holds: tier = healthy and tier = poor cannot be true",
         ),
         (
             "playbook_conditions",
             "",
             "ask_review,health_score,>,100",
-            "seeds/playbooks.csv line 7: playbook 'ask_review' never holds: health_score > 100 cannot be true",
+            "seeds/playbooks.csv line 18: playbook 'ask_review' never holds: health_score > 100 cannot be true",
         ),
     ],
 )
@@ -103,9 +103,9 @@ def test_what_cannot_be_meant_is_one_warning(lint: Change, seed: str, old: str, 
 
 
 def test_two_playbooks_with_the_same_conditions_contradict(lint: Change) -> None:
-    lint("playbooks", new="call_them,Call them,2,They pay late.", check=False)
-    [warning] = lint("playbook_conditions", new="call_them,overdue_ratio,>=,0.5")
-    assert "playbook 'call_them' has the conditions of 'collect_overdue' (line 2), so it asks for two things at once" in warning
+    lint("playbooks", new="call_them,Call them,2,2,,A ticket waits.", check=False)
+    [warning] = lint("playbook_conditions", new="call_them,critical_open_tickets,>=,1")
+    assert "playbook 'call_them' has the conditions of 'resolve_critical' (line 2), so it asks for two things at once" in warning
 
 
 def test_a_margin_wider_than_a_tier_and_a_tier_that_no_scorecard_has(lint: Change) -> None:

@@ -44,14 +44,25 @@ def test_the_models_know_every_field_of_the_account() -> None:
     assert set(re.findall(r"^    '(\w+)':", listed, re.MULTILINE)) == {*NUMBER_FIELDS, *TEXT_FIELDS}
 
 
-def test_the_six_that_every_team_starts_with() -> None:
-    playbooks = {playbook.key: playbook for playbook in read_playbooks(load_seeds(SHIPPED))}
-    assert set(playbooks) == {
-        "ask_review", "ask_case_study", "prepare_renewal", "offer_upgrade", "collect_overdue", "ask_pain_point",
-    }  # fmt: skip
-    for playbook in playbooks.values():
+def test_the_shipped_playbooks_are_ranked_due_and_have_a_reason_and_one_fallback() -> None:
+    playbooks = read_playbooks(load_seeds(SHIPPED))
+    assert [playbook.priority for playbook in playbooks] == list(range(1, 18))
+    for playbook in playbooks:
         assert playbook.conditions and any(part.field for part in playbook.reason)
-    assert sorted(playbook.priority for playbook in playbooks.values()) == [1, 2, 3, 4, 5, 6]
+        assert 1 <= playbook.due_days <= 28
+    assert [playbook.key for playbook in playbooks if playbook.is_fallback] == ["ease_weakest_point"]
+
+
+def test_every_shipped_cap_has_a_playbook_on_its_metric() -> None:
+    seeds = load_seeds(SHIPPED)
+    assert {row["metric_key"] for row in seeds["score_caps"]} <= {row["field"] for row in seeds["playbook_conditions"]}
+
+
+def test_playbooks_of_before_there_were_due_dates_are_due_in_two_weeks(seeds: Path) -> None:
+    (seeds / "playbooks.csv").write_text("playbook_key,label,priority,reason_template\ncall,Call,1,\n")
+    (seeds / "playbook_conditions.csv").write_text("playbook_key,field,operator,value\ncall,tier,=,poor\n")
+    [playbook] = read_playbooks(load_seeds(seeds))
+    assert (playbook.due_days, playbook.is_fallback) == (14, False)
 
 
 @pytest.fixture
@@ -89,7 +100,7 @@ def test_a_condition_that_cannot_be_evaluated_is_refused(seeds: Path, line: str)
 
 def test_a_reason_that_cannot_be_shown_is_refused(seeds: Path) -> None:
     path = seeds / "playbooks.csv"
-    path.write_text(path.read_text().replace("{nps_180d}", "{nps_180}"))
+    path.write_text(path.read_text().replace("score {nps_180d}, healthy", "score {nps_180}, healthy"))
     assert "reason_template shows field 'nps_180', which nothing computes. Did you mean 'nps_180d'?" in fault(seeds)
     path.write_text(path.read_text().replace("{nps_180}", "{nps_180d"))
     assert "reason_template has a brace without its counterpart" in fault(seeds)
@@ -97,8 +108,8 @@ def test_a_reason_that_cannot_be_shown_is_refused(seeds: Path) -> None:
 
 def test_a_playbook_without_a_condition_is_refused(seeds: Path) -> None:
     path = seeds / "playbooks.csv"
-    path.write_text(path.read_text() + "all,Everybody,9,\n")
-    assert fault(seeds).startswith("playbooks.csv line 8: playbook 'all' has no condition, so it would hold for every account.")
+    path.write_text(path.read_text() + "all,Everybody,9,,,\n")
+    assert fault(seeds).startswith("playbooks.csv line 19: playbook 'all' has no condition, so it would hold for every account.")
 
 
 def test_rules_are_the_same_where_scores_are(seeds: Path) -> None:

@@ -1,7 +1,7 @@
 {{ config(materialized='incremental', pre_hook="{{ replace_as_of_days('restated_days') }}") }}
 
 -- Grain: account x as_of_date x playbook whose conditions all hold, for the run's days and all scored days after them.
--- Conditions and reasons are rows that are compared and put together; a condition on a value that is not there does not hold.
+-- A fallback holds only where no other playbook does. Conditions and reasons are rows that are compared and put together; a condition on a value that is not there does not hold.
 
 {% set fields = playbook_fields() %}
 
@@ -42,6 +42,24 @@ fulfilled as (
 
 ),
 
+all_fulfilled as (
+
+    select
+        fulfilled.account_id,
+        fulfilled.as_of_date,
+        fulfilled.previous_as_of_date,
+        fulfilled.playbook_key,
+        playbooks.is_fallback,
+        min(case when playbooks.is_fallback then 1 else 0 end) over (partition by fulfilled.account_id, fulfilled.as_of_date) as only_fallbacks
+    from fulfilled
+    inner join {{ source('control', 'playbooks') }} as playbooks on fulfilled.playbook_key = playbooks.playbook_key
+    group by
+        fulfilled.account_id, fulfilled.as_of_date, fulfilled.previous_as_of_date, fulfilled.playbook_key, fulfilled.conditions,
+        playbooks.is_fallback
+    having count(*) = fulfilled.conditions
+
+),
+
 holding as (
 
     select
@@ -49,9 +67,8 @@ holding as (
         as_of_date,
         previous_as_of_date,
         playbook_key
-    from fulfilled
-    group by account_id, as_of_date, previous_as_of_date, playbook_key, conditions
-    having count(*) = conditions
+    from all_fulfilled
+    where not is_fallback or only_fallbacks = 1
 
 ),
 

@@ -1,8 +1,19 @@
 -- Grain: account x as_of_date, for the run's days and all scored days after them: the fields that the playbooks name, a column each.
 -- delta_7d and delta_28d without what data that came or went did to the score: a late feed asks nobody to act.
+-- strongest_negative is what account_health calls negative_1: the metric, or the cap, that takes the most points.
 
 {% set fields = playbook_fields() %}
 {% set metrics = scorecard_metrics() | map(attribute='key') | list %}
+{% set negatives = [{'key': 'cap:', 'points': 'scores.cap_points', 'value': 'scores.cap_value', 'state': "'measured'"}] %}
+{% for metric in metrics %}
+    {% do negatives.append({
+        'key': metric,
+        'points': 'scores.' ~ metric ~ '__effective_weight * (scores.' ~ metric ~ '__score - 50)',
+        'value': 'scores.' ~ metric,
+        'state': 'cast(scores.' ~ metric ~ '__state as varchar)',
+    }) %}
+{% endfor %}
+{% set negatives = negatives | sort(attribute='key') %}
 {% set account_columns = {
     'health_score': 'scores.health_score',
     'uncapped_score': 'scores.uncapped_score',
@@ -16,6 +27,8 @@
     'mrr': 'days.mrr',
     'seats': 'days.seats',
     'tenure_days': 'days.tenure',
+    'detractors_180d': 'voice.detractors_180d',
+    'reviews_365d': 'voice.reviews_365d',
     'tier': 'tiers.tier',
     'model_tier': 'tiers.model_tier',
     'raw_tier': 'tiers.raw_tier',
@@ -28,11 +41,60 @@
     'industry': 'accounts.industry',
     'region': 'accounts.region',
     'csm': 'accounts.csm',
+    'override_tier': 'overrides.tier',
+    'override_reason': 'overrides.reason',
+    'override_author': 'overrides.author',
+    'strongest_negative': "coalesce(strongest.in_words, 'Nothing weighs it down any more')",
 } %}
+{% set is_strongest_named = 'strongest_negative' in fields | map(attribute='key') %}
 
 with restated as (
 
     select as_of_date from {{ source('control', 'restated_days') }}
+
+),
+
+least_points as (
+
+    select
+        scores.*,
+        least(0{% for each in negatives %}, coalesce({{ each.points }}, 0){% endfor %}) as points
+    from {{ ref('int_scoring__account_scores') }} as scores
+    inner join restated on scores.as_of_date = restated.as_of_date
+
+),
+
+strongest as (
+
+    select
+        scores.account_id,
+        scores.as_of_date,
+        scores.points,
+        scores.cap_label,
+        {%- for part in ['key', 'value', 'state'] %}
+        case
+            {%- for each in negatives %}
+            when {{ each.points }} = scores.points then {{ "'" ~ each.key ~ "'" if part == 'key' else each[part] }}
+            {%- endfor %}
+        end as {{ part }},
+        {%- endfor %}
+        scores.cap_metric_key
+    from least_points as scores
+    where scores.points <= -0.005 {{- '' if is_strongest_named else ' and false' }}
+
+),
+
+strongest_in_words as (
+
+    select
+        strongest.account_id,
+        strongest.as_of_date,
+        case when strongest.key = 'cap:' then rtrim(strongest.cap_label, '.') else coalesce(metrics.label, strongest.key) end
+        || ': ' || coalesce({{ value_with_unit('strongest.value', 'metrics.unit') }}, 'no value (' || strongest.state || ')')
+        || ' (' || {{ number_text('round(strongest.points, 1)') }} || ' points)' as in_words
+    from strongest
+    left join {{ ref('metrics') }} as metrics
+        on metrics.metric_key = case when strongest.key = 'cap:' then strongest.cap_metric_key else strongest.key end
 
 )
 
@@ -70,3 +132,11 @@ left join {{ ref('stg_crm__accounts') }} as accounts on scores.account_id = acco
 left join {{ ref('int_scoring__account_scores') }} as earlier
     on scores.account_id = earlier.account_id
     and scores.as_of_date = {{ dbt.dateadd('day', 28, 'earlier.as_of_date') }}
+inner join {{ ref('int_metrics__voice') }} as voice
+    on scores.account_id = voice.account_id
+    and scores.as_of_date = voice.as_of_date
+left join {{ ref('stg_crm__score_overrides') }} as overrides on tiers.override_id = overrides.override_id
+-- The linter renders no playbook that names it.
+left join strongest_in_words as strongest  -- noqa: ST11
+    on scores.account_id = strongest.account_id
+    and scores.as_of_date = strongest.as_of_date

@@ -55,7 +55,10 @@
     },
     'advocacy_365d': {
         'source': 'advocacy_events',
-        'measures': {'advocacy': {'of': 'advocacy_events', 'from': 'occurred_day', 'days': 365}},
+        'measures': {
+            'advocacy': {'of': 'advocacy_events', 'from': 'occurred_day', 'days': 365},
+            'reviews': {'of': 'advocacy_events', 'where': "kind = 'review'", 'from': 'occurred_day', 'days': 365},
+        },
         'value': 'totals.advocacy',
     },
     'csm_pulse': {
@@ -141,6 +144,9 @@ totals as (
 select
     scored_days.account_id,
     scored_days.as_of_date,
+    -- Not metrics: what playbooks ask beside them.
+    totals.detractors as detractors_180d,
+    totals.reviews as reviews_365d,
     {{ metric_columns(metrics) }}
 from scored_days
 inner join table_states on scored_days.as_of_date = table_states.as_of_date
