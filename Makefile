@@ -1,11 +1,26 @@
 # Only Python 3.11+ and make are needed: `make run` ends with a published health mart, `make test` runs the tests.
 PYTHON ?= python3
 BIN := .venv/bin
+# With exec, so that a signal to make reaches it past the shell.
+HEALTH := $(BIN)/python -m orchestration
 LOCK_STAMP := .venv/.installed
 DEV_STAMP := .venv/.installed-dev
 PIP := -m pip install --quiet --disable-pip-version-check
 NEXT := .venv-next
 LOCK := pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-strip-extras --no-annotate --no-header
+
+# A variable that no target of the command line takes would be ignored in silence: a misspelt range would run all days.
+TAKES_run := RANGE
+TAKES_ui := PORT
+TAKES_impact := BASE CANDIDATE
+TAKES_scorecard := FILE VERSION
+TAKES_scorecard-import := FILE ACTIVE
+TAKES_ARGS := $(if $(filter-out help setup lint types docs clean,$(MAKECMDGOALS)),ARGS)
+TAKEN := $(strip $(foreach target,$(MAKECMDGOALS),$(TAKES_$(target))) $(TAKES_ARGS) PYTHON HEALTH_CONFIG)
+GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name)))
+ifneq ($(filter-out $(TAKEN),$(GIVEN)),)
+$(error make $(MAKECMDGOALS) takes $(TAKEN:%=%=), not $(patsubst %,%=,$(filter-out $(TAKEN),$(GIVEN))). What the run reads from the environment goes before make: NAME=value make run)
+endif
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run dbt check-sources ui alerts validate propose-weights impact verify test test-fast test-next lint types docs lock bench rollback scorecard scorecard-import clean
@@ -30,31 +45,31 @@ $(DEV_STAMP): requirements-dev.lock $(LOCK_STAMP)
 	touch $@
 
 run: setup ## run the pipeline: RANGE=2026-01-05...2026-02-10, by default all configured days
-	$(BIN)/python -m orchestration.run $(RANGE)
+	@exec $(HEALTH) run $(if $(RANGE),"$(RANGE)") $(ARGS)
 
 dbt: setup ## any command of dbt on the warehouse: ARGS="build -s int_usage__windows", ARGS="show -s account_health"
-	@$(BIN)/python -m orchestration.dbt_by_hand $(ARGS)
+	@exec $(HEALTH) dbt $(ARGS)
 
 check-sources: setup ## read the configured sources together and say what the first run would find; writes nothing
-	@$(BIN)/python -m orchestration.check_sources
+	@exec $(HEALTH) check $(ARGS)
 
 ui: setup ## the Dagster UI on 127.0.0.1:3000 (PORT=...), history in the data folder
-	$(BIN)/python -m orchestration.ui $(if $(PORT),--port $(PORT))
+	@exec $(HEALTH) ui $(if $(PORT),--port "$(PORT)") $(ARGS)
 
 alerts: setup ## send the alerts that are due: ARGS=--dry-run to only show them
-	$(BIN)/python -m orchestration.alerts $(ARGS)
+	@exec $(HEALTH) alerts $(ARGS)
 
 validate: setup ## compare the published scores with who left, and publish the result with the mart
-	@$(BIN)/python -m orchestration.validate
+	@exec $(HEALTH) validate $(ARGS)
 
 propose-weights: setup ## write the weights that outcomes suggest as a candidate version, or say why not; ARGS=--anchors for anchors
-	@$(BIN)/python -m orchestration.validate.propose $(ARGS)
+	@exec $(HEALTH) propose-weights $(ARGS)
 
 impact: setup ## what a change of the scorecard does, as Markdown: BASE=main CANDIDATE=HEAD, or versions; ARGS="--max-arr-moved 0.1"
-	@$(BIN)/python -m orchestration.validate.impact "$(BASE)" "$(CANDIDATE)" $(ARGS)
+	@exec $(HEALTH) impact "$(BASE)" "$(CANDIDATE)" $(ARGS)
 
 verify: setup ## read everything that is stored: what is intact, what is damaged, what to do; changes nothing
-	@$(BIN)/python -m orchestration.verify
+	@exec $(HEALTH) verify $(ARGS)
 
 test: setup ## the test suite, on the locked DuckDB
 	$(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder $(ARGS)
@@ -84,7 +99,7 @@ docs: $(DEV_STAMP) ## the pages of docs/ and dbt's documentation of the models a
 	mkdir -p build/pages/tests
 	cp -R *.md docs build/pages
 	cp tests/README.md build/pages/tests
-	@$(BIN)/python -m orchestration.dbt_by_hand docs generate --static
+	@$(HEALTH) dbt docs generate --static
 	cp dbt_project/target/static_index.html build/pages/models.html
 	$(BIN)/mkdocs build --quiet
 
@@ -96,14 +111,14 @@ lock: $(DEV_STAMP) ## write the locks anew after a change of pyproject.toml
 bench: setup ## speed and memory against a plain DuckDB reference: ARGS="--accounts 500"
 	$(BIN)/python -m tests.benchmarks.bench $(ARGS)
 
-rollback: setup ## make the generation before the current one current again
-	$(BIN)/python -m orchestration.publish rollback
+rollback: setup ## make the generation before the current one current again: ARGS="--to 7" for another
+	@exec $(HEALTH) rollback $(ARGS)
 
 scorecard: setup ## the scorecard as a spreadsheet with sample accounts: FILE=..., VERSION=...
-	$(BIN)/python -m orchestration.workbook write $(if $(FILE),--file "$(FILE)") $(if $(VERSION),--version "$(VERSION)")
+	@exec $(HEALTH) scorecard write $(if $(FILE),--file "$(FILE)") $(if $(VERSION),--version "$(VERSION)") $(ARGS)
 
 scorecard-import: setup ## add an edited spreadsheet to the seeds: FILE=..., as a candidate or with ACTIVE=1
-	$(BIN)/python -m orchestration.workbook import "$(FILE)" $(if $(ACTIVE),--active)
+	@exec $(HEALTH) scorecard import "$(FILE)" $(if $(ACTIVE),--active) $(ARGS)
 
 clean: ## remove the data folder of the demo company and the environments
 	rm -rf data build .venv .venv-next

@@ -1,43 +1,15 @@
-"""`python -m orchestration.alerts [--dry-run [--json]]`: send the alerts that are due, once each.
+"""The command `health alerts`: show the alerts that are due, or send them."""
 
-After a run from the command line, where no Dagster sensor does it. An endpoint that cannot be reached is reported on
-standard error and tried again the next time; the exit code stays 0.
-"""
-
-import argparse
 import json
 import sys
-from collections.abc import Sequence
 
-from orchestration.publish import PublishError
-from orchestration.publish.alerts import AlertLogError, AlertsBusy, as_text, endpoints, preview_alerts, send_alerts
-from orchestration.publish.alerts.messages import Message
-from orchestration.scorecard import ConfigurationError
-from orchestration.settings import Settings, SettingsError, load_settings
+from orchestration.publish.alerts import as_text, endpoints, preview_alerts, send_alerts
+from orchestration.settings import Settings
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit code: 2 for a wrong configuration, 1 for a mart or log that cannot be read."""
-    parser = argparse.ArgumentParser(prog="python -m orchestration.alerts", description=__doc__)
-    parser.add_argument("--dry-run", action="store_true", help="show what would be sent; send and note nothing")
-    parser.add_argument("--json", action="store_true", help="with --dry-run: the bodies that would be posted")
-    chosen = parser.parse_args(arguments)
-    try:
-        settings = load_settings()
-        if chosen.dry_run:
-            _show(preview_alerts(settings), chosen.json)
-        else:
-            _send(settings)
-    except (SettingsError, ConfigurationError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    except (PublishError, AlertLogError, AlertsBusy) as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
-
-
-def _show(messages: Sequence[Message], as_json: bool) -> None:
+def show_due(settings: Settings, as_json: bool) -> None:
+    """Print what would be sent, with `as_json` as it would be posted; nothing is noted."""
+    messages = preview_alerts(settings)
     if not messages:
         print("no alert is due")
     for message in messages:
@@ -51,7 +23,8 @@ def _show(messages: Sequence[Message], as_json: bool) -> None:
         print(f"--- {message.channel}\n{text}")
 
 
-def _send(settings: Settings) -> None:
+def send_due(settings: Settings) -> None:
+    """Send what is due. An endpoint that cannot be reached is reported on standard error and tried again the next time."""
     sent = send_alerts(settings)
     if not endpoints(settings):
         print(f"no alert is sent: {settings.config_file.name} names neither alerts.slack_webhook nor alerts.webhook")
@@ -61,7 +34,3 @@ def _send(settings: Settings) -> None:
             print(f"{channel}: {number} sent" if number else f"{channel}: no alert is due")
         for fault in faults:
             print(f"{channel}: not delivered, tried again with the next run: {fault}", file=sys.stderr)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,7 +1,4 @@
-"""`python -m orchestration.check_sources`: read the configured sources together and say what the first run would find.
-
-Takes no lock and writes nothing. Ends with 1 where a source cannot be read, or a run would refuse it, after all have been looked at.
-"""
+"""Read the configured sources together and say what the first run would find. Takes no lock and writes nothing."""
 
 import sys
 from collections.abc import Iterator
@@ -22,8 +19,8 @@ from orchestration.extract.session import connect
 from orchestration.extract.trial import Trial, try_source
 from orchestration.masking import without_secrets
 from orchestration.plain_text import one_line, shortened
-from orchestration.scorecard import ConfigurationError, load_seeds
-from orchestration.settings import Settings, SettingsError, load_settings
+from orchestration.scorecard import load_seeds
+from orchestration.settings import Settings
 from orchestration.warehouse import identifier
 
 _HEADINGS = ("table", "connector", "rows", "newest fact", "mapped columns", "unmapped fields", "read")
@@ -155,14 +152,14 @@ def _plain(text: str, limit: int) -> str:
     return one_line(text, limit, mark="\N{REPLACEMENT CHARACTER}")
 
 
-def main() -> int:
-    try:
-        settings = load_settings()
-        checked = check_sources(settings)
-        cards = expected(settings, checked)
-    except (SettingsError, ConfigurationError) as error:
-        print(error, file=sys.stderr)
-        return 2
+def show_check(settings: Settings) -> int:
+    """Print what was found: the command `health check`; 1 where a source cannot be read or a run would refuse it, else 0.
+
+    Raises:
+        ConfigurationError: as `expected`.
+    """
+    checked = check_sources(settings)
+    cards = expected(settings, checked)
     console = Console()
     if not console.is_terminal:
         console = Console(width=max(console.width, _NARROWEST))
@@ -179,7 +176,3 @@ def main() -> int:
     if refused:
         print(f"a run would refuse {', '.join(refused)}", file=sys.stderr)
     return 1 if unread or refused else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -13,13 +13,14 @@ from pathlib import Path
 
 from filelock import BaseFileLock, FileLock, Timeout
 
+from orchestration.errors import UserError
 from orchestration.settings import Settings
 
 LOCK_NAME = "writer.lock"
 NOTE_NAME = "writer.lock.json"
 
 
-class WriterBusy(RuntimeError):
+class WriterBusy(UserError):
     """Another command writes; the message names it. Nothing was written."""
 
 

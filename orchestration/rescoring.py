@@ -12,6 +12,7 @@ from pathlib import Path
 
 import duckdb
 
+from orchestration.errors import UserError
 from orchestration.publish.generations import link
 from orchestration.scorecard import SEEDS, ConfigurationError, Seeds, load_seeds
 from orchestration.scorecard.revisions import RevisionError, write_revision
@@ -46,7 +47,7 @@ inner join warehouse.intermediate.{_MODEL} as tiers
 """
 
 
-class RescoringError(RuntimeError):
+class RescoringError(UserError):
     """The days could not be scored; the message says why."""
 
 

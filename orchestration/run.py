@@ -1,12 +1,7 @@
-"""`python -m orchestration.run [START...END]`: the whole pipeline from the command line, in one process.
-
-Without a range: from start_date to end_date of the configuration (yesterday, UTC, where it names none). The run appears in the
-Dagster UI like any other.
-"""
+"""The whole pipeline from the command line, in one process. The run appears in the Dagster UI like any other."""
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 import uuid
@@ -14,15 +9,19 @@ from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
+from orchestration.disk_space import DiskFull, naming_a_full_disk
+from orchestration.home import prepare_home
+from orchestration.locking import writer_lock
 from orchestration.plain_text import one_line
-from orchestration.stopping import reporting, until_signal
+from orchestration.run_guard import check_configuration, remove_leftovers
+from orchestration.settings import Settings, SettingsError
+from orchestration.stopping import reporting
 
 if TYPE_CHECKING:
-    # What is imported within functions takes seconds, and a signal may come meanwhile.
+    # Imported within functions: it takes seconds, and a refused run need not wait for it.
     from dagster import DagsterEvent
 
     from orchestration.publish.summary import RunSummary
-    from orchestration.settings import Settings
 
 JOB = "daily_health"
 _LONGEST_REASON, _NOTES_SHOWN = 1_000, 10
@@ -83,8 +82,6 @@ def parse_range(text: str | None, settings: Settings) -> tuple[date, date]:
     Raises:
         SettingsError: no dates, the wrong way round, or outside the configuration's days.
     """
-    from orchestration.settings import SettingsError
-
     first = settings.pipeline.start_date
     today = datetime.now(UTC).date()
     last = settings.last_day
@@ -120,26 +117,22 @@ def describe(summary: RunSummary) -> str:
     )
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m orchestration.run", description=__doc__)
-    parser.add_argument("range", nargs="?", help="START...END or one day (YYYY-MM-DD); by default all configured days")
-    parser.add_argument("-v", "--verbose", action="store_true", help="show the traceback of what fails")
-    arguments = parser.parse_args()
-    return until_signal(f"{JOB} {arguments.range or 'of all days'}", lambda: _main(arguments.range, arguments.verbose))
+def run(settings: Settings, days: str | None, verbose: bool) -> int:
+    """Run the pipeline for some days, as `parse_range` reads them, and show what came of it: the command `health run`.
 
+    Args:
+        verbose: show the traceback of what fails.
 
-def _main(days: str | None, verbose: bool) -> int:
-    from orchestration.disk_space import DiskFull, naming_a_full_disk
-    from orchestration.home import prepare_home
-    from orchestration.locking import WriterBusy, writer_lock
-    from orchestration.run_guard import check_configuration, remove_leftovers
-    from orchestration.scorecard import ConfigurationError
-    from orchestration.settings import SettingsError, load_settings
+    Returns:
+        0 if the mart was published, else 1: what was published before is unchanged.
 
+    Raises:
+        SettingsError, ConfigurationError: the days, the configuration or the seeds are wrong; nothing was written.
+        WriterBusy: as `writer_lock`.
+    """
+    start, end = parse_range(days, settings)
+    check_configuration(settings)
     try:
-        settings = load_settings()
-        start, end = parse_range(days, settings)
-        check_configuration(settings)
         # Within Dagster the run takes the lock again. Taken here, a refusal is one line, and no other run comes in between.
         with writer_lock(settings, f"{JOB} {start}...{end}"), naming_a_full_disk(settings):
             os.environ["HEALTH_CONFIG"] = str(settings.config_file)
@@ -147,9 +140,6 @@ def _main(days: str | None, verbose: bool) -> int:
             prepare_home(settings)
             print(f"{JOB} {start}...{end}", flush=True)
             succeeded = run_range(settings, start, end, verbose)
-    except (SettingsError, ConfigurationError, WriterBusy) as error:
-        print(error, file=sys.stderr)
-        return 2
     except DiskFull as error:
         if verbose:
             raise
@@ -185,4 +175,7 @@ def _show_result(settings: Settings, start: date, end: date) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    # Schedules of before there was `health run`.
+    from orchestration.cli import main
+
+    sys.exit(main(["run", *sys.argv[1:]]))

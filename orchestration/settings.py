@@ -20,6 +20,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from orchestration.contract import TABLES
+from orchestration.errors import UserError
 from orchestration.sources import LITERAL_SECRET, NO_CONNECTOR, AnySource, FilesSource, Secret, SecretReference, Section
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
@@ -33,7 +34,7 @@ _SMALLEST_MEMORY, _LARGEST_MEMORY = 128 * 10**6, 100 * 10**12
 _UNITS = {"MB": 10**6, "GB": 10**9, "TB": 10**12, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 
 
-class SettingsError(ValueError):
+class SettingsError(UserError, ValueError):
     """The configuration cannot be used; the message names the file, the key and the remedy."""
 
 

@@ -1,11 +1,5 @@
-"""`python -m orchestration.verify`: read everything that is stored, and say what is intact, what is damaged and what to do about it.
+"""Read everything that is stored, and say what is intact, what is damaged and what to do about it; change nothing."""
 
-It changes nothing. A run that is at work is waited for. Exit status: 0 if everything is intact, 1 if something is damaged, 2 if it cannot
-say.
-"""
-
-import argparse
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,12 +9,12 @@ from orchestration.extract import LakeError, SourceError
 from orchestration.extract.connectors.stripe.journal import read_journal
 from orchestration.extract.lake.manifest import damaged_manifests, find_faults, read_manifest
 from orchestration.integrity import Damaged, hash_files, read_stamped
-from orchestration.locking import WriterBusy, writer_lock
+from orchestration.locking import writer_lock
 from orchestration.publish import PublishError, current_generation
 from orchestration.publish.generations import DATABASE, generation_path, list_generations
 from orchestration.publish.generations import read_manifest as read_published
 from orchestration.publish.revision_log import log_faults
-from orchestration.settings import Settings, SettingsError, load_settings
+from orchestration.settings import Settings
 from orchestration.warehouse import WarehouseBusy, has_log, scan
 
 _LANDED_AGAIN = "The next run lands it again from the source, or says what to do"
@@ -163,20 +157,12 @@ def _warehouse(settings: Settings) -> tuple[str, list[str]]:
     return "warehouse: all tables", found
 
 
-def main() -> int:
-    argparse.ArgumentParser(prog="python -m orchestration.verify", description=__doc__).parse_args()
-    try:
-        report = verify_everything(load_settings())
-    except (SettingsError, WriterBusy) as error:
-        print(error, file=sys.stderr)
-        return 2
+def show_faults(settings: Settings) -> int:
+    """Print what was looked at and what is damaged: the command `health verify`; 1 if something is damaged, else 0."""
+    report = verify_everything(settings)
     for line in report.looked_at:
         print(f"looked at {line}")
     for line in report.damaged:
         print(f"damaged: {line}")
     print(f"{len(report.damaged)} damaged" if report.damaged else "everything is intact")
     return 1 if report.damaged else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

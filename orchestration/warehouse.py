@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import duckdb
 
+from orchestration.errors import UserError
 from orchestration.settings import Settings
 
 # Nothing is fetched from the network behind the user's back.
@@ -28,7 +29,7 @@ _Opened = TypeVar("_Opened")
 _log = logging.getLogger(__name__)
 
 
-class WarehouseBusy(RuntimeError):
+class WarehouseBusy(UserError):
     """Another process kept the file open for the whole wait; the message names the file and, if known, the process."""
 
 

@@ -1,4 +1,4 @@
-"""`python -m tests.dagster_run RESULT RANGE [publish]`: `python -m orchestration.run RANGE`, and what Dagster recorded.
+"""`python -m tests.dagster_run RESULT RANGE [publish]`: `health run RANGE`, and what Dagster recorded.
 
 Writes to RESULT, as JSON: the exit code, the run's materializations and checks. With `publish`, it then materializes
 the published mart alone and notes how that ended. Definitions read the configuration when they are imported: so this is
@@ -10,12 +10,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from orchestration import run
+from orchestration.cli import main as main_command
+from orchestration.run import JOB
 
 
 def main(result_file: Path, days: str, publish_alone: bool) -> None:
-    sys.argv = ["orchestration.run", days]
-    exit_code = run.main()
+    exit_code = main_command(["run", days])
     import dagster as dg
 
     from orchestration.definitions import defs
@@ -27,7 +27,7 @@ def main(result_file: Path, days: str, publish_alone: bool) -> None:
         found |= recorded(instance, latest.dagster_run.run_id)
         if publish_alone:
             start, _, end = days.partition("...")
-            alone = definitions.resolve_job_def(run.JOB).execute_in_process(
+            alone = definitions.resolve_job_def(JOB).execute_in_process(
                 instance=instance,
                 raise_on_error=False,
                 asset_selection=[dg.AssetKey("published_mart")],

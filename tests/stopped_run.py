@@ -1,4 +1,4 @@
-"""`python -m tests.stopped_run SIGNAL PLACE FILE RANGE`: `python -m orchestration.run RANGE`, which sends itself a signal at a place.
+"""`python -m tests.stopped_run SIGNAL PLACE FILE RANGE`: `health run RANGE`, which sends itself a signal at a place.
 
 It writes the time to FILE first.
 
@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from orchestration import run
+from orchestration.cli import main
 
 _MINUTES = "select sum(a.range * b.range) from range(10000000) as a, range(10000000) as b"
 
@@ -73,5 +73,4 @@ class _Stdout:
 if __name__ == "__main__":
     signal_name, at, sent_at, days = sys.argv[1:]
     stop_at(signal_name, at, lambda: send(signal_name, Path(sent_at)))
-    sys.argv = ["orchestration.run", days]
-    sys.exit(run.main())
+    sys.exit(main(["run", days]))

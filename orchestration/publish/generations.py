@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 import duckdb
 
 from orchestration.durable import sync
+from orchestration.errors import UserError
 from orchestration.integrity import FileEntry, find_damaged, hash_file, read_stamped, stamped
 from orchestration.settings import Settings
 from orchestration.warehouse import connect
@@ -31,7 +32,7 @@ _LINK = ".current-"
 _log = logging.getLogger(__name__)
 
 
-class PublishError(RuntimeError):
+class PublishError(UserError):
     """Nothing was published or rolled back; what was current is current. The message is one line."""
 
 

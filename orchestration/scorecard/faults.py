@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from orchestration.errors import UserError
 from orchestration.scorecard.schema import Seeds
 
 _MAX_FAULTS_SHOWN = 50
@@ -20,7 +21,7 @@ class Fault:
     column: str | None = None
 
 
-class ConfigurationError(ValueError):
+class ConfigurationError(UserError, ValueError):
     """The scorecard seeds cannot be used; the message has one line per fault, with file, line and remedy.
 
     Attributes:

@@ -1,12 +1,5 @@
-"""`python -m orchestration.validate.impact [BASE [CANDIDATE]]`: what a change of the scorecard does, as Markdown for a pull request.
+"""What a change of the scorecard does, as Markdown for a pull request: the command `health impact`."""
 
-BASE (by default HEAD) and CANDIDATE (by default the seeds as they are) are each the name of a version in the seeds, or a git revision,
-which stands for its newest active version. Versions that are published are compared as they were scored. Else the last 28 days and every
-Monday are scored by both, in a folder that is thrown away: the published mart stays as it is. Tiers are those by one day's score. Exit
-status: 0; 1 where more arr or more accounts change tier than allowed; 2 if it cannot say.
-"""
-
-import argparse
 import csv
 import sys
 from collections import defaultdict
@@ -18,20 +11,18 @@ from typing import Any
 
 import duckdb
 
-from orchestration.locking import WriterBusy, writer_lock
+from orchestration.errors import UserError
+from orchestration.locking import writer_lock
 from orchestration.markdown import table, verbatim
-from orchestration.publish import PublishError
 from orchestration.publish.generations import DATABASE, generation_path, open_published, require_current
-from orchestration.rescoring import RescoringError, find_rules, rescore
+from orchestration.rescoring import find_rules, rescore
 from orchestration.run_guard import remove_leftovers
-from orchestration.scorecard import ConfigurationError
-from orchestration.settings import Settings, SettingsError, load_settings
+from orchestration.settings import Settings
 from orchestration.shared import DEFAULT_TIERS
-from orchestration.stopping import until_signal
 from orchestration.validate.judge import judge
 from orchestration.validate.points import RESTATED, Version, prepare, read_points
 from orchestration.validate.statistics import draw_accounts
-from orchestration.warehouse import WarehouseBusy, connect, literal, rows_of
+from orchestration.warehouse import connect, first_line, literal, rows_of
 
 Row = dict[str, Any]
 DAYS = 28
@@ -77,11 +68,8 @@ left join account_health as health on compared.account_id = health.account_id
 """
 
 
-class ImpactError(ValueError):
+class ImpactError(UserError):
     """The versions cannot be compared; the message is one line."""
-
-
-_CANNOT_SAY = (SettingsError, ConfigurationError, PublishError, ImpactError, RescoringError, WriterBusy, WarehouseBusy)
 
 
 def compare(connection: duckdb.DuckDBPyConnection, base: str, candidate: str, horizon_days: int) -> tuple[str, list[Row]]:
@@ -286,41 +274,37 @@ def _write_csv(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
         writer.writerows(rows_of(found))
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m orchestration.validate.impact", description=__doc__)
-    parser.add_argument("base", nargs="?", default="", help="a version of config_versions.csv, or a git revision; by default HEAD")
-    parser.add_argument("candidate", nargs="?", default="", help="what is to be judged, likewise; by default the seeds as they are")
-    parser.add_argument("--max-arr-moved", type=float, help="largest share (0 to 1) of arr that may change tier")
-    parser.add_argument("--max-tier-changes", type=int, help="most accounts that may change tier")
-    parser.add_argument("--csv", type=Path, help=f"also write who changes tier on each of the last {DAYS} days as a table")
-    chosen = parser.parse_args(arguments)
-    return until_signal("impact", lambda: _main(chosen))
+def show_impact(
+    settings: Settings, base: str, candidate: str, max_arr_moved: float | None, max_tier_changes: int | None, table_file: Path | None
+) -> int:
+    """Print the report, and write who changes tier as CSV where a file is named.
 
+    Args:
+        base, candidate: versions or git revisions; an empty text is HEAD, and the seeds as they are.
 
-def _main(chosen: argparse.Namespace) -> int:
+    Returns:
+        1 where more arr (a share, 0 to 1) or more accounts change tier than is allowed; else 0.
+
+    Raises:
+        UserError: it cannot say, and why.
+    """
     try:
-        settings = load_settings()
-        with _scored(settings, chosen.base or "HEAD", chosen.candidate) as (connection, base, candidate):
-            report, changed = compare(connection, base, candidate, settings.validation.horizon_days)
+        with _scored(settings, base or "HEAD", candidate) as (connection, base_name, candidate_name):
+            report, changed = compare(connection, base_name, candidate_name, settings.validation.horizon_days)
             [(arr,)] = connection.execute(
                 "select coalesce(sum(arr), 0) from both_versions where as_of_date = (select max(as_of_date) from both_versions)"
             ).fetchall()
-            if chosen.csv is not None:
-                _write_csv(connection, chosen.csv)
-    except (*_CANNOT_SAY, duckdb.Error, OSError) as error:
-        print(error, file=sys.stderr)
-        return 2
+            if table_file is not None:
+                _write_csv(connection, table_file)
+    except (duckdb.Error, OSError) as error:
+        raise ImpactError(first_line(error)) from error
     print(report)
     share = _arr(changed) / arr if arr else 0.0
     refused = []
-    if chosen.max_arr_moved is not None and share > chosen.max_arr_moved:
-        refused.append(f"{share:.1%} of arr changes tier; --max-arr-moved allows {chosen.max_arr_moved:.1%}")
-    if chosen.max_tier_changes is not None and len(changed) > chosen.max_tier_changes:
-        refused.append(f"{len(changed)} accounts change tier; --max-tier-changes allows {chosen.max_tier_changes}")
+    if max_arr_moved is not None and share > max_arr_moved:
+        refused.append(f"{share:.1%} of arr changes tier; --max-arr-moved allows {max_arr_moved:.1%}")
+    if max_tier_changes is not None and len(changed) > max_tier_changes:
+        refused.append(f"{len(changed)} accounts change tier; --max-tier-changes allows {max_tier_changes}")
     for line in refused:
         print(line, file=sys.stderr)
     return 1 if refused else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

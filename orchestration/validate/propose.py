@@ -1,20 +1,16 @@
-"""`python -m orchestration.validate.propose`: write the weights that outcomes suggest as a candidate version, or say why there are none.
+"""Candidate versions of the scorecard: weights that outcomes suggest, or anchors from what the accounts measure."""
 
-With `--anchors` it writes other anchors instead, which needs no outcomes: worst and best of each linear metric at the 10th and 90th
-percentile of what the accounts measure on the newest day, by scorecard.
-
-A candidate is scored beside the version in force and changes nothing until a person sets its status to active. Exit status: 0 where a
-candidate was written or is there already, 1 where none holds, 2 if it cannot say.
-"""
-
-import argparse
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import duckdb
+
+from orchestration.locking import writer_lock
+from orchestration.publish.generations import PublishError, open_published, require_current
 from orchestration.scorecard import SEEDS, Seeds, load_seeds
-from orchestration.warehouse import rows_of
+from orchestration.settings import Settings
+from orchestration.warehouse import first_line, rows_of
 
 Row = Mapping[str, Any]
 _VERSIONS = "config_versions"
@@ -131,25 +127,20 @@ def _proposals(mart: Any) -> list[Row]:
     return list(rows_of(mart.execute("select * from weight_proposals order by period, metric_key")))
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m orchestration.validate.propose", description=__doc__)
-    parser.add_argument("--anchors", action="store_true", help="propose anchors from what the accounts measure, not weights")
-    by_anchors = parser.parse_args().anchors
-    import duckdb
+def propose(settings: Settings, by_anchors: bool) -> int:
+    """Write a candidate version, or say why there is none: the command `health propose-weights`.
 
-    from orchestration.locking import WriterBusy, writer_lock
-    from orchestration.publish import PublishError
-    from orchestration.publish.generations import current_generation, open_published
-    from orchestration.scorecard import ConfigurationError
-    from orchestration.settings import SettingsError, load_settings
-    from orchestration.workbook import WorkbookError
+    Returns:
+        0 where a candidate was written or is there already, 1 where none holds.
 
-    try:
-        settings = load_settings()
-        with writer_lock(settings, "propose-weights"):
-            number = current_generation(settings)
-            if number is None:
-                raise PublishError(f"{settings.published / 'current'}: nothing is published yet. Run the pipeline, then make validate")
+    Raises:
+        PublishError: nothing is published, scored or validated yet.
+        ConfigurationError, WorkbookError: the seeds are not valid, or cannot be written.
+        WriterBusy: as `writer_lock`.
+    """
+    with writer_lock(settings, "propose-weights"):
+        number = require_current(settings)
+        try:
             with open_published(settings, number) as mart:
                 rows = [] if by_anchors else _proposals(mart)
                 spread = {(card, metric): (low, high) for card, metric, low, high in mart.execute(_SPREAD).fetchall()}
@@ -157,24 +148,23 @@ def main() -> int:
                     "select any_value(config_version), max(as_of_date), (select min(as_of_date) from account_health_history) "
                     "from account_health"
                 ).fetchall()
-            if as_of is None:
-                raise PublishError("no account is scored: there is nothing to propose from")
-            if by_anchors:
-                name = f"{base}-anchors-{as_of:%Y%m%d}"
-                written = write_candidate(settings.seeds_dir, base, name, str(first), spread=spread)
-            else:
-                if not rows:
-                    raise PublishError("nothing is validated yet: run make validate")
-                for line in describe(rows):
-                    print(line)
-                if not rows[0]["holds"]:
-                    return 1
-                learned = {row["metric_key"]: row["learned_weight"] for row in rows if row["learned_weight"]}
-                name = f"{base}-learned-{as_of:%Y%m%d}"
-                written = write_candidate(settings.seeds_dir, base, name, str(first), learned)
-    except (SettingsError, WriterBusy, PublishError, ConfigurationError, WorkbookError, duckdb.Error) as error:
-        print(error, file=sys.stderr)
-        return 2
+        except duckdb.Error as error:
+            raise PublishError(f"generation {number} cannot be read: {first_line(error)}. Run the pipeline, then try again") from error
+        if as_of is None:
+            raise PublishError("no account is scored: there is nothing to propose from")
+        if by_anchors:
+            name = f"{base}-anchors-{as_of:%Y%m%d}"
+            written = write_candidate(settings.seeds_dir, base, name, str(first), spread=spread)
+        else:
+            if not rows:
+                raise PublishError("nothing is validated yet: run make validate")
+            for line in describe(rows):
+                print(line)
+            if not rows[0]["holds"]:
+                return 1
+            learned = {row["metric_key"]: row["learned_weight"] for row in rows if row["learned_weight"]}
+            name = f"{base}-learned-{as_of:%Y%m%d}"
+            written = write_candidate(settings.seeds_dir, base, name, str(first), learned)
     print(
         f"candidate {name} {'added to' if written else 'is already in'} {settings.seeds_dir.name}/, from {first} on so that it can be "
         f"judged"
@@ -183,7 +173,3 @@ def main() -> int:
         "Run the pipeline over all days, then make validate. To put it in force, set its status to active and valid_from to its first day"
     )
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

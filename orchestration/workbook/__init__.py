@@ -4,6 +4,8 @@
 sheets of `rule_sheets` and `sample_sheets`. `read` finds the rows in an edited workbook again, `adopt` appends them to the seeds.
 """
 
+from orchestration.errors import UserError
 
-class WorkbookError(ValueError):
+
+class WorkbookError(UserError):
     """The workbook cannot be written or read; the message says where, what was found and what to do. Nothing was written."""

@@ -110,6 +110,16 @@ class Written:
     scorecards: int
     samples: Samples
 
+    def sentences(self) -> str:
+        """What was written, and what to do with it, for people."""
+        shown = self.samples.why_none or f"{len(self.samples.accounts)} sample accounts of {self.samples.day}."
+        here = self.path.absolute()
+        name = here.relative_to(Path.cwd()) if here.is_relative_to(Path.cwd()) else self.path
+        return (
+            f"{name}: version {self.version} with {self.scorecards} scorecards. {shown}\n"
+            f"Change the yellow cells, save, then: make scorecard-import FILE={name}"
+        )
+
 
 def write_workbook(settings: Settings, path: Path, version: str | None = None) -> Written:
     """Write the workbook, with sample accounts from the published mart where there is one.

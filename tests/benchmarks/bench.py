@@ -217,7 +217,7 @@ def run_reference(world: World, first_day: date, last_day: date, output: Path) -
 def run_pipeline(config_file: Path, *days: date) -> Run:
     """Run one day, a range, or without days all that are configured."""
     return measure(
-        [sys.executable, "-m", "orchestration.run", *(["...".join(map(str, days))] if days else [])],
+        [sys.executable, "-m", "orchestration", "run", *(["...".join(map(str, days))] if days else [])],
         {"HEALTH_CONFIG": str(config_file)},
     )
 

@@ -67,7 +67,7 @@ CONVERSATIONS = [
 
 def run(folder: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "orchestration.run", f"{DAY}"],
+        [sys.executable, "-m", "orchestration", "run", f"{DAY}"],
         cwd=PROJECT_ROOT, env=os.environ | {"HEALTH_CONFIG": str(folder / "health.toml")},
         capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip

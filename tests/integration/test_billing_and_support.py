@@ -110,7 +110,7 @@ def mart(tmp_path_factory: pytest.TempPathFactory) -> Path:
             + f'[sources.tickets]\n{support}[sources.usage_events]\nconnector = "files"\npath = "usage.csv"\n'
         )
         done = subprocess.run(
-            [sys.executable, "-m", "orchestration.run", f"{FIRST}...{LAST}"],
+            [sys.executable, "-m", "orchestration", "run", f"{FIRST}...{LAST}"],
             cwd=PROJECT_ROOT,
             env={name: value for name, value in os.environ.items() if name != "DAGSTER_HOME"}
             | {"HEALTH_CONFIG": str(config), "STRIPE_KEY": KEY, "DESK_TOKEN": "t"},

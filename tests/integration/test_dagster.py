@@ -227,7 +227,7 @@ def test_a_second_writer_is_refused_in_one_line(company: Company) -> None:
     before = content(company.settings.data_dir, NOT_DATA)
     with writer_lock(company.settings, "a backfill by hand"):
         refused = subprocess.run(
-            [sys.executable, "-m", "orchestration.run", str(NEXT_DAY)],
+            [sys.executable, "-m", "orchestration", "run", str(NEXT_DAY)],
             cwd=PROJECT_ROOT,
             env=environment(company),
             capture_output=True,

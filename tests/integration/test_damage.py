@@ -18,8 +18,8 @@ print(failed.event_specific_data.user_failure_data.description)
 """
 
 
-def command(company: Company, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return python(company, "-m", f"orchestration.{module}", *arguments)
+def command(company: Company, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return python(company, "-m", "orchestration", *arguments)
 
 
 def python(company: Company, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -11,7 +11,7 @@ from orchestration.locking import writer_lock
 from orchestration.settings import DBT_PROJECT, PROJECT_ROOT
 from tests.company import NEXT_DAY, Company, Rows, differences, read_mart
 
-COMMAND = [sys.executable, "-m", "orchestration.dbt_by_hand"]
+COMMAND = [sys.executable, "-m", "orchestration", "dbt"]
 
 
 def make_dbt(company: Company, *arguments: str) -> subprocess.CompletedProcess[str]:

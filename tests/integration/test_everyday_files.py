@@ -78,7 +78,7 @@ def test_files_of_everyday_tools_give_the_right_days(tmp_path: Path) -> None:
     config = tmp_path / "health.toml"
     config.write_text(f"[pipeline]\nstart_date = {DAYS[0]}\nend_date = {DAYS[-1]}\nthreads = 1\n\n{sources}")
     ran = subprocess.run(
-        [sys.executable, "-m", "orchestration.run"],
+        [sys.executable, "-m", "orchestration", "run"],
         cwd=PROJECT_ROOT, env={**os.environ, "HEALTH_CONFIG": str(config)}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr

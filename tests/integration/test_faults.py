@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestration import run
+from orchestration.cli import main
 from orchestration.locking import WriterBusy
 from orchestration.settings import PROJECT_ROOT
 from tests.company import NEXT_DAY, NOT_DATA, Company, Rows, content, differences, read_mart
@@ -119,7 +119,7 @@ path = "accounts.csv"
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a right configuration, which `orchestration.run` uses."""
+    """A folder with a right configuration, which the commands use."""
     shutil.copytree(PROJECT_ROOT / "seeds", tmp_path / "seeds")
     (tmp_path / "accounts.csv").write_text("account_id,account_name,created_at\na1,One,2025-01-01\n")
     (tmp_path / "health.toml").write_text(CONFIG)
@@ -202,14 +202,11 @@ WRONG = {
 
 
 @pytest.mark.parametrize("fault", WRONG)
-def test_a_wrong_configuration_is_refused_before_anything_is_written(
-    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], fault: str
-) -> None:
+def test_a_wrong_configuration_is_refused_before_anything_is_written(project: Path, capsys: pytest.CaptureFixture[str], fault: str) -> None:
     name, old, new, said = WRONG[fault]
     replace_once(project / name, old, new)
     before = content(project)
-    monkeypatch.setattr(sys, "argv", ["run"])
-    assert run.main() == 2
+    assert main(["run"]) == 2
     message = capsys.readouterr().err
     assert all(part in message for part in said), message
     assert message.count("\n") == 1, message
@@ -221,16 +218,15 @@ def test_a_wrong_configuration_is_refused_before_anything_is_written(
     ("encoding", "said"), [("utf-16", "byte order mark"), ("utf-8-sig", "byte order mark"), ("latin-1", "line 1: byte fc is not UTF-8")]
 )
 def test_a_configuration_in_another_encoding_is_refused(
-    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], encoding: str, said: str
+    project: Path, capsys: pytest.CaptureFixture[str], encoding: str, said: str
 ) -> None:
     (project / "health.toml").write_text(f"# f\u00fcr Acme\n{CONFIG}", encoding=encoding)
-    monkeypatch.setattr(sys, "argv", ["run"])
-    assert run.main() == 2
+    assert main(["run"]) == 2
     message = capsys.readouterr().err
     assert "health.toml" in message and said in message and "Save it as UTF-8" in message and message.count("\n") == 1, message
 
 
-def test_a_disk_that_is_nearly_full_is_one_line(project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_disk_that_is_nearly_full_is_one_line(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     disk = project / "disk"
     disk.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(disk)], capture_output=True, check=False)
@@ -238,8 +234,7 @@ def test_a_disk_that_is_nearly_full_is_one_line(project: Path, monkeypatch: pyte
         pytest.skip("only root may mount the small disk of this test")
     try:
         replace_once(project / "health.toml", FIRST_KEY, f'{FIRST_KEY}data_dir = "disk/data"\n')
-        monkeypatch.setattr(sys, "argv", ["run"])
-        assert run.main() == 2
+        assert main(["run"]) == 2
         message = capsys.readouterr().err
         assert "disk/data: 8 MB are free on its disk, and a run needs at least 100" in message and message.count("\n") == 1, message
         assert {path.name for path in (disk / "data").iterdir()} == {"writer.lock"}
@@ -250,7 +245,7 @@ def test_a_disk_that_is_nearly_full_is_one_line(project: Path, monkeypatch: pyte
 def test_a_refused_run_ends_with_an_error_code(project: Path) -> None:
     replace_once(project / "health.toml", "accounts.csv", "nowhere.csv")
     refused = subprocess.run(
-        [sys.executable, "-m", "orchestration.run", "2026-01-05"],
+        [sys.executable, "-m", "orchestration", "run", "2026-01-05"],
         cwd=PROJECT_ROOT,
         capture_output=True,
         text=True,
@@ -279,8 +274,7 @@ def test_errors_of_the_data_are_one_line_each_without_tracebacks(
 
     # Headers are read before anything is written.
     monkeypatch.setenv("HEALTH_CONFIG", str(company.config_file))
-    monkeypatch.setattr(sys, "argv", ["run", str(NEXT_DAY)])
-    assert run.main() == 2
+    assert main(["run", str(NEXT_DAY)]) == 2
     faults = [line.partition("health.toml: ")[2] for line in capsys.readouterr().err.splitlines()]
     linked, wide, page, umlaut = sorted(faults, key=lambda fault: ["touch", "csm_p", "ticke", "surve"].index(fault[4:9]))
     assert page == "raw/tickets.csv: an HTML page, perhaps that of a login or of an error. Deliver the data itself"
@@ -299,7 +293,7 @@ def test_errors_of_the_data_are_one_line_each_without_tracebacks(
         (raw / f"{table}.csv").unlink()
         company.write(table, rows)
     failed = subprocess.run(
-        [sys.executable, "-m", "orchestration.run", str(NEXT_DAY)], cwd=PROJECT_ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "orchestration", "run", str(NEXT_DAY)], cwd=PROJECT_ROOT, capture_output=True, text=True, check=False
     )
     assert failed.returncode == 1
     said = {line.partition(": ")[0]: line for line in failed.stderr.splitlines()}
@@ -313,12 +307,9 @@ def test_errors_of_the_data_are_one_line_each_without_tracebacks(
 
 
 @pytest.mark.parametrize("days", ["2025-12-31", "2026-01-05...2026-02-01", "2026-01-05...2026-01-04", "yesterday"])
-def test_days_that_are_not_configured_are_refused(
-    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], days: str
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["run", days])
+def test_days_that_are_not_configured_are_refused(project: Path, capsys: pytest.CaptureFixture[str], days: str) -> None:
     before = content(project)
-    assert run.main() == 2
+    assert main(["run", days]) == 2
     message = capsys.readouterr().err
     assert message.startswith(f"{days}: ") and "2026-01-01...2026-01-31" in message and message.count("\n") == 1
     assert content(project) == before

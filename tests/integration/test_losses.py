@@ -27,7 +27,7 @@ def test_a_tenth_of_the_accounts_is_published_as_degraded_until_it_is_accepted(f
         "HEALTH_CONFIG": str(company.config_file)
     }
     ran = subprocess.run(
-        [sys.executable, "-m", "orchestration.run", str(NEXT_DAY)],
+        [sys.executable, "-m", "orchestration", "run", str(NEXT_DAY)],
         cwd=PROJECT_ROOT, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr

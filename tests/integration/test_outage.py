@@ -61,9 +61,9 @@ def states(config: Path) -> dict[date, set[str]]:
 
 
 def run_command(config: Path, start: date, end: date) -> str:
-    """`python -m orchestration.run`; what it said on standard error."""
+    """`health run`; what it said on standard error."""
     done = subprocess.run(
-        [sys.executable, "-m", "orchestration.run", f"{start}...{end}"],
+        [sys.executable, "-m", "orchestration", "run", f"{start}...{end}"],
         cwd=PROJECT_ROOT,
         env={name: value for name, value in os.environ.items() if name != "DAGSTER_HOME"} | {"HEALTH_CONFIG": str(config)},
         capture_output=True,

@@ -13,12 +13,12 @@ from tests.own_connector import NAME, companies, example, write_package
 TOKEN = "pat-9c1e-sesame"
 
 
-def command(folder: Path, module: str, *arguments: str, token: str = TOKEN) -> subprocess.CompletedProcess[str]:
+def command(folder: Path, *arguments: str, token: str = TOKEN) -> subprocess.CompletedProcess[str]:
     environment = {
         **os.environ, "HEALTH_CONFIG": str(folder / "health.toml"), "PYTHONPATH": str(folder / "packages"), "HUBSPOT_TOKEN": token,
     }  # fmt: skip
     return subprocess.run(
-        [sys.executable, "-m", f"orchestration.{module}", *arguments],
+        [sys.executable, "-m", "orchestration", *arguments],
         cwd=PROJECT_ROOT,
         env=environment,
         capture_output=True,
@@ -43,17 +43,17 @@ def test_the_example_of_the_readme_publishes_its_rows(tmp_path: Path) -> None:
     config_file = tmp_path / "health.toml"
     pipeline = '[pipeline]\nstart_date = 2026-01-05\nend_date = 2026-01-05\nmemory_limit = "512MB"\n'
     config_file.write_text(pipeline + example("toml"))
-    missing = command(tmp_path, "check_sources")
+    missing = command(tmp_path, "check")
     assert missing.returncode == 2
     assert f"{config_file}: sources.accounts.connector: there is no module {NAME}" in missing.stderr and "PYTHONPATH" in missing.stderr
 
     write_package(tmp_path / "packages")
     with companies(TOKEN) as address:
         config_file.write_text(f'{pipeline}{example("toml")}base_url = "{address}"\nmax_attempts = 1\n')
-        shown = command(tmp_path, "check_sources")
+        shown = command(tmp_path, "check")
         assert (shown.returncode, NAME in shown.stdout.replace("\n", "")) == (0, True), shown.stdout + shown.stderr
         assert "account_id, account_name" in shown.stdout
-        refused = command(tmp_path, "check_sources", token="another-secret")
+        refused = command(tmp_path, "check", token="another-secret")
         assert refused.returncode == 1 and "refuses the credentials" in refused.stdout.replace("\n", " ")
         assert "another-secret" not in refused.stdout + refused.stderr
         (tmp_path / "packages" / "acme_health" / "calls.py").write_text(BROKEN)

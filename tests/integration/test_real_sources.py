@@ -180,7 +180,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
         config.write_text(configuration(last_day, stripe.url, desk.url, endpoint))
         clean = {name: value for name, value in os.environ.items() if name != "DAGSTER_HOME"} | {"HEALTH_CONFIG": str(config)}
         unset = {name: value for name, value in variables.items() if name not in ("LOST_TOKEN", "STORE_SECRET")}
-        refused = command(["orchestration.run"], clean | unset)
+        refused = command(["orchestration", "run"], clean | unset)
         assert not (folder / "data").exists()
         result = tmp_path_factory.mktemp("result") / "result.json"
         done = command(["tests.dagster_run", str(result), str(last_day)], clean | variables)

@@ -92,14 +92,14 @@ def test_a_run_that_is_killed_anywhere_blocks_no_other(
             expected.append("CANCELED")
             # dbt has closed it: the next run need not rebuild it.
             assert not has_log(company.settings.warehouse), place
-            assert stderr.splitlines()[-1].startswith(f"daily_health {NEXT_DAY}: stopped by {signal_name}"), stderr
+            assert stderr.splitlines()[-1].startswith(f"health run {NEXT_DAY}: stopped by {signal_name}"), stderr
         number = current_generation(company.settings)
         assert number is not None
         verify(company.settings, number)
         if number == 1:
             assert not differences(first_mart, read_mart(company.published)), place
 
-    undisturbed = start(company, "orchestration.run")
+    undisturbed = start(company, "orchestration", "run")
     _, stderr = undisturbed.communicate(timeout=300)
     assert undisturbed.returncode == 0, stderr
     assert not differences(next_mart, read_mart(company.published))
@@ -160,14 +160,14 @@ def test_a_disk_that_fills_up_during_a_run_ends_it_in_one_line(
     assert [path.name for path in generations.iterdir()] != ["1"]
     (company.settings.temp_dir / "spilled").write_bytes(b"")
     os.truncate(filler, filler.stat().st_size - (50 << 20))
-    refused = start(company, "orchestration.run")
+    refused = start(company, "orchestration", "run")
     _, stderr = refused.communicate(timeout=300)
     assert refused.returncode == 2 and "MB are free on its disk, and a run needs at least 100" in stderr and stderr.count("\n") == 1
     assert [path.name for path in generations.iterdir()] == ["1"]
     assert not company.settings.temp_dir.exists()
 
     filler.unlink()
-    undisturbed = start(company, "orchestration.run")
+    undisturbed = start(company, "orchestration", "run")
     _, stderr = undisturbed.communicate(timeout=300)
     assert undisturbed.returncode == 0, stderr
     assert not differences(next_mart, read_mart(company.published))
@@ -180,7 +180,7 @@ def test_a_disk_that_fills_up_during_a_run_ends_it_in_one_line(
 
 def test_who_waits_says_for_whom_and_ends_on_a_signal(company: Company) -> None:
     with writer_lock(company.settings, "a backfill by hand"):
-        waiting = start(company, "orchestration.run")
+        waiting = start(company, "orchestration", "run")
         said = waiting.stdout.readline()
         assert said.startswith(f"'a backfill by hand' (process {os.getpid()}, since ") and "at most 60 s" in said
         waiting.send_signal(signal.SIGTERM)
@@ -188,4 +188,4 @@ def test_who_waits_says_for_whom_and_ends_on_a_signal(company: Company) -> None:
         _, stderr = waiting.communicate(timeout=60)
         assert time.monotonic() - begun < 10
     assert waiting.returncode == 128 + signal.SIGTERM
-    assert stderr.count("\n") == 1 and stderr.startswith(f"daily_health {NEXT_DAY}: stopped by SIGTERM")
+    assert stderr.count("\n") == 1 and stderr.startswith(f"health run {NEXT_DAY}: stopped by SIGTERM")

@@ -143,7 +143,7 @@ def validated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[subpro
     config_file = write_company(tmp_path_factory.mktemp("validated"))
     run_pipeline(config_file, FIRST_DAY, LAST_DAY)
     done = subprocess.run(
-        [sys.executable, "-m", "orchestration.validate"],
+        [sys.executable, "-m", "orchestration", "validate"],
         cwd=PROJECT_ROOT,
         env=os.environ | {"HEALTH_CONFIG": str(config_file)},
         capture_output=True,
@@ -248,7 +248,7 @@ print(*((check.check_name, check.passed, check.severity.value) for check in resu
 """
 
 
-IMPACT = ("-m", "orchestration.validate.impact")
+IMPACT = ("-m", "orchestration", "impact")
 
 
 def config_of(mart: duckdb.DuckDBPyConnection) -> Path:

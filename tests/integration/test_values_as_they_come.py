@@ -53,9 +53,9 @@ OVERLAP = "subscriptions: 1 row overlaps the next row of the same subscription_i
 EARLY = "tickets: 2 of 2 first_replied_at lie before opened_at"
 
 
-def command(folder: Path, module: str, *arguments: str) -> str:
+def command(folder: Path, *arguments: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", module, *arguments], cwd=PROJECT_ROOT, capture_output=True, text=True, check=False,
+        [sys.executable, "-m", "orchestration", *arguments], cwd=PROJECT_ROOT, capture_output=True, text=True, check=False,
         env=os.environ | {"HEALTH_CONFIG": str(folder / "health.toml"), "COLUMNS": "1000"},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
@@ -68,14 +68,14 @@ def test_values_as_they_come_give_the_right_numbers_and_what_is_odd_is_reported(
     sources = "\n".join(f'[sources.{table}]\nconnector = "files"\n{lines}' for table, lines in SETTINGS.items())
     (tmp_path / "health.toml").write_text(f'[pipeline]\nstart_date = 2026-03-08\nmemory_limit = "512MB"\n{sources}\n', encoding="utf-8")
 
-    checked = command(tmp_path, "orchestration.check_sources")
+    checked = command(tmp_path, "check")
     for told in (ORPHANS, OVERLAP, EARLY):
         assert told.partition(": ")[2].partition(",")[0] in checked
     assert not (tmp_path / "data").exists()
     card = checked.partition("scorecard standard: ")[2].partition("scorecard")[0].splitlines()
     expected_to_miss = {key for line in card if "missing without" in line for key in line.partition(": ")[2].split(", ")}
 
-    said = command(tmp_path, "orchestration.run", "2026-03-08").splitlines()
+    said = command(tmp_path, "run", "2026-03-08").splitlines()
     for told in (ORPHANS, OVERLAP, EARLY):
         assert [line for line in said if line.startswith(told)], said[-20:]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestration import check_sources
+from orchestration.cli import main
 from orchestration.locking import writer_lock
 from orchestration.settings import PROJECT_ROOT, load_settings
 from tests.company import content
@@ -56,7 +56,7 @@ def shown(capsys: pytest.CaptureFixture[str]) -> tuple[dict[str, list[str]], str
 
 def test_it_shows_each_source_and_leaves_no_trace(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = content(folder)
-    assert check_sources.main() == 0
+    assert main(["check"]) == 0
     assert content(folder) == before
     assert not (folder / "data").exists()
     rows, said, errors = shown(capsys)
@@ -79,7 +79,7 @@ def test_a_source_that_cannot_be_read_keeps_no_other_from_being_checked(
                   + '[sources.touchpoints]\nconnector = "sql"\nurl = { env = "UNSET_URL" }\ntable = "t"\n')  # fmt: skip
         monkeypatch.delenv("UNSET_URL", raising=False)
         before = content(folder)
-        assert check_sources.main() == 1
+        assert main(["check"]) == 1
         # A person waits: a source that is down is asked twice.
         assert sum("incremental" in path for path in server.paths()) == 2
     assert content(folder) == before
@@ -100,7 +100,7 @@ def test_a_fault_that_no_connector_foresees_is_a_row_without_secrets(
         raise KeyError(f"strange {os.environ['DESK_URL']}")
 
     monkeypatch.setattr("orchestration.extract.connectors.sql.rows.preview", odd)
-    assert check_sources.main() == 1
+    assert main(["check"]) == 1
     rows, said, _ = shown(capsys)
     assert "csm_pulses: cannot be read: KeyError" in said
     assert "<DESK_URL>" in said and "desk.db" not in said
@@ -116,7 +116,7 @@ def test_what_a_run_would_not_take_over_is_shown_with_all_that_is_odd_across_tab
     (folder / "surveys.csv").write_text("response_id,account_id,survey,score,responded_at\nr1,a1,csat,55,2026-02-01\n")
     configure(folder, '[sources.tickets]\nconnector = "files"\npath = "tickets.csv"\nmax_bad_share = 0.3\n'
               '[sources.survey_responses]\nconnector = "files"\npath = "surveys.csv"\n')  # fmt: skip
-    assert check_sources.main() == 1
+    assert main(["check"]) == 1
     _, said, errors = shown(capsys)
     assert errors == "a run would refuse survey_responses\n"
     assert [line for line in said.splitlines() if line.startswith(("tickets:", "survey_responses:"))] == [
@@ -137,10 +137,10 @@ def test_what_a_run_would_not_take_over_is_shown_with_all_that_is_odd_across_tab
 def test_a_run_in_progress_is_not_waited_for_and_a_wrong_configuration_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with writer_lock(load_settings(), "another run"):
         before = content(folder / "data")
-        assert check_sources.main() == 0
+        assert main(["check"]) == 0
         assert content(folder / "data") == before
     configure(folder, "[sources.nonsense]\nconnector = 'files'\npath = 'x'\n")
-    assert check_sources.main() == 2
+    assert main(["check"]) == 2
     assert "'nonsense' is not a raw table" in capsys.readouterr().err
 
 
@@ -154,7 +154,7 @@ def test_the_command_writes_nothing_to_the_home_of_its_user(folder: Path, tmp_pa
         before = content(folder)
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("XDG_", "DLT_"))}
         done = subprocess.run(
-            [sys.executable, "-m", "orchestration.check_sources"], cwd=PROJECT_ROOT, capture_output=True, text=True, check=False,
+            [sys.executable, "-m", "orchestration", "check"], cwd=PROJECT_ROOT, capture_output=True, text=True, check=False,
             env=clean | {"HOME": str(home), "TMPDIR": str(scratch), "PYTHONDONTWRITEBYTECODE": "1"},
         )  # fmt: skip
     assert done.returncode == 0, done.stderr

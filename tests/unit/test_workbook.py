@@ -9,10 +9,10 @@ from pathlib import Path
 import openpyxl
 import pytest
 
+from orchestration.cli import main
 from orchestration.scorecard import ConfigurationError, load_seeds
 from orchestration.settings import PROJECT_ROOT, Settings
 from orchestration.workbook import WorkbookError, adopt, read
-from orchestration.workbook.__main__ import main
 from orchestration.workbook.adopt import import_workbook
 from orchestration.workbook.rules import changes, next_name, rules_of
 from orchestration.workbook.write import write_workbook
@@ -373,7 +373,7 @@ def test_nothing_is_written_while_a_run_reads_the_seeds(
     monkeypatch.setenv("HEALTH_CONFIG", str(settings.config_file))
     edited.set("scorecard_metrics", NPS, weight=3)
     with another_writer(settings, "daily_health 2026-01-05"):
-        assert main(["import", str(edited.save())]) == 1
+        assert main(["scorecard", "import", str(edited.save())]) == 2
     assert "daily_health 2026-01-05" in capsys.readouterr().err
     assert content(settings.seeds_dir) == content(SHIPPED)
 
@@ -424,19 +424,19 @@ def test_a_workbook_is_never_written_over(settings: Settings, capsys: pytest.Cap
     monkeypatch.setenv("HEALTH_CONFIG", str(settings.config_file))
     monkeypatch.chdir(settings.config_file.parent)
     Path("accounts.csv").touch()
-    assert main(["write"]) == 0
+    assert main(["scorecard", "write"]) == 0
     assert capsys.readouterr().out == (
         "data/scorecard.xlsx: version 2026.1 with 2 scorecards. Nothing is published in published/current yet. Run `make run`, then "
         "`make scorecard` again.\nChange the yellow cells, save, then: make scorecard-import FILE=data/scorecard.xlsx\n"
     )
     before = (settings.data_dir / "scorecard.xlsx").read_bytes()
-    assert main(["write"]) == 1
+    assert main(["scorecard", "write"]) == 2
     assert "is there already, perhaps with somebody's changes" in capsys.readouterr().err
-    assert main(["write", "--file", "same.xlsx"]) == 0
+    assert main(["scorecard", "write", "--file", "same.xlsx"]) == 0
     assert Path("same.xlsx").read_bytes() == before, "the same seeds make the same file"
-    assert main(["write", "--file", "accounts.csv/no.xlsx"]) == 1
+    assert main(["scorecard", "write", "--file", "accounts.csv/no.xlsx"]) == 2
     assert "accounts.csv/no.xlsx: cannot be written" in capsys.readouterr().err
-    assert main(["write", "--file", "other.xlsx", "--version", "2025.9"]) == 1
+    assert main(["scorecard", "write", "--file", "other.xlsx", "--version", "2025.9"]) == 2
     assert "seeds/config_versions.csv: has no version '2025.9'. Name one of 2026.1" in capsys.readouterr().err
     assert (settings.data_dir / "scorecard.xlsx").read_bytes() == before
     assert sorted(file.name for file in settings.data_dir.iterdir()) == ["scorecard.xlsx"]

@@ -12,6 +12,7 @@ import duckdb
 from filelock import FileLock, Timeout
 
 from orchestration.alert_rules import CHANNELS, Channel, read_alert_rules
+from orchestration.errors import UserError
 from orchestration.locking import acquire, say_on_stdout
 from orchestration.publish.alerts.delivery import NotDelivered, deliver, endpoints
 from orchestration.publish.alerts.evaluate import find_alerts
@@ -31,7 +32,7 @@ GIVE_UP_DAYS = 7
 _log = logging.getLogger(__name__)
 
 
-class AlertsBusy(RuntimeError):
+class AlertsBusy(UserError):
     """Another process sends alerts; it sends what is due."""
 
 

@@ -11,6 +11,7 @@ from datetime import date
 from pathlib import Path
 
 from orchestration.alert_rules import AlertRule, Channel
+from orchestration.errors import UserError
 from orchestration.publish.alerts.evaluate import Alert
 from orchestration.publish.alerts.messages import Message
 
@@ -37,7 +38,7 @@ commit;
 """
 
 
-class AlertLogError(RuntimeError):
+class AlertLogError(UserError):
     """The log cannot be used; the message is one line."""
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
+from orchestration.cli import main
 from orchestration.publish import DamagedGeneration, PublishError, current_generation, rollback
-from orchestration.publish.__main__ import main
 from tests.writer import another_writer
 
 from .conftest import DAY_1, days_from, read_current
@@ -79,7 +79,7 @@ def test_the_command(settings, publish_days, monkeypatch, capsys):
     publish_days("run-2", [DAY_1], shift=1.0)
     assert main(["rollback"]) == 0
     assert capsys.readouterr().out == "generation 1 is current\n"
-    assert main(["rollback"]) == 1
+    assert main(["rollback"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
 
 
@@ -88,6 +88,6 @@ def test_the_command_waits_for_the_writer(settings, publish_days, monkeypatch, c
     publish_days("run-1", [DAY_1])
     publish_days("run-2", [DAY_1])
     with another_writer(settings, "a long run"):
-        assert main(["rollback"]) == 1
+        assert main(["rollback"]) == 2
     assert "'a long run'" in capsys.readouterr().err
     assert current_generation(settings) == 2

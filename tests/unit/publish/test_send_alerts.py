@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from orchestration import alerts as command
+from orchestration.cli import main
 from orchestration.publish import alerts as sending
 from orchestration.publish.alerts import AlertLogError, AlertsBusy, Sent, delivery, preview_alerts, send_alerts
 from orchestration.publish.alerts.messages import Message
@@ -368,7 +368,7 @@ class TestFailures:
         webhook.always = Answer(drips=True)
         team.publish(DAY, {"a1": DAY})
         done = subprocess.run(
-            [sys.executable, "-m", "orchestration.alerts"],
+            [sys.executable, "-m", "orchestration", "alerts"],
             cwd=PROJECT_ROOT, env={**os.environ, "HEALTH_CONFIG": str(team.config_file)}, capture_output=True, text=True, check=False,
             timeout=60,
         )  # fmt: skip
@@ -473,7 +473,7 @@ class TestSecrets:
         caplog.set_level(logging.DEBUG)
         slack.answers, webhook.answers = [Answer(500), Answer(404)], [Answer(429)]
         team.publish(DAY, {"a1": DAY})
-        assert command.main([]) == 0
+        assert main(["alerts"]) == 0
         seen = caplog.text + "".join(capsys.readouterr())
         assert "refuses the message (404)" in seen and SECRET not in seen
         assert SECRET.encode() not in team.settings.alert_log.read_bytes()
@@ -598,7 +598,7 @@ class TestMessage:
 class TestCommand:
     def run(self, team: Team, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
         monkeypatch.setenv("HEALTH_CONFIG", str(team.config_file))
-        return command.main(arguments)
+        return main(["alerts", *arguments])
 
     def test_a_dry_run_shows_and_changes_nothing(
         self, team: Team, slack: WebhookServer, webhook: WebhookServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -4,6 +4,7 @@ import random
 import shutil
 
 from orchestration import verify
+from orchestration.cli import main
 from orchestration.publish.publishing import publish
 from orchestration.publish.revision_log import FOLDER
 from tests.damage import flip_bit
@@ -50,15 +51,14 @@ def test_whatever_bit_of_the_published_database_flips_it_is_not_built_upon(setti
 
 def test_the_command(settings, publish_days, monkeypatch, capsys):
     monkeypatch.setenv("HEALTH_CONFIG", str(settings.config_file))
-    monkeypatch.setattr("sys.argv", ["verify"])
-    assert verify.main() == 0
+    assert main(["verify"]) == 0
     path = publish_days("run-1", DAYS[:1]).path
-    assert verify.main() == 0
+    assert main(["verify"]) == 0
     [log] = settings.revisions.iterdir()
     flip_bit(log, random.Random(1))
     (settings.published / "current" / "board" / "index.html").unlink()
     capsys.readouterr()
-    assert verify.main() == 1
+    assert main(["verify"]) == 1
     assert [line for line in capsys.readouterr().out.splitlines() if not line.startswith("looked at")] == [
         f"damaged: {log}: lost or damaged. The next run restores it from {path / FOLDER / log.name}",
         f"damaged: {path / 'board' / 'index.html'}: lost. Run again: it is written anew",
