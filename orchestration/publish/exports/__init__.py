@@ -7,13 +7,17 @@ from orchestration.publish.exports.files import write_csv
 from orchestration.publish.exports.workbook import write_workbook
 from orchestration.publish.generations import open_published
 from orchestration.publish.tables import DATE_COLUMN
+from orchestration.publish.tiers import AT_RISK
 from orchestration.settings import Settings
 
 EXPORTS = "exports"
 
 _BATCH = 10_000
-# The worst first, of equal ones the largest.
-_ACCOUNTS = "select * from account_health order by health_score, arr desc nulls last, account_id"
+# The most arr at risk first, then the worst score.
+_ACCOUNTS = f"""
+select * from account_health
+order by case when tier in {AT_RISK} then arr end desc nulls last, health_score, account_id
+"""
 _ACTIONS = f"""
 select
     actions.account_id,

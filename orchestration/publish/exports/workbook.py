@@ -29,8 +29,8 @@ Row = dict[str, Any]
 # What Excel takes: rows below the header, links of a sheet, characters of a link.
 _ROWS, _LINKS, _LINK_LENGTH = 1_048_575, 65_530, 2_000
 _A4 = 9
-# Columns that are legible side by side on a page.
-_PRINTED = 14
+# Columns that are legible side by side on a page: who it is, how much is at stake and why. The rest is beside them, on the screen only.
+_PRINTED = 8
 _HEADER_COLOUR = "#1f2a37"
 _EDGE = "#d5d9de"
 
@@ -81,29 +81,33 @@ def _reason(prefix: str) -> Callable[[Row], str | None]:
 
 def _columns(currency: str) -> tuple[tuple[Column, ...], tuple[Column, ...]]:
     """The columns of the sheets Accounts and Actions."""
-    who = (Column("Account", "account_name", "link", 30), Column("Account ID", "account_id"))
+    account, account_id = Column("Account", "account_name", "link", 30), Column("Account ID", "account_id")
     arr = Column(f"ARR ({currency})", "arr", "money", 15)
     csm = Column("Customer-success manager", "csm", "text", 20)
+    tier, score = Column("Tier", "tier", "tier", 10), Column("Score", "health_score", "score", 8)
     weighs, lifts, changed = (
         [Column(f"{heading} {rank}", _reason(f"{prefix}_{rank}"), "text", 52) for rank in (1, 2, 3)]
         for heading, prefix in (("Weighs down", "negative"), ("Lifts", "positive"), ("Changed in 28 days", "change"))
     )
     accounts = (
-        *who,
-        Column("Tier", "tier", "tier", 10),
-        Column("Score", "health_score", "score", 8),
-        Column("Change 7 days", "delta_7d", "change", 9),
+        account,
+        tier,
+        score,
         Column("Change 28 days", "delta_28d", "change", 9),
-        Column("Trend", _words("trend"), "text", 11),
-        Column("In this tier since", "tier_since", "date", 12),
         arr,
         Column("Term ends", "term_ends_on", "date", 12),
         csm,
-        *(column[0] for column in (weighs, lifts, changed)),
+        weighs[0],
         # What follows is not printed, see _PRINTED.
-        *(column for driver in (weighs, lifts, changed) for column in driver[1:]),
+        changed[0],
+        lifts[0],
+        account_id,
+        Column("Change 7 days", "delta_7d", "change", 9),
         Column("Change 90 days", "delta_90d", "change", 9),
+        Column("Trend", _words("trend"), "text", 11),
+        Column("In this tier since", "tier_since", "date", 12),
         Column("Tier before", lambda row: TIER_LABELS.get(row["previous_tier"]), "text", 10),
+        *(column for driver in (weighs, lifts, changed) for column in driver[1:]),
         Column("Seats", "seats", "whole", 8),
         Column("Stage", _words("stage"), "text", 12),
         Column("Segment", "segment"),
@@ -117,13 +121,14 @@ def _columns(currency: str) -> tuple[tuple[Column, ...], tuple[Column, ...]]:
     actions = (
         Column("Priority", "priority", "whole", 9),
         Column("Action", "label", "text", 30),
-        *who,
-        csm,
-        Column("Tier", "tier", "tier", 10),
-        Column("Score", "health_score", "score", 8),
+        account,
+        tier,
         arr,
-        Column("Why", "reason", "long", 90),
+        csm,
+        Column("Why", "reason", "long", 70),
         Column("Since", "since", "date", 12),
+        account_id,
+        score,
     )
     return accounts, actions
 

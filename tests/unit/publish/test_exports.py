@@ -91,10 +91,10 @@ def test_csv_for_people(settings):
     header, *rows = cells(content)
     found = [dict(zip(header, row, strict=True)) for row in rows]
     wanted = ("account_id", "as_of_date", "health_score", "tier", "account_name", "csm", "arr", "term_ends_on", "seats")
-    # The worst score first; a negative number is not a formula.
+    # The most arr at risk first; a negative number is not a formula.
     assert [[row[name] for name in wanted] for row in found] == [
-        ["a3", "2026-01-30", "15", "poor", 'Quote" and, comma', "", "", "", ""],
         ["a1", "2026-01-30", "65", "at_risk", "'" + HOSTILE, "Zoë", "-1200.5", "2026-12-31", "7"],
+        ["a3", "2026-01-30", "15", "poor", 'Quote" and, comma', "", "", "", ""],
     ]
     # Text in quotes, numbers, dates and nulls without.
     assert b'"a1",2026-01-30,65,"at_risk",' in content
@@ -169,6 +169,10 @@ def by_heading(sheet, line: int) -> dict[str, openpyxl.cell.Cell]:
     return {sheet.cell(1, place).value: sheet.cell(line, place) for place in range(1, sheet.max_column + 1)}
 
 
+def ids(sheet, rows: int) -> list[str]:
+    return [by_heading(sheet, line)["Account ID"].value for line in range(2, rows + 2)]
+
+
 def test_the_first_sheet_says_what_this_is(book):
     assert book.sheetnames == ["About", "Accounts", "Actions"]
     about = book["About"]
@@ -184,9 +188,9 @@ def test_the_first_sheet_says_what_this_is(book):
 
 def test_cells_have_the_types_and_formats_of_what_they_are(book):
     sheet = book["Accounts"]
-    # 15, 45, 65.
-    assert [sheet.cell(row, 2).value for row in (2, 3, 4)] == ["a3", "a2", "a/1 ?"]
-    first = by_heading(sheet, 4)
+    # The arr of one is at risk; then 15, 45.
+    assert ids(sheet, 3) == ["a/1 ?", "a3", "a2"]
+    first = by_heading(sheet, 2)
     assert [(first[name].value, first[name].number_format) for name in ("Score", "Change 28 days", "ARR (EUR)", "In this tier since")] == [
         (65, "0.0"),
         (-6.5, "+0.0;-0.0;0.0"),
@@ -194,22 +198,32 @@ def test_cells_have_the_types_and_formats_of_what_they_are(book):
         (datetime(2026, 1, 2), "yyyy-mm-dd"),
     ]
     assert first["Term ends"].value is None
-    share = by_heading(sheet, 3)["Measured share of the scorecard"]
+    share = by_heading(sheet, 4)["Measured share of the scorecard"]
     assert (share.value, share.number_format) == (0.4, "0%")
-    assert by_heading(sheet, 2)["Weighs down 1"].value == "Days late: 40.5 days (-6.2)"
+    assert by_heading(sheet, 3)["Weighs down 1"].value == "Days late: 40.5 days (-6.2)"
 
 
 def test_tiers_have_their_colour_and_their_name(book):
     tiers = [by_heading(book["Accounts"], row)["Tier"] for row in (2, 3, 4)]
     assert [(cell.value, cell.fill.fgColor.rgb, cell.font.color.rgb) for cell in tiers] == [
+        ("At risk", "FFECB94A", "FF000000"),
         ("Poor", "FFB8372F", "FFFFFFFF"),
         ("Unknown", "FFA7AFB9", "FF000000"),
-        ("At risk", "FFECB94A", "FF000000"),
     ]
 
 
+def test_eight_columns_are_printed_the_rest_is_beside_them(book):
+    printed = {name: [book[name].cell(1, place).value for place in range(1, 9)] for name in ("Accounts", "Actions")}
+    assert printed == {
+        "Accounts": [
+            "Account", "Tier", "Score", "Change 28 days", "ARR (EUR)", "Term ends", "Customer-success manager", "Weighs down 1",
+        ],
+        "Actions": ["Priority", "Action", "Account", "Tier", "ARR (EUR)", "Customer-success manager", "Why", "Since"],
+    }  # fmt: skip
+
+
 def test_header_filter_and_print_setup(book):
-    for name, frozen, columns, printed in (("Accounts", "B2", 31, "N"), ("Actions", "D2", 10, "J")):
+    for name, frozen, columns, printed in (("Accounts", "B2", 31, "H"), ("Actions", "D2", 10, "H")):
         sheet = book[name]
         assert sheet.freeze_panes == frozen
         assert sheet.max_column == columns
@@ -222,19 +236,19 @@ def test_header_filter_and_print_setup(book):
 
 
 def test_hostile_text_stays_text(book):
-    cell = by_heading(book["Accounts"], 4)["Account"]
+    cell = by_heading(book["Accounts"], 2)["Account"]
     assert (cell.value, cell.data_type, cell.quotePrefix) == (HOSTILE, "s", 1)
-    phone = by_heading(book["Accounts"], 4)["Customer-success manager"]
+    phone = by_heading(book["Accounts"], 2)["Customer-success manager"]
     assert (phone.value, phone.data_type, phone.quotePrefix) == ("+49 30 1", "s", 1)
     why = by_heading(book["Actions"], 2)["Why"]
     assert (why.value, why.data_type, why.quotePrefix) == ("@late", "s", 1)
-    assert by_heading(book["Accounts"], 2)["Account"].quotePrefix == 0
+    assert by_heading(book["Accounts"], 3)["Account"].quotePrefix == 0
     kinds = {cell.data_type for sheet in book for row in sheet.iter_rows() for cell in row if cell.value is not None}
     assert kinds == {"s", "n", "d"}
 
 
 def test_an_account_leads_to_its_page(book):
-    link = by_heading(book["Accounts"], 4)["Account"].hyperlink
+    link = by_heading(book["Accounts"], 2)["Account"].hyperlink
     assert (link.target, link.location) == ("https://health.acme.com/board/account.html", "a%2F1%20%3F")
     assert by_heading(book["Actions"], 2)["Account"].hyperlink.location == "a3"
 
@@ -263,7 +277,7 @@ def test_what_a_sheet_cannot_hold_is_left_out_and_said(settings, publish_days, m
     monkeypatch.setattr(workbook, "_ROWS", 2)
     publish_days("run-1", [DAY_1])
     book = open_book(settings)
-    assert [book["Accounts"].cell(row, 2).value for row in (2, 3, 4)] == ["a3", "a2", None]
+    assert ids(book["Accounts"], 2) == ["a3", "a2"] and book["Accounts"].max_row == 3
     said = [cell.value for row in book["About"].iter_rows() for cell in row if cell.value]
     assert said[-2:] == ["Left out", "Accounts: a sheet holds 2 of the 3 rows. The CSV file has all."]
     assert len(cells(exported(settings, "account_health.csv"))) == 4
