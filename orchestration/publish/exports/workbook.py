@@ -4,9 +4,10 @@ The same mart gives the same bytes: nothing in the file says when it was written
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time
 from itertools import count
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +32,16 @@ _ROWS, _LINKS, _LINK_LENGTH = 1_048_575, 65_530, 2_000
 _A4 = 9
 # Columns that are legible side by side on a page: who it is, how much is at stake and why. The rest is beside them, on the screen only.
 _PRINTED = 8
+# Of a line of text, in points; rows whose text is longer get the height for it, up to so many lines.
+_LINE_HEIGHT, _LINES = 15, 4
 _HEADER_COLOUR = "#1f2a37"
 _EDGE = "#d5d9de"
 
 # Kind of a column -> how its cells look; a tier has the look of its own.
 _FORMATS: dict[str, dict[str, Any]] = {
-    "text": {"indent": 1},
-    "long": {"indent": 1, "text_wrap": True},
+    # LibreOffice indents only what says on which side.
+    "text": {"indent": 1, "align": "left"},
+    "long": {"indent": 1, "align": "left", "text_wrap": True},
     "link": {"font_color": "#0b57d0", "underline": 1},
     "score": {"num_format": "0.0"},
     "change": {"num_format": "+0.0;-0.0;0.0"},
@@ -97,7 +101,7 @@ def _columns(currency: str) -> tuple[tuple[Column, ...], tuple[Column, ...]]:
         arr,
         Column("Term ends", "term_ends_on", "date", 12),
         csm,
-        weighs[0],
+        replace(weighs[0], kind="long", width=60),
         # What follows is not printed, see _PRINTED.
         changed[0],
         lifts[0],
@@ -207,8 +211,12 @@ def _write_sheet(settings: Settings, sheet: Worksheet, formats: _Formats, column
         sheet.write_string(0, place, column.heading, formats.header)
     last = 0
     for last, row in zip(count(1), rows, strict=False):
-        for place, column in enumerate(columns):
-            if (value := column.of(row)) is not None:
+        values = [column.of(row) for column in columns]
+        lengths = (len(value or "") / column.width for column, value in zip(columns, values, strict=True) if column.kind == "long")
+        # No program works out the height of wrapped text in a file that says none.
+        sheet.set_row(last, _LINE_HEIGHT * max(1, min(ceil(max(lengths, default=0)), _LINES)))
+        for place, (column, value) in enumerate(zip(columns, values, strict=True)):
+            if value is not None:
                 _write_cell(settings, sheet, formats, last, place, column.kind, value, row)
     sheet.autofilter(0, 0, last, len(columns) - 1)
     sheet.print_area(0, 0, last, min(len(columns), _PRINTED) - 1)
