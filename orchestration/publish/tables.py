@@ -75,6 +75,7 @@ TABLES: tuple[PublishedTable, ...] = (
     PublishedTable("segment_health", is_history=True),
     PublishedTable("parent_health", is_history=True),
     PublishedTable("candidate_scores_history", is_history=True),
+    PublishedTable("account_facts", ("account_id", "began_on", "kind", "fact_id")),
     PublishedTable("account_outcomes", ("account_id", "occurred_on", "kind", "outcome_id")),
     PublishedTable("revenue_retention", ("month", "is_total", "segment")),
     PublishedTable("metric_drift", ("as_of_date", "metric_key")),

@@ -25,12 +25,16 @@ scorecards as (
 bands as (
 
     select
-        config_version,
-        scorecard_key,
-        metric_key,
-        {{ dbt.listagg("'from ' || " ~ "cast(lower_bound as varchar)" ~ " || ': ' || cast(score as varchar)", "', '", 'order by lower_bound') }} as rule
-    from {{ ref('metric_bands') }}
-    group by config_version, scorecard_key, metric_key
+        bands.config_version,
+        bands.scorecard_key,
+        bands.metric_key,
+        {{ dbt.listagg(
+            "'from ' || " ~ value_text('bands.lower_bound', 'metrics.unit') ~ " || ': ' || " ~ number_text('bands.score'),
+            "', '", 'order by bands.lower_bound'
+        ) }} as rule
+    from {{ ref('metric_bands') }} as bands
+    inner join {{ ref('metrics') }} as metrics on bands.metric_key = metrics.metric_key
+    group by bands.config_version, bands.scorecard_key, bands.metric_key
 
 )
 
@@ -51,7 +55,8 @@ select
     weights.best,
     coalesce(weights.missing_policy, '{{ defaults.missing_policy }}') as missing_policy,
     case coalesce(weights.method, '{{ defaults.method }}')
-        when 'linear' then '0 at ' || cast(weights.worst as varchar) || ', 100 at ' || cast(weights.best as varchar)
+        when 'linear' then
+            '0 at ' || {{ value_text('weights.worst', 'metrics.unit') }} || ', 100 at ' || {{ value_text('weights.best', 'metrics.unit') }}
         when 'bands' then bands.rule
         when 'percentile' then 'rank among the accounts on the same scorecard'
         when 'zscore' then 'distance from the mean of the accounts on the same scorecard'
@@ -87,9 +92,11 @@ select
     cast(null as double),
     cast(null as double),
     cast(null as varchar),
-    'at most ' || cast(caps.max_score as varchar) || ' where ' || caps.metric_key || ' ' || caps.operator || ' ' || cast(caps.threshold as varchar),
+    'at most ' || {{ number_text('caps.max_score') }} || ' where ' || metrics.label || ' ' || caps.operator || ' '
+    || {{ value_with_unit('caps.threshold', 'metrics.unit') }},
     caps.metric_key
 from scorecards
 inner join {{ ref('score_caps') }} as caps
     on scorecards.config_version = caps.config_version
     and scorecards.scorecard_key = caps.scorecard_key
+inner join {{ ref('metrics') }} as metrics on caps.metric_key = metrics.metric_key

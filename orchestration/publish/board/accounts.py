@@ -17,6 +17,16 @@ MAX_SHARDS = 512
 ACCOUNTS_PER_BATCH = 2_000
 _ROWS = 1_000
 _CHILDREN_SHOWN = 50
+# Sparklines: a character a week, the score in steps of two.
+WEEKS = 12
+_STEPS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmno"
+_SPARKLINE = " || ".join(
+    f"coalesce(max(substr('{_STEPS}', 1 + cast(round(normalized_score / 2) as integer), 1)) "
+    f"filter ({DATE_COLUMN} = $as_of - {7 * week}), '-')"
+    for week in range(WEEKS, -1, -1)
+)
+# Contacts, tickets and answers that are older and count for no metric any more are shown only if they are of note.
+_RECENT_DAYS = 90
 
 # A row per account and metric of the newest day, with its place among the accounts on the same scorecard: the share of
 # the others that it is ahead of, ties counting half, as the method `percentile` of a scorecard has it.
@@ -30,6 +40,19 @@ with newest as (
         case when state = 'measured' and metric_key not like 'cap:%' then normalized_score end as measured_score
     from metric_scores_history
     where {DATE_COLUMN} = $as_of
+
+),
+
+trails as (
+
+    select
+        account_id,
+        metric_key,
+        {_SPARKLINE} as sparkline,
+        max(value) filter ({DATE_COLUMN} = $as_of - 28 and state = 'measured') as value_before
+    from metric_scores_history
+    where {DATE_COLUMN} in ({", ".join(f"$as_of - {7 * week}" for week in range(WEEKS + 1))}) and metric_key not like 'cap:%'
+    group by account_id, metric_key
 
 ),
 
@@ -59,14 +82,69 @@ select
         else cast(round(100 * (ranked.n_less + (ranked.n_equal - 1) / 2) / (ranked.peers - 1)) as integer)
     end as peer_position,
     ranked.peers,
-    before.value as value_before
+    trails.value_before,
+    trails.sparkline
 from ranked
-left join metric_scores_history as before
-    on ranked.account_id = before.account_id
-    and ranked.metric_key = before.metric_key
-    and before.{DATE_COLUMN} = $as_of - 28
-    and before.state = 'measured'
+left join trails
+    on ranked.account_id = trails.account_id
+    and ranked.metric_key = trails.metric_key
 """
+
+# What happened, newest first: an array for each fact, of which the first says how to read the others (account.js).
+_FACTS = f"""
+create or replace temp table board_facts as
+
+with facts as (
+
+    select
+        *,
+        $as_of - began_on as began,
+        $as_of - ended_on as ended,
+        [list_position($metrics, key) - 1
+            for key in string_split(coalesce(metric_keys, ''), ' ') if list_contains($metrics, key)] as metrics
+    from account_facts
+
+),
+
+shown_facts as (
+
+    select
+        account_id,
+        began,
+        fact_id,
+        case kind
+            when 'ticket' then json_array('t', began, shown(fact_id, {NAME_LENGTH}), $as_of - escalated_on, ended, label, metrics)
+            when 'invoice' then json_array('i', began, shown(fact_id, {NAME_LENGTH}), $as_of - due_on, ended, round(value, 2), metrics)
+            when 'contact' then json_array('c', began, label, value, metrics)
+            when 'rating' then json_array('r', began, value, shown(author, {NAME_LENGTH}), shown(note, {TEXT_LENGTH}), metrics)
+            when 'survey answer' then json_array('s', began, label, value, metrics)
+            when 'advocacy' then json_array('a', began, label, metrics)
+            else json_array('o', began, ended, label, shown(author, {NAME_LENGTH}), shown(note, {TEXT_LENGTH}))
+        end as fact
+    from facts
+    where
+        len(metrics) > 0
+        or began < {_RECENT_DAYS}
+        or (began_on >= $first_day and (
+            kind in ('invoice', 'rating', 'override', 'advocacy')
+            or escalated_on is not null
+            or (kind = 'ticket' and label like 'critical%')
+            or (kind = 'contact' and (label like '%call%' or label like '%meeting%'))
+        ))
+    union all
+    select account_id, $as_of - occurred_on, kind, json_array('x', $as_of - occurred_on, kind)
+    from account_outcomes
+    where occurred_on between $first_day and $as_of
+
+)
+
+select account_id, list(fact order by began, fact_id) as facts
+from shown_facts
+group by account_id
+"""
+
+# A score in two characters: tenths, in base 36.
+_SCORES = "create or replace temp macro in_tenths(score) as to_base(cast(round(10 * score) as integer), 36, 2)"
 
 # All of a batch of accounts, one JSON text each. Lists of lists instead of objects where there are many: half the size.
 _ACCOUNTS = f"""
@@ -84,11 +162,13 @@ history as (
         account_id,
         list({{
             'day': history.{DATE_COLUMN} - $first_day,
-            'score': history.health_score,
-            'uncapped': case when history.cap_key is not null then round(history.uncapped_score, 1) end,
             'tier': case history.tier {TIER_CODES} else 3 end,
             'rules': hash(history.config_version, history.scorecard_key, history.rules_hash)
-        }} order by history.{DATE_COLUMN}) as days
+        }} order by history.{DATE_COLUMN}) as days,
+        string_agg(in_tenths(history.health_score), '' order by history.{DATE_COLUMN}) as scores,
+        string_agg(
+            case when history.cap_key is null then '--' else in_tenths(history.uncapped_score) end, '' order by history.{DATE_COLUMN}
+        ) as uncapped_scores
     from {HISTORY} as history
     semi join batch using (account_id)
     where history.{DATE_COLUMN} between $first_day and $as_of
@@ -117,11 +197,9 @@ series as (
             when days[-1].day - days[1].day + 1 = len(days) then [days[1].day]
             else [entry.day for entry in days]
         end as day_offsets,
-        [entry.score for entry in days] as scores,
+        scores,
         -- Only of accounts that were ever under a cap.
-        case
-            when list_bool_or([entry.uncapped is not null for entry in days]) then [entry.uncapped for entry in days]
-        end as uncapped_scores,
+        case when regexp_matches(uncapped_scores, '[^-]') then uncapped_scores end as uncapped_scores,
         array_to_string([entry.tier for entry in days], '') as tiers,
         -- Where other rules begin to hold; the first entry says what held at first.
         [[cast(days[i].day as varchar), names[days[i].rules][1], names[days[i].rules][2]]
@@ -136,7 +214,9 @@ metrics as (
     select
         account_id,
         list(json_array(
-            metric_key, value, state, normalized_score, effective_weight, points, peer_position, peers, value_before
+            coalesce(to_json(list_position($metrics, metric_key) - 1), to_json(metric_key)), round(value, 4), nullif(state, 'measured'),
+            normalized_score, effective_weight, points, peer_position, peers, round(value_before, 4),
+            regexp_replace(sparkline, concat('^', left(sparkline, 1), '+$'), left(sparkline, 1))
         ) order by abs(points) desc, metric_key) as metrics
     from board_metrics
     semi join batch using (account_id)
@@ -163,8 +243,9 @@ changes as (
     select
         account_id,
         -- A metric's name is with the metrics.
-        list(json_array(k, component, metric_key, round(points, 3), case when metric_key is null then label end)
-            order by k, abs(points) desc, component, metric_key) as changes
+        list(json_array(
+            k, component, list_position($metrics, metric_key) - 1, round(points, 3), case when metric_key is null then label end
+        ) order by k, abs(points) desc, component, metric_key) as changes
     from score_changes
     semi join batch using (account_id)
     where {DATE_COLUMN} = $as_of
@@ -248,6 +329,7 @@ select
         'dimensions': coalesce(dimensions.dimensions, []),
         'changes': coalesce(changes.changes, []),
         'actions': coalesce(actions.actions, []),
+        'facts': coalesce(facts.facts, []),
         'parent': case when health.parent_account_id is not null then json_array(
             health.parent_account_id,
             account_label(coalesce(parent.account_name, parents.parent_name), health.parent_account_id),
@@ -267,6 +349,7 @@ left join metrics on batch.account_id = metrics.account_id
 left join dimensions on batch.account_id = dimensions.account_id
 left join changes on batch.account_id = changes.account_id
 left join actions on batch.account_id = actions.account_id
+left join board_facts as facts on batch.account_id = facts.account_id
 left join children on batch.account_id = children.account_id
 left join account_health as parent on health.parent_account_id = parent.account_id
 left join parents on health.parent_account_id = parents.parent_account_id
@@ -277,7 +360,7 @@ order by batch.shard, health.account_id
 _LIST = f"""
 select json_array(
     account_id, name, tier, health_score, uncapped_score, cap, delta_7d, delta_28d, uncapped_before, arr, term_ends_on, segment_name, stage,
-    owner, coverage, reason, direction, actions, is_set_by_hand, tier_runs
+    owner, coverage, reason, direction, actions, weakest, is_set_by_hand, tier_runs
 )
 from board_accounts
 order by list_position({list(WORST_FIRST)}, tier), arr desc nulls last, account_id
@@ -300,7 +383,9 @@ def write_accounts(source: BoardSource, folder: Path) -> int:
     )
     source.execute("create or replace temp table board_shards as select * from given_shards")
     source.connection.unregister("given_shards")
+    source.execute(_SCORES)
     source.execute(_METRICS)
+    source.execute(_FACTS)
     step = max(1, shards * ACCOUNTS_PER_BATCH // max(len(ids), 1))
     for first in range(0, shards, step):
         _write_batch(source, folder, first, min(first + step, shards) - 1)

@@ -23,6 +23,18 @@ FONT = "Inter, system-ui, -apple-system, Segoe UI, Roboto, Helvetica Neue, Arial
 
 _TIERS = alt.Scale(domain=list(TIER_COLOURS), range=list(TIER_COLOURS.values()))
 _ROWS = alt.NamedData("rows")
+# What happens to an account, as account.js names it -> its mark.
+_EVENTS = {
+    "Escalation": "triangle-up",
+    "Critical ticket": "triangle-down",
+    "Late invoice": "diamond",
+    "Call or meeting": "circle",
+    "Rating": "square",
+    "Detractor": "triangle-left",
+    "Advocacy": "triangle-right",
+    "Tier set by a person": "cross",
+    "Contract": "arrow",
+}
 # Of figures to the right of a bar.
 _ROOM_FOR_TEXTS = {"left": 0, "right": 42, "top": 5, "bottom": 5}
 _CONFIG = {
@@ -168,7 +180,7 @@ def _history() -> alt.LayerChart:
     """An account's score over its tier bands, a line where other rules begin, and a strip of the tier in force below.
 
     Datasets: `rows` (day, score, uncapped: null without a cap, run: a number that changes at a gap), `bands` (start, end, from, to, tier),
-    `marks` (day, text) and `strip` (start, end, tier).
+    `marks` (day, text), `events` (day, kind, text) and `strip` (start, end, tier).
     """
     days = alt.Axis(format="%-d %b", grid=False, tickCount=6, labelOverlap=True, offset=16)
     x = alt.X("utcyearmonthdate(day):T", title=None, axis=days)
@@ -214,6 +226,24 @@ def _history() -> alt.LayerChart:
     names = marks.mark_text(align="left", baseline="top", dx=4, fontSize=11, color=INK, limit=150).encode(
         x=x, y=alt.value(2), text="text:N"
     )
+    events = (
+        alt.Chart(alt.NamedData("events"))
+        .mark_point(filled=True, size=45, color=INK, opacity=0.75)
+        .encode(
+            x=x,
+            y=alt.value(212),
+            shape=alt.Shape(
+                "kind:N",
+                scale=alt.Scale(domain=list(_EVENTS), range=list(_EVENTS.values())),
+                legend=alt.Legend(orient="bottom", title=None, columns=5, labelColor=MUTED, symbolSize=50),
+            ),
+            tooltip=[
+                alt.Tooltip("utcyearmonthdate(day):T", title="Day", format="%-d %b %Y"),
+                alt.Tooltip("kind:N", title="What"),
+                alt.Tooltip("text:N", title="More"),
+            ],
+        )
+    )
     strip = (
         alt.Chart(alt.NamedData("strip"))
         .mark_rect()
@@ -228,7 +258,7 @@ def _history() -> alt.LayerChart:
             ],
         )
     )
-    return alt.layer(bands, strip, line, uncapped, rules, names, points).properties(width="container", height=220)
+    return alt.layer(bands, strip, line, uncapped, rules, names, points, events).properties(width="container", height=220)
 
 
 def _named_rows(field: str, width: int) -> alt.Y:

@@ -12,6 +12,7 @@ from orchestration.publish.tiers import AT_RISK, WORST_FIRST
 EVERYONE = ""
 MONTH = 28
 RENEWAL_DAYS = 90
+STAGES = ("onboarding", "mature", "renewing")
 OWNERS_PER_SHARD = 5
 MAX_SHARDS = 64
 _MOVEMENTS_SHOWN = 8
@@ -214,6 +215,57 @@ qualify row_number() over (partition by scope order by priority, playbook_key, p
 order by scope, priority, playbook_key, place
 """
 
+# Where the accounts of a stage are weak: the mean of each dimension, the accounts that it is the mean of, those of which it is the lowest,
+# and what most often is to be done for those that are below healthy.
+_JOURNEY = f"""
+with asked as (
+
+    select
+        scopes.scope,
+        scopes.stage,
+        scopes.weakest,
+        shown(actions.label, {NAME_LENGTH}) as label,
+        count(*) as accounts
+    from account_actions as actions
+    inner join scopes using (account_id)
+    where actions.{DATE_COLUMN} = $as_of and scopes.tier in {AT_RISK}
+    group by all
+
+),
+
+playbooks as (
+
+    select
+        scope,
+        stage,
+        weakest,
+        first(label order by accounts desc, label) as playbook,
+        max(accounts) as playbook_accounts
+    from asked
+    group by scope, stage, weakest
+
+)
+
+select
+    scopes.scope,
+    scopes.stage,
+    dimensions.dimension_key as dimension,
+    round(avg(dimensions.dimension_score), 1) as score,
+    count(*) as accounts,
+    count(*) filter (scopes.weakest = dimensions.dimension_key) as weakest,
+    any_value(playbooks.playbook) as playbook,
+    any_value(playbooks.playbook_accounts) as playbook_accounts
+from dimension_scores_history as dimensions
+inner join scopes using (account_id)
+left join playbooks
+    on scopes.scope = playbooks.scope
+    and scopes.stage is not distinct from playbooks.stage
+    and dimensions.dimension_key = playbooks.weakest
+where dimensions.{DATE_COLUMN} = $as_of and dimensions.dimension_score is not null
+group by scopes.scope, scopes.stage, dimensions.dimension_key
+order by scopes.scope, list_position({list(STAGES)}, scopes.stage), scopes.stage, dimensions.dimension_key
+"""
+
 _SOURCES = f"""
 with quarantine as (
 
@@ -250,6 +302,7 @@ _PARTS = {
     "segments": _SEGMENTS,
     "playbooks": _PLAYBOOKS,
     "actions": _ACTIONS,
+    "journey": _JOURNEY,
 }
 
 

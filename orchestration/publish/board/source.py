@@ -36,8 +36,8 @@ create or replace temp macro account_label(account_name, account_id) as
     coalesce(nullif(trim(shown(account_name, {NAME_LENGTH})), ''), shown(account_id, {NAME_LENGTH}));
 """
 
-# A row for each account, as lists show it. cap: why the score is held down, in words. tier_runs: for each run of days with one tier the
-# first and the last day, in days since the first one of the board, and the tier's code.
+# A row for each account, as lists show it. cap: why the score is held down, in words. weakest: the dimension with the lowest score.
+# tier_runs: for each run of days with one tier the first and the last day, in days since the first one of the board, and the tier's code.
 _ACCOUNTS = f"""
 create or replace temp table board_accounts as
 
@@ -62,6 +62,16 @@ runs as (
     from {HISTORY}
     where {DATE_COLUMN} between $first_day and $as_of
     group by account_id, tier_since, tier
+
+),
+
+-- Of dimensions with the same score the one that weighs more.
+weakest as (
+
+    select account_id, first(dimension_key order by dimension_score, effective_weight desc, dimension_key) as weakest
+    from dimension_scores_history
+    where {DATE_COLUMN} = $as_of and dimension_score is not null
+    group by account_id
 
 ),
 
@@ -94,6 +104,7 @@ select
     health.override_expires_on is not null as is_set_by_hand,
     movements.direction,
     coalesce(actions.labels, []) as actions,
+    weakest.weakest,
     tier_runs.tier_runs
 from account_health as health
 left join {HISTORY} as before on health.account_id = before.account_id and before.{DATE_COLUMN} = $as_of - 28
@@ -102,6 +113,7 @@ left join scorecard
     and scorecard.metric_key = 'cap:' || health.cap_key
 left join movements on health.account_id = movements.account_id
 left join actions on health.account_id = actions.account_id
+left join weakest on health.account_id = weakest.account_id
 left join tier_runs on health.account_id = tier_runs.account_id
 """
 
@@ -140,7 +152,7 @@ class BoardSource:
         ]
 
     def rows(self, query: str, **parameters: Any) -> list[dict[str, Any]]:
-        """The rows of a query by column name; `$as_of` and `$first_day` are known."""
+        """The rows of a query by column name; `$as_of`, `$first_day` and `$metrics`, the keys of the metrics, are known."""
         return list(rows_of(self.execute(query, **parameters)))
 
     def execute(self, query: str, **parameters: Any) -> duckdb.DuckDBPyConnection:
@@ -148,7 +160,7 @@ class BoardSource:
 
     def _given(self, query: str, parameters: dict[str, Any]) -> dict[str, Any]:
         # DuckDB refuses a parameter that the query does not name, and cannot count days from one without a type.
-        known = {"as_of": self.as_of or date.min, "first_day": self.first_day or date.min} | parameters
+        known = {"as_of": self.as_of or date.min, "first_day": self.first_day or date.min, "metrics": list(self.metrics)} | parameters
         return {name: value for name, value in known.items() if f"${name}" in query}
 
 

@@ -366,6 +366,26 @@ def _add_details(connection) -> None:
         "model_tier = 'healthy' where account_id = 'script'",
         [IMAGE, SCRIPT, AS_OF + timedelta(days=10)],
     )
+    # A score of a week ago.
+    weekly = {"metric_key": "active_days_28d", "state": "measured", "normalized_score": 50.0, "points": 0.0, "scorecard_key": "standard"}
+    insert(connection, "metric_scores_history", account_id="calm", as_of_date=AS_OF - timedelta(days=7), value=10.0, **weekly)
+    late = {"metric_key": "days_late_180d", "state": "measured", "value": 21.0, "normalized_score": 0.0, "points": 0.0}
+    insert(connection, "metric_scores_history", account_id=ODD_ID, as_of_date=AS_OF, scorecard_key="standard", **late)
+    for account_id, kind, fact_id, began, due, escalated, ended, label, value, author, note, metrics in (
+        (ODD_ID, "ticket", IMAGE, 20, None, 15, None, "critical bug", None, None, None, None),
+        (ODD_ID, "invoice", "inv-1", 100, 70, None, None, "invoice", 1200.0, None, None, "days_late_180d overdue_ratio"),
+        (ODD_ID, "contact", "c-1", 2, None, None, None, "inbound call", 30.0, None, None, None),
+        (ODD_ID, "rating", "r-1", 10, None, None, None, "CSM rating", 2.0, SCRIPT, IMAGE, "csm_pulse"),
+        ("script", "override", "o-1", 5, None, None, -10, "at_risk", None, SCRIPT, IMAGE, None),
+        ("bidi", "contact", "c-2", 100, None, None, None, "outbound email", None, None, None, None),
+    ):
+        days = {"began_on": began, "due_on": due, "escalated_on": escalated, "ended_on": ended}
+        dates = {name: None if ago is None else AS_OF - timedelta(days=ago) for name, ago in days.items()}
+        texts = {"label": label, "value": value, "author": author, "note": note, "metric_keys": metrics}
+        insert(connection, "account_facts", account_id=account_id, kind=kind, fact_id=fact_id, **dates, **texts)
+    insert(
+        connection, "account_outcomes", account_id=ODD_ID, occurred_on=AS_OF - timedelta(days=25), kind="renewed", source="account_outcomes"
+    )
     connection.execute("update account_health set parent_account_id = 'calm' where account_id in ('bidi', ?)", [ODD_ID])
     insert(
         connection,

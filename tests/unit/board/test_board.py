@@ -132,7 +132,8 @@ def test_history_of_an_account(accounts):
     calm = accounts["calm"]
     # 78 up to 28 days before, 80 since; one day is enough where there is no gap.
     assert calm["dayOffsets"] == [0]
-    assert calm["scores"] == [78.0] * 32 + [80.0] * 28
+    # In tenths, base 36: 780 is LO, 800 is M8.
+    assert calm["scores"] == "LO" * 32 + "M8" * 28 and calm["uncappedScores"] is None
     assert calm["tiers"] == "0" * 60
     assert calm["rules"] == [["0", "v1", "standard"], [str((RULES_CHANGE - FIRST_DAY).days), "v2", "standard"]]
     assert accounts["new"]["dayOffsets"] == [57] and accounts["new"]["tiers"] == "333"
@@ -154,24 +155,25 @@ def test_history_with_a_gap_names_its_days_and_keeps_to_the_limit(tmp_path):
     mart.write()
     (account,) = read_script(mart.board / "data" / "accounts-0.js")
     assert account["dayOffsets"] == [0, 1, 4]
-    assert account["scores"] == [4.0, 3.0, 0.0]
+    assert account["scores"] == "140U00"
     assert account["name"] == "a"
     assert read_script(mart.board / "data" / "common.js")["firstDay"] == str(AS_OF - timedelta(days=4))
 
 
 def test_place_among_the_peers(accounts):
     # 20, 50, 50, 55, 75, 80, 90: the share of the six others that are worse, equal ones counting half.
-    place = {account_id: {key: at for key, *_, at, _, _ in each["metrics"]}["active_days_28d"] for account_id, each in accounts.items()}
+    # The first of the catalogue is active_days_28d.
+    place = {account_id: next(row[6] for row in each["metrics"] if row[0] == 0) for account_id, each in accounts.items()}
     assert place == {ODD_ID: 0, "script": 25, "new": 25, "bidi": 50, "formula": 67, "calm": 83, "long": 100}
 
 
 def test_states_caps_actions_override_and_family(accounts):
-    late = next(metric for metric in accounts["new"]["metrics"] if metric[0] == "csm_pulse")
-    assert late == ["csm_pulse", None, "late", None, 0.0, 0.0, None, 0, None]
+    late = next(metric for metric in accounts["new"]["metrics"] if metric[0] == 1)
+    assert late == [1, None, "late", None, 0.0, 0.0, None, 0, None, "-"]
     odd = accounts[ODD_ID]
-    assert ["cap:late_payer", 21.0, "measured", None, 0.0, -10.0, None, 0, None] in odd["metrics"]
+    assert ["cap:late_payer", 21.0, None, None, 0.0, -10.0, None, 0, None, None] in odd["metrics"]
     assert odd["changes"] == [
-        [28, "behaviour", "active_days_28d", -20.0, None],
+        [28, "behaviour", 0, -20.0, None],
         [28, "cap", None, -10.0, "Invoices are late."],
         [28, "availability", None, 5.0, "Data came or went"],
     ]
@@ -183,6 +185,25 @@ def test_states_caps_actions_override_and_family(accounts):
     assert [child[0] for child in accounts["calm"]["children"]] == [ODD_ID, "bidi"]
 
 
+def test_the_course_of_a_metric_over_twelve_weeks(accounts):
+    # 80 now and 50 a week ago, in steps of two from 0 to 9, A to Z and a to o; nothing is known of the weeks before.
+    assert accounts["calm"]["metrics"][0][9] == "-----------Pe"
+
+
+def test_what_happened_and_what_a_number_counts(accounts):
+    # Days before the scored one; the last list names the metrics that count it, by their place in the catalogue.
+    assert accounts[ODD_ID]["facts"] == [
+        ["c", 2, "inbound call", 30.0, []],
+        ["r", 10, 2.0, SCRIPT, IMAGE, [1]],
+        ["t", 20, IMAGE, 15, None, "critical bug", []],
+        ["x", 25, "renewed"],
+        ["i", 100, "inv-1", 70, None, 1200.0, [2]],
+    ]
+    assert accounts["script"]["facts"] == [["o", 5, -10, "at_risk", SCRIPT, IMAGE]]
+    # Of an email that no number counts any more.
+    assert accounts["bidi"]["facts"] == []
+
+
 def test_the_list_has_every_account_once(mart):
     rows = {row[0]: row for row in read_script(mart.board / "data" / "accounts.js")}
     assert rows.keys() == ACCOUNTS.keys()
@@ -190,7 +211,7 @@ def test_the_list_has_every_account_once(mart):
     cap = (20.0, 30.0, "Invoices are late")
     assert rows[ODD_ID][1:] == [
         *(IMAGE, "poor", *cap, 0.0, -25.0, 45.0, 400.0, "2026-07-29", "smb", "mature"),
-        *("Ben", 0.8, "Active days", -1, [SCRIPT], False, [0, 59, 2]),
+        *("Ben", 0.8, "Active days", -1, [SCRIPT], "adoption", False, [0, 59, 2]),
     ]
     assert [account for account, row in rows.items() if row[-2]] == ["script"]
     assert rows["new"][6:11] == [None] * 5 and rows["new"][-1] == [57, 59, 3] and rows["long"][13] == "No owner"
@@ -274,6 +295,15 @@ def test_the_figures_of_an_owner_are_those_of_the_mart(mart, portfolios, portfol
     assert [row["label"] for row in ada["playbooks"]] == ["Ask for a review"] and ada["renewals"] == []
     assert ben["days"]["accounts"][-1] == [1, 1, 1, 0] and ben["days"]["accounts"][0] == [1, 1, 0, 0]
     assert [(row["name"], row["accounts"]) for row in ben["segments"]] == [("smb", 3)]
+
+
+def test_the_journey_names_where_accounts_are_weak(portfolios, mart):
+    # All are mature and have the one dimension; 420 / 7. The call is what is asked for most of the accounts below healthy.
+    [cell] = portfolios[EVERYONE]["journey"]
+    assert (cell["stage"], cell["dimension"], cell["score"], cell["accounts"], cell["weakest"]) == ("mature", "adoption", 60.0, 7, 7)
+    assert (cell["playbook"], cell["playbook_accounts"]) == (SCRIPT, 1)
+    [ada] = portfolios["Ada"]["journey"]
+    assert (ada["score"], ada["accounts"], ada["playbook"]) == (77.5, 2, None)
 
 
 def test_segments(portfolio):

@@ -203,6 +203,8 @@ def test_scores_under_a_cap(reader):
         ("q=ben", [IMAGE, "New one", "Rowanford AG"]),
         ("q=a+rev", ["Calm & Co"]),
         ("q=INVOICES", [SCRIPT, IMAGE]),
+        ("weakest=adoption&tier=poor&stage=mature", [IMAGE]),
+        ("weakest=voice", []),
         ("renewal=2026-07", [IMAGE]),
         ("renewal=2026-09-21..2026-09-27", [SCRIPT]),
         ("on=2026-05-01&tier=unknown", []),
@@ -253,6 +255,29 @@ def test_an_account_opens_from_the_list(reader):
     reader.tab.get_by_role("link", name="Calm & Co").click()
     sync_api.expect(reader.tab.locator("#name")).to_have_text("Calm & Co")
     assert "2 accounts belong to it, with a mean score of 27.0 by ARR" in reader.tab.locator("#relatives").inner_text()
+
+
+def test_what_happened_and_what_stands_behind_a_number(reader):
+    reader.open(account_page(ODD_ID), "#history-chart svg")
+    lines = reader.tab.locator("#timeline tbody tr").all_inner_texts()
+    assert [line.replace("\t", " ") for line in lines] == [
+        "29 Jul 2026 Contract Term ends",
+        "27 Jun 2026 Call or meeting Inbound call, 30 minutes",
+        f"19 Jun 2026 Rating Rated 2 of 5 by {SCRIPT}: “{IMAGE}”",
+        f"14 Jun 2026 Escalation Ticket {IMAGE} escalated: critical bug, open",
+        f"9 Jun 2026 Critical ticket Ticket {IMAGE}: critical bug, open",
+        "9 Jun 2026 Rules Rules v2",
+        "4 Jun 2026 Contract Renewed",
+        "20 Apr 2026 Late invoice Invoice inv-1 of 1,200 EUR, due on 20 Apr 2026: overdue for 70 days",
+    ]
+    contact = reader.tab.locator("#contact").inner_text()
+    assert "27 Jun 2026 Inbound call, 30 minutes" in contact and f"“{IMAGE}”" in contact
+    # By the keyboard: the invoices behind the days late.
+    reader.tab.locator("#metrics summary", has_text="1 invoice").focus()
+    reader.tab.keyboard.press("Enter")
+    assert "Invoice inv-1 of 1,200 EUR" in reader.tab.locator("#metrics details[open]").inner_text()
+    reader.open(account_page("calm"), "#history-chart svg")
+    assert reader.tab.locator("#metrics .spark").get_attribute("aria-label") == "Score from 50 to 80 in 12 weeks"
 
 
 def test_pages_find_an_account_in_the_shard_that_it_was_written_to(reader):

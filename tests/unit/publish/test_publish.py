@@ -63,7 +63,7 @@ def test_a_generation_holds_the_mart_as_database_and_parquet(settings, publish_d
     # 3 accounts x 3 days; 2 metrics of each.
     without_rows = (
         "wide.changes", "tier_changes", "account_actions", "segment_health", "parent_health",
-        "candidate_scores_history", "metric_drift", "calendar", "account_outcomes", "revenue_retention",
+        "candidate_scores_history", "metric_drift", "calendar", "account_facts", "account_outcomes", "revenue_retention",
         *(table.name for table in VALIDATION_TABLES),
     )  # fmt: skip
     assert done.rows == dict.fromkeys(without_rows, 0) | {

@@ -10,18 +10,106 @@
   const NEUTRAL = 50;
   const SHOWN_CHANGES = 9;
   const LEAST = 0.005;
+  const SPARKLINE = 13;  // a week each; one character stands for all of them
+  const NOUNS = { t: "ticket", i: "invoice", c: "contact", r: "rating", s: "answer", a: "act of advocacy" };
 
-  /* An account as it is delivered: see orchestration/publish/board/accounts.py. */
-  function readMetric(account, [key, value, state, score, weight, points, place, peers, before]) {
+  const metricKeys = Object.keys(shared.metrics);
+
+  /* An account as it is delivered: see orchestration/publish/board/accounts.py. A metric is a place in the catalogue, a cap a text. */
+  function readMetric(account, [place_, value, state_, score, weight, points, place, peers, before, sparkline]) {
+    const key = metricKeys[place_] ?? place_;
+    const state = state_ ?? "measured";
     const [label, rule, tested] = (shared.rules[account.scorecard] || {})[key] || [];
     const isCap = key.startsWith("cap:");
     // A cap's value is that of the metric that it tests: at most 39 where days_late_180d >= 20.
     const known = shared.metrics[tested || key] || {};
     return {
-      key, value, state, score, weight, points, place, peers, before,
+      key, value, state, score, weight, points, place, peers, before, sparkline,
+      behind: account.facts.filter((fact) => fact.at(-1).includes && fact.at(-1).includes(place_)),
       label: (isCap ? label : known.label) || label || key, unit: known.unit, dimension: known.dimension, isCap,
-      rule: (rule || "").replace(/(\d)\.0\b/g, "$1").replace(tested || "", () => (tested && known.label) || ""),
+      rule,
     };
+  }
+
+  const ago = (days) => addDays(shared.asOf, -days);
+  const money = (value) => `${number(value)} ${shared.currency}`;
+  const SURVEYS = { csat: "Satisfaction survey", nps: "Recommendation survey (NPS)", ces: "Effort survey", product_rating: "Product rating" };
+
+  /* How each kind of fact is read: the events that it is on the timeline, as [days ago, text, note, mark in the chart]; without a mark it is
+     not of note by itself. */
+  const EVENTS = {
+    t: ([began, id, escalated, ended, label]) => {
+      const end = ended === null ? "open" : `resolved on ${day(ago(ended))}`;
+      return [
+        [began, `Ticket ${id}: ${label}, ${end}`, null, label.startsWith("critical") ? "Critical ticket" : null],
+        ...(escalated === null ? [] : [[escalated, `Ticket ${id} escalated: ${label}, ${end}`, null, "Escalation"]]),
+      ];
+    },
+    i: ([began, id, due, paid, amount]) => {
+      const late = due - Math.max(paid ?? 0, 0);
+      const state = paid !== null ? (late > 0 ? `paid ${counted(late, "day")} late` : "paid in time") : due > 0 ? `overdue for ${counted(due, "day")}` : `due on ${day(ago(due))}`;
+      return [[due > 0 ? due : began, `Invoice ${id} of ${money(amount)}, due on ${day(ago(due))}: ${state}`, null, due > 0 && late > 0 ? "Late invoice" : null]];
+    },
+    c: ([began, label, minutes]) => [[began, `${capital(label)}${minutes ? `, ${counted(Math.round(minutes), "minute")}` : ""}`, null, /call|meeting/.test(label) ? "Call or meeting" : null]],
+    r: ([began, rating, author, note]) => [[began, `Rated ${number(rating)} of 5${author ? ` by ${author}` : ""}`, note, note || rating <= 2 ? "Rating" : null]],
+    s: ([began, label, score]) => [[began, `${SURVEYS[label] || label}: ${number(score, Number.isInteger(score) ? 0 : 1)}`, null, label === "nps" && score <= 6 ? "Detractor" : null]],
+    a: ([began, label]) => [[began, capital(label), null, "Advocacy"]],
+    o: ([began, ended, key, author, reason]) => [
+      [began, `Tier set to ${tierLabel(key)}${author ? ` by ${author}` : ""}`, reason, "Tier set by a person"],
+      ...(ended >= 0 ? [[ended, `Tier no longer set to ${tierLabel(key)}`, null, "Tier set by a person"]] : []),
+    ],
+    x: ([began, kind]) => [[began, capital(kind), null, "Contract"]],
+  };
+  const eventsOf = ([kind, ...fact]) => EVENTS[kind](fact);
+
+  function sparkline(text) {
+    if (!text || /^-*$/.test(text)) return "";
+    const steps = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmno";
+    const scores = [...text.padEnd(SPARKLINE, text)].map((character) => (character === "-" ? null : 2 * steps.indexOf(character)));
+    const known = scores.filter((score) => score !== null);
+    let path = "";
+    scores.forEach((score, i) => {
+      if (score !== null) path += `${i && scores[i - 1] !== null ? "L" : "M"}${2 + 6 * i} ${(18 - score * 0.16).toFixed(1)}`;
+    });
+    return board.draft("svg", { class: "spark", viewBox: "0 0 76 20", role: "img", "aria-label": `Score from ${known[0]} to ${known.at(-1)} in ${scores.length - 1} weeks` },
+      board.draft("path", { d: path }), board.draft("circle", { cx: 2 + 6 * scores.findLastIndex((score) => score !== null), cy: 18 - known.at(-1) * 0.16, r: 2 }));
+  }
+
+  function factList(facts) {
+    return make("ul", { class: "facts-list" }, facts.map((fact) => {
+      const [[days, text, note]] = eventsOf(fact);
+      return make("li", {}, make("span", { class: "quiet nowrap" }, day(ago(days))), " ", make("bdi", {}, text), note ? [": “", make("bdi", {}, note), "”"] : null);
+    }));
+  }
+
+  /* What happened, newest first: of the facts, of the tier and of the rules. */
+  function timeline(account, history) {
+    const events = account.facts.flatMap(eventsOf).filter(([days]) => days >= 0);
+    history.rows.forEach((each, i) => {
+      if (i && each.tier !== history.rows[i - 1].tier) events.push([daysBetween(each.day, shared.asOf), `Tier ${tierLabel(history.rows[i - 1].tier)} → ${tierLabel(each.tier)}`, null, "Tier"]);
+    });
+    for (const mark of history.marks) events.push([daysBetween(mark.day, shared.asOf), mark.text, null, "Rules"]);
+    return events.sort((a, b) => a[0] - b[0]);
+  }
+
+  function showTimeline(account, events, all) {
+    const SHOWN = 12;
+    const notable = events.filter(([, , , mark]) => mark);
+    const shown = all ? events : notable.slice(0, SHOWN);
+    const ahead = account.termEndsOn ? [make("tr", {}, make("th", { scope: "row", class: "nowrap" }, day(account.termEndsOn)), make("td", { class: "quiet" }, "Contract"), make("td", {}, "Term ends"))] : [];
+    fill("timeline", events.length || ahead.length
+      ? make("div", { class: "table-box" }, make("table", { class: "plain" }, table([["Day"], [""], ["What"]], [...ahead, ...shown.map(([days, text, note, mark]) =>
+          make("tr", {}, make("th", { scope: "row", class: "nowrap" }, day(ago(days))), make("td", { class: "quiet" }, mark ?? ""), make("td", {}, make("bdi", {}, text), note ? [": “", make("bdi", {}, note), "”"] : null)))])))
+      : make("p", { class: "quiet" }, "Nothing is recorded."));
+    const more = document.getElementById("timeline-all");
+    more.hidden = events.length <= shown.length && !all;
+    more.textContent = all ? "Show less" : `Show all ${number(events.length)}`;
+    more.onclick = () => showTimeline(account, events, !all);
+  }
+
+  function showContact(account) {
+    const [contact, note] = [account.facts.find(([kind]) => kind === "c"), account.facts.find((fact) => fact[0] === "r" && fact[4])];
+    fill("contact", [["Last contact", contact], ["Last note", note]].flatMap(([title, fact]) => [make("h3", {}, title), fact ? factList([fact]) : make("p", { class: "quiet" }, "None is recorded.")]));
   }
 
   function showHead(account) {
@@ -98,7 +186,7 @@
       return;
     }
     const rows = account.changes.filter(([k]) => k === days).map(([, component, key, points, label]) => ({
-      label: label || (shared.metrics[key] || {}).label || key || component, points, component, key,
+      label: label || (shared.metrics[metricKeys[key]] || {}).label || component, points, component, key: metricKeys[key],
     }));
     const summary = make("p", {}, "From ", make("strong", {}, number(account.score - delta, 1)), ` on ${day(from)} to `, make("strong", {}, number(account.score, 1)), `: `, change(delta), ".");
     if (!rows.length) {
@@ -128,14 +216,21 @@
     board.draw(chart, "changes", { rows: bars }, `What moved the score in ${days} days, as a waterfall; the table beside it has the figures`, bars.length);
   }
 
+  /* Two characters a day: tenths in base 36, "--" for none. */
+  function readScores(text) {
+    return text.match(/../g).map((code) => (code === "--" ? null : parseInt(code, 36) / 10));
+  }
+
   function showHistory(account) {
-    const offsets = account.dayOffsets.length === account.scores.length ? account.dayOffsets : account.scores.map((_, i) => account.dayOffsets[0] + i);
+    const scores = readScores(account.scores);
+    const uncapped = account.uncappedScores ? readScores(account.uncappedScores) : [];
+    const offsets = account.dayOffsets.length === scores.length ? account.dayOffsets : scores.map((_, i) => account.dayOffsets[0] + i);
     const names = offsets.map((offset) => addDays(shared.firstDay, offset));
     const keys = [...account.tiers].map((code) => shared.tiers[Number(code)][0]);
     let run = 0;
-    const rows = account.scores.map((score, i) => {
+    const rows = scores.map((score, i) => {
       if (i && offsets[i] !== offsets[i - 1] + 1) run += 1;
-      return { day: names[i], score, uncapped: account.uncappedScores ? account.uncappedScores[i] : null, tier: keys[i], run };
+      return { day: names[i], score, uncapped: uncapped[i] ?? null, tier: keys[i], run };
     });
     const strip = [];
     rows.forEach((each, i) => {
@@ -161,15 +256,18 @@
       const [, versionBefore, scorecardBefore] = account.rules[i - 1];
       marks.push({ day: start, text: version !== versionBefore ? `Rules ${version}` : scorecard !== scorecardBefore ? `Scorecard ${shared.scorecards[scorecard] || scorecard}` : "Rules edited" });
     });
-    board.draw(document.getElementById("history-chart"), "history", { rows, strip, bands, marks },
+    const events = timeline(account, { rows, marks });
+    showTimeline(account, events, false);
+    const pictured = events.filter(([days, , , mark]) => mark && !["Tier", "Rules"].includes(mark) && addDays(shared.asOf, -days) >= names[0]);
+    board.draw(document.getElementById("history-chart"), "history", { rows, strip, bands, marks, events: pictured.map(([days, text, , kind]) => ({ day: ago(days), text, kind })) },
       `Score of ${account.name} from ${day(names[0])} to ${day(names[names.length - 1])}, over the tier bands`);
-    const lowest = Math.min(...account.scores);
-    const highest = Math.max(...account.scores);
+    const lowest = Math.min(...scores);
+    const highest = Math.max(...scores);
     const [week, , quarter] = account.delta;
     fill("history-note", week === null ? null : ["In 7 days ", change(week), ". "], quarter === null ? null : ["In 90 days ", change(quarter), ". "],
       account.slope === null ? null : ["Slope of the last 28 days ", change(account.slope), " points a week. "],
       `${day(names[0])} to ${day(names[names.length - 1])}: lowest ${number(lowest, 1)}, highest ${number(highest, 1)}. `,
-      account.uncappedScores ? "Dashed: the score without the cap. " : null,
+      uncapped.length ? "Dashed: the score without the cap. " : null,
       byRank ? "Tiers go by the place among the accounts on the scorecard, so there are no bands. " : "Bands: where each tier begins. ",
       "Strip below: the tier in force, which follows once the score has held for some days. ",
       marks.length ? `Lines: ${marks.map((mark) => `${mark.text} from ${day(mark.day)}`).join("; ")}.` : "");
@@ -191,11 +289,11 @@
   }
 
   function showMetrics(account, metrics) {
-    const heads = [["Metric"], ["Value", "num"], ["28 days ago", "num wide"], ["State", "phone-off"], ["Score", "num phone-off"], ["Weight", "num wide"], ["Points", "num"], ["Ahead of", "num wide"]];
+    const heads = [["Metric"], ["Value", "num"], ["28 days ago", "num wide"], ["State", "phone-off"], ["12 weeks", "phone-off"], ["Score", "num phone-off"], ["Weight", "num wide"], ["Points", "num"], ["Ahead of", "num wide"]];
     const group = (title) => groupRow(heads, title);
     const line = (metric) => row(heads, [
-      [metric.label, make("span", { class: "quiet wide" }, metric.rule)],
-      metric.state === "measured" ? measure(metric.value, metric.unit) : make("span", { class: "phone-only" }, stateText(metric)), measure(metric.before, metric.unit), stateText(metric), number(metric.score, 1), share(metric.weight, 1), change(metric.points, 2),
+      [metric.label, make("span", { class: "quiet" }, metric.rule), metric.behind.length ? make("details", {}, make("summary", {}, counted(metric.behind.length, NOUNS[metric.behind[0][0]])), factList(metric.behind)) : null],
+      metric.state === "measured" ? measure(metric.value, metric.unit) : make("span", { class: "phone-only" }, stateText(metric)), measure(metric.before, metric.unit), stateText(metric), sparkline(metric.sparkline), number(metric.score, 1), share(metric.weight, 1), change(metric.points, 2),
       metric.place === null ? board.NOTHING : [`${number(metric.place)}%`, make("span", { class: "quiet" }, ` of ${number(metric.peers)}`)],
     ], { class: metric.points === 0 && metric.state !== "measured" ? "no-score" : null });
     const rows = [];
@@ -209,7 +307,7 @@
     if (caps.length) {
       rows.push(group("Caps"));
       for (const cap of caps) {
-        rows.push([[cap.label, make("span", { class: "quiet wide" }, cap.rule)], measure(cap.value, cap.unit), "", "Holds", "", "", change(cap.points, 2), ""]);
+        rows.push([[cap.label, make("span", { class: "quiet" }, cap.rule)], measure(cap.value, cap.unit), "", "Holds", "", "", "", change(cap.points, 2), ""]);
       }
     }
     fill("metrics", table(heads, rows));
@@ -239,6 +337,7 @@
     showHead(account);
     showWhy(account, metrics);
     showActions(account);
+    showContact(account);
     showSure(account, metrics);
     showChanges(account, metrics, 28);
     for (const button of document.querySelectorAll("[data-days]")) button.onclick = () => showChanges(account, metrics, Number(button.dataset.days));

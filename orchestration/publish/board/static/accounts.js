@@ -2,11 +2,11 @@
 
 /* The list of accounts. Its view is in the address after #, so that it can be shared and the portfolio can link into it. */
 board.list = (rows) => {
-  const [ID, NAME, TIER, SCORE, UNCAPPED, CAP, DELTA_7, DELTA_28, UNCAPPED_BEFORE, ARR, TERM, SEGMENT, STAGE, OWNER, COVERAGE, REASON, MOVE, ACTIONS, BY_HAND, RUNS] = Array(20).keys();
+  const [ID, NAME, TIER, SCORE, UNCAPPED, CAP, DELTA_7, DELTA_28, UNCAPPED_BEFORE, ARR, TERM, SEGMENT, STAGE, OWNER, COVERAGE, REASON, MOVE, ACTIONS, WEAKEST, BY_HAND, RUNS] = Array(21).keys();
   const { make, number, share, day, tier, change, accountLink, shared } = board;
   const form = document.getElementById("filters");
   const choice = form.elements.owner;
-  const names = ["q", "tier", "segment", "owner", "stage", "action", "renewal", "move", "on"];
+  const names = ["q", "tier", "segment", "owner", "stage", "action", "renewal", "move", "weakest", "on"];
 
   /* Equal ones keep the order of the data, which is worst first. */
   const atRisk = (row) => (shared.atRisk.includes(row[TIER]) ? row[ARR] : null);
@@ -46,9 +46,9 @@ board.list = (rows) => {
 
   const nameless = { [SEGMENT]: "No segment", [STAGE]: "No stage" };
   const valueOf = (row, index) => row[index] ?? nameless[index];
-  for (const [name, index] of [["segment", SEGMENT], ["stage", STAGE], ["action", ACTIONS]]) {
-    const values = [...new Set(rows.flatMap((row) => valueOf(row, index)))].sort((a, b) => a.localeCompare(b));
-    form.elements[name].append(...values.map((value) => make("option", { value }, value)));
+  for (const [name, index] of [["segment", SEGMENT], ["stage", STAGE], ["action", ACTIONS], ["weakest", WEAKEST]]) {
+    const values = [...new Set(rows.flatMap((row) => valueOf(row, index) ?? []))].sort((a, b) => a.localeCompare(b));
+    form.elements[name].append(...values.map((value) => make("option", { value }, name === "weakest" ? board.capital(value) : value)));
   }
   const months = [...new Set(rows.map((row) => row[TERM]).filter(Boolean).map((term) => term.slice(0, 7)))].sort().slice(0, 12);
   form.elements.renewal.append(...months.map((value) => make("option", { value }, board.month(value))));
@@ -80,6 +80,7 @@ board.list = (rows) => {
     if (view.segment && valueOf(row, SEGMENT) !== view.segment) return false;
     if (view.owner && row[OWNER] !== view.owner) return false;
     if (view.stage && valueOf(row, STAGE) !== view.stage) return false;
+    if (view.weakest && row[WEAKEST] !== view.weakest) return false;
     if (view.action && !row[ACTIONS].includes(view.action)) return false;
     if (view.move && row[MOVE] !== (view.move === "fell" ? -1 : 1)) return false;
     return !view.renewal || renews(row, view.renewal);

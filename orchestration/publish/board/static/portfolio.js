@@ -130,6 +130,22 @@
     ])));
   }
 
+  /* Stage x dimension; the weakest dimension of each stage is named, with what is to be done most often where it is weak. */
+  function showJourney({ journey }) {
+    const dimensions = [...new Set(journey.map((row) => row.dimension))];
+    const heads = [["Stage"], ...dimensions.map((key) => [board.capital(key), "num"]), ["Weakest"], [`Most often to do there, ${words.risk}`, "phone-off"]];
+    fill("journey", table(heads, board.grouped(journey, (row) => row.stage ?? "No stage").map(([stage, rows]) => {
+      const weakest = rows.reduce((least, row) => (row.score < least.score ? row : least));
+      const cell = (row) => row && [make("span", { class: row === weakest ? "weakest" : null }, number(row.score, 1)),
+        make("span", { class: "below quiet" }, board.scoreBar(row.score, 100), number(row.accounts)),
+        row.weakest ? make("span", { class: "below" }, link({ stage, weakest: row.dimension }, `lowest of ${number(row.weakest)}`)) : null];
+      const { playbook } = weakest;
+      return [link({ stage }, board.capital(stage)), ...dimensions.map((key) => cell(rows.find((row) => row.dimension === key)) ?? board.NOTHING),
+        link({ stage, weakest: weakest.dimension }, board.capital(weakest.dimension)),
+        playbook === null ? make("span", { class: "quiet" }, "No playbook asks for anything") : [link({ stage, weakest: weakest.dimension, tier: shared.atRisk.join(","), action: playbook }, make("bdi", {}, playbook)), ` ${counted(weakest.playbook_accounts, "account")}`]];
+    })));
+  }
+
   function showOwners({ owners }) {
     document.getElementById("owners-card").hidden = !owners;
     if (!owners) return;
@@ -157,6 +173,7 @@
     showActions(page);
     showRenewals(page);
     showSegments(page);
+    showJourney(page);
     showOwners(page);
   }
 
