@@ -24,6 +24,7 @@ CHANNELS: tuple[Channel, ...] = ("slack", "webhook")
 TIER_ORDER = ("healthy", "at_risk", "poor")
 
 _NAME = "alert_rules"
+ALERT_RULES = f"{_NAME}.csv"
 _ACCOUNT_FILTERS = ("segment", "min_arr")
 # Kind -> columns that it needs, columns that it may have.
 _COLUMNS: dict[AlertKind, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -95,7 +96,7 @@ def read_alert_rules(seeds_dir: Path) -> list[AlertRule]:
     Raises:
         ConfigurationError: with one line per fault.
     """
-    if not (seeds_dir / f"{_NAME}.csv").exists():
+    if not (seeds_dir / ALERT_RULES).exists():
         seeds_dir = PROJECT_ROOT / "seeds"
     return [_rule(row) for row in read_seed(seeds_dir, _NAME, SEED, _faults)]
 

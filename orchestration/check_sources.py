@@ -19,6 +19,7 @@ from orchestration.extract.session import connect
 from orchestration.extract.trial import Trial, try_source
 from orchestration.masking import without_secrets
 from orchestration.plain_text import one_line, shortened
+from orchestration.run_guard import check_seeds
 from orchestration.scorecard import load_seeds
 from orchestration.settings import Settings
 from orchestration.warehouse import identifier
@@ -156,15 +157,16 @@ def show_check(settings: Settings) -> int:
     """Print what was found: the command `health check`; 1 where a source cannot be read or a run would refuse it, else 0.
 
     Raises:
-        ConfigurationError: as `expected`.
+        ConfigurationError: the seeds cannot be used, as in a run.
     """
+    doubts = check_seeds(settings, settings.seeds_dir)
     checked = check_sources(settings)
     cards = expected(settings, checked)
     console = Console()
     if not console.is_terminal:
         console = Console(width=max(console.width, _NARROWEST))
     console.print(as_table(checked))
-    for said in (*sentences(checked), *metrics_and_coverage(cards)):
+    for said in (*sentences(checked), *(Text(doubt, "yellow") for doubt in doubts), *metrics_and_coverage(cards)):
         console.print(said, soft_wrap=True)
     absent = [name for name in TABLES if name not in settings.sources]
     if absent:

@@ -13,12 +13,14 @@ _MAX_FAULTS_SHOWN = 50
 
 @dataclass(frozen=True)
 class Fault:
-    """`line` is None where a file, or a row that is not there, is at fault; `column` where no single cell is."""
+    """`line` is None where a file, or a row that is not there, is at fault; `column` where no single cell is. Else than an error a warning
+    stops no run."""
 
     seed: str
     line: int | None
     text: str
     column: str | None = None
+    is_error: bool = True
 
 
 class ConfigurationError(UserError, ValueError):
@@ -34,13 +36,15 @@ class ConfigurationError(UserError, ValueError):
 
 
 def message(seeds: Seeds, faults: list[Fault]) -> str:
-    lines = []
-    for fault in faults[:_MAX_FAULTS_SHOWN]:
-        line = "" if fault.line is None else f" line {fault.line}"
-        lines.append(f"{seeds.file(fault.seed)}{line}: {fault.text}")
+    lines = [one_fault(seeds, fault) for fault in faults[:_MAX_FAULTS_SHOWN]]
     if len(faults) > _MAX_FAULTS_SHOWN:
         lines.append(f"{len(faults) - _MAX_FAULTS_SHOWN} more faults are not listed. Fix these first")
     return "\n".join(lines)
+
+
+def one_fault(seeds: Seeds, fault: Fault) -> str:
+    line = "" if fault.line is None else f" line {fault.line}"
+    return f"{seeds.file(fault.seed)}{line}: {fault.text}"
 
 
 def show(value: Any) -> str:

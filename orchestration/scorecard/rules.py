@@ -46,11 +46,15 @@ def _of_card(row: Row) -> str:
 
 
 def _metric_faults(seeds: Seeds) -> Iterator[Fault]:
-    """Metric keys are columns of the models."""
+    """Metric keys that cannot be columns of the models, and ranges without a value."""
     for row in seeds["metrics"]:
         if not _KEY.fullmatch(row["metric_key"]):
             text = f"metric_key {show(row['metric_key'])} is not a column name. Use a-z, 0-9 and _, a letter first"
             yield Fault("metrics", row.line, text)
+        lowest, highest = row.take(("lowest", "highest"))
+        if lowest is not None and highest is not None and lowest >= highest:
+            text = f"lowest {show(lowest)} is not below highest {show(highest)}. Give the smallest and the greatest value that it can have"
+            yield Fault("metrics", row.line, text, "lowest")
 
 
 def _version_faults(seeds: Seeds) -> Iterator[Fault]:

@@ -123,6 +123,9 @@ SEEDS: Mapping[str, Seed] = {
             "unit": _OPTIONAL_TEXT,
             "higher_is_better": Cell("boolean", required=False),
             "needs": Cell(required=False, may_lack=True),
+            # What a measured value can be; blank for any. No score depends on it.
+            "lowest": Cell("number", required=False, may_lack=True),
+            "highest": Cell("number", required=False, may_lack=True),
             "description": _OPTIONAL_TEXT,
         },
         key=("metric_key",),

@@ -16,7 +16,7 @@ from orchestration.locking import writer_lock
 from orchestration.markdown import table, verbatim
 from orchestration.publish.generations import DATABASE, generation_path, open_published, require_current
 from orchestration.rescoring import find_rules, rescore
-from orchestration.run_guard import remove_leftovers
+from orchestration.run_guard import check_seeds, remove_leftovers
 from orchestration.settings import Settings
 from orchestration.shared import DEFAULT_TIERS
 from orchestration.validate.judge import judge
@@ -236,6 +236,9 @@ def _scored(settings: Settings, base: str, candidate: str) -> Iterator[tuple[duc
             both = [find_rules(settings, said, folder / f"seeds-{place}") for place, said in enumerate((base, candidate))]
             if both[0].name == both[1].name:
                 raise ImpactError(f"{both[0].name} is compared with itself. Name another version or revision")
+            # What a run would refuse is not worth a comparison.
+            for warning in check_seeds(settings, both[1].seeds.folder):
+                print(warning, file=sys.stderr)
             wanted = [day for day in days if day.isoweekday() == 1 or (days[-1] - day).days < DAYS]
             for rules, scores in zip(both, ("account_health_history", "candidate_scores_history"), strict=True):
                 rescore(settings, folder / scores, rules, wanted, connection, scores)

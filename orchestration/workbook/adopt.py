@@ -8,11 +8,14 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
+from datetime import date
 from pathlib import Path
 
 from orchestration.durable import sync
 from orchestration.locking import writer_lock
 from orchestration.scorecard import SEEDS, ConfigurationError, Fault, Seeds, load_seeds
+from orchestration.scorecard.faults import message
+from orchestration.scorecard.lint import lint
 from orchestration.settings import Settings
 from orchestration.workbook import WorkbookError
 from orchestration.workbook.read import Draft, SheetRow, read_workbook
@@ -150,7 +153,12 @@ def with_rows(content: bytes, rows: Iterable[tuple[SheetRow | None, Mapping[str,
 def _load_trial(trial: Path, draft: Draft, drafted: Mapping[str, Drafted]) -> Seeds:
     """Check the seeds as they would be; faults name the workbook's cells instead of lines of files."""
     try:
-        return load_seeds(trial)
+        seeds = load_seeds(trial)
+        # What a run would refuse. Other versions may have faults that this one is to end.
+        mistakes = [fault for fault in lint(seeds, date.min) if fault.is_error and fault.line in drafted.get(fault.seed, (b"", {}))[1]]
+        if mistakes:
+            raise ConfigurationError(message(seeds, mistakes), mistakes)
+        return seeds
     except ConfigurationError as error:
         # The version's name is in one cell of the workbook, and in every row of the files.
         told = [fault for fault in error.faults if fault.seed == VERSIONS or fault.column != "config_version"]

@@ -1124,6 +1124,14 @@ def test_every_scored_account_has_every_metric_on_every_day(busy: Published, qui
         assert all(metrics.keys() == catalogue().keys() for metrics in published.values())
 
 
+def test_no_value_is_outside_what_the_catalogue_says_it_can_be(busy: Published, quiet: Published) -> None:
+    with (PROJECT_ROOT / "seeds" / "metrics.csv").open(encoding="utf-8", newline="") as stream:
+        ranges = {row["metric_key"]: (float(row["lowest"] or "-inf"), float(row["highest"] or "inf")) for row in csv.DictReader(stream)}
+    values = [(key, value) for published in (busy, quiet) for metrics in published.values() for key, value in metrics.items()]
+    outside = [(key, value) for key, value in values if not isinstance(value, str) and not ranges[key][0] <= value <= ranges[key][1]]
+    assert values and not outside
+
+
 def test_the_cases_cover_every_metric_and_state() -> None:
     """Every metric of the catalogue, and for each the states in its row of docs/scoring.md."""
     states: dict[str, set[str]] = {metric: set() for metric in catalogue()}

@@ -185,6 +185,18 @@ def _metric(key: str) -> dict[str, str]:
 VERSION = {"status": "candidate"}
 # What a person does, and the one line that reports it. The faults of one group are reported together.
 FAULTS: dict[str, list[tuple[Callable[[Edited], object], str]]] = {
+    "rules that make no sense": [
+        (
+            _typed("score_caps", {"scorecard_key": "standard", "cap_key": "pulse_low"}, operator="<", threshold=1),
+            "sheet 'Caps' row 23: cap 'pulse_low' never binds: csm_pulse < 1 cannot hold, as the metric lies within 1 to 5. "
+            "Change the threshold, or remove it",
+        ),
+        (
+            _typed("scorecard_metrics", _metric("active_days_28d"), worst=30, best=60),
+            "sheet 'standard' row 14: metric 'active_days_28d' has worst 30 and best 60, but it lies within 0 to 28, "
+            "so it scores 0 for every account. Give values within",
+        ),
+    ],
     "cells": [
         (_typed("scorecard_metrics", NPS, weight=-1), "sheet 'standard' cell D43: weight '-1' is below 0. Give a number from 0 to 1e+06"),
         (
