@@ -328,9 +328,21 @@ def test_two_git_revisions_differ_by_the_accounts_that_a_moved_limit_moves(valid
     shown = f"{skill['skill']:.2f} ({skill['skill_low']:.2f} to {skill['skill_high']:.2f}) | {skill['verdict']} |"
     assert f"| before | {shown}" in done.stdout and f"| after | {shown}" in done.stdout
     share = len(expected) / len(scores)
-    assert (done.returncode, done.stderr.strip()) == (1, f"{share:.1%} of arr changes tier; --max-arr-moved allows 0.0%")
+    warning, limit = done.stderr.splitlines()
+    assert warning.startswith("seeds/scorecard_metrics.csv line 3: metric 'active_days_28d' has worst 28 and best 0, but higher is better")
+    assert (done.returncode, limit) == (1, f"{share:.1%} of arr changes tier; --max-arr-moved allows 0.0%")
     assert content(config_file.parent / "data", NOT_DATA) == before
+    # What a run would refuse is not compared.
+    mistake = {"playbooks": "playbook_key,label,priority,reason_template\nask,Ask,1,Why\n"}
+    mistake |= {"playbook_conditions": "playbook_key,field,operator,value\nask,health_score,>,100\n"}
+    for seed, text in mistake.items():
+        (tiers.parent / f"{seed}.csv").write_text(text)
+    refused = python(mart, *IMPACT, "main")
+    for seed in mistake:
+        (tiers.parent / f"{seed}.csv").unlink()
     git(config_file, "checkout", "-q", "main~1")
+    said = "seeds/playbooks.csv line 2: playbook 'ask' never holds: health_score > 100 cannot be true. Correct the condition"
+    assert (refused.returncode, refused.stderr.strip()) == (2, said)
 
 
 def test_the_weekly_job_materializes_every_table_and_checks_the_skill(validated):
