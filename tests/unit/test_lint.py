@@ -90,8 +90,8 @@ class Seeds:
     def check(self) -> list[str]:
         return check_configuration(load_settings(self.folder / "health.toml"))
 
-    def command(self, module: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", f"orchestration.{module}"]
+    def command(self, name: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "orchestration", name]
         env = os.environ | {"HEALTH_CONFIG": str(self.folder / "health.toml")}
         return subprocess.run(command, cwd=PROJECT_ROOT, env=env, capture_output=True, text=True, check=False)
 
@@ -203,7 +203,7 @@ def test_what_somebody_may_mean_is_a_warning(seeds: Seeds) -> None:
         + "what the rule finds is sent nowhere: [alerts] has no address for slack. Add it, or change the channel",
     ]
     assert sorted(seeds.check()) == sorted(expected)
-    found = seeds.command("check_sources")
+    found = seeds.command("check")
     assert found.returncode == 0, found.stderr
     assert set(expected) <= set(found.stdout.splitlines())
 
