@@ -123,7 +123,7 @@ def read_belief(source: BoardSource, horizon_days: int) -> tuple[Words, dict[str
         "forecast": renewals,
         "base": base,
         "charts": {
-            "tierRates": [_bar(words.tier_labels[row["tier"]], row, base) for row in tiers if row["account_days"]],
+            "tierRates": [{"tier": row["tier"], **_bar(words.tier_labels[row["tier"]], row, base)} for row in tiers if row["account_days"]],
             "tenthRates": [_bar(_tenth(row["tenth"]), row, base) for row in tenths if row["account_days"]],
             "forecast": [
                 {

@@ -5,6 +5,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -166,6 +167,11 @@ def test_my_accounts(reader, mart):
     # The address of a colleague's page counts more than what was chosen last.
     reader.open("index.html#owner=Ada", "#tiers-chart svg")
     sync_api.expect(reader.tab.locator("#lead")).to_contain_text("2 of 2 accounts are healthy.")
+    # What was found out is of everyone's accounts, and its marks lead to the reader's own.
+    reader.open("believe.html", "#tierRates-chart svg")
+    reader.tab.locator("#tierRates-chart path[aria-roledescription=bar]").nth(2).click(position={"x": 3, "y": 2})
+    reader.tab.locator("#accounts tbody tr").first.wait_for()
+    assert reader.tab.url.endswith("accounts.html#tier=poor&owner=Ada")
     reader.open("index.html#owner=nobody", "#missing h2")
     assert "No account of nobody was scored on 29 Jun 2026." in reader.tab.locator("#missing").inner_text()
 
@@ -180,6 +186,19 @@ def test_a_page_that_is_out_of_date_says_so(reader):
         assert "These scores are of 29 Jun 2026, 3 days ago. A newer day is expected every day" in reader.tab.locator("#stale").inner_text()
         words = reader.tab.locator("main").inner_text()
         assert not re.search(r"\b(today|yesterday|this week|in 30 days)\b", words, re.IGNORECASE)
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_texts_have_contrast(reader, scheme):
+    measure = (Path(__file__).parent / "contrast.js").read_text(encoding="utf-8")
+    reader.tab.emulate_media(color_scheme=scheme)
+    reader.set_clock(datetime(2026, 11, 29, tzinfo=UTC))
+    for page, ready in [*PAGES, ("believe.html", "#tierRates-chart svg"), ("account.html#none", "#missing h1")]:
+        reader.open(page, ready)
+        assert reader.tab.evaluate(measure) == [], page
+    # What it would say of grey on grey.
+    reader.tab.evaluate("document.querySelector('#missing h1').style.color = getComputedStyle(document.body.parentElement).backgroundColor")
+    assert reader.tab.evaluate(measure) == ["H1.null 1.00: No such account"]
 
 
 def test_scores_under_a_cap(reader):

@@ -6,6 +6,7 @@ board.believe = (rows) => {
   for (const element of document.querySelectorAll("[data-chart]")) {
     const name = element.dataset.chart;
     const isForecast = name === "forecast";
-    board.draw(element, isForecast ? name : "rates", { rows: rows[name] }, element.dataset.name, isForecast ? null : rows[name].length);
+    const links = rows[name].map((row) => (row.tier ? { ...row, href: board.accountsLink({ tier: row.tier, renewal: isForecast ? row.start.slice(0, 7) : "" }) } : row));
+    board.draw(element, isForecast ? name : "rates", { rows: links }, element.dataset.name, isForecast ? null : rows[name].length);
   }
 };
