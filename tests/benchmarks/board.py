@@ -26,7 +26,7 @@ from orchestration.warehouse import literal
 from tests.benchmarks.bench import measure
 from tests.unit.board.test_browser import CHROMIUM, FLAGS, sync_api
 
-PHASES = ("open_source", "write_accounts", "write_account_list", "read_portfolio", "_write_pages", "_write_assets")
+PHASES = ("open_source", "write_accounts", "write_account_list", "write_portfolios", "_write_pages", "_write_assets")
 OPENINGS = 5
 
 

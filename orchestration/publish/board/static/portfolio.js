@@ -108,7 +108,7 @@
       const rows = weeks.map((row) => ({ ...row, stack: worstFirst.indexOf(row.tier), href: accountsLink({ tier: row.tier, renewal: `${row.start}..${addDays(row.start, 6)}`, sort: "renewal" }) }));
       board.draw(place, "renewals", { rows }, place.dataset.name);
     }
-    const heads = [["Account"], ["Tier"], ["Score", "num"], ["Ends", "num"], ["ARR", "num"]];
+    const heads = [["Account"], ["Tier"], ["Score", "num"], ["Ends", "num phone-off"], ["ARR", "num"]];
     fill("renewals", table(heads, board.grouped(renewals, (row) => row.month).flatMap(([month, rows]) => [
       board.groupRow(heads, link({ renewal: month, sort: "renewal" }, board.month(month)), ` ${counted(rows[0].count, "account")}`,
         hasArr ? ` · ${compact(rows[0].sum_arr)} ${shared.currency}, ${compact(rows[0].arr_at_risk)} of it ${words.risk}` : null),
@@ -133,15 +133,15 @@
   /* Stage x dimension; the weakest dimension of each stage is named, with what is to be done most often where it is weak. */
   function showJourney({ journey }) {
     const dimensions = [...new Set(journey.map((row) => row.dimension))];
-    const heads = [["Stage"], ...dimensions.map((key) => [board.capital(key), "num"]), ["Weakest"], [`Most often to do there, ${words.risk}`, "phone-off"]];
+    const heads = [["Stage"], ["Weakest"], ...dimensions.map((key) => [board.capital(key), "num"]), [`Most often to do there, ${words.risk}`, "phone-off"]];
     fill("journey", table(heads, board.grouped(journey, (row) => row.stage ?? "No stage").map(([stage, rows]) => {
       const weakest = rows.reduce((least, row) => (row.score < least.score ? row : least));
       const cell = (row) => row && [make("span", { class: row === weakest ? "weakest" : null }, number(row.score, 1)),
         make("span", { class: "below quiet" }, board.scoreBar(row.score, 100), number(row.accounts)),
         row.weakest ? make("span", { class: "below" }, link({ stage, weakest: row.dimension }, `lowest of ${number(row.weakest)}`)) : null];
       const { playbook } = weakest;
-      return [link({ stage }, board.capital(stage)), ...dimensions.map((key) => cell(rows.find((row) => row.dimension === key)) ?? board.NOTHING),
-        link({ stage, weakest: weakest.dimension }, board.capital(weakest.dimension)),
+      return [link({ stage }, board.capital(stage)), link({ stage, weakest: weakest.dimension }, board.capital(weakest.dimension)),
+        ...dimensions.map((key) => cell(rows.find((row) => row.dimension === key)) ?? board.NOTHING),
         playbook === null ? make("span", { class: "quiet" }, "No playbook asks for anything") : [link({ stage, weakest: weakest.dimension, tier: shared.atRisk.join(","), action: playbook }, make("bdi", {}, playbook)), ` ${counted(weakest.playbook_accounts, "account")}`]];
     })));
   }
