@@ -66,7 +66,7 @@ class Pipeline(Section):
     def _currency_code(cls, code: str) -> str:
         if not re.fullmatch("[A-Za-z]{3,12}", code):
             raise ValueError("give the code of a currency, such as USD")
-        return code
+        return code.upper()
 
     @field_validator("memory_limit")
     @classmethod

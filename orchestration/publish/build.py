@@ -33,7 +33,7 @@ from orchestration.publish.tables import BY_NAME, DATE_COLUMN, HISTORY, SCHEMA, 
 from orchestration.publish.validation import carry_over, write_parquet
 from orchestration.publish.validation import descriptions as validation_descriptions
 from orchestration.settings import Settings
-from orchestration.warehouse import identifier, literal
+from orchestration.warehouse import first_line, identifier, literal
 
 # The oldest storage format: the drivers that BI tools ship open it.
 STORAGE_VERSION = "v1.0.0"
@@ -228,8 +228,12 @@ def build_generation(
     connection.execute(f"attach {literal(building / DATABASE)} as health (storage_version {literal(STORAGE_VERSION)})")
     history_days = settings.pipeline.metric_history_days
     connection.execute(f"create schema if not exists health.{WIDE_SCHEMA}")
-    rows = {table.stored_as: _write_table(connection, table, mart, kept, history_days, fresh) for table in TABLES}
-    _lay_views(connection, mart)
+    connection.execute("use health")
+    rows = _write_small_tables(connection, mart)
+    rows |= {table.stored_as: _write_history(connection, table, mart, kept, history_days, fresh) for table in TABLES if table.is_history}
+    for name, query in mart.views.items():
+        connection.execute(f"create or replace view main.{name} as {query}")
+    connection.execute("use memory")
     validated = carry_over(settings, connection, base)
     describe(connection, _descriptions(connection) | validation_descriptions())
     changed = mart.days.keys() - kept
@@ -300,7 +304,31 @@ def _parts(table: PublishedTable, days: Iterable[date]) -> dict[str, list[date]]
     return parts
 
 
-def _write_table(
+def _write_small_tables(connection: duckdb.DuckDBPyConnection, mart: Mart) -> dict[str, int]:
+    """Make the tables that are no histories anew, with their keys; return the rows that each must have.
+
+    Raises:
+        PublishRefused: two rows have the same key, or a foreign key leads nowhere.
+    """
+    # What others refer to is dropped last and made first.
+    tables = sorted((table for table in TABLES if not table.is_history), key=lambda table: len(table.references) > 0)
+    for table in reversed(tables):
+        connection.execute(f"drop table if exists {table.stored_as}")
+    rows = {}
+    for table in tables:
+        parts = [f"{identifier(name)} {kind}" for name, kind in mart.columns[table.name]]
+        parts += [f"primary key ({', '.join(table.key)})"] if table.key else []
+        parts += [f"foreign key ({column}) references {other} ({BY_NAME[other].key[0]})" for column, other in table.references.items()]
+        connection.execute(f"create table {table.stored_as} ({', '.join(parts)})")
+        query = f"select {_select_list(mart.columns[table.name])} from {table.source} order by {', '.join(table.key or table.order_by)}"
+        try:
+            rows[table.stored_as] = _scalar(connection, f"insert into {table.stored_as} {query}")
+        except duckdb.ConstraintException as error:
+            raise PublishRefused(f"{table.name}: {first_line(error)}") from error
+    return rows
+
+
+def _write_history(
     connection: duckdb.DuckDBPyConnection,
     table: PublishedTable,
     mart: Mart,
@@ -308,12 +336,9 @@ def _write_table(
     history_days: int,
     fresh: bool,
 ) -> int:
-    """Bring one table of `health.duckdb` to what the warehouse holds; return the number of rows that it must have."""
+    """Bring one history in `health.duckdb` to what the warehouse holds; return the number of rows that it must have."""
     source, target = table.source, f"health.{table.stored_as}"
     columns = _select_list(mart.columns[table.name])
-    if not table.is_history:
-        order = f" order by {', '.join(table.order_by)}" if table.order_by else ""
-        return _scalar(connection, f"create or replace table {target} as select {columns} from {source}{order}")
     wanted = mart.database_days(table, history_days)
     # No day at all: an interval that holds none.
     first, last = (wanted[0], wanted[-1]) if wanted else (_EPOCH, _EPOCH - timedelta(days=1))
@@ -326,13 +351,6 @@ def _write_table(
     if missing := [day for day in wanted if day not in held]:
         rows += _scalar(connection, f"insert into {target} select {columns} from {source} where {on_days(missing)}")
     return rows
-
-
-def _lay_views(connection: duckdb.DuckDBPyConnection, mart: Mart) -> None:
-    connection.execute("use health")
-    for name, query in mart.views.items():
-        connection.execute(f"create or replace view main.{name} as {query}")
-    connection.execute("use memory")
 
 
 def _descriptions(connection: duckdb.DuckDBPyConnection) -> dict[Described, str]:

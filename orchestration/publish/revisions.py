@@ -46,13 +46,13 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "health_score": ("DOUBLE", "Score as published; null where the account's score for the day was withdrawn."),
     "tier": ("VARCHAR", "Tier as published; null where withdrawn."),
     "published_at": ("TIMESTAMP", "When it was published, UTC."),
-    "run_id": ("VARCHAR", "Dagster run that published it."),
     "reason": ("VARCHAR", "first published, late data, backfill, configuration changed, override, earlier days restated, or withdrawn."),
     "config_version": ("VARCHAR", "Version of the scorecard configuration that scored it."),
-    "configuration_hash": ("VARCHAR", "Hash over all seeds with which it was scored."),
-    "rules_hash": ("VARCHAR", "Hash over the rules of its scorecard."),
     "override_id": ("VARCHAR", "Override in force on the day; null without one."),
     "generation": ("INTEGER", "Generation of the mart that first showed it."),
+    "rules_hash": ("VARCHAR", "Hash over the rules of its scorecard."),
+    "run_id": ("VARCHAR", "Dagster run that published it."),
+    "configuration_hash": ("VARCHAR", "Hash over all seeds with which it was scored."),
 }
 _SELECT = ", ".join(COLUMNS)
 _LOGGED = ", ".join(f"cast({identifier(name)} as {kind}) as {name}" for name, (kind, _) in COLUMNS.items())
@@ -199,7 +199,8 @@ def _write_table(connection: duckdb.DuckDBPyConnection, added: int) -> int:
     held = connection.execute(f"select count(*) from health.main.{TABLE}").fetchall() if tables else None
     if held == [(logged,)]:
         if added:
-            connection.execute(f"insert into health.main.{TABLE} select {_SELECT} from new_revisions order by as_of_date, account_id")
+            rows_added = f"select {_SELECT} from new_revisions order by as_of_date, account_id"
+            connection.execute(f"insert into health.main.{TABLE} by name {rows_added}")
         return logged + added
     # Nothing to start from, or a generation that was rolled back to: it lacks what came after it.
     connection.execute(

@@ -1,7 +1,7 @@
 """What is published, as data: one entry per table of the mart."""
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from datetime import date
 
 SCHEMA = "marts"
@@ -18,7 +18,10 @@ class PublishedTable:
 
     Attributes:
         name: in the warehouse's schema `marts`, in `health.duckdb` and as Parquet.
-        order_by: columns in whose order a table that is not a history is written.
+        key: columns that name a row. Of a table that is not a history, in whose order it is written, and its primary key in
+            `health.duckdb`. A history has none declared: the index would double the file, and each day's rows would go through it.
+        order_by: of a table that has no such columns, those in whose order it is written.
+        references: column -> table whose key it is: a foreign key in `health.duckdb`. Only of one table that is made anew to another.
         is_history: it has four Parquet files per month of `as_of_date`, see `part_name`; the files of days that a run did not touch are
             shared with the generation before. Else one file, written anew.
         is_limited: `health.duckdb` holds the last `pipeline.metric_history_days` days only; Parquet holds all.
@@ -27,7 +30,9 @@ class PublishedTable:
     """
 
     name: str
+    key: tuple[str, ...] = ()
     order_by: tuple[str, ...] = ()
+    references: Mapping[str, str] = field(default_factory=dict)
     is_history: bool = False
     is_limited: bool = False
     wide: str | None = None
@@ -65,7 +70,7 @@ HISTORY = "account_health_history"
 METRIC_HISTORY = "metric_scores_history"
 
 TABLES: tuple[PublishedTable, ...] = (
-    PublishedTable("account_health", ("account_id",)),
+    PublishedTable("account_health", ("account_id",), references={"account_id": "accounts", DATE_COLUMN: "calendar"}),
     PublishedTable(HISTORY, is_history=True),
     PublishedTable("dimension_scores_history", is_history=True, wide="int_scoring__account_dimensions"),
     PublishedTable(METRIC_HISTORY, is_history=True, is_limited=True, wide="int_scoring__account_scores"),
@@ -75,15 +80,16 @@ TABLES: tuple[PublishedTable, ...] = (
     PublishedTable("segment_health", is_history=True),
     PublishedTable("parent_health", is_history=True),
     PublishedTable("candidate_scores_history", is_history=True),
-    PublishedTable("account_facts", ("account_id", "began_on", "kind", "fact_id")),
-    PublishedTable("account_outcomes", ("account_id", "occurred_on", "kind", "outcome_id")),
-    PublishedTable("revenue_retention", ("month", "is_total", "segment")),
-    PublishedTable("metric_drift", ("as_of_date", "metric_key")),
-    PublishedTable("scorecard"),
-    PublishedTable("scorecard_tiers", ("config_version", "scorecard_key", "min_score")),
-    PublishedTable("metric_catalogue"),
-    PublishedTable("data_freshness"),
-    PublishedTable("quarantine_summary"),
+    PublishedTable("account_facts", order_by=("account_id", "began_on", "kind", "fact_id")),
+    PublishedTable("accounts", ("account_id",)),
+    PublishedTable("account_outcomes", order_by=("account_id", "occurred_on", "kind", "outcome_id")),
+    PublishedTable("revenue_retention", order_by=("month", "is_total", "segment")),
+    PublishedTable("metric_drift", (DATE_COLUMN, "metric_key"), references={DATE_COLUMN: "calendar"}),
+    PublishedTable("scorecard", ("config_version", "scorecard_key", "metric_key"), references={"tested_metric_key": "metric_catalogue"}),
+    PublishedTable("scorecard_tiers", ("config_version", "scorecard_key", "tier")),
+    PublishedTable("metric_catalogue", ("metric_key",)),
+    PublishedTable("data_freshness", ("raw_table",)),
+    PublishedTable("quarantine_summary", ("raw_table", "reason")),
     PublishedTable("calendar", ("calendar_date",)),
 )
 

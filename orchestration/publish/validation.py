@@ -68,7 +68,8 @@ def _copy(connection: duckdb.DuckDBPyConnection, path: Path, tables: Sequence[Va
 
 def _create(connection: duckdb.DuckDBPyConnection, table: ValidationTable) -> None:
     columns = ", ".join(f"{identifier(name)} {kind}" for name, (kind, _) in table.columns.items())
-    connection.execute(f"create or replace table health.main.{table.name} ({columns})")
+    key = "" if table.is_key_partial else f", primary key ({', '.join(table.key)})"
+    connection.execute(f"create or replace table health.main.{table.name} ({columns}{key})")
 
 
 def descriptions() -> dict[Described, str]:

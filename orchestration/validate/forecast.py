@@ -52,6 +52,7 @@ select
     any_value(months.horizon) as horizon_days,
     count(*) as accounts,
     sum(renewals.arr) as arr,
+    any_value(renewals.currency) as currency,
     count(*) filter (renewals.tier = 'healthy') as healthy_accounts,
     count(*) filter (renewals.tier = 'at_risk') as at_risk_accounts,
     count(*) filter (renewals.tier = 'poor') as poor_accounts,

@@ -7,12 +7,18 @@ _TEXT, _DAY, _COUNT, _FIGURE, _FLAG = "VARCHAR", "DATE", "BIGINT", "DOUBLE", "BO
 
 @dataclass(frozen=True)
 class ValidationTable:
-    """columns: name -> (DuckDB type, description). key: the columns that name a row, in whose order it is written."""
+    """
+    Attributes:
+        key: the columns that name a row, in whose order it is written; the primary key in `health.duckdb`.
+        columns: name -> (DuckDB type, description).
+        is_key_partial: a column of the key may be null, so that it cannot be declared.
+    """
 
     name: str
     description: str
     key: tuple[str, ...]
     columns: dict[str, tuple[str, str]]
+    is_key_partial: bool = False
 
 
 def _figure(name: str, description: str) -> dict[str, tuple[str, str]]:
@@ -151,6 +157,7 @@ RENEWAL_FORECAST = ValidationTable(
         ),
         "accounts": (_COUNT, "Accounts whose term ends in the month; trials that never paid are left out."),
         "arr": (_FIGURE, "Their arr, in the reporting currency."),
+        "currency": (_TEXT, "Currency of all amounts of the row: the reporting currency."),
     }
     | {f"{tier}_accounts": (_COUNT, f"Those of the tier {tier}.") for tier in _TIERS}
     | {f"{tier}_arr": (_FIGURE, f"Arr of the tier {tier}.") for tier in _TIERS}
@@ -161,6 +168,7 @@ RENEWAL_FORECAST = ValidationTable(
         "reason": (_TEXT, "Why no loss is given; null where one is."),
         "base_rate": (_FIGURE, "Leaving rate of all accounts in the last completed horizon."),
     },
+    is_key_partial=True,
 )
 
 WEIGHT_PROPOSALS = ValidationTable(

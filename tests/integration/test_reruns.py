@@ -85,6 +85,14 @@ def test_what_left_the_sources_leaves_no_rows(company: Company, first_mart: dict
     assert metric(company, busy, LAST_DAY, "days_since_last_activity") == 0
     company.write_events(LAST_DAY, company.read_events(LAST_DAY).slice(0, 0))
 
+    company.run(LAST_DAY, run_id="last")
+    with duckdb.connect(str(company.published / "current" / "health.duckdb"), read_only=True) as connection:
+        known = connection.execute("select account_id, first_scored_on, last_scored_on, has_left from accounts").fetchall()
+        names = dict(connection.execute("select account_id, account_name from accounts").fetchall())
+    # Its row is no longer in the source, its name is not lost.
+    assert all(names.values())
+    assert {*known} >= {(account, FIRST_DAY, FIRST_DAY, True) for account in (removed, ended)}
+
     company.run(FIRST_DAY, LAST_DAY, "again")
     left = read_mart(company.published)
     assert {removed, ended} & scored_accounts(company, FIRST_DAY) == {ended}

@@ -209,6 +209,7 @@ select
     case when facts.ended_day <= as_of.day or facts.kind = 'override' then {{ date_of_day('facts.ended_day') }} end as ended_on,
     facts.label,
     facts.value,
+    case when facts.kind = 'invoice' then run.reporting_currency end as currency,
     facts.author,
     facts.note,
     nullif(facts.metric_keys, '') as metric_keys
@@ -217,3 +218,4 @@ inner join {{ ref('stg_crm__accounts') }} as accounts on facts.account_id = acco
 inner join as_of
     on facts.began_day <= as_of.day
     and (facts.began_day > as_of.day - 365 or facts.metric_keys <> '')
+cross join {{ source('control', 'run') }} as run

@@ -78,6 +78,7 @@ select
     newest.seats,
     newest.mrr,
     newest.arr,
+    newest.currency,
     {{ date_of_day('days.term_ends_day') }} as term_ends_on,
     newest.uncapped_score,
     newest.cap_key,

@@ -28,12 +28,13 @@ select
     days.parent_account_id,
     scores.scorecard_key,
     scores.config_version,
-    scores.rules_hash,
     days.tenure as tenure_days,
     days.seats,
     days.mrr,
     round(days.mrr * 12, 2) as arr,
+    days.currency,
     scores.cap_key,
+    scores.rules_hash,
     scores.run_id,
     scores.configuration_hash
 from {{ ref('int_scoring__account_scores') }} as scores

@@ -116,6 +116,8 @@ select
     outcomes.kind,
     outcomes.source,
     outcomes.outcome_id,
-    outcomes.arr_delta
+    outcomes.arr_delta,
+    run.reporting_currency as currency
 from outcomes
 inner join as_of on outcomes.day <= as_of.day
+cross join {{ source('control', 'run') }} as run

@@ -15,7 +15,23 @@ days as (
 
     {{ day_series('first_day', 'last_day', 'scored') }}
 
+),
+
+dates as (
+
+    select
+        {{ date_of_day('days.day') }} as calendar_date,
+        days.day = scored.last_day as is_latest
+    from days
+    cross join scored
+
 )
 
-select {{ date_of_day('day') }} as calendar_date
-from days
+select
+    calendar_date,
+    cast({{ dbt.date_trunc('week', 'calendar_date') }} as date) as week,
+    cast({{ dbt.date_trunc('month', 'calendar_date') }} as date) as month,
+    cast({{ dbt.date_trunc('quarter', 'calendar_date') }} as date) as quarter,
+    cast(extract(year from calendar_date) as integer) as year,
+    is_latest
+from dates

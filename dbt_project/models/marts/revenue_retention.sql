@@ -116,7 +116,9 @@ select
     cast(sum(mrr_before) as double) as mrr_before,
     cast(sum(mrr_after) as double) as mrr_after,
     cast(sum(mrr_kept) as double) as mrr_kept,
+    max(run.reporting_currency) as currency,
     cast(sum(mrr_after) as double) / cast(sum(mrr_before) as double) as nrr,
     cast(sum(mrr_kept) as double) / cast(sum(mrr_before) as double) as grr
 from scopes
+cross join {{ source('control', 'run') }} as run
 group by month_end, segment, is_total

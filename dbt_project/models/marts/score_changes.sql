@@ -29,6 +29,7 @@ select
     components.account_id,
     components.as_of_date,
     components.k,
+    components.k as days,
     components.component,
     components.metric_key,
     coalesce(components.label, metrics.label, components.metric_key) as label,

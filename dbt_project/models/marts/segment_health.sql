@@ -9,6 +9,7 @@ select
     tier,
     cast(count(*) as integer) as accounts,
     cast(sum(cast(arr as decimal(38, 2))) as double) as arr,
+    max(currency) as currency,
     cast(count(arr) as integer) as accounts_with_arr,
     cast(sum({{ exact('health_score') }}) as double) / count(*) as mean_score,
     max(config_version) as config_version,

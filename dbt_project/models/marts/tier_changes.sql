@@ -17,6 +17,7 @@ select
     end as reason,
     overrides.reason as override_reason,
     changes.k,
+    changes.k as days,
     changes.component,
     changes.metric_key,
     changes.cap_key,

@@ -59,7 +59,7 @@ create view marts.metric_scores_history as
     select account_id, as_of_date, 'cap', cap_points from warehouse.intermediate.int_scoring__account_scores where cap_points is not null;
 create table marts.attributes (account_id varchar, {attributes});
 create view marts.account_health as
-    select * from marts.account_health_history
+    select distinct * from marts.account_health_history
     left join marts.attributes using (account_id)
     where as_of_date = (select max(as_of_date) from marts.account_health_history);
 create table intermediate.int_ledger__changes (account_id varchar, as_of_date date, k integer, cap double);
@@ -73,15 +73,18 @@ create table marts.account_facts ({account_facts});
 create table marts.account_outcomes ({account_outcomes});
 create table marts.revenue_retention ({revenue_retention});
 create table marts.metric_drift (as_of_date date, metric_key varchar, explanation varchar, message varchar);
-create table marts.scorecard as select 'standard' as scorecard_key, cast(0.85 as double) as weight;
+create table marts.scorecard as
+select '2026.1' as config_version, 'standard' as scorecard_key, 'active_days_28d' as metric_key, cast(0.85 as double) as weight,
+    cast(null as varchar) as tested_metric_key;
 create table marts.scorecard_tiers as
-select 'standard' as scorecard_key, '2026.1' as config_version, cast(70.0 as double) as min_score;
+select 'standard' as scorecard_key, '2026.1' as config_version, 'healthy' as tier, cast(70.0 as double) as min_score;
 create table marts.metric_catalogue as select 'active_days_28d' as metric_key;
 create table marts.data_freshness as
 select 'usage_events' as raw_table, cast(null as varchar) as not_read_reason, 'no account for 3' as orphan_warning,
     cast(null as varchar) as value_warning, 7 as row_count;
-create table marts.quarantine_summary (table_name varchar, reason varchar, row_count bigint);
-create table marts.calendar (calendar_date date);
+create table marts.quarantine_summary (raw_table varchar, reason varchar, row_count bigint);
+create view marts.accounts as select distinct account_id from marts.account_health_history;
+create view marts.calendar as select distinct as_of_date as calendar_date from marts.account_health_history;
 comment on table marts.account_health_history is 'One row per account and day.';
 comment on column marts.account_health_history.health_score is 'Health of the account''s use, 0 to 100.';
 """

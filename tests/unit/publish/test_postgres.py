@@ -153,7 +153,8 @@ def test_columns_change_and_grants_and_views_stay(target, address):
     ask(address, "grant usage on schema health to bi")
     ask(address, "grant select on health.scorecard, health.dimension_scores_history to bi")
     ask(address, "create view public.cards as select scorecard_key from health.scorecard")
-    change_warehouse(target, "create or replace table marts.scorecard as select 'standard' as scorecard_key, 85 as weight, true as is_new")
+    change_warehouse(target, "alter table marts.scorecard alter weight type integer using 85")
+    change_warehouse(target, "alter table marts.scorecard add column is_new boolean default true")
     score_days(target, "run-2", [DAY_1], shift=1.0)
     change_warehouse(target, "alter table intermediate.int_scoring__account_dimensions add column label varchar default 'Use'")
     change_warehouse(
@@ -182,7 +183,7 @@ def test_hostile_text_arrives_as_text(target, address):
     copy_to_postgres(target)
     # Postgres holds no NUL; all else stays.
     assert ask(address, "select scorecard_key from health.scorecard") == [("NUL\\ =1+1 " + change,)]
-    assert ask(address, "select col_description('health.scorecard'::regclass, 2)") == [("\\" + change,)]
+    assert ask(address, "select col_description('health.scorecard'::regclass, 4)") == [("\\" + change,)]
 
 
 def test_a_user_that_owns_the_schema_and_nothing_else(target, address, monkeypatch):

@@ -63,11 +63,13 @@ def test_a_generation_holds_the_mart_as_database_and_parquet(settings, publish_d
     # 3 accounts x 3 days; 2 metrics of each.
     without_rows = (
         "wide.changes", "tier_changes", "account_actions", "segment_health", "parent_health",
-        "candidate_scores_history", "metric_drift", "calendar", "account_facts", "account_outcomes", "revenue_retention",
+        "candidate_scores_history", "metric_drift", "account_facts", "account_outcomes", "revenue_retention",
         *(table.name for table in VALIDATION_TABLES),
     )  # fmt: skip
     assert done.rows == dict.fromkeys(without_rows, 0) | {
         "account_health": 3,
+        "accounts": 3,
+        "calendar": 3,
         "account_health_history": 9,
         "wide.account_dimensions": 9,
         "wide.account_scores": 9,
@@ -113,7 +115,9 @@ def test_an_enum_is_published_as_text(settings, publish_days):
     publish_days("run-1", [DAY_1])
     score_days(settings, "run-2", [DAY_1])
     change_warehouse(settings, "create type kind as enum ('a', 'b')")
-    change_warehouse(settings, "create or replace table marts.quarantine_summary as select cast('a' as kind) as reason")
+    change_warehouse(
+        settings, "create or replace table marts.quarantine_summary as select 'tickets' as raw_table, cast('a' as kind) as reason"
+    )
     publish(settings, "run-2", PUBLISHED_AT)
     assert read_current(settings, "select distinct typeof(reason) from quarantine_summary") == [("VARCHAR",)]
 
@@ -348,6 +352,7 @@ def test_no_warehouse_no_state_no_table(settings):
         ),
         ("update marts.account_health_history set health_score = null where account_id = 'a2'", "account 'a2'"),
         ("update marts.account_health_history set as_of_date = null where account_id = 'a2'", "without as_of_date"),
+        ("insert into marts.metric_catalogue from marts.metric_catalogue", 'metric_catalogue: .*duplicate key "active_days_28d"'),
     ],
 )
 def test_the_audit_refuses_a_wrong_mart(settings, publish_days, statement, message):

@@ -12,6 +12,7 @@ select
     accounts.tenure,
     accounts.seats,
     accounts.mrr,
+    run.reporting_currency as currency,
     accounts.term_ends_day,
     run.configuration_hash
 from {{ ref('int_accounts__scored_days') }} as accounts
