@@ -11,8 +11,10 @@ from typing import Any
 
 import duckdb
 import pytest
+import yaml
 
 from orchestration.publish.tables import TABLES
+from orchestration.settings import PROJECT_ROOT
 from tests.company import FIRST_DAY, LAST_DAY, Company
 from tests.pages import DOCS, blocks
 
@@ -211,6 +213,27 @@ def test_the_snippets_for_analysts_run(company: Company) -> None:
             mart.execute(statement).fetchall()
     if missing:
         pytest.skip(f"the others ran; {' and '.join(missing)} not installed: `make lint` does it")
+
+
+def test_the_superset_dashboard_reads_what_is_published(company: Company) -> None:
+    folder = PROJECT_ROOT / "examples" / "superset"
+    parts = {path: yaml.safe_load(path.read_text(encoding="utf-8")) for path in folder.glob("*/**/*.yaml")}
+    datasets = {part["uuid"]: part for part in parts.values() if "table_name" in part}
+    charts = {part["uuid"]: part for part in parts.values() if "viz_type" in part}
+    [dashboard] = [part for part in parts.values() if "dashboard_title" in part]
+    shown = {part["meta"]["uuid"] for part in dashboard["position"].values() if isinstance(part, dict) and part["type"] == "CHART"}
+    assert shown == charts.keys() and len(datasets) == 3
+    with duckdb.connect(str(company.published / "current" / "health.duckdb"), read_only=True) as mart:
+        for dataset in datasets.values():
+            rows = f"({dataset['sql']})" if dataset["sql"] else dataset["table_name"]
+            mart.execute(f"select {', '.join(column['column_name'] for column in dataset['columns'])} from {rows}").fetchall()
+            mart.execute(f"select {', '.join(metric['expression'] for metric in dataset['metrics'])} from {rows}").fetchall()
+    for chart in charts.values():
+        dataset, params = datasets[chart["dataset_uuid"]], chart["params"]
+        columns = {column["column_name"] for column in dataset["columns"]}
+        assert {*params.get("all_columns", []), *params.get("groupby", []), params.get("x_axis", "as_of_date")} <= columns
+        used = {params["metric"]} if "metric" in params else {*params.get("metrics", [])}
+        assert used <= {each["metric_name"] for each in dataset["metrics"]}
 
 
 def test_the_query_of_the_readme_runs(company: Company) -> None:
