@@ -757,7 +757,7 @@ class Seeds:
             "config_version,scorecard_key,metric_key,weight,method,worst,best,missing_policy",
             self.files["scorecard_metrics"],
         )
-        self.save("metric_bands", "config_version,scorecard_key,metric_key,lower_bound,score", self.files["metric_bands"])
+        self.save("metric_bands", "config_version,scorecard_key,metric_key,lower_bound,score", self.bands())
         self.save(
             "score_caps",
             "config_version,scorecard_key,cap_key,metric_key,operator,threshold,max_score,reason",
@@ -779,6 +779,17 @@ class Seeds:
                 ("JPY", "2031-01-01", "0.007"),
             ],
         )
+
+    def bands(self) -> list[tuple[object, ...]]:
+        """A scorecard that has nothing but bands reaches 100 with the highest: a run refuses tiers that no score reaches."""
+        methods: dict[tuple[object, object], set[object]] = {}
+        counts = {row[:3] for row in self.files["scorecard_dimensions"] if row[3] != "0"}
+        for version, card, key, weight, method, *_ in self.files["scorecard_metrics"]:
+            if weight != "0" and (version, card, METRICS[str(key)][0]) in counts:
+                methods.setdefault((version, card), set()).add(method)
+        rows = self.files["metric_bands"]
+        highest = {row[:3]: row for row in rows}
+        return [(*row[:4], "100") if methods.get(row[:2]) == {"bands"} and highest[row[:3]] is row else row for row in rows]
 
     def versions(self) -> list[tuple[object, ...]]:
         """The rows of config_versions.csv, the rest of each version written: active ones one after the other, whose
