@@ -23,7 +23,7 @@ $(error make $(MAKECMDGOALS) takes $(TAKEN:%=%=), not $(patsubst %,%=,$(filter-o
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run dbt check-sources ui alerts validate propose-weights impact verify test test-fast test-next lint types docs lock bench rollback scorecard scorecard-import clean
+.PHONY: help setup run dbt check-sources ui alerts digest validate propose-weights impact verify test test-fast test-next lint types docs lock bench rollback scorecard scorecard-import clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -58,6 +58,9 @@ ui: setup ## the Dagster UI on 127.0.0.1:3000 (PORT=...), history in the data fo
 
 alerts: setup ## send the alerts that are due: ARGS=--dry-run to only show them
 	@exec $(HEALTH) alerts $(ARGS)
+
+digest: setup ## send the weekly digests, once a week each: ARGS=--dry-run to only show them
+	@exec $(HEALTH) digest $(ARGS)
 
 validate: setup ## compare the published scores with who left, and publish the result with the mart
 	@exec $(HEALTH) validate $(ARGS)

@@ -16,10 +16,12 @@ from orchestration.scorecard import Cell, Fault, Row, Seed, read_seed
 from orchestration.settings import PROJECT_ROOT
 from orchestration.shared import LEDGER_DAYS
 
-AlertKind = Literal["tier_worsened", "score_fell", "renewal_near", "source_late", "drift_seen"]
-Channel = Literal["slack", "webhook"]
+AlertKind = Literal["tier_worsened", "score_fell", "renewal_near", "source_late", "drift_seen", "run_failed", "mart_late"]
+Channel = Literal["email", "slack", "teams", "webhook"]
 
-CHANNELS: tuple[Channel, ...] = ("slack", "webhook")
+CHANNELS: tuple[Channel, ...] = ("email", "slack", "teams", "webhook")
+# What they look for is not in the mart.
+OF_THE_PIPELINE: tuple[AlertKind, ...] = ("run_failed", "mart_late")
 # From best to worst; `unknown` is none of them.
 TIER_ORDER = ("healthy", "at_risk", "poor")
 
@@ -33,6 +35,8 @@ _COLUMNS: dict[AlertKind, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "renewal_near": (("tier", "days"), _ACCOUNT_FILTERS),
     "source_late": ((), ()),
     "drift_seen": ((), ()),
+    "run_failed": ((), ()),
+    "mart_late": ((), ()),
 }
 SEED = Seed(
     {

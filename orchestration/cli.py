@@ -100,6 +100,24 @@ def alerts(dry_run: bool, as_json: bool) -> None:
         send_due(load_settings())
 
 
+@health.command()
+@click.option("--dry-run", is_flag=True, help="Show what would be sent; send and note nothing.")
+@click.option("--json", "as_json", is_flag=True, help="With --dry-run: the bodies that would be posted.")
+def digest(dry_run: bool, as_json: bool) -> None:
+    """Send the weekly digests, once a week each.
+
+    One for the company and one for each owner of accounts, to the addresses of [digest]: what moved and why, what renews, what to do. An
+    address that cannot be reached is reported on standard error and tried again the next time; that is no failure.
+    """
+    from orchestration.alerts import send_digests_now, show_digests
+    from orchestration.settings import load_settings
+
+    if dry_run:
+        show_digests(load_settings(), as_json)
+    else:
+        send_digests_now(load_settings())
+
+
 @health.group()
 def scorecard() -> None:
     """The scorecard as a spreadsheet, and back."""

@@ -10,8 +10,9 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from orchestration.disk_space import DiskFull, naming_a_full_disk
+from orchestration.errors import UserError
 from orchestration.home import prepare_home
-from orchestration.locking import writer_lock
+from orchestration.locking import WriterBusy, writer_lock
 from orchestration.plain_text import one_line
 from orchestration.run_guard import check_configuration, remove_leftovers
 from orchestration.settings import Settings, SettingsError
@@ -27,11 +28,11 @@ JOB = "daily_health"
 _LONGEST_REASON, _NOTES_SHOWN = 1_000, 10
 
 
-def run_range(settings: Settings, start: date, end: date, verbose: bool = False) -> bool:
-    """Run the job `daily_health` for the as-of days [start, end]. Call it under the writer lock.
+def run_range(settings: Settings, start: date, end: date, run_id: str, verbose: bool = False) -> list[str]:
+    """Run the job `daily_health` for the as-of days [start, end], as Dagster's run of this id. Call it under the writer lock.
 
     Returns:
-        Whether it succeeded. What failed is on standard error, one line for each failure; its traceback too if `verbose`.
+        What failed, one line for each cause; empty if the run succeeded. Its traceback is on standard error if `verbose`.
     """
     # Dagster's definitions read the configuration when they are imported: only after that has been checked.
     import dagster as dg
@@ -39,7 +40,6 @@ def run_range(settings: Settings, start: date, end: date, verbose: bool = False)
     from orchestration.dead_runs import report_canceled, show_alive
     from orchestration.definitions import defs
 
-    run_id = str(uuid.uuid4())
     show_alive(settings, run_id)
     with (
         dg.DagsterInstance.get() as instance,
@@ -56,9 +56,7 @@ def run_range(settings: Settings, start: date, end: date, verbose: bool = False)
                 run_config={"loggers": {"console": {"config": {"log_level": "WARNING", "tracebacks": verbose}}}},
             )
         )
-    for line in _failures(result.all_events):
-        print(line, file=sys.stderr)
-    return result.success
+    return [] if result.success else _failures(result.all_events)
 
 
 def _failures(events: Iterable[DagsterEvent]) -> list[str]:
@@ -73,7 +71,7 @@ def _failures(events: Iterable[DagsterEvent]) -> list[str]:
             kind, _, said = error.message.strip().partition(": ")
             message = said if kind.startswith("orchestration.") else error.message.strip()
             lines[error.message] = f"{event.step_key or 'run'}: {message}"
-    return list(lines.values())
+    return list(lines.values()) or ["run: it ended without saying why"]
 
 
 def parse_range(text: str | None, settings: Settings) -> tuple[date, date]:
@@ -131,25 +129,42 @@ def run(settings: Settings, days: str | None, verbose: bool) -> int:
         WriterBusy: as `writer_lock`.
     """
     start, end = parse_range(days, settings)
-    check_configuration(settings)
+    what, run_id = f"{JOB} {start}...{end}", str(uuid.uuid4())
     try:
+        check_configuration(settings)
         # Within Dagster the run takes the lock again. Taken here, a refusal is one line, and no other run comes in between.
-        with writer_lock(settings, f"{JOB} {start}...{end}"), naming_a_full_disk(settings):
+        with writer_lock(settings, what), naming_a_full_disk(settings):
             os.environ["HEALTH_CONFIG"] = str(settings.config_file)
             remove_leftovers(settings)
             prepare_home(settings)
-            print(f"{JOB} {start}...{end}", flush=True)
-            succeeded = run_range(settings, start, end, verbose)
+            print(what, flush=True)
+            failures = run_range(settings, start, end, run_id, verbose)
+    except WriterBusy:
+        raise
     except DiskFull as error:
+        _tell(settings, None, what, [str(error)])
         if verbose:
             raise
         print(error, file=sys.stderr)
         return 1
-    if not succeeded:
+    except UserError as error:
+        _tell(settings, None, what, str(error).splitlines())
+        raise
+    for line in failures:
+        print(line, file=sys.stderr)
+    if failures:
         print("the run failed; what was published before is unchanged", file=sys.stderr)
+        _tell(settings, run_id, what, failures)
         return 1
     _show_result(settings, start, end)
     return 0
+
+
+def _tell(settings: Settings, run_id: str | None, what: str, reasons: Iterable[str]) -> None:
+    # What sends messages takes a moment to import.
+    from orchestration.alerts import tell_failed_run
+
+    tell_failed_run(settings, run_id, what, reasons)
 
 
 def _show_result(settings: Settings, start: date, end: date) -> None:

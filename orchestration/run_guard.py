@@ -6,7 +6,7 @@ from pathlib import Path
 from orchestration.alert_rules import ALERT_RULES, read_alert_rules
 from orchestration.disk_space import check_space
 from orchestration.extract import preflight_sources
-from orchestration.publish.alerts import endpoints
+from orchestration.publish.alerts import alert_destinations
 from orchestration.publish.generations import remove_half_built
 from orchestration.publish.postgres import preflight_postgres
 from orchestration.scorecard import ConfigurationError, load_seeds
@@ -47,7 +47,8 @@ def check_seeds(settings: Settings, seeds_dir: Path) -> list[str]:
     rules = read_alert_rules(seeds_dir)
     # A folder without the file has the shipped rules, which nobody there can change.
     own_rules = rules if (seeds_dir / ALERT_RULES).exists() else []
-    faults = lint(seeds, settings.last_day, own_rules, settings.sources, endpoints(settings))
+    channels = {to.channel for to in alert_destinations(settings)}
+    faults = lint(seeds, settings.last_day, own_rules, settings.sources, channels)
     if errors := [fault for fault in faults if fault.is_error]:
         raise ConfigurationError(message(seeds, errors), errors)
     return [one_fault(seeds, fault) for fault in faults]

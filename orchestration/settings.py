@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
@@ -27,6 +27,7 @@ PROJECT_ROOT = Path(__file__).resolve().parent.parent
 DBT_PROJECT = PROJECT_ROOT / "dbt_project"
 EVENT_TABLE = "usage_events"
 
+MailAddress = Annotated[str, Field(pattern=r"^[^@\s<>,;:\"]{1,64}@[^@\s<>,;:\"]{1,255}$")]
 
 # Days outside are slips of the pen; Dagster would list each day between as a partition.
 FIRST_YEAR, LAST_YEAR = 1990, 2199
@@ -103,11 +104,37 @@ class Board(Section):
     history_days: int = Field(default=180, ge=1, le=1100)
 
 
-class Alerts(Section):
-    """`[alerts]`: where messages about the published mart go; nothing is sent where neither address is given.
+class Mail(Section):
+    """`[mail]`: the server that takes e-mail.
 
     Attributes:
+        server: its address, `smtp://user:password@host:587` (encrypted from STARTTLS on) or `smtps://user:password@host` (from the start);
+            a server that asks for no password is `smtp://host`.
+        sender: who the messages are from.
+    """
+
+    server: SecretReference
+    sender: MailAddress
+
+
+class Addresses(Section):
+    """Where messages for people go: to any of the three, or to none.
+
+    Attributes:
+        email: by the server of `[mail]`, in one message.
         slack_webhook: address of a Slack incoming webhook.
+        teams_webhook: address of a Teams workflow ("when a webhook request is received").
+    """
+
+    email: tuple[MailAddress, ...] = ()
+    slack_webhook: SecretReference | None = None
+    teams_webhook: SecretReference | None = None
+
+
+class Alerts(Addresses):
+    """`[alerts]`: where messages about the published mart and failed runs go; nothing is sent where no address is given.
+
+    Attributes:
         webhook: address that takes JSON.
         webhook_key: signs the JSON, see `orchestration.publish.alerts.delivery`.
         timeout_seconds: longest wait for a connection and for the answer.
@@ -115,12 +142,22 @@ class Alerts(Section):
         max_seconds: no further try of a message after so long; the next run tries again.
     """
 
-    slack_webhook: SecretReference | None = None
     webhook: SecretReference | None = None
     webhook_key: SecretReference | None = None
     timeout_seconds: float = Field(default=10, gt=0, le=60)
     max_attempts: int = Field(default=4, ge=1, le=20)
     max_seconds: float = Field(default=60, gt=0, le=600)
+
+
+class Digest(Addresses):
+    """`[digest]`: where the weekly digest of the company goes, and that of each owner (`csm`) of accounts.
+
+    Attributes:
+        owners: name -> mail address, or addresses as those of the company. An owner whose name is a mail address of the sender's domain
+            needs no entry.
+    """
+
+    owners: dict[str, Annotated[Addresses, BeforeValidator(lambda value: {"email": [value]} if isinstance(value, str) else value)]] = {}
 
 
 class Validation(Section):
@@ -181,7 +218,9 @@ class Settings(BaseSettings):
     sources: dict[str, AnySource] = {}
     demo: Demo = Demo()
     board: Board = Board()
+    mail: Mail | None = None
     alerts: Alerts = Alerts()
+    digest: Digest = Digest()
     exports: Exports = Exports()
     validation: Validation = Validation()
     config_file: Path
@@ -213,6 +252,14 @@ class Settings(BaseSettings):
         if "accounts" not in sources:
             raise ValueError("accounts is required: nothing is scored without it. Add [sources.accounts]")
         return sources
+
+    @model_validator(mode="after")
+    def _mail_has_a_server(self) -> "Settings":
+        sections = {"alerts": self.alerts, "digest": self.digest} | {f"digest.owners.{name}": to for name, to in self.digest.owners.items()}
+        for name, addresses in sections.items():
+            if addresses.email and self.mail is None:
+                raise ValueError(f'{name}: e-mail needs a server. Add [mail] with server = {{ env = "SMTP_URL" }} and sender')
+        return self
 
     @property
     def last_day(self) -> date:

@@ -4,10 +4,13 @@ import dagster as dg
 
 from orchestration.defs.common import PARTITIONS
 
+MART = dg.AssetKey("published_mart")
+MART_IS_FRESH = dg.AssetCheckKey(MART, "mart_is_fresh")
+
 daily_health = dg.define_asset_job(
     "daily_health",
-    # Validation has a job of its own.
-    selection=dg.AssetSelection.all() - dg.AssetSelection.groups("validate"),
+    # Validation has a job of its own; whether a run is missing is nothing that a run can tell.
+    selection=dg.AssetSelection.all() - dg.AssetSelection.groups("validate") - dg.AssetSelection.checks(MART_IS_FRESH),
     partitions_def=PARTITIONS,
     executor_def=dg.in_process_executor,
     description=(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from orchestration.markdown import table, verbatim
 from orchestration.publish.generations import open_published
-from orchestration.publish.movements import MOVEMENTS
+from orchestration.publish.movements import MOVEMENTS, WEEK_REASONS
 from orchestration.publish.tables import DATE_COLUMN, HISTORY
 from orchestration.publish.tiers import TIER_COLOURS, TIER_LABELS
 from orchestration.settings import Settings
@@ -27,18 +27,6 @@ select count(*) filter (direction = -1), count(*) filter (direction = 1)
 from ({MOVEMENTS})
 """
 _SCORES_THAT_MOVED = f"""
-with reasons as (
-
-    select
-        account_id,
-        label,
-        points,
-        row_number() over (partition by account_id, points > 0 order by abs(points) desc, component, metric_key) as position
-    from score_changes
-    where k = 7 and component <> 'availability' and {DATE_COLUMN} = (select max({DATE_COLUMN}) from account_health)
-
-)
-
 select
     coalesce(health.account_name, health.account_id) as account,
     health.health_score,
@@ -47,10 +35,9 @@ select
     health.raw_tier,
     reasons.label
 from account_health as health
-left join reasons
+left join ({WEEK_REASONS}) as reasons
     on health.account_id = reasons.account_id
     and (reasons.points > 0) = (health.delta_7d > health.availability_7d)
-    and reasons.position = 1
 where sign(round(health.delta_7d - health.availability_7d, 1)) = ?
 order by abs(health.delta_7d - health.availability_7d) desc, health.arr desc nulls last, health.account_id
 limit ?

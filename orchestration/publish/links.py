@@ -1,6 +1,6 @@
 """Where the board's pages are, for whatever points to them."""
 
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from orchestration.settings import Settings
 
@@ -17,3 +17,11 @@ def account_page_url(settings: Settings, account_id: str) -> str | None:
     if settings.board.base_url is None:
         return None
     return f"{settings.board.base_url.rstrip('/')}/{account_page(account_id)}"
+
+
+def portfolio_url(settings: Settings, owner: str | None) -> str | None:
+    """The board's first page, of one owner's accounts where one is given; None where `board.base_url` is not configured."""
+    if settings.board.base_url is None:
+        return None
+    chosen = "" if owner is None else f"#{urlencode({'owner': owner})}"
+    return f"{settings.board.base_url.rstrip('/')}/index.html{chosen}"

@@ -60,3 +60,12 @@ qualify row_number() over (
     order by changes.direction is not distinct from moved.direction desc, changes.{DATE_COLUMN} desc
 ) = 1
 """
+
+# Grain: account x (up, down), of the accounts whose score moved that way in the week up to the newest day: the strongest part of it that
+# does not come from data that came or went.
+WEEK_REASONS = f"""
+select account_id, label, points
+from score_changes
+where k = {WEEK} and component <> 'availability' and {DATE_COLUMN} = (select max({DATE_COLUMN}) from account_health)
+qualify row_number() over (partition by account_id, points > 0 order by abs(points) desc, component, metric_key) = 1
+"""

@@ -15,6 +15,7 @@ from orchestration.cli import main
 from orchestration.locking import WriterBusy
 from orchestration.settings import PROJECT_ROOT
 from tests.company import NEXT_DAY, NOT_DATA, Company, Rows, content, differences, read_mart
+from tests.webhook_server import WebhookServer
 
 
 @contextmanager
@@ -256,9 +257,20 @@ def test_a_refused_run_ends_with_an_error_code(project: Path) -> None:
     assert refused.stderr.count("\n") == 1 and "nowhere.csv" in refused.stderr
 
 
-def test_errors_of_the_data_are_one_line_each_without_tracebacks(
-    company: Company, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.fixture
+def webhook(monkeypatch: pytest.MonkeyPatch) -> Iterator[WebhookServer]:
+    with WebhookServer() as server:
+        monkeypatch.setenv("TEST_WEBHOOK", server.url)
+        yield server
+
+
+def test_errors_of_the_data_are_one_line_each_without_tracebacks_and_are_told(
+    company: Company, webhook: WebhookServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    def told() -> list[tuple[str, str]]:
+        alerts = [alert for post in webhook.take() for alert in post.content["alerts"] if alert["kind"] == "run_failed"]
+        return [(alert["text"], alert["reason"]) for alert in alerts]
+
     raw = company.folder / "raw"
     whole = {table: company.read(table) for table in ("touchpoints", "csm_pulses", "tickets", "survey_responses")}
     (raw / "tickets.csv").write_bytes(b"<!DOCTYPE html><title>Sign in</title>")
@@ -273,9 +285,11 @@ def test_errors_of_the_data_are_one_line_each_without_tracebacks(
     before = read_mart(company.published)
 
     # Headers are read before anything is written.
-    monkeypatch.setenv("HEALTH_CONFIG", str(company.config_file))
+    watched = company.folder / "watched.toml"
+    watched.write_text(company.config_file.read_text() + '\n[alerts]\nwebhook = { env = "TEST_WEBHOOK" }\n')
+    monkeypatch.setenv("HEALTH_CONFIG", str(watched))
     assert main(["run", str(NEXT_DAY)]) == 2
-    faults = [line.partition("health.toml: ")[2] for line in capsys.readouterr().err.splitlines()]
+    faults = [line.partition("watched.toml: ")[2] for line in capsys.readouterr().err.splitlines()]
     linked, wide, page, umlaut = sorted(faults, key=lambda fault: ["touch", "csm_p", "ticke", "surve"].index(fault[4:9]))
     assert page == "raw/tickets.csv: an HTML page, perhaps that of a login or of an error. Deliver the data itself"
     assert umlaut.startswith(
@@ -289,6 +303,9 @@ def test_errors_of_the_data_are_one_line_each_without_tracebacks(
         wide
         == "raw/csm_pulses.csv: 10000 columns, at most 1000 can be read. Leave out those that csm_pulses does not need, or deliver Parquet"
     )
+    what = f"daily_health {NEXT_DAY}...{NEXT_DAY} failed; what was published before is unchanged"
+    [(text, reason)] = told()
+    assert text == what and "raw/tickets.csv: an HTML page" in reason
     for table, rows in whole.items():
         (raw / f"{table}.csv").unlink()
         company.write(table, rows)
@@ -304,6 +321,8 @@ def test_errors_of_the_data_are_one_line_each_without_tracebacks(
     assert "raw/subscriptions.csv line 2: started_on: not a date like 2026-01-31 (found '31.01.2026')" in said["raw__subscriptions"]
     assert "or raise" not in "".join(said.values())
     assert not differences(before, read_mart(company.published))
+    [(text, reason)] = told()
+    assert text == what and "raw/invoices.csv line 2: currency: no rate for XYZ" in reason
 
 
 @pytest.mark.parametrize("days", ["2025-12-31", "2026-01-05...2026-02-01", "2026-01-05...2026-01-04", "yesterday"])

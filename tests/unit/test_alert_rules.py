@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from orchestration.alert_rules import AlertRule, read_alert_rules
+from orchestration.alert_rules import AlertKind, AlertRule, read_alert_rules
 from orchestration.run_guard import check_configuration
 from orchestration.scorecard import ConfigurationError, configuration_hash, load_seeds
 from orchestration.settings import PROJECT_ROOT, SettingsError, load_settings
@@ -30,7 +31,7 @@ def test_a_rule_is_read_as_it_is_written(tmp_path: Path) -> None:
 
 
 def test_the_shipped_rules_cover_every_kind() -> None:
-    assert {rule.kind for rule in read_alert_rules(SHIPPED)} == {"tier_worsened", "score_fell", "renewal_near", "source_late", "drift_seen"}
+    assert {rule.kind for rule in read_alert_rules(SHIPPED)} == set(get_args(AlertKind))
 
 
 def test_a_folder_without_the_file_has_the_shipped_rules_and_an_empty_file_has_none(tmp_path: Path) -> None:
@@ -39,8 +40,8 @@ def test_a_folder_without_the_file_has_the_shipped_rules_and_an_empty_file_has_n
 
 
 WRONG = {
-    "r,,tier_worse,,,,,,,": "kind 'tier_worse' is not one of tier_worsened, score_fell, renewal_near, source_late, drift_seen. Did you "
-    "mean 'tier_worsened'?",
+    "r,,tier_worse,,,,,,,": "kind 'tier_worse' is not one of tier_worsened, score_fell, renewal_near, source_late, drift_seen, "
+    "run_failed, mart_late. Did you mean 'tier_worsened'?",
     "r,,tier_worsened,,healthy,,,,,": "tier healthy is never worse. Write at_risk, poor or unknown, or leave it blank",
     "r,,tier_worsened,at_risk,at_risk,,,,,": "from_tier at_risk to tier at_risk is not a worsening. Let tier be the worse one",
     "r,,tier_worsened,,poor,5,,,,": "kind tier_worsened does not use points. Leave it blank",
@@ -51,7 +52,7 @@ WRONG = {
     "r,,renewal_near,,,,90,,,": "kind renewal_near needs tier, but it is blank. Fill it in",
     "r,,source_late,,,,,smb,,": "kind source_late does not use segment. Leave it blank",
     "r,,drift_seen,,,,,,1000,": "kind drift_seen does not use min_arr. Leave it blank",
-    "r,,drift_seen,,,,,,,mail": "channel 'mail' is not one of slack, webhook. Choose one of them",
+    "r,,drift_seen,,,,,,,mail": "channel 'mail' is not one of email, slack, teams, webhook. Did you mean 'email'?",
     "My rule,,drift_seen,,,,,,,": "rule_key is not a plain name. Use at most 60 of a-z, 0-9 and _, a letter first",
     "fine,,source_late,,,,,,,": "rule_key 'fine' is duplicated, first on line 2. Remove one",
 }

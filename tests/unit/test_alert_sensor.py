@@ -7,7 +7,9 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from orchestration.alerts import tell_failed_run
 from orchestration.defs import alerts as definitions
+from orchestration.publish import PublishError
 from orchestration.publish.alerts import delivery
 from orchestration.settings import load_settings
 from tests.alert_mart import account, publish_mart
@@ -27,7 +29,8 @@ def webhook() -> Iterator[WebhookServer]:
 def configured(tmp_path: Path, webhook: WebhookServer, monkeypatch: pytest.MonkeyPatch) -> None:
     config = tmp_path / "health.toml"
     config.write_text(
-        '[pipeline]\nstart_date = 2026-01-01\n[sources.accounts]\nconnector = "demo"\n[alerts]\nwebhook = { env = "TEST_WEBHOOK" }\n'
+        '[pipeline]\nstart_date = 2026-01-01\nend_date = 2026-06-29\n[sources.accounts]\nconnector = "demo"\n'
+        '[alerts]\nwebhook = { env = "TEST_WEBHOOK" }\n'
     )
     monkeypatch.setenv("TEST_WEBHOOK", webhook.url)
     monkeypatch.setattr(definitions, "SETTINGS", load_settings(config))
@@ -90,7 +93,7 @@ def test_the_job_sends_and_a_dead_endpoint_does_not_fail_it(webhook: WebhookServ
         result = definitions.send_alerts_job.execute_in_process(instance=instance)
         assert result.success
         said = "\n".join(entry.user_message for entry in instance.all_logs(result.run_id))
-        assert "not delivered, tried again after the next publishing: alerts.webhook: answers 500" in said and SECRET not in said
+        assert "not delivered, tried again the next time: alerts.webhook: answers 500" in said and SECRET not in said
         webhook.take()
         webhook.always = Answer()
         assert definitions.send_alerts_job.execute_in_process(instance=instance).success
@@ -98,7 +101,51 @@ def test_the_job_sends_and_a_dead_endpoint_does_not_fail_it(webhook: WebhookServ
     assert [alert["rule"] for alert in post.content["alerts"]] == ["score_fell_7d"]
 
 
+def test_a_failed_run_is_told_once_whoever_tells_it_first(webhook: WebhookServer) -> None:
+    @dg.op
+    def extract() -> None:
+        raise PublishError("the disk is gone")
+
+    @dg.job(name="daily_health", executor_def=dg.in_process_executor)
+    def failing() -> None:
+        extract()
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = failing.execute_in_process(instance=instance, raise_on_error=False)
+        [event] = result.filter_events(lambda event: event.event_type_value == "PIPELINE_FAILURE")
+        context = dg.build_run_status_sensor_context("alerts_after_failure", event, instance, result.dagster_run).for_run_failure()
+        request = definitions.alerts_after_failure(context)
+        assert isinstance(request, dg.RunRequest) and request.run_key == result.run_id
+        for _ in range(2):
+            assert definitions.send_alerts_job.execute_in_process(instance=instance, run_config=request.run_config).success
+    tell_failed_run(definitions.SETTINGS, result.run_id, "daily_health", ["the disk is gone"])
+    [post] = webhook.posts
+    assert [(alert["kind"], alert["text"], alert["reason"]) for alert in post.content["alerts"]] == [
+        ("run_failed", "daily_health failed; what was published before is unchanged", "extract: the disk is gone")
+    ]
+
+
+def test_a_run_that_is_missing_is_seen_without_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def look(cursor: str | None) -> dg.SensorResult | dg.SkipReason:
+        with dg.DagsterInstance.ephemeral() as instance, dg.build_sensor_context(instance=instance, cursor=cursor) as context:
+            return definitions.alerts_without_run(context)
+
+    assert isinstance(look(None), dg.SkipReason)  # nothing is published yet
+    publish_mart(definitions.SETTINGS, 1, DAY, {"account_health": [account()]})
+    seen = look(None)  # the company ends on this day
+    assert isinstance(seen, dg.SensorResult) and seen.run_requests == [] and [event.passed for event in seen.asset_events] == [True]
+    config = definitions.SETTINGS.config_file
+    config.write_text(config.read_text().replace("end_date = 2026-06-29\n", ""))
+    monkeypatch.setattr(definitions, "SETTINGS", load_settings(config))
+    late = look(seen.cursor)
+    assert isinstance(late, dg.SensorResult) and [request.run_key for request in late.run_requests or []] == ["late 2026-06-29"]
+    assert [(event.check_name, event.passed) for event in late.asset_events] == [("mart_is_fresh", False)]
+    assert isinstance(look(late.cursor), dg.SkipReason)
+
+
 def test_what_the_ui_says_reads_as_sentences() -> None:
-    for text in (definitions.alerts_after_publish.description, definitions.send_alerts_job.description):
+    sensors = (definitions.alerts_after_publish, definitions.alerts_after_failure, definitions.alerts_without_run)
+    jobs = (definitions.send_alerts_job, definitions.weekly_digest_job, definitions.weekly_digest_schedule)
+    for text in (one.description for one in (*sensors, *jobs)):
         assert text is not None and text[0].isupper() and text.endswith(".")
     assert definitions.alerts_after_publish.job_name == "send_alerts"

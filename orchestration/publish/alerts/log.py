@@ -1,4 +1,4 @@
-"""What was alerted about, and the messages that are still to be delivered: a SQLite file in the data folder.
+"""What was alerted about, and the messages and digests that are still to be delivered: a SQLite file in the data folder.
 
 Alerts and their messages enter it in one transaction, so a process that is killed has either given an alert with all its
 messages, or not at all. A message is noted as tried before it is sent, and as sent afterwards.
@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from datetime import date
 from pathlib import Path
 
-from orchestration.alert_rules import AlertRule, Channel
+from orchestration.alert_rules import AlertRule
 from orchestration.errors import UserError
 from orchestration.publish.alerts.evaluate import Alert
 from orchestration.publish.alerts.messages import Message
@@ -27,7 +27,7 @@ create table if not exists alerts (
 create index if not exists alerts_by_subject on alerts (rule_key, subject);
 create table if not exists messages (
     message_id text primary key,
-    channel text not null,
+    channel text not null,  -- name of the destination
     as_of_date text not null,
     body text not null,
     attempts integer not null,
@@ -66,32 +66,41 @@ class AlertLog:
         ).fetchall()
         return bool(rows)
 
-    def record(self, day: date, rules: Iterable[AlertRule], alerts: Iterable[Alert], messages: Iterable[Message]) -> None:
-        """Note that the rules were applied to `day`, with what came of it; all or nothing."""
+    def record(self, day: date | None, rules: Iterable[AlertRule], alerts: Iterable[Alert], messages: Iterable[Message]) -> None:
+        """Note what came of the rules, all or nothing. `day` is the newest day that `rules` were applied to; None: they were to none."""
         with self._connection as transaction:
-            transaction.execute("delete from newest_day")
-            transaction.execute("insert into newest_day values (?)", [day.isoformat()])
-            transaction.executemany(
-                "insert or ignore into watched_rules values (?, ?)",
-                [(rule.fingerprint, day.isoformat()) for rule in rules],
-            )
+            if day is not None:
+                transaction.execute("delete from newest_day")
+                transaction.execute("insert into newest_day values (?)", [day.isoformat()])
+                transaction.executemany(
+                    "insert or ignore into watched_rules values (?, ?)",
+                    [(rule.fingerprint, day.isoformat()) for rule in rules],
+                )
             transaction.executemany(
                 "insert or ignore into alerts values (?, ?, ?, ?, ?)",
                 [(alert.key, alert.rule.key, alert.subject, alert.since.isoformat(), alert.as_of_date.isoformat()) for alert in alerts],
             )
-            transaction.executemany(
-                "insert or ignore into messages values (?, ?, ?, ?, 0, 'due')",
-                [(one.message_id, one.channel, one.as_of_date.isoformat(), one.body) for one in messages],
-            )
+            _add(transaction, messages)
 
-    def due(self, channel: Channel) -> list[Message]:
+    def add(self, messages: Iterable[Message]) -> None:
+        """Note messages that are to be sent; of one that is known nothing changes."""
+        with self._connection as transaction:
+            _add(transaction, messages)
+
+    def newest_message(self, destination: str) -> tuple[set[str], date | None]:
+        """The ids of all messages that were ever for a destination, and the newest day that they tell of."""
+        query = "select message_id, as_of_date from messages where channel = ?"
+        rows = self._connection.execute(query, [destination]).fetchall()
+        return {name for name, _ in rows}, max((_day(day) for _, day in rows), default=None)
+
+    def due(self, destination: str) -> list[Message]:
         """What is still to be sent there, the oldest first."""
         rows = self._connection.execute(
             "select message_id, as_of_date, body, attempts from messages where channel = ? and state = 'due' "
             "order by as_of_date, message_id",
-            [channel],
+            [destination],
         ).fetchall()
-        return [Message(channel, name, _day(day), body, attempts) for name, day, body, attempts in rows]
+        return [Message(destination, name, _day(day), body, attempts) for name, day, body, attempts in rows]
 
     def note_attempt(self, message: Message) -> None:
         with self._connection as transaction:
@@ -107,6 +116,13 @@ class AlertLog:
     def _set_state(self, message: Message, state: str) -> None:
         with self._connection as transaction:
             transaction.execute("update messages set state = ? where message_id = ?", [state, message.message_id])
+
+
+def _add(transaction: sqlite3.Connection, messages: Iterable[Message]) -> None:
+    transaction.executemany(
+        "insert or ignore into messages values (?, ?, ?, ?, 0, 'due')",
+        [(one.message_id, one.destination, one.as_of_date.isoformat(), one.body) for one in messages],
+    )
 
 
 @contextmanager

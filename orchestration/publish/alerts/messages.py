@@ -1,4 +1,4 @@
-"""Alerts as messages: JSON for a program, Block Kit for people in Slack."""
+"""Alerts as messages: JSON for a program, a report for people."""
 
 import hashlib
 import json
@@ -6,86 +6,99 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import groupby
-from typing import Any
+from typing import Any, cast
 
 from orchestration.alert_rules import Channel
 from orchestration.plain_text import one_line
 from orchestration.publish.alerts.evaluate import Alert
+from orchestration.publish.alerts.mart import AccountDay
+from orchestration.publish.alerts.rendering import NAME, Line, Report, line, part, render
 from orchestration.publish.links import account_page_url
 from orchestration.settings import Settings
 
 # Of the JSON. A field may be added under the same version; removing or changing one makes a new version.
 VERSION = 1
-# Slack takes 50 blocks of 3,000 characters; two blocks are kept for what is left out and for a repetition.
-_SECTIONS, _SECTION_TEXT = 47, 3000
-_SHOWN_OF_RULE = 10
-# Before escaping, which makes up to five characters of one: a line always fits into a section.
-_NAME, _SENTENCE, _LABEL, _URL = 60, 200, 100, 300
 _JSON_TEXT, _JSON_URL = 1000, 2000
-_BULLET, _DOT = "\u2022", " \u00b7 "
-
-# Slack's own escapes; and look-alikes for the signs that would format the rest of the line, or make a picture of a word.
-_MRKDWN = str.maketrans(
-    {"&": "&amp;", "<": "&lt;", ">": "&gt;"} | {"*": "\u2217", "~": "\u223c", "`": "'", "|": "\u00a6", "_": "\u02cd", ":": "\u2236"}
-)
-
-Block = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Occasion:
-    """The generation that a message is about."""
+    """The generation that a message is about; None and blank where none was published yet."""
 
-    as_of_date: date
-    generation: int
+    as_of_date: date | None
+    generation: int | None
     run_id: str
     published_at: str
 
 
 @dataclass(frozen=True)
 class Message:
-    """What is sent to one channel in one go. `body` is JSON; `message_id` stays the same however often it is sent."""
+    """What is sent to one destination in one go. `body` is JSON; `message_id` stays the same however often it is sent.
 
-    channel: Channel
+    Attributes:
+        destination: its name; the last part, after a full stop, is the channel.
+        as_of_date: the day of the mart that it tells of.
+    """
+
+    destination: str
     message_id: str
     as_of_date: date
     body: str
     attempts: int = 0
 
+    @property
+    def channel(self) -> Channel:
+        return cast(Channel, self.destination.rpartition(".")[2])
 
-def compose(settings: Settings, channel: Channel, occasion: Occasion, alerts: Iterable[Alert]) -> Message | None:
-    """One message with the alerts that are for this channel; None without any."""
+
+def compose(settings: Settings, channel: Channel, occasion: Occasion, alerts: Iterable[Alert], day: date) -> Message | None:
+    """One message with the alerts that are for this channel; None without any.
+
+    Args:
+        day: from which on the message is news.
+    """
     wanted = [alert for alert in alerts if alert.rule.channel in (None, channel)]
     if not wanted:
         return None
-    names = [channel, occasion.as_of_date.isoformat(), *sorted(alert.key for alert in wanted)]
-    message_id = hashlib.sha256("\0".join(names).encode()).hexdigest()[:32]
-    if channel == "slack":
-        content = _slack_message(settings, occasion, wanted)
-    else:
+    message_id = identify(channel, day.isoformat(), *sorted(alert.key for alert in wanted))
+    if channel == "webhook":
         content = {"version": VERSION, "message_id": message_id} | _json_message(settings, occasion, wanted)
-    return Message(channel, message_id, occasion.as_of_date, json.dumps(content))
+    else:
+        content = render(channel, _report(settings, occasion, wanted))
+    return Message(channel, message_id, day, json.dumps(content))
 
 
-def mark_repeated(body: str) -> str:
-    """A Slack message that was tried before, and may have arrived. Programs know a repetition by its message_id."""
-    content = json.loads(body)
-    content["blocks"].append(_context("Sent again: an earlier try was not confirmed."))
-    return json.dumps(content)
+def identify(*names: str) -> str:
+    """The id of a message, from what makes it this one."""
+    return hashlib.sha256("\0".join(names).encode()).hexdigest()[:32]
 
 
-def as_text(content: dict[str, Any]) -> str:
-    """A Slack message as plain lines, for a terminal."""
-    texts = []
-    for block in content["blocks"]:
-        parts = [block["text"]] if "text" in block else block["elements"]
-        texts += [part["text"] for part in parts]
-    return "\n\n".join(texts)
+def _report(settings: Settings, occasion: Occasion, alerts: Sequence[Alert]) -> Report:
+    on = "" if occasion.as_of_date is None else f" on {occasion.as_of_date}"
+    title = f"Customer health{on}: {len(alerts)} {'alert' if len(alerts) == 1 else 'alerts'}"
+    groups = groupby(alerts, key=lambda alert: alert.rule)
+    return Report(title, tuple(part(rule.label, (_line(settings, alert) for alert in found)) for rule, found in groups))
+
+
+def _line(settings: Settings, alert: Alert) -> Line:
+    account = alert.account
+    if account is None:
+        return line([alert.text], reason=alert.reason)
+    facts = [alert.text]
+    if account.arr is not None:
+        facts.append(f"{account.arr:,.0f} {settings.pipeline.reporting_currency} a year")
+    if account.csm:
+        facts.append(account.csm)
+    return line(facts, _name(account), account_page_url(settings, account.account_id), alert.reason)
+
+
+def _name(account: AccountDay) -> str:
+    return one_line(account.account_name or "", NAME) or one_line(account.account_id, NAME) or "(no name)"
 
 
 def _json_message(settings: Settings, occasion: Occasion, alerts: Sequence[Alert]) -> dict[str, Any]:
     return {
-        "as_of_date": occasion.as_of_date.isoformat(),
+        "as_of_date": None if occasion.as_of_date is None else occasion.as_of_date.isoformat(),
         "generation": occasion.generation,
         "run_id": occasion.run_id,
         "published_at": occasion.published_at,
@@ -128,69 +141,6 @@ def _json_account(settings: Settings, alert: Alert) -> dict[str, Any] | None:
         "term_ends_on": None if account.term_ends_on is None else account.term_ends_on.isoformat(),
         "url": _url(settings, account.account_id, _JSON_URL),
     }
-
-
-def _slack_message(settings: Settings, occasion: Occasion, alerts: Sequence[Alert]) -> dict[str, Any]:
-    title = f"Customer health on {occasion.as_of_date}: {len(alerts)} {'alert' if len(alerts) == 1 else 'alerts'}"
-    sections: list[Block] = []
-    left_out = 0
-    for rule, found in groupby(alerts, key=lambda alert: alert.rule):
-        group = list(found)
-        lines = [f"*{_mrkdwn(rule.label, _LABEL)}* ({len(group)})"]
-        lines += [_line(settings, alert) for alert in group[:_SHOWN_OF_RULE]]
-        if len(group) > _SHOWN_OF_RULE:
-            lines.append(f"and {len(group) - _SHOWN_OF_RULE} more")
-        texts = _pack(lines)
-        if len(sections) + len(texts) > _SECTIONS:
-            left_out += len(group)
-        else:
-            sections += [{"type": "section", "text": _mrkdwn_object(text)} for text in texts]
-    blocks = [{"type": "header", "text": {"type": "plain_text", "text": title}}, *sections]
-    if left_out:
-        blocks.append(_context(f"and {left_out} more, of other rules"))
-    return {"text": title, "blocks": blocks}
-
-
-def _line(settings: Settings, alert: Alert) -> str:
-    account = alert.account
-    if account is None:
-        return f"{_BULLET} {_mrkdwn(alert.text, _SENTENCE)}"
-    name = _mrkdwn(account.account_name or "", _NAME) or _mrkdwn(account.account_id, _NAME) or "(no name)"
-    url = _url(settings, account.account_id, _URL)
-    if url is not None:
-        name = f"<{url.replace('&', '&amp;').replace('<', '%3C').replace('>', '%3E').replace('|', '%7C')}|{name}>"
-    facts = [_mrkdwn(alert.text, _SENTENCE)]
-    if account.arr is not None:
-        facts.append(f"{account.arr:,.0f} {_mrkdwn(settings.pipeline.reporting_currency, _NAME)} a year")
-    if account.csm:
-        facts.append(_mrkdwn(account.csm, _NAME))
-    reason = "" if alert.reason is None else f"\n      {_mrkdwn(alert.reason, _SENTENCE)}"
-    return f"{_BULLET} {name}: {_DOT.join(facts)}{reason}"
-
-
-def _pack(lines: Iterable[str]) -> list[str]:
-    """The lines as few strings of a section's size."""
-    texts: list[str] = []
-    for line in lines:
-        if texts and len(texts[-1]) + 1 + len(line) <= _SECTION_TEXT:
-            texts[-1] += f"\n{line}"
-        else:
-            texts.append(line)
-    return texts
-
-
-def _mrkdwn_object(text: str) -> Block:
-    # `verbatim`: Slack makes no links or mentions of what it finds in names.
-    return {"type": "mrkdwn", "text": text, "verbatim": True}
-
-
-def _context(text: str) -> Block:
-    return {"type": "context", "elements": [_mrkdwn_object(text)]}
-
-
-def _mrkdwn(text: str, limit: int) -> str:
-    """Any text as it is read by people, on one line: nothing in it formats, links or calls somebody."""
-    return one_line(text, limit).translate(_MRKDWN)
 
 
 def _cut(text: str | None, limit: int) -> str | None:

@@ -20,9 +20,9 @@ from filelock import FileLock
 
 from orchestration.cli import main
 from orchestration.publish import alerts as sending
-from orchestration.publish.alerts import AlertLogError, AlertsBusy, Sent, delivery, preview_alerts, send_alerts
+from orchestration.publish.alerts import AlertLogError, AlertsBusy, FailedRun, Sent, delivery, late_mart, preview_alerts, send_alerts
 from orchestration.publish.alerts.messages import Message
-from orchestration.publish.generations import flip
+from orchestration.publish.generations import flip, read_manifest
 from orchestration.settings import PROJECT_ROOT, Settings, load_settings
 from tests.alert_mart import account, account_day, publish_mart
 from tests.webhook_server import SECRET, Answer, Posted, WebhookServer
@@ -279,6 +279,49 @@ class TestQuiet:
 
     def test_before_the_first_publishing_nothing_is_due(self, team: Team) -> None:
         assert team.send() == Sent({"slack": 0, "webhook": 0}, {"slack": [], "webhook": []})
+
+
+class TestRuns:
+    """What no published mart can tell."""
+
+    RULES = ("failed,Run failed,run_failed,,,,,,,", "late,No newer day,mart_late,,,,,,,")
+
+    def test_a_failed_run_is_told_once_also_before_the_first_publishing(
+        self, team: Team, slack: WebhookServer, webhook: WebhookServer
+    ) -> None:
+        team.rules(*self.RULES)
+        failed = FailedRun("run-7", "daily_health 2026-06-28", ["publish: a check failed"])
+        for _ in range(2):
+            send_alerts(team.settings, failed=failed)
+        [post] = webhook.take()
+        [alert] = post.content["alerts"]
+        assert (alert["kind"], alert["text"], alert["reason"]) == (
+            "run_failed", "daily_health 2026-06-28 failed; what was published before is unchanged", "publish: a check failed",
+        )  # fmt: skip
+        assert (post.content["as_of_date"], post.content["generation"]) == (None, None)
+        assert [post.content["text"] for post in slack.take()] == ["Customer health: 1 alert"]
+
+    def test_a_missed_run_is_told_once_for_each_day_but_not_while_history_is_loaded(self, team: Team, webhook: WebhookServer) -> None:
+        team.rules(*self.RULES)
+        for newest in (DAY, day(1)):
+            team.publish(newest)
+            team.send()
+        assert webhook.posts == []  # each was new
+        for _ in range(2):
+            team.send()
+        [post] = webhook.take()
+        assert [(alert["kind"], alert["text"]) for alert in post.content["alerts"]] == [
+            ("mart_late", "The newest published day is 2026-06-30; a newer one is due every day")
+        ]
+
+    @pytest.mark.parametrize(
+        ("pipeline", "age", "is_late"),
+        [("", 2, False), ("", 3, True), ("cadence_days = 7", 8, False), ("cadence_days = 7", 9, True), (f"end_date = {DAY}", 99, False)],
+    )
+    def test_a_mart_is_late_when_the_board_says_so(self, team: Team, pipeline: str, age: int, is_late: bool) -> None:
+        team.configure(pipeline=pipeline)
+        team.publish(DAY)
+        assert late_mart(team.settings, read_manifest(team.settings, 1), day(age)) == (DAY if is_late else None)
 
 
 class TestFailures:
@@ -630,4 +673,4 @@ class TestCommand:
         assert "seeds/alert_rules.csv line 2" in capsys.readouterr().err
         team.configure()
         assert self.run(team, monkeypatch) == 0
-        assert "names neither alerts.slack_webhook nor alerts.webhook" in capsys.readouterr().out
+        assert "[alerts] of health.toml names no address" in capsys.readouterr().out
