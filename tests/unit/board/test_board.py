@@ -131,12 +131,14 @@ def test_any_id_is_safe_in_an_address():
 def test_history_of_an_account(accounts):
     calm = accounts["calm"]
     # 78 up to 28 days before, 80 since; one day is enough where there is no gap.
-    assert calm["dayOffsets"] == [0]
+    assert calm["dayOffsets"] == "00"
     # In tenths, base 36: 780 is LO, 800 is M8.
     assert calm["scores"] == "LO" * 32 + "M8" * 28 and calm["uncappedScores"] is None
     assert calm["tiers"] == "0" * 60
-    assert calm["rules"] == [["0", "v1", "standard"], [str((RULES_CHANGE - FIRST_DAY).days), "v2", "standard"]]
-    assert accounts["new"]["dayOffsets"] == [57] and accounts["new"]["tiers"] == "333"
+    # The 39th day after the first.
+    assert (RULES_CHANGE - FIRST_DAY).days == 39
+    assert calm["rules"] == [["00", "v1", "standard"], ["13", "v2", "standard"]]
+    assert accounts["new"]["dayOffsets"] == "1L" and accounts["new"]["tiers"] == "333"
 
 
 def test_history_with_a_gap_names_its_days_and_keeps_to_the_limit(tmp_path):
@@ -154,7 +156,7 @@ def test_history_with_a_gap_names_its_days_and_keeps_to_the_limit(tmp_path):
         insert(connection, "account_health", account_id="a", as_of_date=AS_OF, tier="poor", health_score=0.0)
     mart.write()
     (account,) = read_script(mart.board / "data" / "accounts-0.js")
-    assert account["dayOffsets"] == [0, 1, 4]
+    assert account["dayOffsets"] == "000104"
     assert account["scores"] == "140U00"
     assert account["name"] == "a"
     assert read_script(mart.board / "data" / "common.js")["firstDay"] == str(AS_OF - timedelta(days=4))
@@ -169,7 +171,7 @@ def test_place_among_the_peers(accounts):
 
 def test_states_caps_actions_override_and_family(accounts):
     late = next(metric for metric in accounts["new"]["metrics"] if metric[0] == 1)
-    assert late == [1, None, "late", None, 0.0, 0.0, None, 0, None, "-"]
+    assert late == [1, None, "late", None, 0.0, 0.0, None, 0, None, None]
     odd = accounts[ODD_ID]
     assert ["cap:late_payer", 21.0, None, None, 0.0, -10.0, None, 0, None, None] in odd["metrics"]
     assert odd["changes"] == [

@@ -216,15 +216,16 @@
     board.draw(chart, "changes", { rows: bars }, `What moved the score in ${days} days, as a waterfall; the table beside it has the figures`, bars.length);
   }
 
-  /* Two characters a day: tenths in base 36, "--" for none. */
-  function readScores(text) {
-    return text.match(/../g).map((code) => (code === "--" ? null : parseInt(code, 36) / 10));
-  }
+  /* Two characters a day: a whole number in base 36, "--" for none. Scores are in tenths. */
+  const readNumbers = (text) => text.match(/../g).map((code) => (code === "--" ? null : parseInt(code, 36)));
+  const readScores = (text) => readNumbers(text).map((tenths) => (tenths === null ? null : tenths / 10));
 
   function showHistory(account) {
     const scores = readScores(account.scores);
     const uncapped = account.uncappedScores ? readScores(account.uncappedScores) : [];
-    const offsets = account.dayOffsets.length === scores.length ? account.dayOffsets : scores.map((_, i) => account.dayOffsets[0] + i);
+    const given = readNumbers(account.dayOffsets);
+    const offsets = given.length === scores.length ? given : scores.map((_, i) => given[0] + i);
+    const rules = account.rules.map(([offset, ...names_]) => [parseInt(offset, 36), ...names_]);
     const names = offsets.map((offset) => addDays(shared.firstDay, offset));
     const keys = [...account.tiers].map((code) => shared.tiers[Number(code)][0]);
     let run = 0;
@@ -241,9 +242,9 @@
     const bands = [];
     const marks = [];
     let byRank = false;
-    account.rules.forEach(([offset, version, scorecard], i) => {
+    rules.forEach(([offset, version, scorecard], i) => {
       const start = addDays(shared.firstDay, offset);
-      const next = account.rules[i + 1];
+      const next = rules[i + 1];
       const end = next ? addDays(shared.firstDay, next[0]) : addDays(shared.asOf, 1);
       const limits = shared.tierLimits.filter((limit) => limit[0] === version && limit[1] === scorecard);
       let top = 100;
@@ -253,7 +254,7 @@
         top = least;
       }
       if (i === 0) return;
-      const [, versionBefore, scorecardBefore] = account.rules[i - 1];
+      const [, versionBefore, scorecardBefore] = rules[i - 1];
       marks.push({ day: start, text: version !== versionBefore ? `Rules ${version}` : scorecard !== scorecardBefore ? `Scorecard ${shared.scorecards[scorecard] || scorecard}` : "Rules edited" });
     });
     const events = timeline(account, { rows, marks });
