@@ -37,7 +37,7 @@ def show_digests(settings: Settings, as_json: bool) -> None:
 
 
 def send_digests_now(settings: Settings) -> None:
-    """Send the digests of this week that were not sent yet, and what is due from earlier, as `send_due` does."""
+    """Send this week's digests that were not sent yet, and what is due from earlier, as `send_due` does."""
     from orchestration.publish.digest import is_configured, send_digests
 
     if not is_configured(settings):

@@ -1,7 +1,7 @@
 """The weekly digest: what moved and why, what renews and what to do, for the company and for each owner of accounts.
 
-A digest goes to each of its addresses once in a week, Monday to Sunday, UTC: by the log of alerts, which also keeps what could not be
-delivered.
+A digest goes to each of its addresses once a week, Monday to Sunday, UTC. The log of alerts knows which were sent, and keeps what could not
+be delivered.
 """
 
 import json

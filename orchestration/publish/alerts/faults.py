@@ -1,4 +1,4 @@
-"""Why a message is still to be sent."""
+"""Why a message, by mail or HTTP, is still to be sent."""
 
 
 class NotDelivered(RuntimeError):

@@ -1,6 +1,6 @@
 """One e-mail by the server of `[mail]`.
 
-A password only goes over an encrypted connection. No fault says the server's address or its answer: both may hold what is secret.
+A password goes over an encrypted connection only. No fault says the server's address or its answer: both may hold what is secret.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""A report for people, and what it looks like in Slack (Block Kit), in Teams (an Adaptive Card) and in a mail.
+"""A report for people (alerts, a digest), and what it looks like in Slack (Block Kit), in Teams (an Adaptive Card) and in a mail.
 
 Names and sentences come from data: in none of the three does any of it format, link, or call somebody.
 """
