@@ -1,4 +1,4 @@
-"""Alerts and the weekly digest: jobs that send what is due, and what starts them: a published mart, a run that failed or is missing, Monday."""
+"""Alerts and the weekly digest: jobs that send what is due, and what starts them: a published mart, a failed or missing run, Monday."""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime
