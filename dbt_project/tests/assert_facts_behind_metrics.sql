@@ -1,3 +1,5 @@
+{{ config(meta={'dagster': {'ref': {'name': 'account_facts'}}}) }}
+
 -- The facts behind a number are those that the metric counts: of the metrics that are a count, as many; the oldest claim is due when the
 -- metric says so.
 
