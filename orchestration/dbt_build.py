@@ -9,7 +9,7 @@ from queue import SimpleQueue
 from threading import Event, Thread
 from typing import Any
 
-from dagster import AssetExecutionContext, Output
+from dagster import AssetExecutionContext, AssetKey, Output
 from dagster_dbt.asset_utils import get_updated_cli_invocation_params_for_context
 from dagster_dbt.core.dbt_cli_event import DbtCoreCliEventMessage
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
@@ -19,6 +19,7 @@ from dbt.contracts.graph.manifest import Manifest
 from dbt_common.events.base_types import EventMsg
 from dbt_common.events.functions import msg_to_dict
 
+from orchestration.event_log import forget_plans
 from orchestration.settings import DBT_PROJECT, Settings
 from orchestration.stopping import reporting
 from orchestration.transform import DAILY, Plan, is_static
@@ -81,6 +82,7 @@ def build(settings: Settings, context: AssetExecutionContext, plan: Plan) -> Ite
 
     yield from reused()
     errors: list[str] = []
+    tried: set[AssetKey] = set()
     for event in _Dbt(command, parsed_manifest(settings)).events():
         info: Any = event.info
         if info.level == "error":
@@ -88,11 +90,15 @@ def build(settings: Settings, context: AssetExecutionContext, plan: Plan) -> Ite
         print(info.msg, flush=True)
         if event.info.name in ("LogSeedResult", "LogModelResult", "LogTestResult"):
             message = DbtCoreCliEventMessage(raw_event=msg_to_dict(event), event_history_metadata={})
+            node = message.raw_event["data"]["node_info"]["unique_id"]
+            if info.name != "LogTestResult":
+                tried.add(translator.get_asset_spec(wanted.manifest, node, project).key)
             for found in message.to_default_asset_events(wanted.manifest, translator, context, project=project):
                 yield found
                 if isinstance(found, Output):
-                    yield from reused(done=message.raw_event["data"]["node_info"]["unique_id"])
+                    yield from reused(done=node)
     if errors:
+        forget_plans(context.instance, context.run_id, context.selected_asset_keys - tried)
         raise DbtFailed("\n".join(errors))
 
 

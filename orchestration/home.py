@@ -7,6 +7,9 @@ from filelock import FileLock
 
 from orchestration.settings import Settings
 
+# Tag of a run: how often Dagster starts it again when it fails. With none, a run also waits for no source that is down.
+RETRIES_TAG, NO_RETRIES = "dagster/max_retries", "0"
+
 _DAGSTER_YAML = """\
 # Written by orchestration/home.py at every start: a change here is lost.
 telemetry:
@@ -16,6 +19,10 @@ nux:
 # The daemon gives up runs that do not start or cannot be canceled; of those whose process is gone the next run does it.
 run_monitoring:
   enabled: true
+# A failed run is started again only if it says so by a tag: a wrong configuration would fail again.
+run_retries:
+  enabled: true
+  max_retries: 0
 event_log_storage:
   module: orchestration.event_log
   class: BatchedSqliteEventLogStorage

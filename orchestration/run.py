@@ -39,6 +39,7 @@ def run_range(settings: Settings, start: date, end: date, run_id: str, verbose: 
 
     from orchestration.dead_runs import report_canceled, show_alive
     from orchestration.definitions import defs
+    from orchestration.home import NO_RETRIES, RETRIES_TAG
 
     show_alive(settings, run_id)
     with (
@@ -52,7 +53,12 @@ def run_range(settings: Settings, start: date, end: date, run_id: str, verbose: 
                 instance=instance,
                 run_id=run_id,
                 raise_on_error=False,
-                tags={"dagster/asset_partition_range_start": str(start), "dagster/asset_partition_range_end": str(end)},
+                # Who waits at the terminal, or cron, hears of a source that is down at once.
+                tags={
+                    "dagster/asset_partition_range_start": str(start),
+                    "dagster/asset_partition_range_end": str(end),
+                    RETRIES_TAG: NO_RETRIES,
+                },
                 run_config={"loggers": {"console": {"config": {"log_level": "WARNING", "tracebacks": verbose}}}},
             )
         )

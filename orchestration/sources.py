@@ -127,6 +127,11 @@ class Source(Section):
         return False
 
     @property
+    def system(self) -> str:
+        """What is read, in one word of lower-case letters and digits: `stripe`, `postgres`, `s3`, `csv`."""
+        return self.connector.rpartition(".")[2].lower()
+
+    @property
     def column_names(self) -> Mapping[str, str]:
         """Contract column -> its name in the rows that are read, where that differs."""
         return {}
@@ -282,6 +287,15 @@ class FilesSource(Source, Notation):
     @property
     def is_remote(self) -> bool:
         return self.path is not None and _REMOTE.match(self.path) is not None
+
+    @property
+    def system(self) -> str:
+        remote = _REMOTE.match(self.path or "")
+        if remote is not None:
+            return remote["scheme"]
+        # `{day}` and the marks of a glob are no part of an ending.
+        ending = re.search(r"\.([a-z0-9]+)[*?]*(\.gz|\.zip)?$", (self.path or "").lower())
+        return self.format or ("files" if ending is None else ending[1])
 
     @property
     def column_names(self) -> Mapping[str, str]:

@@ -39,6 +39,7 @@ def main(result_file: Path, days: str, publish_alone: bool) -> None:
 
 def assets(definitions: Any) -> dict[str, dict[str, Any]]:
     """What the UI says of every asset that the pipeline makes."""
+    graph = definitions.resolve_asset_graph()
     return {
         spec.key.to_user_string(): {
             "group": spec.group_name,
@@ -46,6 +47,7 @@ def assets(definitions: Any) -> dict[str, dict[str, Any]]:
             "owners": list(spec.owners),
             "kinds": sorted(spec.kinds),
             "layer": spec.tags.get("layer"),
+            "backfill": f"{graph.get(spec.key).partitions_def} {graph.get(spec.key).backfill_policy}",
             "table": spec.metadata.get("dagster/table_name"),
             "columns": [column.name for column in getattr(spec.metadata.get("dagster/column_schema"), "columns", [])],
             "source_files": [Path(each.file_path).name for each in spec.metadata["dagster/code_references"].code_references],
@@ -70,19 +72,32 @@ def recorded(instance: Any, run_id: str) -> dict[str, Any]:
         event = entry.dagster_event
         if event is not None and event.event_type_value == "ASSET_MATERIALIZATION":
             materialization = event.event_specific_data.materialization
-            metadata = {name: value.value for name, value in materialization.metadata.items()}
-            materialized[materialization.asset_key.to_user_string()] = {
-                name: value if isinstance(value, int | float | str | dict) else str(value) for name, value in metadata.items()
-            }
+            materialized[materialization.asset_key.to_user_string()] = shown(materialization)
         if event is not None and event.event_type_value == "ASSET_CHECK_EVALUATION":
             check = event.event_specific_data
             checks.append({"name": check.check_name, "asset": check.asset_key.to_user_string(), "passed": check.passed})
-    with_picture = [
-        record.partition_key
+    published_days = {
+        record.partition_key: shown(record.asset_materialization)
         for record in instance.fetch_materializations(dg.AssetKey("published_mart"), limit=1000).records
-        if "tiers_over_time" in record.asset_materialization.metadata
-    ]
-    return {"status": status, "materialized": materialized, "with_picture": with_picture, "checks": checks}
+    }
+    failed = shown_as_failed(instance, run_id)
+    return {"status": status, "materialized": materialized, "published_days": published_days, "checks": checks, "failed": failed}
+
+
+def shown_as_failed(instance: Any, run_id: str) -> list[str]:
+    """Assets whose newest plan is of this run, which did not make them; the UI shows them as failed if the run failed."""
+    failed = []
+    for key in instance.get_asset_keys():
+        plan = instance.get_latest_planned_materialization_info(key)
+        made = instance.get_latest_materialization_event(key)
+        if plan is not None and plan.run_id == run_id and (made is None or made.run_id != run_id):
+            failed.append(key.to_user_string())
+    return sorted(failed)
+
+
+def shown(materialization: Any) -> dict[str, Any]:
+    metadata = {name: value.value for name, value in materialization.metadata.items()}
+    return {name: value if isinstance(value, int | float | str | dict) else str(value) for name, value in metadata.items()}
 
 
 if __name__ == "__main__":

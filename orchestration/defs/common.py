@@ -1,21 +1,26 @@
 """What all assets share: the settings, the partitions, who owns them, and the one writer at a time."""
 
 import logging
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, timedelta
+from typing import Any
 
 import dagster as dg
 
 from orchestration.dead_runs import report_dead_runs, report_failed, show_alive
 from orchestration.disk_space import ending_when_full
-from orchestration.event_log import prune_history
-from orchestration.locking import writer_lock
+from orchestration.event_log import prune_history, report_at_fault
+from orchestration.home import RETRIES_TAG
+from orchestration.locking import WriterBusy, writer_lock
 from orchestration.run_guard import check_configuration, remove_leftovers
-from orchestration.settings import load_settings
+from orchestration.scorecard import ConfigurationError
+from orchestration.settings import SettingsError, load_settings
 
 SETTINGS = load_settings()
 OWNERS = ["team:data-platform"]
+_RETRIES_WHEN_BUSY = 3
 
 PARTITIONS = dg.DailyPartitionsDefinition(
     start_date=SETTINGS.pipeline.start_date.isoformat(),
@@ -43,15 +48,37 @@ class RunGuard(dg.ConfigurableResource):
         name = f"{run.job_name} run {run.run_id}"
         show_alive(SETTINGS, run.run_id)
         warn = dg.get_dagster_logger().warning if context.log is None else context.log.warning
-        with writer_lock(SETTINGS, name, warn):
+        with _retried_when_busy(instance, run.run_id), writer_lock(SETTINGS, name, warn):
             for dead in report_dead_runs(SETTINGS, instance, run.job_name):
                 warn(f"run {dead} was left by a process that is gone: now shown as failed")
             prune_history(instance)
             remove_leftovers(SETTINGS)
-            for warning in check_configuration(SETTINGS):
+            try:
+                warnings = check_configuration(SETTINGS)
+            except (ConfigurationError, SettingsError) as error:
+                report_at_fault(instance, run, _at_fault(error), error)
+                raise
+            for warning in warnings:
                 warn(warning)
             with ending_when_full(SETTINGS, lambda why: report_failed(instance, run.run_id, why)):
                 yield self
+
+
+@contextmanager
+def _retried_when_busy(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
+    """A run of the UI or a schedule that waited for another writer in vain is started again by Dagster's daemon."""
+    try:
+        yield
+    except WriterBusy:
+        instance.add_run_tags(run_id, {RETRIES_TAG: str(_RETRIES_WHEN_BUSY)})
+        raise
+
+
+def _at_fault(error: ConfigurationError | SettingsError) -> set[dg.AssetKey]:
+    """The assets behind the files and sections that a refusal names: seeds and raw tables."""
+    if isinstance(error, ConfigurationError):
+        return {dg.AssetKey(["seeds", fault.seed]) for fault in error.faults}
+    return {dg.AssetKey(["raw", table]) for table in re.findall(r": sources\.(\w+)", str(error))}
 
 
 @dg.logger(
@@ -77,14 +104,17 @@ def _is_of_failure(record: logging.LogRecord) -> bool:
 
 
 def days_of(context: dg.AssetExecutionContext) -> tuple[date, date]:
-    """First and last as-of day of the run; the last day that is over if only assets without days were selected."""
-    if not (context.has_partition_key or context.has_partition_key_range):
-        key = PARTITIONS.get_last_partition_key()
-        assert key is not None, "the first day is over, or the run would have been refused"
-        last = date.fromisoformat(key)
-        return last, last
+    """First and last as-of day of the run."""
     keys = context.partition_key_range
     return date.fromisoformat(keys.start), date.fromisoformat(keys.end)
+
+
+def add_to_last_day(context: dg.AssetExecutionContext, metadata: Mapping[str, Any], asset_key: dg.AssetKey | None = None) -> None:
+    """Add what is of the whole run to the materialization of its last day alone: Dagster would store it once for each day.
+
+    The Overview of the asset shows that day's.
+    """
+    context.add_asset_metadata(metadata, asset_key=asset_key, partition_key=context.partition_key_range.end)
 
 
 @dg.definitions

@@ -3,9 +3,11 @@
 import dagster as dg
 
 from orchestration.contract import TABLES, Column, RawTable
-from orchestration.defs.common import OWNERS, PARTITIONS, SETTINGS, days_of
+from orchestration.defs.common import OWNERS, PARTITIONS, SETTINGS, add_to_last_day, days_of
 from orchestration.extract import land_table, thin_event_days
+from orchestration.extract.errors import SourceUnavailable
 from orchestration.extract.lake.manifest import raw_folder
+from orchestration.home import NO_RETRIES, RETRIES_TAG
 from orchestration.markdown import table as markdown_table
 from orchestration.markdown import verbatim
 from orchestration.plain_text import shortened
@@ -16,6 +18,8 @@ CHECK = "source_could_be_read"
 FILES_CHECK = "files_are_in_order"
 DAYS_CHECK = "days_have_their_events"
 _NOTES_SHOWN = 10
+# After those that a connector makes by itself within a minute or two.
+_RETRIES, _PAUSE_SECONDS = 2, 60
 
 
 def _asset(table: RawTable) -> dg.AssetsDefinition:
@@ -27,7 +31,7 @@ def _asset(table: RawTable) -> dg.AssetsDefinition:
         group_name="extract",
         description=f"{table.description} Landed as typed Parquet in the lake; source: {connector}. One row per {' and '.join(table.key)}.",
         owners=OWNERS,
-        kinds={"python", "parquet"},
+        kinds={"parquet"} if source is None else {source.system, "parquet"},
         tags={"layer": "raw"},
         partitions_def=PARTITIONS,
         backfill_policy=dg.BackfillPolicy.single_run(),
@@ -42,19 +46,22 @@ def _asset(table: RawTable) -> dg.AssetsDefinition:
     )
     def raw_table(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         start, end = days_of(context)
-        landed = land_table(SETTINGS, table, start, end)
+        try:
+            landed = land_table(SETTINGS, table, start, end)
+        except SourceUnavailable as error:
+            if error.may_pass:
+                _wait_for_source(context, str(error))
+            raise
+        if landed.unavailable is not None and landed.may_pass:
+            _wait_for_source(context, landed.unavailable)
         if landed.unavailable is not None:
             context.log.error(f"{landed.unavailable}. The table stays as it was; its metrics are late on the days that it lacks")
         for warning in (*landed.losses, *landed.notes):
             context.log.warning(warning)
         quarantined = sum(landed.quarantined.values())
-        return dg.MaterializeResult(
-            check_results=[
-                _warning(CHECK, landed.unavailable, "The source was read."),
-                *_check_files(table, landed.notes),
-                *_check_days(context, table),
-            ],
-            metadata={
+        add_to_last_day(
+            context,
+            {
                 "dagster/row_count": landed.loaded,
                 "connector": connector,
                 "mode": landed.mode,
@@ -66,8 +73,22 @@ def _asset(table: RawTable) -> dg.AssetsDefinition:
                 "late_days": len(landed.late_days),
             },
         )
+        return dg.MaterializeResult(
+            check_results=[
+                _warning(CHECK, landed.unavailable, "The source was read."),
+                *_check_files(table, landed.notes),
+                *_check_days(context, table),
+            ]
+        )
 
     return raw_table
+
+
+def _wait_for_source(context: dg.AssetExecutionContext, why: str) -> None:
+    """End this attempt and have Dagster make another one, if any is left. The other tables land meanwhile."""
+    if context.retry_number < _RETRIES and context.run.tags.get(RETRIES_TAG) != NO_RETRIES:
+        context.log.warning(f"{why}. Read again in {_PAUSE_SECONDS} s")
+        raise dg.RetryRequested(max_retries=_RETRIES, seconds_to_wait=_PAUSE_SECONDS)
 
 
 def _checks(table: RawTable) -> dict[str, str]:

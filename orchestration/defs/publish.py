@@ -1,16 +1,16 @@
 """Group `publish`: the health mart as BI tools read it."""
 
-import base64
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
-from orchestration.defs.common import OWNERS, PARTITIONS, SETTINGS, days_of
+from orchestration.defs.common import OWNERS, PARTITIONS, SETTINGS, add_to_last_day, days_of
+from orchestration.markdown import table as markdown_table
 from orchestration.markdown import verbatim
-from orchestration.publish.highlights import describe_movements, describe_weeks, read_highlights
+from orchestration.plain_text import shortened
+from orchestration.publish.highlights import Highlights, describe_movements, describe_weeks, draw_weeks, read_highlights
 from orchestration.publish.publishing import publish
 from orchestration.publish.summary import RunSummary, summarize, unexplained_drift
 from orchestration.publish.tables import SCHEMA, TABLES
@@ -57,33 +57,38 @@ _COMPLETE = "board_and_exports_are_complete"
             "other scales.",
         ),
     ],
-    freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26)),
+    freshness_policy=dg.FreshnessPolicy.time_window(
+        warn_window=timedelta(days=SETTINGS.pipeline.cadence_days, hours=2),
+        fail_window=timedelta(days=SETTINGS.pipeline.cadence_days, hours=12),
+    ),
 )
 def published_mart(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     generation = publish(SETTINGS, context.run_id, datetime.now(UTC))
-    figures: dict[str, Any] = {}
     summary: RunSummary | None = None
     drift: list[tuple[date, str]] | None = None
     # Readers have the new generation already: what only the UI shows must not make the step fail.
     try:
         summary = summarize(SETTINGS, generation.path)
-        figures = _figures(context, generation.path, summary)
         drift = unexplained_drift(SETTINGS, generation.path, *days_of(context))
+        add_to_last_day(context, _news(summary, read_highlights(SETTINGS, generation.path), _warnings(summary, drift, generation.faults)))
+        _add_figures_of_days(context, summary)
     except Exception as error:
         context.log.warning(f"the mart is published, but its figures for this page could not be read: {error}")
-    for day, message in drift or []:
-        context.log.warning(f"metric drift on {day}: {message}")
-    for fault in generation.faults:
-        context.log.error(fault)
-    return dg.MaterializeResult(
-        metadata=figures
-        | {
+    add_to_last_day(
+        context,
+        {
             "as_of_range": f"{generation.first_as_of_date} to {generation.last_as_of_date}",
             "generation": generation.number,
             "revisions_added": generation.revisions,
             "mart": dg.MetadataValue.path(str(SETTINGS.published / "current" / "health.duckdb")),
             "rows": dg.MetadataValue.json(generation.rows),
         },
+    )
+    for day, message in drift or []:
+        context.log.warning(f"metric drift on {day}: {message}")
+    for fault in generation.faults:
+        context.log.error(fault)
+    return dg.MaterializeResult(
         check_results=[
             _complete_check(generation.faults),
             _drift_check(drift),
@@ -93,29 +98,44 @@ def published_mart(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     )
 
 
-def _figures(context: dg.AssetExecutionContext, generation_path: Path, summary: RunSummary) -> dict[str, Any]:
-    """Figures of the newest day for the materialization, which Dagster stores once for each day of the run.
+def _warnings(summary: RunSummary, drift: list[tuple[date, str]], faults: Sequence[str]) -> list[str]:
+    return [
+        *(f"{table}: not read: {why}" for table, why in summary.not_read.items()),
+        *(f"{table}: {said}" for warnings in (summary.orphan_warnings, summary.value_warnings) for table, said in warnings.items()),
+        *(f"metric drift on {day}: {message}" for day, message in drift),
+        *faults,
+    ]
 
-    What is larger is added to the last day's only: the Overview of the asset shows that one.
-    """
-    highlights = read_highlights(SETTINGS, generation_path)
-    chart = base64.b64encode(summary.chart).decode()
-    context.add_asset_metadata(
-        {
-            "tiers_by_week": dg.MetadataValue.md(describe_weeks(highlights)),
-            "fell_most": dg.MetadataValue.md(describe_movements(highlights.fell)),
-            "rose_most": dg.MetadataValue.md(describe_movements(highlights.rose)),
-            "tiers_over_time": dg.MetadataValue.md(f"![accounts by tier over time](data:image/png;base64,{chart})"),
-        },
-        partition_key=context.partition_key_range.end,
-    )
+
+def _news(summary: RunSummary, highlights: Highlights, warnings: Sequence[str]) -> dict[str, Any]:
+    """What a person wants to know first, in this order: of the newest day of the mart, whatever days the run was for."""
+    picture = draw_weeks(highlights)
     return {
+        "newest_day": str(summary.last_as_of_date or "no account is scored"),
         "degraded": ", ".join(f"{name} not read" for name in summary.not_read) or "no",
-        "accounts_scored": summary.accounts,
-        "tiers": dg.MetadataValue.md(" · ".join(f"{tier}: **{count}**" for tier, count in summary.tiers.items())),
-        "mean_score": round(summary.mean_score or 0, 1),
-        "mean_coverage": round(summary.mean_coverage or 0, 3),
+        "warnings": dg.MetadataValue.md("\n".join(f"* {verbatim(one, 170)}" for one in shortened(warnings, 5)) or "none"),
+        "tiers_by_week": dg.MetadataValue.md(describe_weeks(highlights)),
+        **({"tiers_over_time": dg.MetadataValue.md(picture)} if picture else {}),
+        "fell_most": dg.MetadataValue.md(describe_movements(highlights.fell)),
+        "rose_most": dg.MetadataValue.md(describe_movements(highlights.rose)),
+        "freshness": dg.MetadataValue.md(
+            markdown_table(
+                ["raw table", "newest fact", "status"],
+                [[table, str(newest or ""), status] for table, (newest, status) in summary.freshness.items()],
+            )
+        ),
     }
+
+
+def _add_figures_of_days(context: dg.AssetExecutionContext, summary: RunSummary) -> None:
+    """Numbers for each day of the run: few, since Dagster stores them for all days. *Plots* draws them."""
+    first, last = days_of(context)
+    for day, figures in summary.days.items():
+        if first <= day <= last:
+            numbers: dict[str, float] = {"accounts_scored": figures.accounts, **figures.tiers}
+            means = {"mean_score": (figures.mean_score, 1), "mean_coverage": (figures.mean_coverage, 3)}
+            numbers |= {name: round(value, places) for name, (value, places) in means.items() if value is not None}
+            context.add_asset_metadata(numbers, partition_key=str(day))
 
 
 def _complete_check(faults: Sequence[str]) -> dg.AssetCheckResult:

@@ -1,4 +1,4 @@
-"""Group `transform`: the dbt models, lake -> health mart, with the dbt tests as asset checks."""
+"""Groups `scorecard`, `transform` and `marts`: the dbt seeds and models, lake -> health mart, with the dbt tests as asset checks."""
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -10,7 +10,7 @@ from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtP
 
 from orchestration.dbt import check_sentence, column_description, known_columns, load_project, note_columns
 from orchestration.dbt_build import build
-from orchestration.defs.common import OWNERS, PARTITIONS, SETTINGS, RunGuard, days_of
+from orchestration.defs.common import OWNERS, PARTITIONS, SETTINGS, RunGuard, add_to_last_day, days_of
 from orchestration.settings import DBT_PROJECT, EVENT_TABLE
 from orchestration.transform import mark_passed, prepare
 
@@ -18,10 +18,12 @@ MANIFEST = load_project(SETTINGS)
 PROJECT = DbtProject(DBT_PROJECT, target_path=SETTINGS.dbt_target)
 COLUMNS = known_columns(SETTINGS)
 CONTROL_SCHEMA = "control"
+# Layer -> group. Of the many models between raw tables and marts each domain is a group within `transform`, which the UI can fold.
+_GROUPS = {"seeds": "scorecard", "staging": "transform/staging", "marts": "marts"}
 
 
 class Translator(DagsterDbtTranslator):
-    """Models of one group, owned by the team; the control tables, which each run writes itself, are not assets."""
+    """Models in groups by what they are for, owned by the team; the control tables, which each run writes itself, are not assets."""
 
     def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> dg.AssetSpec:
         spec = super().get_asset_spec(manifest, unique_id, project)
@@ -30,9 +32,9 @@ class Translator(DagsterDbtTranslator):
         # Folders name the layer and, below it, the domain: intermediate/usage/int_usage__windows.sql.
         layer, *domain = ["seeds"] if is_seed else node["fqn"][1:-1]
         return spec.replace_attributes(
-            group_name="transform",
-            # What a run makes as a whole is materialized once for the run, whatever its range.
-            partitions_def=PARTITIONS if node["config"].get("materialized") == "incremental" else None,
+            group_name=_GROUPS.get(layer) or f"transform/{domain[0]}",
+            # Also what a run makes as a whole: from assets with and without days the UI would make a backfill of several partial runs.
+            partitions_def=PARTITIONS,
             owners=OWNERS,
             deps=[dep for dep in spec.deps if dep.asset_key.path[0] != CONTROL_SCHEMA],
             # A seed has no SQL to show.
@@ -91,7 +93,11 @@ def health_models(context: dg.AssetExecutionContext, run_guard: RunGuard) -> Ite
                 "A row counts from its own day on, and keeps no table up to date before. Fix its date in the source"
             )
     # One writer at a time: all runs share one folder of artifacts, and with it what dbt has parsed.
-    yield from build(SETTINGS, context, plan)
+    for event in build(SETTINGS, context, plan):
+        if isinstance(event, dg.Output):
+            add_to_last_day(context, event.metadata, context.asset_key_for_output(event.output_name))
+            event = event.with_metadata({})
+        yield event
     # A part of the models does not make a mart: only a whole build that passed may be published.
     if not context.is_subset:
         mark_passed(SETTINGS, context.run_id)

@@ -6,7 +6,13 @@ class SourceError(ValueError):
 
 
 class SourceUnavailable(SourceError):
-    """A remote source did not answer, or not with what it should; the same configuration may work in the next run."""
+    """A remote source did not answer, or not with what it should; the same configuration may work in the next run.
+
+    Attributes:
+        may_pass: whether it may work some minutes later.
+    """
+
+    may_pass = True
 
 
 class SuddenLoss(SourceError):

@@ -32,6 +32,7 @@ class LandedTable(LandingStats):
         changed_days: event days whose rows changed; only in mode `events`.
         late_days: those of them that lie before the run's first day less the lookback; none at the first landing.
         unavailable: why the source was not taken over and the table stays as it was; None if it was.
+        may_pass: whether it may be read some minutes later.
         losses: what was taken over but has far fewer rows than before, one sentence each.
         notes: what a person should know about the files of the deliveries, one sentence each.
     """
@@ -39,6 +40,7 @@ class LandedTable(LandingStats):
     changed_days: tuple[date, ...] = ()
     late_days: tuple[date, ...] = ()
     unavailable: str | None = None
+    may_pass: bool = False
     losses: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -64,7 +66,7 @@ def land_table(settings: Settings, table: RawTable, start: date, end: date, even
         old = lake.read_manifest(settings.lake, table.name) if may_stay else None
         has_landed = old is not None and len(old.deliveries) > 0
         if may_stay and (has_landed or table.name not in POPULATION):
-            return _unread(settings, table, old, message, event_days)
+            return replace(_unread(settings, table, old, message, event_days), may_pass=getattr(error, "may_pass", False))
         logged = "".join(traceback.format_exception(error))
         if without_secrets(settings, logged) != logged:
             # The causes would be logged with it.

@@ -2,17 +2,23 @@
 
 from dataclasses import dataclass
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
+from urllib.parse import quote
 
 from orchestration.markdown import table, verbatim
 from orchestration.publish.generations import open_published
 from orchestration.publish.movements import MOVEMENTS, WEEK_REASONS
 from orchestration.publish.tables import DATE_COLUMN, HISTORY
-from orchestration.publish.tiers import TIER_COLOURS, TIER_LABELS
+from orchestration.publish.tiers import TIER_COLOURS, TIER_LABELS, WORST_FIRST
 from orchestration.settings import Settings
 
 WEEKS = 26
 _BARS = "▁▂▃▄▅▆▇█"
+# Of the picture, in steps that its coordinates count in whole numbers: few characters, see `orchestration.markdown`.
+_HEIGHT = 60
+# Characters that may stay as they are in the address of a picture in Markdown.
+_PLAIN = "/:=',"
 
 _TIERS_BY_WEEK = f"""
 with newest as (select max({DATE_COLUMN}) as newest_date from {HISTORY})
@@ -113,6 +119,29 @@ def describe_weeks(highlights: Highlights) -> str:
     rows = [[TIER_LABELS[tier], str(counts[-1] if counts else 0), _sparkline(counts)] for tier, counts in highlights.weeks.items()]
     moved = f"In 7 days **{highlights.to_worse}** to a worse tier, **{highlights.to_better}** to a better one."
     return f"{table(['tier', 'accounts', 'week by week'], rows)}\n\n{moved}"
+
+
+def draw_weeks(highlights: Highlights) -> str:
+    """The tiers week by week as a picture in Markdown: areas, stacked from the worst tier up. Nothing without a score."""
+    weeks = [[highlights.weeks[tier][week] for tier in WORST_FIRST] for week in range(len(highlights.weeks[WORST_FIRST[0]]))]
+    full = max(map(sum, weeks), default=0)
+    if not full:
+        return ""
+    # One week is drawn as one that stays.
+    weeks = weeks if len(weeks) > 1 else weeks * 2
+    # Each area reaches down to the ground, behind those that were stacked before it.
+    areas = []
+    for place in reversed(range(len(WORST_FIRST))):
+        if any(week[place] for week in weeks):
+            tops = [_HEIGHT - round(_HEIGHT * sum(week[: place + 1]) / full) for week in weeks]
+            steps = ",".join(f"1,{later - earlier}" for earlier, later in pairwise(tops)).replace(",-", "-")
+            areas.append(
+                (WORST_FIRST[place], f"<path fill='{TIER_COLOURS[WORST_FIRST[place]]}' d='M0,{_HEIGHT}V{tops[0]}l{steps}V{_HEIGHT}'/>")
+            )
+    size = f"width='440' height='110' viewBox='0 0 {len(weeks) - 1} {_HEIGHT}' preserveAspectRatio='none'"
+    svg = f"<svg xmlns='http://www.w3.org/2000/svg' {size}>{''.join(path for _, path in areas)}</svg>"
+    names = ", ".join(TIER_LABELS[tier].lower() for tier, _ in areas)
+    return f"![](data:image/svg+xml,{quote(svg, safe=_PLAIN)})\n\nWeek by week, from the top: {names}; {full:,} accounts at most."
 
 
 def describe_movements(movements: list[Movement]) -> str:

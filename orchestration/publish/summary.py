@@ -1,44 +1,84 @@
-"""What a person wants to see of a generation at a glance: figures and a small picture."""
+"""What a person wants to know of a generation at a glance, in figures."""
 
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-import vl_convert
-
-from orchestration.publish.board.assets import static_assets
 from orchestration.publish.generations import open_published
 from orchestration.publish.tables import DATE_COLUMN, HISTORY
-from orchestration.publish.tiers import TIER_COLOURS, WORST_FIRST
+from orchestration.publish.tiers import TIER_COLOURS
 from orchestration.settings import Settings
+
+_DAYS = f"""
+select {DATE_COLUMN}, count(*), avg(health_score), avg(coverage), {", ".join(f"count(*) filter (tier = '{tier}')" for tier in TIER_COLOURS)}
+from {HISTORY}
+group by {DATE_COLUMN}
+order by {DATE_COLUMN}
+"""
 
 
 @dataclass(frozen=True)
-class RunSummary:
-    """Figures of a generation.
+class DayFigures:
+    """Figures of one as-of day.
 
     Attributes:
-        first_as_of_date, last_as_of_date: the days that it holds; None when no account was scored.
-        accounts: scored on the last day.
-        tiers: accounts on the last day by tier, every tier named.
-        mean_score: 0 to 100, of the last day; None without accounts.
-        mean_coverage: 0 to 1, of the last day; None without accounts.
-        not_read: raw tables that the run left as they were -> why; with any, the generation is degraded.
-        orphan_warnings, value_warnings: raw tables -> what is unusual about their rows of unknown accounts, which values contradict each
-            other.
-        chart: PNG, accounts by tier on every day.
+        accounts: scored on that day.
+        tiers: accounts by tier, every tier named.
+        mean_score: 0 to 100; None without accounts.
+        mean_coverage: 0 to 1; None without accounts.
     """
 
-    first_as_of_date: date | None
-    last_as_of_date: date | None
     accounts: int
     tiers: dict[str, int]
     mean_score: float | None
     mean_coverage: float | None
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """Figures of a generation. Those of its last as-of day are its own: `accounts`, `tiers`, `mean_score`, `mean_coverage`.
+
+    Attributes:
+        days: every as-of day that it holds, in order; none when no account was scored.
+        not_read: raw tables that the run left as they were -> why; with any, the generation is degraded.
+        orphan_warnings, value_warnings: raw tables -> what is unusual about their rows of unknown accounts, which values contradict each
+            other.
+        freshness: raw tables -> day of the newest fact up to the newest as-of day, None without any, and `data_freshness.status`.
+    """
+
+    days: dict[date, DayFigures]
     not_read: dict[str, str]
     orphan_warnings: dict[str, str]
     value_warnings: dict[str, str]
-    chart: bytes
+    freshness: dict[str, tuple[date | None, str]]
+
+    @property
+    def first_as_of_date(self) -> date | None:
+        return next(iter(self.days), None)
+
+    @property
+    def last_as_of_date(self) -> date | None:
+        return next(reversed(self.days), None)
+
+    @property
+    def _last(self) -> DayFigures:
+        return next(reversed(self.days.values()), DayFigures(0, dict.fromkeys(TIER_COLOURS, 0), None, None))
+
+    @property
+    def accounts(self) -> int:
+        return self._last.accounts
+
+    @property
+    def tiers(self) -> dict[str, int]:
+        return self._last.tiers
+
+    @property
+    def mean_score(self) -> float | None:
+        return self._last.mean_score
+
+    @property
+    def mean_coverage(self) -> float | None:
+        return self._last.mean_coverage
 
 
 def summarize(settings: Settings, generation_path: Path) -> RunSummary:
@@ -49,34 +89,21 @@ def summarize(settings: Settings, generation_path: Path) -> RunSummary:
         generation_path: folder of a generation, or the link `published/current`.
     """
     with open_published(settings, generation_path) as connection:
-        days = connection.execute(f"select {DATE_COLUMN}, tier, count(*) from {HISTORY} group by all order by {DATE_COLUMN}").fetchall()
-        ((accounts, score, coverage),) = connection.execute(
-            f"select count(*), avg(health_score), avg(coverage) from {HISTORY} "
-            f"where {DATE_COLUMN} = (select max({DATE_COLUMN}) from {HISTORY})"
+        days = connection.execute(_DAYS).fetchall()
+        tables = connection.execute(
+            "select raw_table, not_read_reason, orphan_warning, value_warning, cast(newest_fact_at as date), status "
+            "from data_freshness order by raw_table"
         ).fetchall()
-        not_read, orphan_warnings, value_warnings = (
-            dict(
-                connection.execute(
-                    f"select raw_table, {column} from data_freshness where {column} is not null order by raw_table"
-                ).fetchall()
-            )
-            for column in ("not_read_reason", "orphan_warning", "value_warning")
-        )
-    counts: dict[date, dict[str, int]] = {}
-    for day, name, count in days:
-        counts.setdefault(day, dict.fromkeys(TIER_COLOURS, 0))[name] = count
-    last = max(counts, default=None)
+    not_read, orphan_warnings, value_warnings = ({row[0]: row[place] for row in tables if row[place] is not None} for place in (1, 2, 3))
     return RunSummary(
-        first_as_of_date=min(counts, default=None),
-        last_as_of_date=last,
-        accounts=accounts,
-        tiers=dict.fromkeys(TIER_COLOURS, 0) if last is None else counts[last],
-        mean_score=None if score is None else float(score),
-        mean_coverage=None if coverage is None else float(coverage),
+        days={
+            day: DayFigures(accounts, dict(zip(TIER_COLOURS, counts, strict=True)), score, coverage)
+            for day, accounts, score, coverage, *counts in days
+        },
         not_read=not_read,
         orphan_warnings=orphan_warnings,
         value_warnings=value_warnings,
-        chart=_draw(counts),
+        freshness={table: (newest, status) for table, *_, newest, status in tables},
     )
 
 
@@ -88,13 +115,3 @@ def unexplained_drift(settings: Settings, generation_path: Path, first: date, la
             f"order by {DATE_COLUMN}, metric_key",
             [first, last],
         ).fetchall()
-
-
-def _draw(counts: dict[date, dict[str, int]]) -> bytes:
-    """Accounts by tier on every day, stacked, as on the board; the same counts give the same bytes."""
-    rows = [
-        {"day": day.isoformat(), "tier": tier, "stack": WORST_FIRST.index(tier), "value": value}
-        for day in sorted(counts)
-        for tier, value in counts[day].items()
-    ]
-    return vl_convert.vegalite_to_png(static_assets()["picture"] | {"data": {"values": rows}}, scale=1.5)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from orchestration.contract import TABLES
@@ -110,16 +111,22 @@ def check_materializations(ran: Ran, mart: dict[str, Rows]) -> None:
     published = materialized["published_mart"]
     accounts = len(mart["account_health"])
     assert published["accounts_scored"] == accounts
+    assert sum(published[tier] for tier in ("healthy", "at_risk", "poor", "unknown")) == accounts
     assert published["as_of_range"] == f"{FIRST_DAY} to {LAST_DAY}"
     assert published["generation"] == 1
     assert 0 < published["mean_score"] < 100 and 0 < published["mean_coverage"] <= 1
-    counted = dict(re.findall(r"(\w+): \*\*(\d+)\*\*", published["tiers"]))
-    assert sum(map(int, counted.values())) == accounts
-    # What the Overview shows, the materialization of the last day; the large ones are stored there alone.
-    assert "data:image/png;base64,iVBOR" in published["tiers_over_time"]
+    # What the Overview shows, the materialization of the last day; the large ones are stored there alone. None is folded away.
+    assert "](data:image/svg+xml," in published["tiers_over_time"]
     assert re.search(r"\| Healthy \| \d+ \| [▁▂▃▄▅▆▇█]+ \|", published["tiers_by_week"])
-    assert {"fell_most", "rose_most"} <= published.keys()
-    assert ran.record["with_picture"] == [str(LAST_DAY)]
+    assert {"newest_day", "degraded", "warnings", "fell_most", "rose_most"} <= published.keys()
+    assert re.search(r"\| usage_events \| 2\d{3}-\d\d-\d\d \| up to date \|", published["freshness"])
+    assert not [name for name, shown in published.items() if isinstance(shown, str) and len(shown) >= 1000]
+    by_day = ran.record["published_days"]
+    assert [day for day, shown in by_day.items() if "tiers_over_time" in shown] == [str(LAST_DAY)]
+    # Every day has its own few figures.
+    with duckdb.connect(str(ran.company.published / "current" / "health.duckdb"), read_only=True) as published_mart:
+        scored = published_mart.execute("select cast(as_of_date as varchar), count(*) from account_health_history group by 1").fetchall()
+    assert {day: shown["accounts_scored"] for day, shown in by_day.items()} == dict(scored)
     assert "marts/account_health_history" in materialized
 
 
@@ -134,9 +141,15 @@ def check_checks(ran: Ran) -> None:
 
 
 def check_assets(ran: Ran) -> None:
-    """Four groups; on every asset a sentence, an owner, a kind, its columns and where its code is; a sentence on every check."""
+    """Groups from source to mart; on every asset a sentence, owner, kind, columns and where its code is; on every check a sentence."""
     assets = ran.record["assets"]
-    assert {asset["group"] for asset in assets.values()} == {"extract", "transform", "publish", "validate"}
+    groups = {asset["group"] for asset in assets.values()}
+    assert {name for name in groups if "/" not in name} == {"extract", "scorecard", "marts", "publish", "validate"}
+    assert {"transform/staging", "transform/metrics", "transform/scoring"} <= groups
+    assert all(key.startswith("marts/") == (asset["group"] == "marts") for key, asset in assets.items())
+    # One run for any selection and range, also of the UI: Dagster makes several of one backfill where these differ.
+    assert len({asset["backfill"] for asset in assets.values() if asset["group"] != "validate"}) == 1
+    assert assets["raw/accounts"]["kinds"] == ["csv", "parquet"]
     assert {f"raw/{table}" for table in TABLES} == {key for key, asset in assets.items() if asset["group"] == "extract"}
     assert [key for key, asset in assets.items() if asset["group"] == "publish"] == ["published_mart"]
     # Dagster would say "dbt model int_..." of a model that nobody described.
@@ -146,7 +159,7 @@ def check_assets(ran: Ran) -> None:
     assert assets["seeds/tiers"]["source_files"] == ["tiers.csv"]
     assert assets["marts/account_health"]["source_files"] == ["account_health.sql"]
 
-    tables = {key: asset for key, asset in assets.items() if asset["group"] in ("extract", "transform")}
+    tables = {key: asset for key, asset in assets.items() if asset["group"] not in ("publish", "validate")}
     assert all(asset["table"].endswith(key.replace("/", ".")) for key, asset in tables.items())
     # The project states no types for the columns in between; the run has written them down for the next start of the UI.
     built = known_columns(ran.company.settings)
@@ -178,6 +191,8 @@ def test_a_failing_check_stops_the_run_before_publishing_and_the_next_run_repeat
     failed = {check["name"] for check in ran.record["checks"] if not check["passed"]}
     assert failed == {"assert_one_row_per_account_and_day"}
     assert "assert_one_row_per_account_and_day" in ran.stderr
+    # The check is what failed: its model was made, and what the run did not come to is as it was.
+    assert ran.record["failed"] == []
     assert "what was published before is unchanged" in ran.stderr
     # The gate is in the publishing code, not only in Dagster's graph.
     assert ran.record["published_alone"] is False
@@ -219,6 +234,45 @@ def test_lost_and_damaged_state_comes_back_with_every_published_day(next_mart: d
         f"scored_days.json: damaged, written anew from the days that were published: 3 days, {FIRST_DAY} to {LAST_DAY}",
     ):
         assert ran.stderr.count(said) == 1, ran.stderr
+
+
+def launched(company: Company, *steps: str) -> list[dict[str, Any]]:
+    """What Dagster shows of runs that it launches itself, see `tests.dagster_launch`."""
+    result = company.folder / "launched.json"
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.dagster_launch", str(result), str(NEXT_DAY), *steps],
+        cwd=PROJECT_ROOT,
+        env=environment(company),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.exists(), done.stderr
+    return json.loads(result.read_text())
+
+
+def test_a_wrong_configuration_marks_what_is_wrong_and_is_not_run_again(company: Company) -> None:
+    company.config_file.write_text(company.config_file.read_text().replace("raw/tickets.csv", "raw/tikets.csv"))
+    [refused] = launched(company, "all")
+    assert (refused["status"], refused["failed"], refused["retries"]) == ("FAILURE", ["raw/tickets"], None)
+    [step] = refused["failed_steps"].items()
+    assert step[0] == "raw__tickets" and "sources.tickets.path" in step[1] and "tikets.csv" in step[1]
+
+
+def test_dagster_tries_again_what_may_pass(company: Company) -> None:
+    """A writer that holds the lock, and a source that is down; a person who runs the command hears of it at once."""
+    text = company.config_file.read_text().replace("threads = 1\n", "threads = 1\nlock_timeout_seconds = 0.2\n")
+    files = re.search(r"\[sources\.tickets\]\n[^\[]*", text)
+    assert files is not None
+    rest = (
+        "[sources.tickets]\nconnector = 'rest'\nbase_url = 'http://127.0.0.1:9'\npath = '/tickets'\nrecords = '$'\nmax_attempts = 1\n"
+        "paginator = { type = 'single_page' }\n"
+    )
+    company.config_file.write_text(text.replace(files[0], rest))
+    busy, down, at_once = launched(company, "locked", "raw/tickets", "raw/tickets without retries")
+    assert (busy["status"], busy["failed"], busy["retries"]) == ("FAILURE", [], "3")
+    assert (down["status"], down["attempts"], down["failed"]) == ("SUCCESS", 3, [])
+    assert (at_once["status"], at_once["attempts"]) == ("SUCCESS", 1)
 
 
 def test_a_second_writer_is_refused_in_one_line(company: Company) -> None:

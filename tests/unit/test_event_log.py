@@ -63,6 +63,14 @@ def test_every_day_is_materialized_and_stored_once(instance: dg.DagsterInstance)
     assert len(instance.get_materialized_partitions(history.key)) == 41
     newest = instance.get_latest_materialization_event(history.key)
     assert newest is not None and newest.asset_materialization.metadata["rows"].value == 7
+    # Its day alone knows where it comes from; the others have their metadata.
+    tagged = {
+        record.partition_key: bool(record.asset_materialization.tags)
+        for record in instance.fetch_materializations(history.key, limit=50).records
+        if record.asset_materialization.metadata["rows"].value == 7
+    }
+    assert len(tagged) == 41
+    assert [day for day, has_tags in tagged.items() if has_tags] == ["2026-02-10"]
     assert instance.get_latest_materialization_event(view.key) is not None
     assert not instance.get_materialized_partitions(view.key)
     # In the index 41 days, a view and their two plans; in the file of the run each asset and its plan once.

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.settings import SettingsError, load_settings
+from orchestration.settings import Settings, SettingsError, load_settings
 
 SECRET = "sesame9921"
+REST = 'connector = "rest"\npath = "/releases"\nrecords = "$"\npaginator = { type = "single_page" }\n'
 STORED = 'path = "s3://raw/f.csv"\nstorage = {{ {} = "{}" }}'
 # Every option that holds a secret in obstore 0.12 (its config types for S3, Azure and Google Cloud), and its other names.
 SECRET_OPTIONS = (
@@ -20,11 +21,11 @@ SECRET_OPTIONS = (
 )  # fmt: skip
 
 
-def load(folder: Path, lines: str) -> None:
+def load(folder: Path, lines: str) -> Settings:
     config = folder / "health.toml"
     others = '[pipeline]\nstart_date = 2026-01-01\n[sources.accounts]\nconnector = "demo"\n'
     config.write_text(f"{others}[sources.feature_releases]\n{lines}", encoding="utf-8")
-    load_settings(config)
+    return load_settings(config)
 
 
 def refused(folder: Path, lines: str) -> str:
@@ -122,3 +123,24 @@ def test_what_is_not_a_secret_is_taken(tmp_path: Path, lines: str) -> None:
 )  # fmt: skip
 def test_a_notation_that_cannot_be_is_refused(tmp_path: Path, lines: str, said: str) -> None:
     assert said in refused(tmp_path, f'connector = "files"\npath = "f.csv"\n{lines}\n')
+
+
+@pytest.mark.parametrize(
+    ("lines", "system"),
+    [
+        ('connector = "files"\npath = "raw/f*.CSV.gz"', "csv"),
+        ('connector = "files"\npath = "raw/f.jsonl*"', "jsonl"),
+        ('connector = "files"\npath = "raw/f.{day}"\ndelivery = "changes"\nformat = "csv"', "csv"),
+        ('connector = "files"\npath = "raw/{day}/*"\ndelivery = "changes"', "files"),
+        ('connector = "files"\npath = "s3://raw/f.parquet"', "s3"),
+        ('connector = "files"\nquery = "select 1"', "files"),
+        ('connector = "demo"', "demo"),
+        ('connector = "sql"\nurl = { env = "RELEASES_URL" }\ntable = "releases"', "postgres"),
+        ('connector = "sql"\nurl = { env = "NOT_SET" }\ntable = "releases"', "sql"),
+        (f'{REST}base_url = "https://api.eu.intercom.io"', "intercom"),
+        (f'{REST}base_url = "http://127.0.0.1:9"', "rest"),
+    ],
+)
+def test_the_system_that_a_table_comes_from_has_a_name(tmp_path: Path, lines: str, system: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RELEASES_URL", f"postgresql+psycopg://reader:{SECRET}@host/db")
+    assert load(tmp_path, lines).sources["feature_releases"].system == system

@@ -35,6 +35,8 @@ class Refused(SourceUnavailable):
         status: 400 to 499, without those that pass (408, 429).
     """
 
+    may_pass = False
+
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
         self.status = status

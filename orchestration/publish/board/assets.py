@@ -32,7 +32,7 @@ class AssetError(PublishError):
 
 @cache
 def static_assets() -> dict[str, Any]:
-    """`scripts`: file name -> classic script; `charts`: name -> Vega-Lite specification; `picture`: one of the tiers over time on its own.
+    """`scripts`: file name -> classic script; `charts`: name -> Vega-Lite specification.
 
     Raises:
         AssetError: see there.
@@ -48,9 +48,9 @@ def static_assets() -> dict[str, Any]:
 
 def _make(path: Path) -> dict[str, Any]:
     # Imported for this alone.
-    from orchestration.publish.board.charts import all_charts, picture_of_tiers
+    from orchestration.publish.board.charts import all_charts
 
-    made = {"scripts": _vendor_scripts(), "charts": all_charts(), "picture": picture_of_tiers()}
+    made = {"scripts": _vendor_scripts(), "charts": all_charts()}
     # An installation that may not be written to makes it each time.
     with suppress(OSError):
         write_text(path, stamped(made))

@@ -5,12 +5,11 @@ A row of a tier has its key as `tier` and its name as `label`.
 Dates are UTC days: without `utc` a browser west of Greenwich would show the day before.
 """
 
-import json
 from typing import Any
 
 import altair as alt
 
-from orchestration.publish.tiers import TIER_COLOURS, TIER_LABELS
+from orchestration.publish.tiers import TIER_COLOURS
 
 ACCENT = "#2f5fd0"
 RISE = TIER_COLOURS["healthy"]
@@ -106,14 +105,6 @@ def tiers_over_time(measure: str, number_format: str) -> alt.Chart:
             ],
         )
     )
-
-
-def picture_of_tiers() -> dict[str, Any]:
-    """The tiers over time with a legend, to be drawn where no page is."""
-    chart = tiers_over_time("accounts", ",.0f").properties(width=640, height=200)
-    names = json.dumps(TIER_LABELS)
-    chart.encoding.color.legend = alt.Legend(orient="top", title=None, symbolType="square", labelExpr=f"({names})[datum.value]")
-    return chart.configure(**_CONFIG | {"background": "white", "padding": 8}).to_dict()
 
 
 def _renewals(title: str, label: str) -> alt.Chart:

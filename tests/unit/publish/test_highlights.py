@@ -1,12 +1,13 @@
 """Who moved this week, and why, from a mart written by hand."""
 
 from pathlib import Path
+from urllib.parse import unquote
 
 import duckdb
 import pytest
 
 from orchestration.publish.generations import DATABASE
-from orchestration.publish.highlights import Highlights, Movement, describe_movements, describe_weeks, read_highlights
+from orchestration.publish.highlights import Highlights, Movement, describe_movements, describe_weeks, draw_weeks, read_highlights
 
 from .conftest import make_settings
 
@@ -94,6 +95,7 @@ def test_an_empty_mart(tmp_path: Path) -> None:
     assert highlights == Highlights({"healthy": [], "at_risk": [], "poor": [], "unknown": []}, 0, 0, [], [])
     assert "| Healthy | 0 |  |" in describe_weeks(highlights)
     assert describe_movements([]) == "No score moved this way."
+    assert draw_weeks(highlights) == ""
 
 
 def test_weeks_as_bars() -> None:
@@ -106,6 +108,16 @@ def test_weeks_as_bars() -> None:
     assert "**2** to a worse tier, **1** to a better one" in described
 
 
+def test_weeks_as_a_picture() -> None:
+    weeks = {"healthy": [2, 4], "at_risk": [0, 1], "poor": [2, 0], "unknown": [0, 0]}
+    drawn = unquote(draw_weeks(Highlights(weeks, 0, 0, [], [])))
+    # 60 steps are the five accounts of the second week: of the first week's four, two are poor.
+    assert drawn.index("fill='#2b9a85' d='M0,60V12l1-12V60'") < drawn.index("fill='#ecb94a' d='M0,60V36l1,12V60'")
+    assert "fill='#b8372f' d='M0,60V36l1,24V60'" in drawn
+    assert drawn.endswith("Week by week, from the top: healthy, at risk, poor; 5 accounts at most.")
+    assert "d='M0,60V0l1,0V60'" in unquote(draw_weeks(Highlights({tier: counts[:1] for tier, counts in weeks.items()}, 0, 0, [], [])))
+
+
 @pytest.mark.parametrize("text", ["x" * 1_000_000, "|" * 500, "`" * 500, "<b>&amp;" * 100])
 def test_the_page_shows_the_tables_in_their_place(text: str) -> None:
     """The UI folds Markdown of 1,000 characters and more away."""
@@ -115,3 +127,5 @@ def test_the_page_shows_the_tables_in_their_place(text: str) -> None:
         len(describe_weeks(Highlights({tier: [10_000] * 26 for tier in ("healthy", "at_risk", "poor", "unknown")}, 10_000, 10_000, [], [])))
         < 1000
     )
+    ragged = {"healthy": [70, 5] * 13, "at_risk": [5, 70] * 13, "poor": [19, 1] * 13, "unknown": [1, 19] * 13}
+    assert len(draw_weeks(Highlights(ragged, 0, 0, [], []))) < 1000

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, TypeVar, get_args
+from urllib.parse import urlsplit
 
 import pyarrow as pa
 from pydantic import BeforeValidator, Field, field_validator, model_validator
@@ -250,6 +251,12 @@ class RestSource(HttpSource, Notation):
                     {"name": name},
                 )
         return params
+
+    @property
+    def system(self) -> str:
+        """The name in the address: `intercom` of api.intercom.io; an address of numbers has none."""
+        names = re.findall(r"[a-z][a-z0-9-]*", urlsplit(self.base_url).hostname or "")
+        return names[-2] if len(names) > 1 else super().system
 
     @model_validator(mode="after")
     def _consistent(self) -> "RestSource":

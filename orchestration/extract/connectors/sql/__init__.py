@@ -46,6 +46,12 @@ class SqlSource(Connector, Notation):
         return set() if self.query is None else set(_PARAMETER.findall(self.query))
 
     @property
+    def system(self) -> str:
+        dialect = re.match(r"[a-z0-9]+", self.url.value() or "sql")
+        # As people, and the icons of the Dagster UI, call it.
+        return "sql" if dialect is None else dialect[0].replace("postgresql", "postgres")
+
+    @property
     def column_names(self) -> Mapping[str, str]:
         return self.columns
 
