@@ -108,7 +108,7 @@
   }
 
   function showContact(account) {
-    const [contact, note] = [account.facts.find(([kind]) => kind === "c"), account.facts.find((fact) => fact[0] === "r" && fact[4])];
+    const [contact, note] = [account.facts.find(([kind, , label]) => kind === "c" && label !== "outbound campaign"), account.facts.find((fact) => fact[0] === "r" && fact[4])];
     fill("contact", [["Last contact", contact], ["Last note", note]].flatMap(([title, fact]) => [make("h3", {}, title), fact ? factList([fact]) : make("p", { class: "quiet" }, "None is recorded.")]));
   }
 

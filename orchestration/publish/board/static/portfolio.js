@@ -61,7 +61,7 @@
     show("accounts");
     const [accounts, arr] = [last(days.accounts), last(days.arr)];
     const heads = [["Tier"], ["Accounts", "num"], ["Share", "num quiet phone-off"], ["ARR", "num"], ["Share", "num quiet phone-off"]];
-    fill("tiers", table(heads, [...worstFirst.keys()].reverse().map((i) => [
+    fill("tiers", table(heads, shared.tiers.map(([key]) => worstFirst.indexOf(key)).map((i) => [
       make("a", { href: accountsLink({ tier: worstFirst[i] }), class: "tier-link" }, tier(worstFirst[i])),
       number(accounts[i]), share(accounts[i] / now.accounts), money(arr[i], hasArr), hasArr && now.arr ? share(arr[i] / now.arr) : board.NOTHING,
     ]), `Tiers on ${day(shared.asOf)}`));
