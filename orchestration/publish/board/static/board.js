@@ -312,7 +312,7 @@ const board = (() => {
     setCommon(given) {
       Object.assign(shared, given);
       choice.append(...shared.owners.map((name) => make("option", { value: name }, name)));
-      choice.closest("label").hidden = !shared.owners.length;
+      choice.closest("label").hidden = shared.owners.length < 2;
       showAge();
       // A page may stay open for days.
       setInterval(showAge, 3600000);
