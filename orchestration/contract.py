@@ -89,6 +89,15 @@ class RangeBy:
 
 
 @dataclass(frozen=True)
+class NeededBy:
+    """`column` has a value where `by` is `choice`."""
+
+    column: str
+    by: str
+    choice: str
+
+
+@dataclass(frozen=True)
 class NotAbove:
     """`column` should not exceed `limit`, signs aside. Rows that do may be right; many of them are of two units."""
 
@@ -96,7 +105,7 @@ class NotAbove:
     limit: str
 
 
-Rule = NotBefore | RangeBy
+Rule = NotBefore | RangeBy | NeededBy
 
 
 @dataclass(frozen=True)
@@ -281,6 +290,24 @@ _ALL = (
         "Tiers that a person has set, with reason, author and expiry.",
         ending=Ending("expires_on"),
         rules=(NotBefore("expires_on", "starts_on"),),
+    ),
+    RawTable(
+        "action_log",
+        ("entry_id",),
+        "logged_at",
+        (
+            _id("entry_id"),
+            _id("account_id"),
+            _id("playbook_key"),
+            Column("logged_at", "timestamp"),
+            _choice("state", "open", "done", "snoozed", "dismissed"),
+            _optional("snoozed_until", "date"),
+            _optional("owner", "text"),
+            _optional("author", "text"),
+            _optional("note", "text"),
+        ),
+        "What people did about actions: done, dismissed, snoozed until a day, taken up again.",
+        rules=(NotBefore("snoozed_until", "logged_at"), NeededBy("snoozed_until", "state", "snoozed")),
     ),
     RawTable(
         "usage_events",

@@ -40,7 +40,7 @@ DAILY = ("--exclude-resource-type", "unit_test", "--exclude", "tag:ci")
 _WITHOUT_STATIC = ("--select", "fqn:*", "--exclude", "resource_type:seed", "config.materialized:view", "--indirect-selection", "empty")
 EPOCH = date(1970, 1, 1)
 # Of the tables that outlive a run. A warehouse of another format is rebuilt from the lake.
-WAREHOUSE_FORMAT = 7
+WAREHOUSE_FORMAT = 8
 # In place of the fingerprint of an event day while a run rolls it up; equal to none.
 _ROLLING_UP = "rolling up"
 _CONTROL_TABLES = f"""

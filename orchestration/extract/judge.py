@@ -11,7 +11,7 @@ from datetime import date
 from functools import partial
 from pathlib import Path
 
-from orchestration.contract import Column, NotBefore, RangeBy, RawTable, Rule
+from orchestration.contract import Column, NeededBy, NotBefore, RangeBy, RawTable, Rule
 from orchestration.extract.files.lines import TEXT_AFTER_QUOTE
 from orchestration.extract.lake.manifest import LandedDelivery, stats_of
 from orchestration.extract.lake.write import EXAMPLES, BadRow
@@ -473,6 +473,9 @@ def _broken(rule: Rule, notation: Notation) -> list[tuple[str, str]]:
         limit = f"c_{rule.earlier} - interval {rule.years} year" if rule.years else f"c_{rule.earlier}"
         reason = f"{rule.column}: {f'more than {rule.years} years ' if rule.years else ''}before {rule.earlier}"
         return [(f"coalesce(c_{rule.column} < {limit}, false)", literal(reason))]
+    if isinstance(rule, NeededBy):
+        is_lacking = f"coalesce(c_{rule.by} = {literal(rule.choice)}, false) and c_{rule.column} is null"
+        return [(is_lacking, literal(f"{rule.column}: missing where {rule.by} is {rule.choice}"))]
     given = {str(survey): scale for survey, scale in notation.scales.items()}
     scales = {choice: given.get(choice, (least, greatest)) for choice, least, greatest in rule.ranges}
     return [

@@ -82,7 +82,7 @@ _ACTIONS = f"""
 select accounts.*, actions.playbook_key, actions.label, actions.reason as why, actions.since
 from account_actions as actions
 inner join board_accounts as accounts on actions.account_id = accounts.account_id
-where actions.{DATE_COLUMN} = $as_of
+where actions.{DATE_COLUMN} = $as_of and actions.state = 'open'
 order by actions.priority, accounts.arr desc nulls last, accounts.account_id, actions.playbook_key
 """
 

@@ -1,9 +1,12 @@
-"""What to do, for whom: the shipped playbooks on the small demo company, against plain SQL on its mart and its raw files."""
+"""What to do, for whom, and who owes what: the small demo company, against plain SQL on its mart and its raw files."""
 
+import csv
 from datetime import date, timedelta
 
 import duckdb
+import pytest
 
+from orchestration.settings import PROJECT_ROOT
 from tests.company import LAST_DAY, Company
 
 
@@ -55,3 +58,24 @@ def test_nobody_with_an_escalation_a_detractor_or_a_review_is_asked_for_a_review
     wanted = {account for (account,) in query(company, fans)}
     assert asked and wanted & held_back
     assert asked == wanted - held_back
+
+
+def test_receivables_are_the_unpaid_claims_of_the_raw_invoices(company: Company) -> None:
+    """Of the raw rows of a key the last one counts; rates as the last ones in fx_rates.csv, since all of it is from then on."""
+    rates = {row["currency"]: float(row["rate"]) for row in csv.DictReader((PROJECT_ROOT / "seeds" / "fx_rates.csv").open())}
+    day = str(LAST_DAY)
+    expected = {}
+    for key, row in {row["invoice_id"]: row for row in company.read("invoices")}.items():
+        owed = float(row["open_amount"] or row["amount"])
+        is_over = any(row[column] and row[column] <= day for column in ("paid_on", "voided_on"))
+        if row["issued_on"] <= day and float(row["amount"]) > 0 and owed > 0 and not is_over:
+            rate = 1.0 if row["currency"] == "" else rates[row["currency"]]
+            overdue = max((LAST_DAY - date.fromisoformat(row["due_on"])).days, 0)
+            is_written_off = bool(row["written_off_on"]) and row["written_off_on"] <= day
+            expected[key] = (row["account_id"], overdue, is_written_off, pytest.approx(owed * rate, abs=0.006))
+    columns = "invoice_id, account_id, days_overdue, written_off_on is not null, owed"
+    assert {key: tuple(rest) for key, *rest in query(company, f"select {columns} from receivables")} == expected
+    assert any(overdue for _, overdue, _, _ in expected.values())
+    left = "select account_id from receivables except select account_id from account_health"
+    of_left = "select distinct account_id from receivables where not is_scored"
+    assert sorted(query(company, of_left)) == sorted(query(company, left))

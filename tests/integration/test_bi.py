@@ -158,7 +158,7 @@ def test_the_page_says_which_keys_are_declared_and_how_to_join(company: Company)
             assert foreign == sorted(foreign_keys[table]), table
         for table, *_ in mart.execute(
             "select table_name from duckdb_columns() where schema_name = 'main' and column_name in ('account_id', 'as_of_date') "
-            "group by 1 having count(*) = 2"
+            "and table_name <> 'receivables' group by 1 having count(*) = 2"
         ).fetchall():
             without = f"select count(*) from {table} left join accounts using (account_id) left join calendar on calendar_date = as_of_date"
             assert mart.execute(f"{without} where accounts.account_name is null or calendar.year is null").fetchall() == [(0,)], table

@@ -108,6 +108,8 @@ class Steady:
                 }
                 for n, day in enumerate(days())
             ],
+            # Before there was any action, so it does nothing.
+            "action_log": [entry("e0", "a1", "2025-01-01", "done")],
             "usage_events": [
                 {"event_id": f"{account}-{user}-{day}", "account_id": account, "user_id": user, "occurred_at": f"{day} 12:00:00"}
                 for account in ACCOUNTS
@@ -165,6 +167,17 @@ class Steady:
 
 def days() -> list[date]:
     return [HISTORY_STARTS + timedelta(days=n) for n in range((LAST_DAY - HISTORY_STARTS).days + 1)]
+
+
+def entry(key: str, account: str, logged_at: str, state: str, until: str = "", owner: str = "") -> dict:
+    return {"entry_id": key, "account_id": account, "playbook_key": "call", "logged_at": logged_at, "state": state} | {
+        "snoozed_until": until,
+        "owner": owner,
+    }
+
+
+def critical(key: str, account: str, opened: str, resolved: str = "") -> dict:
+    return {"ticket_id": key, "account_id": account, "opened_at": opened, "resolved_at": resolved, "priority": "critical"}
 
 
 def day_of(row: dict, column: str) -> date:
@@ -345,14 +358,66 @@ def test_a_day_that_a_killed_run_left_half_scored_is_not_published(steady: Stead
     assert steady.query("select count(*) from account_health_history") == [(3 * 4,)]
 
 
+def act_on_tickets(steady: Steady) -> None:
+    """Calls that open with a second critical ticket and end with it, and what people log about them."""
+    steady.rows["tickets"] += [
+        critical("x1", "a1", "2026-03-05 09:00:00", "2026-03-10 10:00:00"),
+        critical("x2", "a1", "2026-03-19 09:00:00", "2026-03-24 10:00:00"),
+        critical("x3", "a1", "2026-04-08 09:00:00"),
+        critical("x4", "a2", "2026-03-20 09:00:00", "2026-03-23 10:00:00"),
+        critical("x5", "a3", "2026-03-20 09:00:00"),
+    ]
+    steady.rows["action_log"] += [
+        entry("e1", "a1", "2026-03-06 10:00:00", "open", owner="Ada"),
+        entry("e2", "a1", "2026-03-07 10:00:00", "done"),
+        # Two days after its condition ended.
+        entry("e3", "a1", "2026-03-26 10:00:00", "done"),
+        entry("e4", "a1", "2026-04-09 10:00:00", "snoozed", "2026-04-11"),
+        entry("e5", "a3", "2026-03-22 10:00:00", "dismissed"),
+    ]
+
+
+def check_actions(steady: Steady) -> None:
+    """Done stays done while its condition holds and comes back when it recurs; snoozed until a day; ended by itself; dismissed for good."""
+    of_a1 = "select strftime(as_of_date, '%m-%d'), state, owner from account_actions where account_id = 'a1' order by as_of_date"
+    first = [("03-05", "open", None), ("03-06", "open", "Ada"), *((f"03-{day:02d}", "done", "Ada") for day in (7, 8, 9))]
+    second = [(f"03-{day}", "open", None) for day in range(19, 24)]
+    third = [("04-08", "open"), ("04-09", "snoozed"), ("04-10", "snoozed"), ("04-11", "open"), ("04-12", "open")]
+    assert steady.query(of_a1) == [*first, *second, *((day, state, None) for day, state in third)]
+    history = """
+        select account_id, opened_on, due_on, state, closed_on, days_open, snoozed_until from account_actions_history order by all
+    """
+    march, april = (lambda day: date(2026, 3, day)), (lambda day: date(2026, 4, day))
+    assert steady.query(history) == [
+        ("a1", march(5), march(19), "done", march(7), 2, None),
+        ("a1", march(19), april(2), "done", march(24), 5, None),
+        ("a1", april(8), april(22), "open", None, 4, None),
+        ("a2", march(20), april(3), "ended", march(23), 3, None),
+        ("a3", march(20), april(3), "dismissed", march(22), 2, None),
+    ]
+    followed = """
+        select actions.score_change_28d, round(after.health_score - before.health_score, 1)
+        from account_actions_history as actions
+        inner join account_health_history as before on actions.account_id = before.account_id and actions.opened_on = before.as_of_date
+        inner join account_health_history as after on actions.account_id = after.account_id and actions.opened_on + 28 = after.as_of_date
+    """
+    [(change, by_hand)] = steady.query(followed)
+    assert change == by_hand
+    assert steady.query("select done, done_change, done_change_low, not_done, difference from action_outcomes where is_total") == [
+        (1, change, None, 0, None)
+    ]
+
+
 def test_any_order_of_runs_gives_the_mart_of_one_run(steady: Steady) -> None:
     steady.use_two_threads()
     steady.add_to_seed("config_versions", f"v2,{CHANGE_DAY},active,,")
     for seed in ("scorecards", "scorecard_dimensions", "scorecard_metrics"):
         steady.add_to_seed(seed, *[line.replace("v1,", "v2,", 1).replace(",0,28,", ",0,20,") for line in SEEDS[seed].splitlines()[1:]])
     steady.edit("usage_events", lambda row: None if row["account_id"] == "a2" and day_of(row, "occurred_at").day % 3 == 0 else row)
+    act_on_tickets(steady)
     steady.run(FIRST_DAY, LAST_DAY, "all")
     whole = steady.mart()
+    check_actions(steady)
 
     middle = FIRST_DAY + timedelta(days=20)
     steady.run(middle, LAST_DAY, "from the middle to the end")

@@ -28,7 +28,7 @@ START = date(2026, 1, 1)
 EARLIER_END = date(2025, 12, 14)
 END = date(2026, 1, 20)
 # Dates that a system knows in advance.
-SCHEDULED = {"due_on", "term_ends_on", "expires_on"}
+SCHEDULED = {"due_on", "term_ends_on", "expires_on", "snoozed_until"}
 ACCOUNTS = 100
 BIG_TABLES = ("touchpoints", "account_goals", "invoices", "tickets", "survey_responses", "usage_events")
 

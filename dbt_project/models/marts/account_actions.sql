@@ -10,6 +10,10 @@ select
     actions.priority,
     actions.reason,
     actions.since,
+    actions.due_on,
+    actions.state,
+    actions.snoozed_until,
+    actions.owner,
     scores.config_version,
     scores.run_id,
     scores.configuration_hash

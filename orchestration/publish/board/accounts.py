@@ -279,8 +279,9 @@ actions as (
 
     select
         account_id,
-        list(json_array(shown(label, {NAME_LENGTH}), shown(reason, {TEXT_LENGTH}), since)
-            order by priority, playbook_key) as actions
+        list(json_array(
+            shown(label, {NAME_LENGTH}), shown(reason, {TEXT_LENGTH}), since, due_on, state, snoozed_until, shown(owner, {NAME_LENGTH})
+        ) order by state <> 'open', priority, playbook_key) as actions
     from account_actions
     semi join batch using (account_id)
     where {DATE_COLUMN} = $as_of

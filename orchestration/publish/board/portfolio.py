@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestration.publish.board.scripts import shard_of, write_json, write_shard
-from orchestration.publish.board.source import NAME_LENGTH, TEXT_LENGTH, BoardSource
+from orchestration.publish.board.source import NAME_LENGTH, NO_OWNER, TEXT_LENGTH, BoardSource
 from orchestration.publish.movements import WEEK
 from orchestration.publish.tables import DATE_COLUMN, HISTORY
 from orchestration.publish.tiers import AT_RISK, WORST_FIRST
@@ -20,6 +20,7 @@ _ACTIONS_SHOWN = 9
 _ACTIONS_PER_PLAYBOOK = 3
 _RENEWALS_SHOWN = 5
 _SEGMENTS_SHOWN = 12
+_RECEIVABLES_SHOWN = 10
 _OWNERS_SHOWN = 100
 _DRIFT_DAYS = 28
 _DRIFT_SHOWN = 3
@@ -179,10 +180,11 @@ select
     min(actions.priority) as priority,
     count(*) as accounts,
     sum(scopes.arr) as arr,
-    count(*) filter (actions.since > $as_of - {WEEK}) as new
+    count(*) filter (actions.since > $as_of - {WEEK}) as new,
+    count(*) filter (actions.due_on < $as_of) as overdue
 from account_actions as actions
 inner join scopes using (account_id)
-where actions.{DATE_COLUMN} = $as_of
+where actions.{DATE_COLUMN} = $as_of and actions.state = 'open'
 group by scopes.scope, shown(actions.label, {NAME_LENGTH})
 order by scopes.scope, priority, label
 """
@@ -193,18 +195,19 @@ with ranked as (
     select
         scopes.scope,
         {_BRIEF},
-        scopes.owner,
+        coalesce(shown(actions.owner, {NAME_LENGTH}), scopes.owner) as owner,
         actions.playbook_key,
         actions.priority,
         shown(actions.label, {NAME_LENGTH}) as label,
         shown(actions.reason, {TEXT_LENGTH}) as reason,
         cast(actions.since as varchar) as since,
+        cast(actions.due_on as varchar) as due_on,
         row_number() over (
             partition by scopes.scope, actions.playbook_key order by scopes.arr desc nulls last, scopes.account_id
         ) as place
     from account_actions as actions
     inner join scopes using (account_id)
-    where actions.{DATE_COLUMN} = $as_of
+    where actions.{DATE_COLUMN} = $as_of and actions.state = 'open'
 
 )
 
@@ -228,7 +231,7 @@ with asked as (
         count(*) as accounts
     from account_actions as actions
     inner join scopes using (account_id)
-    where actions.{DATE_COLUMN} = $as_of and scopes.tier in {AT_RISK}
+    where actions.{DATE_COLUMN} = $as_of and actions.state = 'open' and scopes.tier in {AT_RISK}
     group by all
 
 ),
@@ -264,6 +267,38 @@ left join playbooks
 where dimensions.{DATE_COLUMN} = $as_of and dimensions.dimension_score is not null
 group by scopes.scope, scopes.stage, dimensions.dimension_key
 order by scopes.scope, list_position({list(STAGES)}, scopes.stage), scopes.stage, dimensions.dimension_key
+"""
+
+# What is overdue, of customers who left too, with the sums of all of it; the largest claims first.
+_RECEIVABLES = f"""
+with claims as (
+
+    select
+        unnest(['{EVERYONE}', coalesce(nullif(trim(shown(csm, {NAME_LENGTH})), ''), '{NO_OWNER}')]) as scope,
+        [account_id, account_label(account_name, account_id)] as account,
+        is_scored,
+        shown(invoice_id, {NAME_LENGTH}) as invoice,
+        days_overdue,
+        owed,
+        written_off_on is not null as is_written_off
+    from receivables
+    where days_overdue > 0
+
+)
+
+select
+    *,
+    count(*) over same as count,
+    sum(owed) over same as sum_owed,
+    count(*) filter (not is_scored) over same as count_left,
+    sum(owed) filter (not is_scored) over same as sum_left,
+    count(*) filter (is_written_off) over same as count_written_off,
+    sum(owed) filter (is_written_off) over same as sum_written_off
+from claims
+where scope in (select scope from scopes)
+window same as (partition by scope)
+qualify row_number() over (partition by scope order by is_written_off, owed desc, invoice) <= {_RECEIVABLES_SHOWN}
+order by scope, is_written_off, owed desc, invoice
 """
 
 _SOURCES = f"""
@@ -303,6 +338,7 @@ _PARTS = {
     "playbooks": _PLAYBOOKS,
     "actions": _ACTIONS,
     "journey": _JOURNEY,
+    "receivables": _RECEIVABLES,
 }
 
 

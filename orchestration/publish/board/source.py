@@ -47,7 +47,7 @@ with actions as (
         account_id,
         list(shown(label, {NAME_LENGTH}) order by priority, playbook_key) as labels
     from account_actions
-    where {DATE_COLUMN} = $as_of
+    where {DATE_COLUMN} = $as_of and state = 'open'
     group by account_id
 
 ),

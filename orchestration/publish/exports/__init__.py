@@ -31,12 +31,18 @@ select
     actions.label,
     actions.priority,
     actions.reason,
-    actions.since
+    actions.since,
+    actions.due_on,
+    actions.state,
+    actions.snoozed_until,
+    actions.owner
 from account_actions as actions
 inner join account_health as health
     on health.account_id = actions.account_id and health.{DATE_COLUMN} = actions.{DATE_COLUMN}
-order by actions.priority, health.arr desc nulls last, actions.account_id, actions.playbook_key
+order by actions.state <> 'open', actions.priority, health.arr desc nulls last, actions.account_id, actions.playbook_key
 """
+# What is still claimed first, of it what is overdue longest.
+_RECEIVABLES = "select * from receivables order by written_off_on is not null, days_overdue desc, owed desc, invoice_id"
 
 
 def write_exports(settings: Settings, building: Path, generation: int) -> list[str]:
@@ -58,7 +64,8 @@ def write_exports(settings: Settings, building: Path, generation: int) -> list[s
     with open_published(settings, building) as connection:
         write_csv(folder / "account_health.csv", connection.sql(_ACCOUNTS).to_arrow_reader(_BATCH))
         write_csv(folder / "account_actions.csv", connection.sql(_ACTIONS).to_arrow_reader(_BATCH))
-        write_workbook(settings, connection, folder / "account_health.xlsx", generation, _ACCOUNTS, _ACTIONS)
+        queries = (_ACCOUNTS, _ACTIONS, _RECEIVABLES)
+        write_workbook(settings, connection, folder / "account_health.xlsx", generation, *queries)
         write_crm(connection, folder, told_files(settings, EXPORTS))
     names = ("account_actions.csv", "account_health.csv", "account_health.xlsx", FULL, UPDATE)
     return [f"{EXPORTS}/{name}" for name in names]

@@ -46,6 +46,7 @@ _FORMATS: dict[str, dict[str, Any]] = {
     "score": {"num_format": "0.0"},
     "change": {"num_format": "+0.0;-0.0;0.0"},
     "money": {"num_format": "#,##0"},
+    "cents": {"num_format": "#,##0.00"},
     "whole": {"num_format": "0", "align": "center"},
     "percent": {"num_format": "0%"},
     "date": {"num_format": "yyyy-mm-dd", "align": "center"},
@@ -83,8 +84,8 @@ def _reason(prefix: str) -> Callable[[Row], str | None]:
     return tell
 
 
-def _columns(currency: str) -> tuple[tuple[Column, ...], tuple[Column, ...]]:
-    """The columns of the sheets Accounts and Actions."""
+def _columns(currency: str) -> tuple[tuple[Column, ...], ...]:
+    """The columns of the sheets Accounts, Actions and Receivables."""
     account, account_id = Column("Account", "account_name", "link", 30), Column("Account ID", "account_id")
     arr = Column(f"ARR ({currency})", "arr", "money", 15)
     csm = Column("Customer-success manager", "csm", "text", 20)
@@ -127,18 +128,35 @@ def _columns(currency: str) -> tuple[tuple[Column, ...], tuple[Column, ...]]:
         Column("Action", "label", "text", 30),
         account,
         tier,
-        arr,
-        csm,
+        Column("Owner", "owner", "text", 20),
+        Column("Due", "due_on", "date", 12),
+        Column("State", _words("state"), "text", 10),
         Column("Why", "reason", "long", 70),
+        arr,
         Column("Since", "since", "date", 12),
+        Column("Snoozed until", "snoozed_until", "date", 12),
         account_id,
         score,
     )
-    return accounts, actions
+    receivables = (
+        account,
+        csm,
+        Column("Invoice", "invoice_id"),
+        Column("Due", "due_on", "date", 12),
+        Column("Days overdue", "days_overdue", "whole", 9),
+        Column(f"Owed ({currency})", "owed", "cents", 15),
+        Column("Still a customer", lambda row: "yes" if row["is_scored"] else "no", "text", 10),
+        Column("Written off", "written_off_on", "date", 12),
+        account_id,
+        Column("Owed in its currency", "owed_in_currency", "cents", 15),
+        Column("Currency", "invoice_currency", "text", 9),
+        Column("Issued", "issued_on", "date", 12),
+    )
+    return accounts, actions, receivables
 
 
 def write_workbook(
-    settings: Settings, connection: duckdb.DuckDBPyConnection, path: Path, generation: int, accounts: str, actions: str
+    settings: Settings, connection: duckdb.DuckDBPyConnection, path: Path, generation: int, accounts: str, actions: str, receivables: str
 ) -> None:
     """Write the workbook.
 
@@ -147,7 +165,7 @@ def write_workbook(
         connection: on the generation's `health.duckdb`.
         path: of the new file.
         generation: its number, for the first sheet.
-        accounts, actions: the queries whose rows the sheets show, in that order.
+        accounts, actions, receivables: the queries whose rows the sheets show, in that order.
 
     Raises:
         PublishError: it cannot be written.
@@ -168,7 +186,7 @@ def write_workbook(
             created = datetime.combine(day or date(2000, 1, 1), time())
             book.set_properties({"title": "Customer health", "created": created})
             formats = _Formats(book)
-            queries = {"Accounts": accounts, "Actions": actions}
+            queries = {"Accounts": accounts, "Actions": actions, "Receivables": receivables}
             _write_about(book.add_worksheet("About"), formats, connection, queries, day, generation)
             for (name, query), columns in zip(queries.items(), _columns(settings.pipeline.reporting_currency), strict=True):
                 sheet = book.add_worksheet(name)
@@ -287,5 +305,6 @@ _GLOSSARY = (
     ("Weighs down, lifts", "The metrics that take the most points from the neutral 50, or add the most, with their values."),
     ("Changed in 28 days", "What moved the score most in four weeks, with the points that it moved it by."),
     ("Measured share", "How much of the scorecard was really measured. Missing data never counts as bad data."),
-    ("Actions", "What to do, most urgent first, with the reason in the account's own numbers."),
+    ("Actions", "What to do, most urgent first, with the reason in the account's own numbers; what is snoozed, done or dismissed last."),
+    ("Receivables", "Every invoice that is not paid, also of customers who left; what is overdue longest first."),
 )

@@ -349,7 +349,26 @@ def _add_details(connection) -> None:
         priority=1.0,
         reason=IMAGE,
         since=AS_OF - timedelta(days=3),
+        due_on=AS_OF - timedelta(days=1),
+        state="open",
+        owner=SCRIPT,
     )
+    insert(
+        connection,
+        "account_actions",
+        account_id=ODD_ID,
+        as_of_date=AS_OF,
+        playbook_key="visit",
+        label="Visit",
+        priority=0.5,
+        reason="Far away",
+        since=AS_OF - timedelta(days=3),
+        state="snoozed",
+        snoozed_until=AS_OF + timedelta(days=3),
+    )
+    for account_id, invoice, owed, is_scored, csm in (("calm", IMAGE, 50.0, True, "Ada"), ("gone", "i-2", 150.0, False, "Ada")):
+        claim = {"account_id": account_id, "as_of_date": AS_OF, "account_name": SCRIPT, "csm": csm, "is_scored": is_scored}
+        insert(connection, "receivables", **claim, invoice_id=invoice, days_overdue=9, owed=owed)
     insert(
         connection,
         "account_actions",
@@ -360,6 +379,8 @@ def _add_details(connection) -> None:
         priority=2.0,
         reason="A friend",
         since=AS_OF - timedelta(days=30),
+        due_on=AS_OF,
+        state="open",
     )
     connection.execute(
         "update account_health set override_reason = ?, override_author = ?, override_expires_on = ?, "

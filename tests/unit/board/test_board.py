@@ -179,7 +179,10 @@ def test_states_caps_actions_override_and_family(accounts):
         [28, "cap", None, -10.0, "Invoices are late."],
         [28, "availability", None, 5.0, "Data came or went"],
     ]
-    assert odd["actions"] == [[SCRIPT, IMAGE, "2026-06-26"]]
+    assert odd["actions"] == [
+        [SCRIPT, IMAGE, "2026-06-26", "2026-06-28", "open", None, SCRIPT],
+        ["Visit", "Far away", "2026-06-26", None, "snoozed", "2026-07-02", None],
+    ]
     assert odd["parent"] == ["calm", "Calm & Co", "healthy", 80.0]
     assert accounts["script"]["override"] == [IMAGE, SCRIPT, "2026-07-09"]
     assert accounts["calm"]["override"] is None
@@ -279,7 +282,8 @@ def test_the_figures_of_an_owner_are_those_of_the_mart(mart, portfolios, portfol
         expected = {owner: tuple(figures) for owner, *figures in connection.execute(_BY_OWNER).fetchall()}
         actions = dict(
             connection.execute(
-                "select coalesce(csm, 'No owner'), count(*) from account_actions join account_health using (account_id) group by 1"
+                "select coalesce(csm, 'No owner'), count(*) from account_actions join account_health using (account_id) "
+                "where state = 'open' group by 1"
             ).fetchall()
         )
 
@@ -306,6 +310,19 @@ def test_the_journey_names_where_accounts_are_weak(portfolios, mart):
     assert (cell["playbook"], cell["playbook_accounts"]) == (SCRIPT, 1)
     [ada] = portfolios["Ada"]["journey"]
     assert (ada["score"], ada["accounts"], ada["playbook"]) == (77.5, 2, None)
+
+
+def test_receivables_name_who_left_and_actions_their_owner(portfolio, portfolios):
+    assert [(row["account"][0], row["owed"], row["is_scored"], row["count"], row["sum_left"]) for row in portfolio["receivables"]] == [
+        ("gone", 150.0, False, 2, 150.0),
+        ("calm", 50.0, True, 2, 150.0),
+    ]
+    assert len(portfolios["Ada"]["receivables"]) == 2 and not portfolios["Ben"]["receivables"]
+    assert [(row["label"], row["owner"], row["due_on"]) for row in portfolio["actions"]] == [
+        (SCRIPT, SCRIPT, "2026-06-28"),
+        ("Ask for a review", "Ada", "2026-06-29"),
+    ]
+    assert [(row["label"], row["overdue"]) for row in portfolio["playbooks"]] == [(SCRIPT, 1), ("Ask for a review", 0)]
 
 
 def test_segments(portfolio):

@@ -504,6 +504,8 @@ def test_a_survey_on_another_scale_is_mapped_onto_ours(world):
          "t1,a1,2026-01-05,2026-01-04", "t2,a1,2026-01-05,1970-01-01", "resolved_at: more than 10 years before opened_at"),
         ("subscriptions", "subscription_id,account_id,started_on,term_ends_on",
          "s1,a1,2026-01-05,2025-12-31", "s2,a1,2026-01-05,0001-01-01", "term_ends_on: more than 10 years before started_on"),
+        ("action_log", "entry_id,account_id,playbook_key,logged_at,state,snoozed_until",
+         "e1,a1,call,2026-01-05,done,", "e2,a1,call,2026-01-05,snoozed,", "snoozed_until: missing where state is snoozed"),
     ],
 )  # fmt: skip
 def test_two_values_of_a_row_that_contradict_each_other(world, table, header, good, bad, reason):

@@ -72,6 +72,9 @@ create table marts.candidate_scores_history (account_id varchar, as_of_date date
 create table marts.account_facts ({account_facts});
 create table marts.account_outcomes ({account_outcomes});
 create table marts.revenue_retention ({revenue_retention});
+create table marts.account_actions_history ({account_actions_history});
+create table marts.action_outcomes ({action_outcomes});
+create table marts.receivables ({receivables});
 create table marts.metric_drift (as_of_date date, metric_key varchar, explanation varchar, message varchar);
 create table marts.scorecard as
 select '2026.1' as config_version, 'standard' as scorecard_key, 'active_days_28d' as metric_key, cast(0.85 as double) as weight,
@@ -99,9 +102,8 @@ def _schema() -> str:
     }
     history = _SCHEMA.partition("marts.account_health_history (")[2].partition(");")[0]
     attributes = [column for name, column in columns["account_health"].items() if f"{name} " not in history]
-    whole = {
-        name: ", ".join(columns[name].values()) for name in ("account_actions", "account_facts", "account_outcomes", "revenue_retention")
-    }
+    names = ("account_actions", "account_actions_history", "account_facts", "account_outcomes", "action_outcomes", "receivables")
+    whole = {name: ", ".join(columns[name].values()) for name in (*names, "revenue_retention")}
     return _SCHEMA.format(attributes=", ".join(attributes), **whole)
 
 

@@ -72,12 +72,16 @@ class Book:
         change = {"account_id": "a1", "as_of_date": newest, "from_tier": "healthy", "to_tier": "poor", "cause": "score", "k": 7}
         rose = {"account_id": "b1", "as_of_date": newest, "k": 7, "component": "behaviour", "label": "Active days", "points": 9.0}
         action = {"as_of_date": newest, "playbook_key": "call", "label": "Call them", "priority": 1, "since": newest}
+        action["state"] = "open"
         tables = {
             "account_health": accounts,
             "account_health_history": before,
             "tier_changes": [change | {"reason": "A critical ticket is open.", "points": -40.0, "component": "cap"}],
             "score_changes": [rose],
-            "account_actions": [action | {"account_id": "a1", "reason": "Nobody called for 40 days."}],
+            "account_actions": [
+                action | {"account_id": "a1", "reason": "Nobody called for 40 days."},
+                action | {"account_id": "a1", "playbook_key": "wait", "label": "Wait", "state": "done"},
+            ],
         }
         publish_mart(self.settings, self.number, newest, tables)
 

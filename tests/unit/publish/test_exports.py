@@ -82,7 +82,8 @@ def test_csv_for_people(settings):
     score_days(settings, "run-1", [DAY_1], accounts="a1 a3")
     know(settings, "a1", account_name=HOSTILE, csm="Zoë", arr=-1200.5, term_ends_on="2026-12-31", seats=7)
     know(settings, "a3", account_name='Quote" and, comma')
-    act(settings, "a1", DAY_1, playbook_key="ask", label="Ask", priority=2, reason="-5 points", since=DAY_1)
+    loop = {"due_on": "2026-02-13", "state": "open", "owner": "@Ada"}
+    act(settings, "a1", DAY_1, playbook_key="ask", label="Ask", priority=2, reason="-5 points", since=DAY_1, **loop)
     act(settings, "a1", date(2026, 1, 29), playbook_key="old", label="Of yesterday", priority=1, reason="", since=DAY_1)
     publish(settings, "run-1", PUBLISHED_AT)
 
@@ -113,8 +114,15 @@ def test_csv_for_people(settings):
             "priority",
             "reason",
             "since",
+            "due_on",
+            "state",
+            "snoozed_until",
+            "owner",
         ],
-        ["a1", "2026-01-30", "'" + HOSTILE, "Zoë", "at_risk", "65", "-1200.5", "ask", "Ask", "2", "'-5 points", "2026-01-30"],
+        [
+            *("a1", "2026-01-30", "'" + HOSTILE, "Zoë", "at_risk", "65", "-1200.5", "ask", "Ask", "2", "'-5 points", "2026-01-30"),
+            *("2026-02-13", "open", "", "'@Ada"),
+        ],
     ]
 
 
@@ -158,7 +166,10 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> openpyxl.Workbook:
     change_warehouse(book_settings, "update marts.account_health_history set tier = 'unknown', coverage = 0.4 where account_id = 'a2'")
     know(book_settings, "a/1 ?", account_name=HOSTILE, csm="+49 30 1", arr=1234567.8, delta_28d=-6.5, tier_since="2026-01-02")
     know(book_settings, "a3", account_name="Acme", negative_1_label="Days late", negative_1_points=-6.24, negative_1_value="40.5 days")
-    act(book_settings, "a3", DAY_1, playbook_key="ask", label="Ask", priority=2, reason="@late", since="2026-01-28")
+    act(book_settings, "a3", DAY_1, playbook_key="ask", label="Ask", priority=2, reason="@late", since="2026-01-28", state="snoozed")
+    for account, invoice, days, is_scored in (("a3", "i-1", 0, True), ("gone", "=i-2", 40, False)):
+        claim = f"'{account}', '{DAY_1}', 'Acme', null, {is_scored}, '{invoice}', '2026-01-01', '2026-01-31', {days}, null"
+        change_warehouse(book_settings, f"insert into marts.receivables values ({claim}, 110.5, 'EUR', 100.45, 100.45, 'USD')")
     with pytest.MonkeyPatch.context() as patch:
         stub_board(patch)
         publish(book_settings, "run-1", PUBLISHED_AT)
@@ -174,7 +185,7 @@ def ids(sheet, rows: int) -> list[str]:
 
 
 def test_the_first_sheet_says_what_this_is(book):
-    assert book.sheetnames == ["About", "Accounts", "Actions"]
+    assert book.sheetnames == ["About", "Accounts", "Actions", "Receivables"]
     about = book["About"]
     assert [about.cell(row, 2).value for row in (3, 4)] == ["2026-01-30", 1]
     legend = [(about.cell(row, 1).value, about.cell(row, 1).fill.fgColor.rgb, about.cell(row, 2).value) for row in range(7, 11)]
@@ -184,6 +195,16 @@ def test_the_first_sheet_says_what_this_is(book):
         ("Poor", "FFB8372F", "1"),
         ("Unknown", "FFA7AFB9", "1 - too little of the scorecard could be measured for a tier"),
     ]
+
+
+def test_receivables_name_who_left_and_what_is_owed_in_both_currencies(book):
+    sheet = book["Receivables"]
+    names = ("Account ID", "Invoice", "Days overdue", "Owed (EUR)", "Still a customer", "Owed in its currency", "Currency")
+    assert [tuple(by_heading(sheet, line)[name].value for name in names) for line in (2, 3)] == [
+        ("gone", "=i-2", 40, 110.5, "no", 100.45, "USD"),
+        ("a3", "i-1", 0, 110.5, "yes", 100.45, "USD"),
+    ]
+    assert by_heading(sheet, 2)["Owed (EUR)"].number_format == "#,##0.00"
 
 
 def test_cells_have_the_types_and_formats_of_what_they_are(book):
@@ -213,17 +234,20 @@ def test_tiers_have_their_colour_and_their_name(book):
 
 
 def test_eight_columns_are_printed_the_rest_is_beside_them(book):
-    printed = {name: [book[name].cell(1, place).value for place in range(1, 9)] for name in ("Accounts", "Actions")}
+    printed = {name: [book[name].cell(1, place).value for place in range(1, 9)] for name in ("Accounts", "Actions", "Receivables")}
     assert printed == {
         "Accounts": [
             "Account", "Tier", "Score", "Change 28 days", "ARR (EUR)", "Term ends", "Customer-success manager", "Weighs down 1",
         ],
-        "Actions": ["Priority", "Action", "Account", "Tier", "ARR (EUR)", "Customer-success manager", "Why", "Since"],
+        "Actions": ["Priority", "Action", "Account", "Tier", "Owner", "Due", "State", "Why"],
+        "Receivables": [
+            "Account", "Customer-success manager", "Invoice", "Due", "Days overdue", "Owed (EUR)", "Still a customer", "Written off",
+        ],
     }  # fmt: skip
 
 
 def test_header_filter_and_print_setup(book):
-    for name, frozen, columns, printed in (("Accounts", "B2", 31, "H"), ("Actions", "D2", 10, "H")):
+    for name, frozen, columns, printed in (("Accounts", "B2", 31, "H"), ("Actions", "D2", 13, "H"), ("Receivables", "B2", 12, "H")):
         sheet = book[name]
         assert sheet.freeze_panes == frozen
         assert sheet.max_column == columns

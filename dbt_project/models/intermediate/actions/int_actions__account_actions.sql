@@ -1,7 +1,7 @@
 {{ config(materialized='incremental', pre_hook="{{ replace_as_of_days('restated_days') }}") }}
 
 -- Grain: account x as_of_date x playbook whose conditions all hold, for the run's days and all scored days after them.
--- A fallback holds only where no other playbook does. Conditions and reasons are rows that are compared and put together; a condition on a value that is not there does not hold.
+-- With its state on that day, by what people logged since it opened, up to the day. A fallback holds only where no other playbook does. Conditions and reasons are rows that are compared and put together; a condition on a value that is not there does not hold.
 
 {% set fields = playbook_fields() %}
 
@@ -174,6 +174,30 @@ reasons as (
     from chosen_values
     group by account_id, as_of_date, playbook_key
 
+),
+
+-- The last entry of each day's action, and whom the last entry that names somebody names.
+logged as (
+
+    select
+        dated.account_id,
+        dated.as_of_date,
+        dated.playbook_key,
+        entries.state,
+        entries.snoozed_until,
+        {{ first_known('entries.owner') }} over (
+            latest_first rows between unbounded preceding and unbounded following
+        ) as owner,
+        row_number() over latest_first as position
+    from dated
+    inner join {{ ref('stg_crm__action_log') }} as entries
+        on dated.account_id = entries.account_id
+        and dated.playbook_key = entries.playbook_key
+        and entries.logged_day between {{ day_number('dated.since') }} and {{ day_number('dated.as_of_date') }}
+    window latest_first as (
+        partition by dated.account_id, dated.as_of_date, dated.playbook_key order by entries.logged_at desc, entries.entry_id desc
+    )
+
 )
 
 select
@@ -183,10 +207,23 @@ select
     playbooks.label,
     playbooks.priority,
     reasons.reason,
-    dated.since
+    dated.since,
+    cast({{ dbt.dateadd('day', 'playbooks.due_days', 'dated.since') }} as date) as due_on,
+    case
+        when logged.state is null or (logged.state = 'snoozed' and logged.snoozed_until <= dated.as_of_date) then 'open'
+        else logged.state
+    end as state,
+    case when logged.state = 'snoozed' and logged.snoozed_until > dated.as_of_date then logged.snoozed_until end as snoozed_until,
+    coalesce(logged.owner, accounts.csm) as owner
 from dated
 inner join {{ source('control', 'playbooks') }} as playbooks on dated.playbook_key = playbooks.playbook_key
+left join {{ ref('stg_crm__accounts') }} as accounts on dated.account_id = accounts.account_id
 left join reasons
     on dated.account_id = reasons.account_id
     and dated.as_of_date = reasons.as_of_date
     and dated.playbook_key = reasons.playbook_key
+left join logged
+    on dated.account_id = logged.account_id
+    and dated.as_of_date = logged.as_of_date
+    and dated.playbook_key = logged.playbook_key
+    and logged.position = 1

@@ -9,6 +9,8 @@ with invoices as (
 
     select
         invoices.*,
+        coalesce(invoices.currency, upper(run.reporting_currency)) as invoice_currency,
+        coalesce(case when open_amount < 0 then 0 else open_amount end, amount) as owed_in_currency,
         case when invoices.currency is null or invoices.currency = upper(run.reporting_currency) then 1 else fx_rates.rate end as rate
     from {{ ref('stg_billing__invoices') }} as invoices
     cross join {{ source('control', 'run') }} as run
@@ -23,7 +25,12 @@ select
     invoice_id,
     account_id,
     amount * rate as amount,
-    coalesce(case when open_amount < 0 then 0 else open_amount end, amount) * rate as owed_amount,
+    owed_in_currency * rate as owed_amount,
+    amount as amount_in_currency,
+    owed_in_currency,
+    invoice_currency,
+    paid_day,
+    written_off_day,
     issued_day,
     due_day,
     coalesce(least(paid_day, written_off_day), case when open_amount <= 0 then due_day end) as settled_day,

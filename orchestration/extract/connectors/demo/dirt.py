@@ -31,6 +31,7 @@ _FAULTS: dict[str, tuple[_Fault, ...]] = {
     "account_goals": ({"actual_value": "n/a"}, {"measured_on": "2025-02-30"}, _PADDED_ACCOUNT),
     "advocacy_events": ({"kind": "tattoo"}, _NO_ACCOUNT),
     "account_outcomes": ({"kind": "ghosted"}, {"occurred_on": "soon"}),
+    "action_log": ({"state": "snoozed", "snoozed_until": None}, {"state": "parked"}, _PADDED_ACCOUNT),
     "subscriptions": ({"seats": "-5"}, {"currency": "XTS"}, {"started_on": "2025-13-01"}, _PADDED_ACCOUNT),
     "invoices": ({"amount": "n/a"}, {"currency": "XTS"}, {"due_on": "2025-02-30"}, {"account_id": "   "}),
     "tickets": ({"opened_at": "yesterday"}, {"priority": "urgent!!"}, _NO_ACCOUNT, {"topic": "weather"}),

@@ -29,6 +29,7 @@ from orchestration.extract.connectors.demo.company import (
 from orchestration.extract.connectors.demo.simulation import (
     ADVOCACY,
     CHANNELS,
+    NPS,
     OUTCOMES,
     PRIORITIES,
     SECONDS_PER_DAY,
@@ -57,6 +58,25 @@ _Builder = Callable[[History, Fact], dict[str, pa.Array]]
 # Some invoices were paid in part when they were issued; what nobody has paid for long is written off.
 _ONE_PAID_IN_PART_IN, _OPEN_SHARE = 12, 0.6
 _WRITTEN_OFF_AFTER_DAYS = 120
+# What people act on in the action log: playbook, raw table, day of the fact, which facts.
+_CAUSES: tuple[tuple[str, str, Callable[[Fact], Ints], Callable[[Fact], NDArray]], ...] = (
+    (
+        "answer_escalations",
+        "tickets",
+        lambda fact: fact["escalated_at"] // SECONDS_PER_DAY,
+        lambda fact: fact["escalated_at"] < NEVER * SECONDS_PER_DAY,
+    ),
+    ("plan_low_pulse", "csm_pulses", lambda fact: fact["rated_at"] // SECONDS_PER_DAY, lambda fact: fact["rating"] <= 2),
+    (
+        "answer_detractors",
+        "survey_responses",
+        lambda fact: fact["responded_at"] // SECONDS_PER_DAY,
+        lambda fact: (fact["survey"] == NPS) & (fact["score"] <= 6),
+    ),
+    ("collect_overdue", "invoices", lambda fact: fact["due_on"], lambda fact: fact["paid_on"] > fact["due_on"]),
+)
+_ACTED_ON = 0.55
+_ACTION_NOTES = ("Talked to them.", "They asked for two weeks.", "Nothing to do here.")
 
 
 class Source:
@@ -83,6 +103,8 @@ def build_table(history: History, name: str, size: int, with_hostile_names: bool
     if name == "feature_releases":
         features, released_on = feature_releases(history.first_day, history.last_day)
         return _source(name, {"feature": pa.array(features), "released_on": _dates(released_on)})
+    if name == "action_log":
+        return _action_log(history, size)
     if name not in history.facts:
         return Source(TABLES[name].arrow_schema.empty_table(), np.empty(0, dtype=np.int64))
     fact = history.facts[name]
@@ -207,6 +229,41 @@ def _score_overrides(history: History, fact: Fact) -> dict[str, pa.Array]:
         "starts_on": _dates(fact["starts_on"]),
         "expires_on": _dates(fact["expires_on"]),
     }
+
+
+def _action_log(history: History, size: int) -> Source:
+    """What the team did about what had happened: some days after an escalation, a low pulse, an answer of 0 to 6 or a missed due date."""
+    people = pa.array([person or _TEAM for person in csm_names(history.accounts, size)])
+    parts = []
+    numbers = []
+    for playbook, name, day_of, happened in _CAUSES:
+        if name not in history.facts:
+            continue
+        fact = history.facts[name]
+        # A row for each fact, so that a longer history begins with the same draws.
+        acts, what, late, hour = stream(history.seed, f"action_log {playbook}").random((len(fact["number"]), 4)).T
+        logged = day_of(fact) + 1 + (late * 12).astype(np.int64)
+        is_logged = happened(fact) & (acts < _ACTED_ON) & (logged <= history.last_day)
+        state = np.searchsorted([0.68, 0.85], what, side="right")
+        columns = {
+            "entry_id": numbered(f"act-{playbook}-", fact["number"], 6),
+            "account_id": _account_ids(fact["account"]),
+            "playbook_key": pa.array([playbook] * len(state)),
+            "logged_at": _moments(logged * SECONDS_PER_DAY + ((8 + 9 * hour) * 3600).astype(np.int64)),
+            "state": _named(("done", "snoozed", "dismissed"), state),
+            "snoozed_until": _dates(np.where(state == 1, logged + 14, NEVER)),
+            # Now and then a colleague takes over.
+            "owner": _named((_TEAM,), np.zeros(len(state), dtype=np.int64), late < 0.9),
+            "author": people.take(pa.array(fact["account"])),
+            "note": _named(_ACTION_NOTES, state),
+        }
+        schema = TABLES["action_log"].arrow_schema
+        part = pa.table({column: columns[column] for column in schema.names}, schema=schema)
+        parts.append(part.filter(pa.array(is_logged)))
+        numbers.append(fact["number"][is_logged])
+    rows = pa.concat_tables(parts)
+    order = pc.sort_indices(rows, [("logged_at", "ascending"), ("entry_id", "ascending")])
+    return Source(rows.take(order).combine_chunks(), np.concatenate(numbers)[order.to_numpy()])
 
 
 def _subscriptions(history: History, fact: Fact) -> dict[str, pa.Array]:

@@ -160,8 +160,10 @@
 
   function showActions(account) {
     fill("actions", account.actions.length
-      ? make("ol", { class: "todo" }, account.actions.map(([label, reason, since]) =>
-          make("li", {}, make("strong", {}, label), make("p", {}, make("bdi", {}, reason)), make("p", { class: "quiet small" }, `Since ${day(since)}`))))
+      ? make("ol", { class: "todo" }, account.actions.map(([label, reason, since, due, state, until, owner]) =>
+          make("li", { class: state === "open" ? null : "quiet" }, make("strong", {}, label),
+            state === "open" ? null : ` ${state}${until ? ` until ${day(until)}` : ""}`, make("p", {}, make("bdi", {}, reason)),
+            make("p", { class: "quiet small" }, `Since ${day(since)}${due && state === "open" ? `, due ${day(due)}` : ""}`, owner ? [" · ", make("bdi", {}, owner)] : null))))
       : make("p", { class: "quiet" }, "No playbook asks for anything."));
   }
 

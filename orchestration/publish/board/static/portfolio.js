@@ -90,11 +90,11 @@
     document.getElementById("actions").hidden = !playbooks.length;
     document.getElementById("no-actions").hidden = Boolean(playbooks.length);
     const arr = now.accounts_with_arr ? [["ARR", "num"]] : [];
-    fill("playbooks", table([["Playbook"], ["Accounts", "num"], ["New", "num quiet"], ...arr], playbooks.map((row) => [
-      link({ action: row.label }, make("bdi", {}, row.label)), number(row.accounts), row.new ? number(row.new) : "", ...arr.map(() => compact(row.arr)),
+    fill("playbooks", table([["Playbook"], ["Accounts", "num"], ["New", "num quiet"], ["Past due", "num quiet"], ...arr], playbooks.map((row) => [
+      link({ action: row.label }, make("bdi", {}, row.label)), number(row.accounts), row.new ? number(row.new) : "", row.overdue ? number(row.overdue) : "", ...arr.map(() => compact(row.arr)),
     ]), "By playbook"));
     fill("todo", actions.map((row) => make("li", {}, make("div", {}, make("strong", {}, row.label), " · ", account(row.account), " ", tier(row.account[2]), board.capBadge(row.cap)),
-      make("p", {}, make("bdi", {}, row.reason)), make("p", { class: "quiet small" }, `Since ${day(row.since)} · `, make("bdi", {}, row.owner)))));
+      make("p", {}, make("bdi", {}, row.reason)), make("p", { class: "quiet small" }, `Since ${day(row.since)}${row.due_on ? `, due ${day(row.due_on)}` : ""} · `, make("bdi", {}, row.owner)))));
   }
 
   function showRenewals({ weeks, renewals, now }) {
@@ -115,6 +115,20 @@
       ...rows.map((row) => [account(row.account), [tier(row.account[2]), board.capBadge(row.cap)], board.score(row.health_score, row.uncapped_score), day(row.term_ends_on), money(row.arr, hasArr)]),
       ...(rows[0].count > rows.length ? [[link({ renewal: month, sort: "renewal" }, `${number(rows[0].count - rows.length)} more`), "", "", "", ""]] : []),
     ])));
+  }
+
+  function showReceivables({ receivables }) {
+    document.getElementById("receivables-card").hidden = !receivables.length;
+    if (!receivables.length) return;
+    const [all] = receivables;
+    fill("receivables-sum", `${counted(all.count, "invoice")} ${all.count === 1 ? "is" : "are"} overdue, ${compact(all.sum_owed)} ${shared.currency}`,
+      all.count_left ? `; ${number(all.count_left)} of them, ${compact(all.sum_left)}, of customers who left` : null,
+      all.count_written_off ? `; ${number(all.count_written_off)}, ${compact(all.sum_written_off)}, were written off` : null,
+      `. ${all.count > receivables.length ? "The largest; all" : "All"} are in exports/account_health.xlsx.`);
+    const heads = [["Account"], ["Invoice", "phone-off"], ["Days overdue", "num"], [`Owed (${shared.currency})`, "num"]];
+    fill("receivables", table(heads, receivables.map((row) => [
+      row.is_scored ? account(row.account) : [make("bdi", {}, row.account[1]), make("span", { class: "quiet" }, " left")],
+      [make("bdi", {}, row.invoice), row.is_written_off ? make("span", { class: "quiet" }, " written off") : null], number(row.days_overdue), number(row.owed)])));
   }
 
   function showSegments({ segments, now }) {
@@ -172,6 +186,7 @@
     showUnclear(unclear);
     showActions(page);
     showRenewals(page);
+    showReceivables(page);
     showSegments(page);
     showJourney(page);
     showOwners(page);
