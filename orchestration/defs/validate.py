@@ -55,6 +55,8 @@ def validation(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResu
         raise dg.Failure(str(error), allow_retries=False) from error
     for line in done.lines:
         context.log.info(line)
+    if done.not_copied is not None:
+        context.log.warning(done.not_copied)
     for table in TABLES:
         yield dg.MaterializeResult(
             asset_key=_key(table.name),

@@ -10,7 +10,7 @@ import duckdb
 import numpy as np
 
 from orchestration.publish.generations import PARQUET, PublishError, generation_path, open_published, require_current
-from orchestration.settings import Settings
+from orchestration.settings import Settings, SettingsError
 from orchestration.validate.forecast import forecast_renewals
 from orchestration.validate.headline import describe_all, low_skill, read_headline
 from orchestration.validate.influence import measure_influence
@@ -55,16 +55,18 @@ class Validated:
         rows: of each table.
         lines: the verdict of each version and history, for people.
         low_skill: why the skill is below what `[validation]` asks for; None where it is not.
+        not_copied: why Postgres does not have it; None where it does, or where no copy is configured.
     """
 
     generation: int
     rows: dict[str, list[Row]]
     lines: list[str]
     low_skill: str | None
+    not_copied: str | None
 
 
 def validate_and_publish(settings: Settings, published_at: datetime) -> Validated:
-    """Validate the current generation and publish the result as the next one. Call it under the writer lock.
+    """Validate the current generation, publish the result as the next one and copy it to Postgres. Call it under the writer lock.
 
     Raises:
         PublishError: nothing is published, or it cannot be read; readers have what they had.
@@ -82,7 +84,21 @@ def validate_and_publish(settings: Settings, published_at: datetime) -> Validate
     with open_published(settings, generation) as mart:
         headline = read_headline(mart, settings.validation.horizon_days)
     lines = describe_all(rows[SCORE_VALIDATION.name], settings.validation.horizon_days)
-    return Validated(generation, rows, lines or ["no account is scored: there is nothing to validate"], low_skill(settings, headline))
+    lines = lines or ["no account is scored: there is nothing to validate"]
+    return Validated(generation, rows, lines, low_skill(settings, headline), _copy(settings))
+
+
+def _copy(settings: Settings) -> str | None:
+    """Bring the copy in Postgres to the current generation; returns why it was not possible. The mart is published either way."""
+    if settings.exports.postgres is None:
+        return None
+    from orchestration.publish.postgres import CopyFailed, copy_to_postgres
+
+    try:
+        copy_to_postgres(settings)
+    except (CopyFailed, SettingsError) as error:
+        return str(error)
+    return None
 
 
 def validate_mart(connection: duckdb.DuckDBPyConnection, parquet: Path, horizon_days: int) -> dict[str, list[Row]]:

@@ -11,6 +11,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import duckdb
+import psycopg
 import pytest
 
 from orchestration.settings import PROJECT_ROOT
@@ -351,6 +352,28 @@ def test_the_weekly_job_materializes_every_table_and_checks_the_skill(validated)
     assert done.returncode == 0, done.stderr
     tables = "calibration metric_influence renewal_forecast score_validation tier_validation weight_proposals"
     assert done.stdout.splitlines()[-2:] == [tables, "('skill_is_enough', False, 'WARN')"]
+
+
+def test_the_copy_in_postgres_has_the_validation_too(validated, postgres_url, monkeypatch):
+    _, mart = validated
+    config_file = config_of(mart)
+    text = config_file.read_text()
+    config_file.write_text(text + '[exports.postgres]\nurl = { env = "MART_URL" }\nschema = "validated"\n')
+    monkeypatch.setenv("MART_URL", postgres_url.replace("+psycopg", ""))
+    done = python(mart, "-m", "orchestration.validate")
+    assert done.returncode == 0, done.stderr
+    with psycopg.connect(postgres_url.replace("+psycopg", "")) as connection:
+        generation, skill = connection.execute(
+            "select generation, skill from validated.published_generation, validated.score_validation where config_version = 'v1' "
+            "and history = 'as_restated' and horizon_days = 30 and scope = 'all' and period = 'all'"
+        ).fetchall()[0]
+    assert f"(generation {generation})" in done.stdout and skill == row_of(mart, "v1", "as_restated")["skill"]
+    # A database that is down is said; the mart has its validation.
+    monkeypatch.setenv("MART_URL", "postgresql://writer:geheim@127.0.0.1:1/mart")
+    done = python(mart, "-m", "orchestration.validate")
+    config_file.write_text(text)
+    assert done.returncode == 0 and f"(generation {generation + 1})" in done.stdout
+    assert "exports.postgres: the database says: " in done.stderr and "geheim" not in done.stderr
 
 
 def tier_of(score: float) -> str:

@@ -22,7 +22,8 @@ from orchestration.extract.connectors.demo import (
     write_demo_files,
 )
 from orchestration.extract.connectors.demo.company import to_day
-from orchestration.settings import Demo, Pipeline, Settings
+from orchestration.settings import PROJECT_ROOT, Demo, Pipeline, Settings, load_settings
+from orchestration.validate.judge_rules import MIN_LEAVERS
 
 START = date(2026, 1, 1)
 EARLIER_END = date(2025, 12, 14)
@@ -177,15 +178,25 @@ def auc(signal: np.ndarray, left: np.ndarray) -> float:
     return (rank[left].mean() - (left.sum() + 1) / 2) / (~left).sum()
 
 
-def test_yearly_churn_is_that_of_a_real_company(large: demo_module.History) -> None:
-    customer_years = (large.activity > 0).sum() / 365
+def test_about_one_in_twenty_leaves_each_month(large: demo_module.History) -> None:
+    customer_months = (large.activity > 0).sum() / 30
     churned = (churn_day(large) < 10**9).sum()
-    assert 0.12 < churned / customer_years < 0.18
+    assert 0.04 < churned / customer_months < 0.06
+
+
+def test_enough_leave_the_shipped_company_for_a_verdict() -> None:
+    shipped = load_settings(PROJECT_ROOT / "health.toml")
+    assert shipped.last_day == date(2026, 6, 29)
+    shipped = shipped.model_copy(update={"demo": shipped.demo.model_copy(update={"dirt": False})})
+    outcomes = read(shipped, "account_outcomes", shipped.last_day).to_pandas()
+    # Mondays from 5 January on; that of 16 March is the last one that is known 90 and 15 days later.
+    left = pd.to_datetime(outcomes["occurred_on"]).between("2026-01-06", "2026-06-14") & (outcomes["kind"] == "churned")
+    assert outcomes["account_id"][left].nunique() > MIN_LEAVERS
 
 
 def test_the_size_stays_about_the_same(large: demo_module.History) -> None:
     customers = (large.activity > 0).sum(axis=1)
-    assert customers.min() > 0.93 * 1500
+    assert customers.min() > 0.9 * 1500
     assert customers.max() < 1.1 * 1500
 
 
@@ -205,7 +216,7 @@ def test_signals_find_who_leaves_but_not_all(large: demo_module.History) -> None
     by_level = auc(np.concatenate(low_use), gone)
     by_trend = auc(np.concatenate(trend), gone)
     best = auc(np.concatenate(latent), gone)
-    assert 0.65 < by_level < best < 0.95
+    assert 0.6 < by_level < best < 0.85
     assert by_level > by_trend + 0.05
 
 

@@ -77,9 +77,13 @@ HOSTILE_NAMES = {
 }
 _ACCOUNTS_PER_CSM = 35
 
-# Yearly arrivals as a share of the size: what the trials that convert bring makes up for those who leave.
-ARRIVALS_PER_YEAR = 0.23
+# Most customers are small and may leave every month, and about one in twenty does: so half a year of a few hundred
+# accounts has enough departures for a validation to say something. Yearly arrivals, as a share of the size, make up for
+# those who leave and for trials that do not convert.
+ARRIVALS_PER_YEAR = 0.8
 MEAN_TENURE_OF_FOUNDERS = 550
+# By segment.
+_SHARE_WITH_YEARLY_CONTRACT = np.array([0.15, 0.8, 1.0])
 
 
 def stream(seed: int, name: str, day: int = 0) -> np.random.Generator:
@@ -156,12 +160,12 @@ def found_accounts(size: int, seed: int, first_day: int, last_day: int) -> Accou
 
     tenure = np.minimum(-MEAN_TENURE_OF_FOUNDERS * np.log1p(-uniform("tenure")[:founders]), 1800).astype(np.int64) + 1
     created = np.concatenate([first_day - np.sort(tenure)[::-1], joined]).astype(np.int64)
-    segment = np.searchsorted([0.6, 0.9], uniform("segment"), side="right").astype(np.int64)
+    segment = np.searchsorted([0.8, 0.96], uniform("segment"), side="right").astype(np.int64)
     region = np.searchsorted([0.5, 0.83], uniform("region"), side="right").astype(np.int64)
     foreign = np.searchsorted([0.1, 0.7], uniform("currency"), side="right").astype(np.int64)
-    is_yearly = (segment != SMB) | (uniform("contract") < 0.6)
+    is_yearly = uniform("contract") < _SHARE_WITH_YEARLY_CONTRACT[segment]
     seats = np.maximum(
-        1, np.rint(np.exp(np.array([1.5, 2.7, 3.75])[segment] + np.array([0.5, 0.45, 0.5])[segment] * normal("seats")))
+        1, np.rint(np.exp(np.array([2.0, 3.0, 4.0])[segment] + np.array([0.5, 0.45, 0.5])[segment] * normal("seats")))
     ).astype(np.int64)
     plan = np.where(segment == SMB, np.where(uniform("plan") < 0.45, STARTER, TEAM), BUSINESS)
     plan = np.where((segment == ENTERPRISE) & (uniform("unlimited") < 0.12), UNLIMITED, plan).astype(np.int64)

@@ -19,7 +19,7 @@ from orchestration.extract.connectors.demo.simulation import SECONDS_PER_DAY, Hi
 EVENTS_PER_ACCOUNT_DAY = 8.0
 # Active users per account and day that the simulation brings forth, measured; turns the wanted events per account and
 # day into events per active user.
-_ACTIVE_USERS_PER_ACCOUNT_DAY = 3.1
+_ACTIVE_USERS_PER_ACCOUNT_DAY = 2.6
 _FADE_DAYS = 9
 _GONE_AFTER_DAYS = 45
 # Newly released features are tried for as long as they are among the newest ones.
