@@ -218,7 +218,8 @@ def calibrate(points: Points, leaves: Bools, weights: Ints, horizon: int, verdic
     gone, rows = counts_by_group(points.tenth, TENTHS, points.account, leaves, weights)
     rates = share(gone, rows)
     check = _check(points, leaves, horizon)
-    reason = check.reason if verdict == SKILL else f"the score has not shown that it tells who leaves (verdict {verdict})"
+    not_shown = f"the score has not shown that it tells who leaves within {horizon} days (verdict {verdict})"
+    reason = check.reason if verdict == SKILL else not_shown
     fitted = None
     if not reason:
         fitted = np.stack([falling(rate, size) for rate, size in zip(rates, rows, strict=True)])

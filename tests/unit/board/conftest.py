@@ -122,7 +122,7 @@ def validate(connection: duckdb.DuckDBPyConnection, verdict: str, skill: float =
             "highest_score": 9.5 * tenth,
         }
         claimed = {"probability": rate, "expected_over_actual_before": 1.1, "expected_over_actual_last": 0.9}
-        refused = {"reason": f"the score has not shown that it tells who leaves (verdict {verdict})", "base_rate": 0.11}
+        refused = {"reason": f"the score has not shown that it tells who leaves within 90 days (verdict {verdict})", "base_rate": 0.11}
         insert(connection, "calibration", **version, **row, leaving_rate=rate, **(claimed if verdict == "skill" else refused))
 
 

@@ -218,7 +218,7 @@ def test_scores_dealt_anew_are_not_skill(company):
     found, calibration, _ = judged(mart, 30)
     assert found.verdict == NO_SKILL and found.skill.low < 0.5 < found.skill.high
     assert (
-        calibration.reason == "the score has not shown that it tells who leaves (verdict no_skill)"
+        calibration.reason == "the score has not shown that it tells who leaves within 30 days (verdict no_skill)"
         and calibration.tenths[0].probability.value is None
     )
 
