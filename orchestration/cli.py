@@ -166,10 +166,8 @@ def validate() -> int:
     for line in done.lines:
         click.echo(line)
     click.echo(f"published: {settings.published / 'current' / 'health.duckdb'} (generation {done.generation})")
-    if done.not_copied is not None:
-        print(done.not_copied, file=sys.stderr)
-    if done.low_skill is not None:
-        click.echo(done.low_skill, err=True)
+    for fault in filter(None, (done.not_copied, done.low_skill)):
+        click.echo(fault, err=True)
     return 1 if done.low_skill is not None and settings.validation.on_low_skill != "warn" else 0
 
 

@@ -176,9 +176,11 @@ def _jitter(connection: duckdb.DuckDBPyConnection, newest: Mapping[str, Any]) ->
     ).fetchall():
         limits[card].append(score)
     known = {account for (account,) in connection.execute("select account_id from account_health where raw_tier <> 'unknown'").fetchall()}
+    # numpy's isin compares every text with every other.
+    is_known = np.array([account in known for account in newest["account_id"]], dtype=bool)
     changed = None
     for card in sorted(rules.keys() & limits.keys()):
-        mine = (newest["scorecard_key"] == card) & np.isin(newest["account_id"], list(known))
+        mine = (newest["scorecard_key"] == card) & is_known
         if mine.any():
             found = _jitter_card({name: values[mine] for name, values in newest.items()}, rules[card], limits[card])
             changed = found if changed is None else changed + found

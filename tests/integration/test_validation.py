@@ -360,7 +360,7 @@ def test_the_copy_in_postgres_has_the_validation_too(validated, postgres_url, mo
     text = config_file.read_text()
     config_file.write_text(text + '[exports.postgres]\nurl = { env = "MART_URL" }\nschema = "validated"\n')
     monkeypatch.setenv("MART_URL", postgres_url.replace("+psycopg", ""))
-    done = python(mart, "-m", "orchestration.validate")
+    done = python(mart, "-m", "orchestration", "validate")
     assert done.returncode == 0, done.stderr
     with psycopg.connect(postgres_url.replace("+psycopg", "")) as connection:
         generation, skill = connection.execute(
@@ -370,7 +370,7 @@ def test_the_copy_in_postgres_has_the_validation_too(validated, postgres_url, mo
     assert f"(generation {generation})" in done.stdout and skill == row_of(mart, "v1", "as_restated")["skill"]
     # A database that is down is said; the mart has its validation.
     monkeypatch.setenv("MART_URL", "postgresql://writer:geheim@127.0.0.1:1/mart")
-    done = python(mart, "-m", "orchestration.validate")
+    done = python(mart, "-m", "orchestration", "validate")
     config_file.write_text(text)
     assert done.returncode == 0 and f"(generation {generation + 1})" in done.stdout
     assert "exports.postgres: the database says: " in done.stderr and "geheim" not in done.stderr
