@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from orchestration.cli import main
+from orchestration.contract import TABLES
 from orchestration.locking import WriterBusy
 from orchestration.settings import PROJECT_ROOT
 from tests.company import NEXT_DAY, NOT_DATA, Company, Rows, content, differences, read_mart
@@ -308,7 +309,8 @@ def test_errors_of_the_data_are_one_line_each_without_tracebacks_and_are_told(
     assert text == what and "raw/tickets.csv: an HTML page" in reason
     for table, rows in whole.items():
         (raw / f"{table}.csv").unlink()
-        company.write(table, rows)
+        # Without repeated keys, of which a run would also tell.
+        company.write(table, list({row[TABLES[table].key[0]]: row for row in rows}.values()))
     failed = subprocess.run(
         [sys.executable, "-m", "orchestration", "run", str(NEXT_DAY)], cwd=PROJECT_ROOT, capture_output=True, text=True, check=False
     )
