@@ -106,8 +106,8 @@ def alerts(dry_run: bool, as_json: bool) -> None:
 def digest(dry_run: bool, as_json: bool) -> None:
     """Send the weekly digests, once a week each.
 
-    One for the company and one for each owner of accounts, to the addresses of [digest]: what moved and why, what renews, what to do. An
-    address that cannot be reached is reported on standard error and tried again the next time; that is no failure.
+    One for the company and one for each owner of accounts, to the addresses of [digest]: what moved and why, what renews, what to do
+    and what was done. An address that cannot be reached is reported on standard error and tried again the next time; that is no failure.
     """
     from orchestration.alerts import send_digests_now, show_digests
     from orchestration.settings import load_settings

@@ -1,4 +1,4 @@
-"""The weekly digest: what moved and why, what renews and what to do, for the company and for each owner of accounts.
+"""The weekly digest: what moved and why, what renews, what to do and what was done, for the company and for each owner of accounts.
 
 A digest goes to each of its addresses once a week, Monday to Sunday, UTC. The log of alerts knows which were sent, and keeps what could not
 be delivered.
@@ -79,11 +79,18 @@ where term_ends_on between $as_of and $as_of + {RENEWAL_DAYS}
 order by tier not in {AT_RISK}, term_ends_on, arr desc nulls last, account_id
 """
 _ACTIONS = f"""
-select accounts.*, actions.playbook_key, actions.label, actions.reason as why, actions.since
+select accounts.*, actions.owner as in_hand, actions.playbook_key, actions.label, actions.reason as why, actions.due_on
 from account_actions as actions
 inner join board_accounts as accounts on actions.account_id = accounts.account_id
 where actions.{DATE_COLUMN} = $as_of and actions.state = 'open'
 order by actions.priority, accounts.arr desc nulls last, accounts.account_id, actions.playbook_key
+"""
+_DONE = f"""
+select accounts.*, history.owner as in_hand, history.label, history.closed_on
+from account_actions_history as history
+inner join board_accounts as accounts on history.account_id = accounts.account_id
+where history.state = 'done' and history.closed_on > $as_of - {WEEK} and history.closed_on <= $as_of
+order by history.closed_on desc, accounts.arr desc nulls last, accounts.account_id, history.playbook_key
 """
 
 
@@ -197,16 +204,17 @@ def make_digests(settings: Settings) -> Digests:
         for row in source.rows(_HEADLINES):
             if row["is_of_all"] or row["owner"] is not None:
                 headlines[row["owner"]][row["is_now"]] = row
-        moved, renewals, actions = (source.rows(query) for query in (_MOVED, _RENEWALS, _ACTIONS))
+        found = [source.rows(query) for query in (_MOVED, _RENEWALS, _ACTIONS, _DONE)]
         reports = {
-            owner: _report(settings, source, owner, headlines[owner], *(_of(rows, owner) for rows in (moved, renewals, actions)))
+            owner: _report(settings, source, owner, headlines[owner], *(_of(rows, owner) for rows in found))
             for owner in (None, *source.owners)
         }
     return Digests(source.as_of, reports.pop(None), {owner: report for owner, report in reports.items() if owner is not None})
 
 
 def _of(rows: list[Row], owner: str | None) -> list[Row]:
-    return rows if owner is None else [row for row in rows if row["owner"] == owner]
+    """Those of an owner's accounts, and the actions on others that the owner has in hand."""
+    return rows if owner is None else [row for row in rows if owner in (row["owner"], row.get("in_hand"))]
 
 
 def _report(
@@ -217,6 +225,7 @@ def _report(
     moved: list[Row],
     renewals: list[Row],
     actions: list[Row],
+    done: list[Row],
 ) -> Report:
     tell = _Teller(settings, source, tells_owner=owner is None)
     ends = [row["arr"] for row in renewals if row["arr"] is not None]
@@ -225,6 +234,7 @@ def _report(
         part("Rose this week", [tell.movement(row) for row in moved if row["way"] > 0]),
         part(f"Renews within {RENEWAL_DAYS} days, {compact(sum(ends))} {source.currency} a year", [tell.renewal(row) for row in renewals]),
         part("To do", [tell.action(row) for row in _of_each_playbook(actions)]),
+        part("Done this week", [tell.done(row) for row in done]),
     )
     return Report(
         f"Customer health, week to {day(source.as_of)}: {owner or 'all accounts'}",
@@ -287,12 +297,16 @@ class _Teller:
         )
 
     def action(self, row: Row) -> Line:
-        return self._line(row, f"{row['label']}, since {day(row['since'])}", row["why"])
+        due = "" if row["due_on"] is None else f", due {day(row['due_on'])}"
+        return self._line(row, f"{row['label']}{due}{' (overdue)' if due and row['due_on'] < self._source.as_of else ''}", row["why"])
+
+    def done(self, row: Row) -> Line:
+        return self._line(row, f"{row['label']}, done {day(row['closed_on'])}")
 
     def _line(self, row: Row, fact: str, why: str | None = None) -> Line:
         facts = [fact]
         if row["arr"] is not None:
             facts.append(f"{row['arr']:,.0f} {self._source.currency} a year")
         if self._tells_owner:
-            facts.append(row["owner"])
+            facts.append(row.get("in_hand") or row["owner"])
         return line(facts, row["name"], account_page_url(self._settings, row["account_id"]), why)

@@ -1,5 +1,6 @@
 """The weekly digest by the real command: to a local mail server, and to local servers in place of Slack and Teams."""
 
+import json
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from orchestration.publish.alerts.rendering import Report, as_text, line, part, render
 from orchestration.publish.digest import send_digests
 from orchestration.settings import PROJECT_ROOT, Settings, SettingsError, load_settings
 from tests.alert_mart import account, account_day, publish_mart
@@ -71,16 +73,20 @@ class Book:
         before = [account_day(newest - timedelta(days=7), row["account_id"]) for row in accounts]
         change = {"account_id": "a1", "as_of_date": newest, "from_tier": "healthy", "to_tier": "poor", "cause": "score", "k": 7}
         rose = {"account_id": "b1", "as_of_date": newest, "k": 7, "component": "behaviour", "label": "Active days", "points": 9.0}
-        action = {"as_of_date": newest, "playbook_key": "call", "label": "Call them", "priority": 1, "since": newest}
-        action["state"] = "open"
+        action = {"account_id": "a1", "playbook_key": "call", "label": "Call them", "priority": 1}
+        # Of Ana's account, but in Ben's hands.
+        opened = {"as_of_date": newest, "reason": "Nobody called.", "since": newest, "due_on": newest - timedelta(days=1), "owner": "Ben"}
+        done = {"opened_on": DAY, "state": "done", "closed_on": newest}
         tables = {
             "account_health": accounts,
             "account_health_history": before,
             "tier_changes": [change | {"reason": "A critical ticket is open.", "points": -40.0, "component": "cap"}],
             "score_changes": [rose],
-            "account_actions": [
-                action | {"account_id": "a1", "reason": "Nobody called for 40 days."},
-                action | {"account_id": "a1", "playbook_key": "wait", "label": "Wait", "state": "done"},
+            "account_actions": [action | opened | {"state": state} for state in ("open", "snoozed")],
+            "account_actions_history": [
+                action | done,
+                action | done | {"state": "ended"},
+                action | done | {"closed_on": newest - timedelta(7)},
             ],
         }
         publish_mart(self.settings, self.number, newest, tables)
@@ -133,12 +139,16 @@ def test_one_mail_for_each_owner_and_one_for_the_company_once_a_week(book: Book,
         "* Acme: Term ends on 8 Jul 2026, in 10 days; Poor, score 30.0 · 12,000 USD a year",
         "",
         "To do (1)",
-        "* Acme: Call them, since 28 Jun 2026 · 12,000 USD a year",
-        "  Nobody called for 40 days.",
+        "* Acme: Call them, due 27 Jun 2026 (overdue) · 12,000 USD a year",
+        "  Nobody called.",
+        "",
+        "Done this week (1)",
+        "* Acme: Call them, done 28 Jun 2026 · 12,000 USD a year",
         "",
         "Open the board: https://health.acme.com/board/index.html#owner=Ana+Lima",
     ]
     assert '<a href="https://health.acme.com/board/account.html#a1">Acme</a>' in html_of(ana)
+    assert "* Acme: Call them, due 27 Jun 2026 (overdue) · 12,000 USD a year" in text_of(mails["ben@acme.com"])
     # Names are text, and the company's digest says whose account it is.
     company = mails["lead@acme.com, boss@acme.com"]
     assert f"* {HOSTILE}: Healthy, score 90.0 (+10.0 points in a week) · 500 USD a year · Ben" in text_of(company)
@@ -201,6 +211,15 @@ def test_teams_and_slack(book: Book, hook: WebhookServer) -> None:
     # Runs of text: no sign in a name formats or links.
     assert {run["type"] for run in runs} == {"TextRun"} and HOSTILE in [run["text"] for run in runs]
     assert {"type": "Action.OpenUrl", "url": "https://health.acme.com/board/account.html#a1"} in [run.get("selectAction") for run in runs]
+
+
+def test_a_card_of_teams_shows_as_many_lines_as_fit_and_counts_the_rest() -> None:
+    lines = [line(["&" * 300] * 3, "n" * 300, "https://health.acme.com/board/account.html#" + "x" * 200, "why " * 90)] * 40
+    content = render("teams", Report("Title", tuple(part(f"Part {number}", lines) for number in range(5))))
+    assert 15_000 < len(json.dumps(content)) < 28_000
+    texts = as_text("teams", content).splitlines()
+    shown = sum(text.startswith("\u2022 nnn") for text in texts)
+    assert shown % 5 == 0 and texts.count(f"and {40 - shown // 5} more") == 5
 
 
 def test_a_mail_address_without_a_server_is_refused(book: Book) -> None:

@@ -25,6 +25,7 @@ from orchestration.publish.alerts.messages import Message
 from orchestration.publish.generations import flip, read_manifest
 from orchestration.settings import PROJECT_ROOT, Settings, load_settings
 from tests.alert_mart import account, account_day, publish_mart
+from tests.mail_server import MailServer
 from tests.webhook_server import SECRET, Answer, Posted, WebhookServer
 
 DAY = date(2026, 6, 29)
@@ -583,6 +584,23 @@ class TestMessage:
         [post] = webhook.posts
         assert [alert["rule"] for alert in post.content["alerts"]] == ["other"]
         assert len(slack.posts) == 1
+
+    def test_alerts_by_mail_and_in_teams(self, team: Team, slack: WebhookServer, monkeypatch: pytest.MonkeyPatch) -> None:
+        with MailServer() as mail:
+            monkeypatch.setenv("TEST_SMTP", mail.address)
+            team.configure('teams_webhook = { env = "TEST_SLACK" }', 'email = ["cs@acme.com"]')
+            with open(team.config_file, "a", encoding="utf-8") as file:
+                file.write('\n[mail]\nserver = { env = "TEST_SMTP" }\nsender = "health@acme.com"\n')
+            team.publish(DAY, {"a1": DAY})
+            assert team.send().messages == {"teams": 1, "email": 1}
+            assert team.send().messages == {"teams": 0, "email": 0}
+        [sent], [post] = mail.mails, slack.posts
+        assert (sent["To"], sent["Subject"]) == ("cs@acme.com", "Customer health on 2026-06-29: 1 alert")
+        title, rule, account, *_ = (
+            "".join(run["text"] for run in row["inlines"]) for row in post.content["attachments"][0]["content"]["body"]
+        )
+        assert (title, rule) == ("Customer health on 2026-06-29: 1 alert", "Score fell (1)")
+        assert account.startswith("\u2022 Name of a1: Score 80.0 (\u221210.0 points in 7 days), Healthy")
 
     def test_text_from_data_is_text(self, team: Team, slack: WebhookServer, webhook: WebhookServer) -> None:
         names = {
