@@ -199,7 +199,9 @@ def publish_validation(settings: Settings, rows: Rows, published_at: datetime) -
         install(settings, building, new)
         flip(settings, next_one)
     except (duckdb.Error, OSError) as error:
-        raise PublishError(f"the validation is not published: {first_line(error)}. Readers keep what they had") from error
+        # A board of this version does not fit a mart of an earlier one.
+        remedy = " Run the pipeline, then try again." if isinstance(error, duckdb.CatalogException | duckdb.BinderException) else ""
+        raise PublishError(f"the validation is not published: {first_line(error)}.{remedy} Readers keep what they had") from error
     finally:
         shutil.rmtree(building, ignore_errors=True)
     prune(settings)
