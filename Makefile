@@ -33,7 +33,9 @@ setup: $(LOCK_STAMP) ## create .venv from requirements.lock (run, test and ui do
 $(LOCK_STAMP): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] <= (3, 13) else "Python 3.11 to 3.13 is needed: make setup PYTHON=python3.12")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python $(PIP) --require-hashes -r requirements.lock
+	@echo 'setting up .venv with the packages of requirements.lock: some minutes, once'
+	@$(BIN)/python $(PIP) --require-hashes -r requirements.lock & pip=$$!; \
+	while sleep 3 && kill -0 $$pip 2>/dev/null; do printf ' .'; done; echo; wait $$pip
 	$(BIN)/python $(PIP) --no-deps --no-build-isolation -e .
 	env -u HEALTH_CONFIG $(BIN)/python -m orchestration.dbt
 	$(BIN)/python -c 'from orchestration.publish.board.assets import static_assets; static_assets()'

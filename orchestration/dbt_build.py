@@ -20,6 +20,7 @@ from dbt_common.events.base_types import EventMsg
 from dbt_common.events.functions import msg_to_dict
 
 from orchestration.event_log import forget_plans
+from orchestration.progress import now_at
 from orchestration.settings import DBT_PROJECT, Settings
 from orchestration.stopping import reporting
 from orchestration.transform import DAILY, Plan, is_static
@@ -85,10 +86,15 @@ def build(settings: Settings, context: AssetExecutionContext, plan: Plan) -> Ite
     tried: set[AssetKey] = set()
     for event in _Dbt(command, parsed_manifest(settings)).events():
         info: Any = event.info
+        if info.name == "LogStartLine":
+            begun: Any = event.data
+            starts = wanted.manifest["nodes"][begun.node_info.unique_id]
+            layer = {"seed": "seeds", "model": starts["fqn"][1]}.get(starts["resource_type"], "checks")
+            now_at("dbt", layer, begun.total, starts["name"])
         if info.level == "error":
             errors.append(info.msg)
         print(info.msg, flush=True)
-        if event.info.name in ("LogSeedResult", "LogModelResult", "LogTestResult"):
+        if info.name in ("LogSeedResult", "LogModelResult", "LogTestResult"):
             message = DbtCoreCliEventMessage(raw_event=msg_to_dict(event), event_history_metadata={})
             node = message.raw_event["data"]["node_info"]["unique_id"]
             if info.name != "LogTestResult":

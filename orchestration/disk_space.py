@@ -8,7 +8,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from orchestration.settings import Settings, SettingsError
 from orchestration.stopping import end
@@ -29,6 +29,18 @@ def free_megabytes(settings: Settings) -> int | None:
     folder = next(folder for folder in (settings.data_dir, *settings.data_dir.parents) if os.path.exists(folder))
     disk = shutil.disk_usage(folder)
     return disk.free // 10**6 if disk.total else None
+
+
+def used_megabytes(settings: Settings) -> int:
+    """What the files of the data folder take on the disk; what several names share counts once."""
+    found: dict[tuple[int, int], int] = {}
+    for folder, _, names in os.walk(settings.data_dir):
+        for name in names:
+            # What is a file of Dagster's or SQLite's may be gone by now.
+            with suppress(OSError):
+                stat = os.lstat(os.path.join(folder, name))
+                found[stat.st_dev, stat.st_ino] = stat.st_blocks * 512
+    return sum(found.values()) // 10**6
 
 
 def check_space(settings: Settings) -> None:

@@ -32,9 +32,9 @@ def as_said(said: object) -> str:
     return " ".join(str(said).split())[:300]
 
 
-def shortened(texts: Sequence[str], limit: int) -> list[str]:
+def shortened(texts: Sequence[str], limit: int, more: str = "more") -> list[str]:
     """The first strings, and how many more there are."""
-    return [*texts[:limit], *([f"and {len(texts) - limit} more"] if len(texts) > limit else [])]
+    return [*texts[:limit], *([f"and {len(texts) - limit} {more}"] if len(texts) > limit else [])]
 
 
 def for_duckdb(pattern: str) -> str:

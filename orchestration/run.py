@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
-from orchestration.disk_space import DiskFull, naming_a_full_disk
+from orchestration.disk_space import DiskFull, free_megabytes, naming_a_full_disk, used_megabytes
 from orchestration.errors import UserError
 from orchestration.home import prepare_home
 from orchestration.locking import WriterBusy, writer_lock
-from orchestration.plain_text import one_line
+from orchestration.plain_text import one_line, shortened
+from orchestration.progress import shown
 from orchestration.run_guard import check_configuration, remove_leftovers
 from orchestration.settings import Settings, SettingsError
 from orchestration.stopping import reporting
@@ -25,10 +27,10 @@ if TYPE_CHECKING:
     from orchestration.publish.summary import RunSummary
 
 JOB = "daily_health"
-_LONGEST_REASON, _NOTES_SHOWN = 1_000, 10
+_LONGEST_REASON, _WARNINGS_SHOWN, _DRIFT_SHOWN, _NOTES_SHOWN = 1_000, 12, 3, 10
 
 
-def run_range(settings: Settings, start: date, end: date, run_id: str, verbose: bool = False) -> list[str]:
+def run_range(settings: Settings, start: date, end: date, run_id: str, verbose: bool) -> list[str]:
     """Run the job `daily_health` for the as-of days [start, end], as Dagster's run of this id. Call it under the writer lock.
 
     Returns:
@@ -59,13 +61,13 @@ def run_range(settings: Settings, start: date, end: date, run_id: str, verbose: 
                     "dagster/asset_partition_range_end": str(end),
                     RETRIES_TAG: NO_RETRIES,
                 },
-                run_config={"loggers": {"console": {"config": {"log_level": "WARNING", "tracebacks": verbose}}}},
+                run_config={"loggers": {"command": {}}},
             )
         )
-    return [] if result.success else _failures(result.all_events)
+    return [] if result.success else _failures(result.all_events, verbose)
 
 
-def _failures(events: Iterable[DagsterEvent]) -> list[str]:
+def _failures(events: Iterable[DagsterEvent], verbose: bool) -> list[str]:
     """What went wrong, once for each cause. Errors that the project raises are made for people and are shown without their class."""
     lines: dict[str, str] = {}
     for event in events:
@@ -77,6 +79,8 @@ def _failures(events: Iterable[DagsterEvent]) -> list[str]:
             kind, _, said = error.message.strip().partition(": ")
             message = said if kind.startswith("orchestration.") else error.message.strip()
             lines[error.message] = f"{event.step_key or 'run'}: {message}"
+            if verbose:
+                print(error.to_string().rstrip(), file=sys.stderr)
     return list(lines.values()) or ["run: it ended without saying why"]
 
 
@@ -105,24 +109,21 @@ def parse_range(text: str | None, settings: Settings) -> tuple[date, date]:
     return start, end
 
 
-def describe(summary: RunSummary) -> str:
+def describe(summary: RunSummary) -> list[str]:
     """What a person wants to know when a run is done."""
     tiers = ", ".join(f"{count} {tier}" for tier, count in summary.tiers.items())
     degraded = f"; degraded: {', '.join(summary.not_read)} not read" if summary.not_read else ""
-    warnings = [*summary.orphan_warnings.items(), *summary.value_warnings.items()]
-    said = [*summary.not_read.values(), *(f"{table}: {warning}" for table, warning in warnings)]
-    reasons = "".join(f"\n{one_line(reason, _LONGEST_REASON)}" for reason in said)
     if summary.accounts == 0:
-        return f"no account is in the scored population{degraded}{reasons}"
-    return (
-        f"{summary.last_as_of_date}: {summary.accounts} accounts scored: {tiers}{degraded}{reasons}\n"
+        return [f"no account is in the scored population{degraded}"]
+    return [
+        f"{summary.last_as_of_date}: {summary.accounts} accounts scored: {tiers}{degraded}",
         f"mean score {summary.mean_score:.1f}, mean coverage {summary.mean_coverage:.0%}; "
-        f"history from {summary.first_as_of_date} to {summary.last_as_of_date}"
-    )
+        f"history from {summary.first_as_of_date} to {summary.last_as_of_date}",
+    ]
 
 
 def run(settings: Settings, days: str | None, verbose: bool) -> int:
-    """Run the pipeline for some days, as `parse_range` reads them, and show what came of it: the command `health run`.
+    """Run the pipeline for some days, as `parse_range` reads them, and show its steps and what came of it: the command `health run`.
 
     Args:
         verbose: show the traceback of what fails.
@@ -134,8 +135,9 @@ def run(settings: Settings, days: str | None, verbose: bool) -> int:
         SettingsError, ConfigurationError: the days, the configuration or the seeds are wrong; nothing was written.
         WriterBusy: as `writer_lock`.
     """
+    begun = time.monotonic()
     start, end = parse_range(days, settings)
-    what, run_id = f"{JOB} {start}...{end}", str(uuid.uuid4())
+    what, run_id, log = f"{JOB} {start}...{end}", str(uuid.uuid4()), settings.dbt_target / "run.log"
     try:
         check_configuration(settings)
         # Within Dagster the run takes the lock again. Taken here, a refusal is one line, and no other run comes in between.
@@ -143,8 +145,8 @@ def run(settings: Settings, days: str | None, verbose: bool) -> int:
             os.environ["HEALTH_CONFIG"] = str(settings.config_file)
             remove_leftovers(settings)
             prepare_home(settings)
-            print(what, flush=True)
-            failures = run_range(settings, start, end, run_id, verbose)
+            with shown(log, what, begun) as display:
+                failures = run_range(settings, start, end, run_id, verbose)
     except WriterBusy:
         raise
     except DiskFull as error:
@@ -156,13 +158,18 @@ def run(settings: Settings, days: str | None, verbose: bool) -> int:
     except UserError as error:
         _tell(settings, None, what, str(error).splitlines())
         raise
-    for line in failures:
-        print(line, file=sys.stderr)
+    said = list(display.warnings.said)
+    space = f"{settings.data_dir} takes {used_megabytes(settings)} MB, {free_megabytes(settings)} MB are free"
+    took = f"{time.monotonic() - begun:.1f} s; {space}"
     if failures:
-        print("the run failed; what was published before is unchanged", file=sys.stderr)
+        _print(shortened(said, _WARNINGS_SHOWN))
+        for line in failures:
+            print(line, file=sys.stderr)
         _tell(settings, run_id, what, failures)
+        print(f"the run failed after {took}; what was published before is unchanged. Log: {log}", file=sys.stderr)
         return 1
-    _show_result(settings, start, end)
+    _show_result(settings, start, end, said)
+    print(f"total:     {took}; log: {log}")
     return 0
 
 
@@ -173,26 +180,33 @@ def _tell(settings: Settings, run_id: str | None, what: str, reasons: Iterable[s
     tell_failed_run(settings, run_id, what, reasons)
 
 
-def _show_result(settings: Settings, start: date, end: date) -> None:
+def _show_result(settings: Settings, start: date, end: date, said: Sequence[str]) -> None:
+    """What the run came to, then what it could not use, each warning once."""
     from orchestration.extract import delivery_notes, thin_event_days
     from orchestration.publish.board import FOLDER as BOARD
     from orchestration.publish.summary import summarize, unexplained_drift
 
     current = settings.published / "current"
-    print(describe(summarize(settings, current)))
+    summary = summarize(settings, current)
+    _print(describe(summary))
+    drift = [f"metric drift on {day}: {message}" for day, message in unexplained_drift(settings, current, start, end)]
+    found = [*summary.not_read.values()]
+    for warnings in (summary.orphan_warnings, summary.value_warnings):
+        found += [f"{table}: {warning}" for table, warning in warnings.items()]
+    found += [*filter(None, [thin_event_days(settings.lake, start, end)]), *drift[-_DRIFT_SHOWN:]]
     notes = delivery_notes(settings.lake, start, end)
-    for note in notes[:_NOTES_SHOWN]:
-        print(one_line(note, _LONGEST_REASON))
-    if len(notes) > _NOTES_SHOWN:
-        print(f"and {len(notes) - _NOTES_SHOWN} more such notes about files, see the log above")
-    thin_days = thin_event_days(settings.lake, start, end)
-    if thin_days:
-        print(thin_days)
-    for day, message in unexplained_drift(settings, current, start, end)[-3:]:
-        print(f"metric drift on {day}: {message}")
+    # Most of them were also logged, some in more words.
+    logged = [line for line in said if not any(line in other for other in (*found, *notes, *drift))]
+    _print(shortened([line for line in found if not any(line in other for other in logged)] + logged, _WARNINGS_SHOWN))
+    _print(shortened(notes, _NOTES_SHOWN, "more such notes about files"))
     print(f"published: {current / 'health.duckdb'}")
     board = current / BOARD / "index.html"
-    print(f"board:     {board}" if board.exists() else "board:     could not be written, see the log above")
+    print(f"board:     {board}" if board.exists() else "board:     could not be written, see above")
+
+
+def _print(lines: Iterable[str]) -> None:
+    for line in lines:
+        print(one_line(line, _LONGEST_REASON))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from orchestration.disk_space import ending_when_full
 from orchestration.event_log import prune_history, report_at_fault
 from orchestration.home import RETRIES_TAG
 from orchestration.locking import WriterBusy, writer_lock
+from orchestration.progress import warnings
 from orchestration.run_guard import check_configuration, remove_leftovers
 from orchestration.scorecard import ConfigurationError
 from orchestration.settings import SettingsError, load_settings
@@ -81,18 +82,11 @@ def _at_fault(error: ConfigurationError | SettingsError) -> set[dg.AssetKey]:
     return {dg.AssetKey(["raw", table]) for table in re.findall(r": sources\.(\w+)", str(error))}
 
 
-@dg.logger(
-    config_schema={
-        "name": dg.Field(str, default_value="dagster"),
-        "log_level": dg.Field(str, default_value="INFO"),
-        "tracebacks": dg.Field(bool, default_value=True),
-    },
-    description="Dagster's own console log; without `tracebacks` the command that runs the job reports failures.",
-)
-def console(context: dg.InitLoggerContext) -> logging.Logger:
-    logger = dg.colored_console_logger.logger_fn(context)
-    if not context.logger_config["tracebacks"]:
-        logger.addFilter(lambda record: not _is_of_failure(record))
+@dg.logger({}, description="Keeps warnings for the last lines of a command, which reports failures itself.")
+def command(_: dg.InitLoggerContext) -> logging.Logger:
+    logger = logging.Logger("command")
+    logger.addHandler(warnings())
+    logger.addFilter(lambda record: not _is_of_failure(record))
     return logger
 
 
@@ -119,4 +113,4 @@ def add_to_last_day(context: dg.AssetExecutionContext, metadata: Mapping[str, An
 
 @dg.definitions
 def common() -> dg.Definitions:
-    return dg.Definitions(resources={"run_guard": RunGuard()}, executor=dg.in_process_executor, loggers={"console": console})
+    return dg.Definitions(resources={"run_guard": RunGuard()}, executor=dg.in_process_executor, loggers={"command": command})

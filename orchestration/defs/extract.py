@@ -11,6 +11,7 @@ from orchestration.home import NO_RETRIES, RETRIES_TAG
 from orchestration.markdown import table as markdown_table
 from orchestration.markdown import verbatim
 from orchestration.plain_text import shortened
+from orchestration.progress import now_at
 from orchestration.settings import EVENT_TABLE
 from orchestration.sources import FilesSource
 
@@ -46,6 +47,7 @@ def _asset(table: RawTable) -> dg.AssetsDefinition:
     )
     def raw_table(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         start, end = days_of(context)
+        now_at("extract", table.name, len(TABLES))
         try:
             landed = land_table(SETTINGS, table, start, end)
         except SourceUnavailable as error:

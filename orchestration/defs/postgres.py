@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from orchestration.defs.common import OWNERS, PARTITIONS, SETTINGS
+from orchestration.progress import now_at
 from orchestration.publish.postgres import CopyFailed, copy_to_postgres
 
 CHECK = "copy_is_current"
@@ -38,6 +39,7 @@ def postgres_copy() -> dg.Definitions:
         check_specs=[dg.AssetCheckSpec(CHECK, asset="postgres_mart", description="Postgres holds the generation that was published last.")],
     )
     def postgres_mart(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+        now_at("publish", "Postgres")
         try:
             copied = copy_to_postgres(SETTINGS)
         except CopyFailed as error:

@@ -10,6 +10,7 @@ from orchestration.defs.common import OWNERS, PARTITIONS, SETTINGS, add_to_last_
 from orchestration.markdown import table as markdown_table
 from orchestration.markdown import verbatim
 from orchestration.plain_text import shortened
+from orchestration.progress import now_at
 from orchestration.publish.highlights import Highlights, describe_movements, describe_weeks, draw_weeks, read_highlights
 from orchestration.publish.publishing import publish
 from orchestration.publish.summary import RunSummary, summarize, unexplained_drift
@@ -66,6 +67,7 @@ def published_mart(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     generation = publish(SETTINGS, context.run_id, datetime.now(UTC))
     summary: RunSummary | None = None
     drift: list[tuple[date, str]] | None = None
+    now_at("publish", "figures")
     # Readers have the new generation already: what only the UI shows must not make the step fail.
     try:
         summary = summarize(SETTINGS, generation.path)

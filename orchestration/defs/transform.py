@@ -11,6 +11,7 @@ from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtP
 from orchestration.dbt import check_sentence, column_description, known_columns, load_project, note_columns
 from orchestration.dbt_build import build
 from orchestration.defs.common import OWNERS, PARTITIONS, SETTINGS, RunGuard, add_to_last_day, days_of
+from orchestration.progress import now_at
 from orchestration.settings import DBT_PROJECT, EVENT_TABLE
 from orchestration.transform import mark_passed, prepare
 
@@ -71,6 +72,7 @@ def _column_schema(node: Mapping[str, Any]) -> dict[str, dg.TableSchema]:
 )
 def health_models(context: dg.AssetExecutionContext, run_guard: RunGuard) -> Iterator[Any]:
     start, end = days_of(context)
+    now_at("prepare", "warehouse")
     plan = prepare(SETTINGS, context.run_id, start, end)
     if plan.rebuilt:
         context.log.warning(f"warehouse rebuilt from the lake: {plan.rebuilt}")

@@ -16,6 +16,7 @@ from pathlib import Path
 import duckdb
 
 from orchestration.integrity import FileEntry, copy_hashed, find_damaged
+from orchestration.progress import now_at
 from orchestration.publish.descriptions import Described, describe, read_descriptions
 from orchestration.publish.generations import (
     DATABASE,
@@ -240,6 +241,7 @@ def build_generation(
     at = published_at.astimezone(UTC).replace(tzinfo=None)
     revisions = add_revisions(settings, connection, building, generation, mart.days, changed, run_id, at, base, logged)
     rows[REVISIONS] = revisions.rows
+    now_at("publish", "Parquet")
     new_files = [DATABASE, *_write_parquet(connection, building, mart, set(links), settings.pipeline.threads)]
     new_files += [write_parquet(connection, building, name) for name in validated]
     connection.execute("checkpoint health")

@@ -13,6 +13,7 @@ import duckdb
 
 from orchestration.disk_space import free_megabytes
 from orchestration.integrity import FileEntry
+from orchestration.progress import now_at
 from orchestration.publish.audit import audit_database, check_rows
 from orchestration.publish.board import FOLDER as BOARD
 from orchestration.publish.board import write_board
@@ -101,6 +102,7 @@ def publish(settings: Settings, run_id: str, published_at: datetime) -> Publishe
     """
     if not settings.warehouse.exists():
         raise PublishRefused(f"{settings.warehouse}: no such file: run the transform first")
+    now_at("publish", DATABASE)
     if has_log(settings.warehouse):
         # DuckDB says nothing when its last write fails, as on a full disk; the log that stays is all there is to see.
         raise PublishRefused(
@@ -119,8 +121,10 @@ def publish(settings: Settings, run_id: str, published_at: datetime) -> Publishe
             building = start_building(settings)
             number = next_number(settings)
             built = build_generation(settings, connection, building, mart, base, number, run_id, published_at, revisions)
+        now_at("publish", "audit")
         audit_database(settings, building / DATABASE, mart, built.rows, built.changed)
         for_people, faults = _write_for_people(settings, building, number, published_at)
+        now_at("publish", "seal")
         files = built.linked | seal(building, [*built.new_files, *for_people])
         manifest = _manifest(settings, number, state, published_at, mart, built, files)
         path = install(settings, building, manifest)
@@ -220,6 +224,7 @@ def _write_for_people(settings: Settings, building: Path, number: int, published
         (BOARD, lambda: write_board(settings, building, published_at)),
         (EXPORTS, lambda: write_exports(settings, building, number)),
     ):
+        now_at("publish", folder)
         try:
             files += write()
         except (duckdb.Error, OSError):

@@ -95,7 +95,7 @@ def test_a_range_through_dagster(company: Company, first_mart: dict[str, Rows], 
     assert ran.record["exit_code"] == 0, ran.stderr
     assert ran.record["status"] == "SUCCESS"
     assert not differences(first_mart, read_mart(company.published))
-    assert f"published: {company.published / 'current' / 'health.duckdb'}" in ran.stdout
+    check_output(ran)
     check_materializations(ran, first_mart)
     check_checks(ran)
     check_assets(ran)
@@ -175,6 +175,20 @@ def check_assets(ran: Ran) -> None:
     assert not {name: text for name, text in sentences.items() if not re.fullmatch(r"[A-Z].*\.", text)}
 
 
+def check_output(ran: Ran) -> None:
+    """A line for each step with its time, what came of it, the total at the end; what dbt says is in the log."""
+    lines, log = ran.stdout.splitlines(), ran.company.settings.dbt_target / "run.log"
+    assert lines[0] == f"daily_health {RANGE}" and len(lines) < 30 and ran.stderr == ""
+    steps = [found for line in lines if (found := re.match(r"(\w+) +[\d.]+ s(?:  (.*))?$", line))]
+    assert [step[1] for step in steps] == ["start", "extract", "prepare", "dbt", "publish"]
+    assert {part.rpartition(" ")[0].rpartition(" ")[0] for part in steps[3][2].split(", ")} == {
+        "seeds", "staging", "intermediate", "marts", "checks",
+    }  # fmt: skip
+    assert f"published: {ran.company.published / 'current' / 'health.duckdb'}" in lines
+    assert re.match(r"total: +[\d.]+ s; .*/data takes \d+ MB, \d+ MB are free; log: ", lines[-1]) and lines[-1].endswith(str(log))
+    assert "START" not in ran.stdout and "START sql table model marts.account_health" in log.read_text()
+
+
 def test_a_failing_check_stops_the_run_before_publishing_and_the_next_run_repeats_what_it_did(
     first_mart: dict[str, Rows], company: Company, run_dagster: Run
 ) -> None:
@@ -193,7 +207,8 @@ def test_a_failing_check_stops_the_run_before_publishing_and_the_next_run_repeat
     assert "assert_one_row_per_account_and_day" in ran.stderr
     # The check is what failed: its model was made, and what the run did not come to is as it was.
     assert ran.record["failed"] == []
-    assert "what was published before is unchanged" in ran.stderr
+    [last] = [line for line in ran.stderr.splitlines() if line.startswith("the run failed")]
+    assert re.match(r"the run failed after [\d.]+ s; .* MB are free; what was published before is unchanged. Log: ", last)
     # The gate is in the publishing code, not only in Dagster's graph.
     assert ran.record["published_alone"] is False
     assert content(company.published) == before
@@ -233,7 +248,7 @@ def test_lost_and_damaged_state_comes_back_with_every_published_day(next_mart: d
         "subscriptions/_manifest.json: was lost or damaged, restored from",
         f"scored_days.json: damaged, written anew from the days that were published: 3 days, {FIRST_DAY} to {LAST_DAY}",
     ):
-        assert ran.stderr.count(said) == 1, ran.stderr
+        assert ran.stdout.count(said) == 1, ran.stdout
 
 
 def launched(company: Company, *steps: str) -> list[dict[str, Any]]:

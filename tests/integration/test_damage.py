@@ -73,13 +73,13 @@ def test_flipped_bits_are_repaired_by_the_next_run(next_mart: dict[str, Rows], c
     ran = command(company, "run", str(NEXT_DAY))
     assert ran.returncode == 0, ran.stderr[-3000:]
     for path in damaged:
-        assert f"{path}: was damaged and is landed again" in ran.stderr
-    assert f"{manifest}: was lost or damaged, restored from" in ran.stderr
-    assert f"{revisions}: was lost, damaged, or left out by a killed run, and is restored from" in ran.stderr
-    assert f"{database}: is not what was published; written anew" in ran.stderr
+        assert f"{path}: was damaged and is landed again" in ran.stdout
+    assert f"{manifest}: was lost or damaged, restored from" in ran.stdout
+    assert f"{revisions}: was lost, damaged, or left out by a killed run, and is restored from" in ran.stdout
+    assert f"{database}: is not what was published; written anew" in ran.stdout
     assert not differences(next_mart, read_mart(company.published))
     assert not revision_faults(company)
     lines = [line for line in verify(company).stdout.splitlines() if line.startswith("damaged: ")]
     # No run reads the generation before, nor an event day that did not change: only its keys, which not every bit makes unreadable.
-    left = {database} if f"{unread}: was damaged and is landed again" in ran.stderr else {database, unread}
+    left = {database} if f"{unread}: was damaged and is landed again" in ran.stdout else {database, unread}
     assert {line.partition(". ")[0] for line in lines} == {f"damaged: {path}: damaged" for path in left}

@@ -30,11 +30,12 @@ def test_a_tenth_of_the_accounts_is_published_as_degraded_until_it_is_accepted(f
         [sys.executable, "-m", "orchestration", "run", str(NEXT_DAY)],
         cwd=PROJECT_ROOT, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert ran.returncode == 0, ran.stderr
+    assert ran.returncode == 0 and ran.stderr == "", ran.stderr
     scored = len(first_mart["account_health"])
     [summary] = re.findall(rf"^{NEXT_DAY}: {scored} accounts scored: .*$", ran.stdout, re.MULTILINE)
     assert summary.endswith("; degraded: accounts, tickets not read")
     assert re.search(rf"^usage_events: less than a fifth of the usual events: {NEXT_DAY} \(\d+, usually \d+\)$", ran.stdout, re.MULTILINE)
+    assert ran.stdout.count("less than a fifth of the usual events") == ran.stdout.count("sources.accounts: 4 rows came") == 1
     [accept] = re.findall(
         rf'^sources\.accounts: 4 rows came, .* has {len(accounts)}: .* (accept_smaller = ".*") below', ran.stdout, re.MULTILINE
     )

@@ -61,7 +61,7 @@ def states(config: Path) -> dict[date, set[str]]:
 
 
 def run_command(config: Path, start: date, end: date) -> str:
-    """`health run`; what it said on standard error."""
+    """`health run`; what it said."""
     done = subprocess.run(
         [sys.executable, "-m", "orchestration", "run", f"{start}...{end}"],
         cwd=PROJECT_ROOT,
@@ -71,7 +71,7 @@ def run_command(config: Path, start: date, end: date) -> str:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return done.stderr
+    return done.stdout
 
 
 def freshness(config: Path) -> dict[str, tuple]:

@@ -37,18 +37,16 @@ def test_a_last_day_that_is_not_over_is_refused(tmp_path: Path) -> None:
         parse_range("2026-01-05", settings(tmp_path, "2199-01-01"))
 
 
-def test_the_console_shows_the_traceback_of_a_failure_only_where_it_is_asked_for() -> None:
+def test_a_command_keeps_warnings_and_leaves_failures_to_its_own_lines() -> None:
     import dagster as dg
 
-    from orchestration.defs.common import console
+    from orchestration.defs.common import command
 
-    def shown(tracebacks: bool, **said: object) -> bool:
-        config = {"name": "dagster", "log_level": "WARNING", "tracebacks": tracebacks}
+    def kept(**said: object) -> bool:
         record = logging.makeLogRecord({"dagster_meta": said})
-        return bool(console.logger_fn(dg.build_init_logger_context(logger_config=config)).filter(record))
+        return bool(command.logger_fn(dg.build_init_logger_context()).filter(record))
 
     failure, start = SimpleNamespace(is_failure=True), SimpleNamespace(is_failure=False)
     waiting = "Dependencies for step health_models failed: ['raw__accounts']. Not executing."
-    assert [shown(True, dagster_event=failure), shown(True, dagster_event=None, orig_message=waiting)] == [True, True]
-    assert [shown(False, dagster_event=failure), shown(False, dagster_event=None, orig_message=waiting)] == [False, False]
-    assert [shown(False, dagster_event=start), shown(False, dagster_event=None, orig_message="late facts"), shown(False)] == [True] * 3
+    assert [kept(dagster_event=failure), kept(dagster_event=None, orig_message=waiting)] == [False, False]
+    assert [kept(dagster_event=start), kept(dagster_event=None, orig_message="late facts"), kept()] == [True] * 3
