@@ -1,6 +1,7 @@
 """The commands `health alerts` and `health digest`: show the messages that are due, or send them; and word of a run that failed."""
 
 import json
+import os
 import sys
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
@@ -57,7 +58,8 @@ def tell_failed_run(settings: Settings, run_id: str | None, what: str, reasons: 
         what: the job and its days.
         reasons: why, without secrets.
     """
-    if sys.stderr.isatty() or not settings.data_dir.exists():
+    # os.path: a name that no file can have is not there either.
+    if sys.stderr.isatty() or not os.path.exists(settings.data_dir):
         return
     said = [as_said(reason) for reason in reasons]
     failed = FailedRun(run_id or identify(_today().isoformat(), *said), what, said)
