@@ -29,7 +29,7 @@ def company(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A demo company whose tracking renames a feature for good on one day, and sends every event twice on another."""
     folder = tmp_path_factory.mktemp("drift")
     raw = folder / "raw"
-    write_demo_files(Demo(accounts=60, seed=3, dirt=False), HISTORY_STARTS, LAST_DAY, raw, events_per_account_day=12)
+    write_demo_files(Demo(accounts=120, seed=3, dirt=False), HISTORY_STARTS, LAST_DAY, raw, events_per_account_day=12)
     for path in sorted((raw / "events").iterdir()):
         day = date.fromisoformat(path.stem)
         events = pq.read_table(path)
@@ -66,7 +66,7 @@ def test_the_record_names_share_and_size(company: Path) -> None:
     ):
         assert 0.5 <= share <= 1 and share >= usual + 0.2
         assert change == pytest.approx(after - before) and change != 0
-        assert 30 <= accounts <= 90
+        assert 60 <= accounts <= 150
 
 
 def test_the_warning_is_a_sentence(company: Path) -> None:
