@@ -133,18 +133,22 @@ def found_company(folder: Path) -> Company:
         company.write_events(
             delivered, events.filter(pa.array(not FIRST_DAY <= day < delivered - timedelta(days=LOOKBACK_DAYS) for day in days))
         )
-    some_account = company.read("accounts")[0]["account_id"]
+    running = (row for row in company.read("subscriptions") if row["is_trial"] == "false" and not row["ended_on"])
+    some_customer = max(running, key=lambda row: float(row["mrr"]))["account_id"]
     nothing = dict.fromkeys(TABLES["touchpoints"].by_name, "")
     company.write(
         "touchpoints",
         company.read("touchpoints")
         + [
             nothing
-            | {"touchpoint_id": f"midnight-{number}", "account_id": some_account, "occurred_at": at}
+            | {"touchpoint_id": f"midnight-{number}", "account_id": some_customer, "occurred_at": at}
             | {"channel": "call", "direction": "inbound", "duration_minutes": "1"}
             for number, at in enumerate(_AROUND_MIDNIGHT)
         ],
     )
+    # So few demo customers may all pay in time. This one is over a month late, which caps its score.
+    unpaid = dict.fromkeys(TABLES["invoices"].by_name, "") | {"invoice_id": "unpaid", "account_id": some_customer, "amount": "120"}
+    company.write("invoices", [*company.read("invoices"), unpaid | {"issued_on": "2026-01-12", "due_on": "2026-01-26"}])
     return company
 
 
