@@ -270,7 +270,7 @@ def the_search_sees_into_what_the_run_left(ran: Ran) -> None:
     for part in ("name in data/lake/raw/accounts", "name in data/warehouse.duckdb", "name in data/published/generations/"):
         assert any(place.startswith(part) for place in places), part
     assert any(place.startswith("said in data/dagster/") for place in places)
-    assert "said in standard error" in places
+    assert "said in standard output" in places
     # What dbt knows of its project is there too.
     assert find_leaks(ran.folder, {"model": "int_metrics__commercial"}) != []
 
