@@ -393,10 +393,11 @@ def _bench_history(folder: Path, arguments: argparse.Namespace) -> Generator[str
     longest = max(HISTORY_DAYS)
     per_account_day = arguments.events / (arguments.accounts * arguments.days)
     accounts = arguments.history_accounts
-    # Two days follow the history: the daily run that needs less counts.
-    world = build_world(folder / "history", accounts, FIRST_DAY, longest + 2, round(per_account_day * accounts * (longest + 2)))
+    # Two days follow the history: the daily run that needs less counts. All of it is over: a run refuses days to come.
+    begins = FIRST_DAY - timedelta(days=longest)
+    world = build_world(folder / "history", accounts, begins, longest + 2, round(per_account_day * accounts * (longest + 2)))
     yield f"history: {accounts} accounts, {longest} days, {world.events} events"
-    last_day = FIRST_DAY + timedelta(days=longest - 1)
+    last_day = begins + timedelta(days=longest - 1)
     daily: list[Run] = []
     for days in sorted(HISTORY_DAYS):
         first_day = last_day - timedelta(days=days - 1)
