@@ -4,9 +4,10 @@ import threading
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
+from socketserver import BaseRequestHandler, TCPServer
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import BinaryIO, ClassVar, Self
 
 
 @dataclass(frozen=True)
@@ -33,12 +34,14 @@ class Fault:
 class LocalServer:
     """`with Server() as server:` then `server.url`."""
 
-    def handler(self) -> type[BaseHTTPRequestHandler]:
+    server_type: ClassVar[type[TCPServer]] = ThreadingHTTPServer
+
+    def handler(self) -> type[BaseRequestHandler]:
         """What answers a request."""
         raise NotImplementedError
 
     def __enter__(self) -> Self:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self.handler())
+        self._server = self.server_type(("127.0.0.1", 0), self.handler())
         self._server.daemon_threads = True
         # A client may have gone away from an answer that takes long.
         self._server.block_on_close = False

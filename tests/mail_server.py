@@ -1,23 +1,24 @@
 """A local server that takes e-mail, remembers it, and refuses on command."""
 
 import socketserver
-import threading
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
-from types import TracebackType
-from typing import Self
+
+from tests.local_server import LocalServer
 
 
 @dataclass
-class MailServer:
+class MailServer(LocalServer):
     """`with MailServer() as server:` then `server.address`; `refuses` maps a command, such as `RCPT`, to the answer it gets."""
 
     refuses: dict[str, str] = field(default_factory=dict)
     mails: list[EmailMessage] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
 
-    def __enter__(self) -> Self:
+    server_type = socketserver.ThreadingTCPServer
+
+    def handler(self) -> type[socketserver.BaseRequestHandler]:
         outer = self
 
         class Handler(socketserver.StreamRequestHandler):
@@ -45,18 +46,11 @@ class MailServer:
             def say(self, answer: str) -> None:
                 self.wfile.write(f"{answer}\r\n".encode())
 
-        self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        return Handler
 
     @property
     def address(self) -> str:
-        return f"smtp://127.0.0.1:{self._server.server_address[1]}"
+        return self.url.replace("http:", "smtp:")
 
     def take(self) -> list[EmailMessage]:
         """What came since the last call."""

@@ -53,18 +53,24 @@ Run = Callable[..., Ran]
 def run_dagster(tmp_path_factory: pytest.TempPathFactory) -> Run:
     def run(company: Company, days: str, *options: str) -> Ran:
         result = tmp_path_factory.mktemp("dagster") / "result.json"
-        done = subprocess.run(
-            [sys.executable, "-m", "tests.dagster_run", str(result), days, *options],
-            cwd=PROJECT_ROOT,
-            env=environment(company),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert result.exists(), done.stderr
+        done = in_dagster(company, "dagster_run", result, days, *options)
         return Ran(company, done.stdout, done.stderr, json.loads(result.read_text()))
 
     return run
+
+
+def in_dagster(company: Company, program: str, result: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Have a program of the tests run the company's jobs in a process of its own, and write what it saw to `result`."""
+    done = subprocess.run(
+        [sys.executable, "-m", f"tests.{program}", str(result), *arguments],
+        cwd=PROJECT_ROOT,
+        env=environment(company),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.exists(), done.stderr
+    return done
 
 
 def environment(company: Company) -> dict[str, str]:
@@ -255,15 +261,7 @@ def test_lost_and_damaged_state_comes_back_with_every_published_day(next_mart: d
 def launched(company: Company, *steps: str) -> list[dict[str, Any]]:
     """What Dagster shows of runs that it launches itself, see `tests.dagster_launch`."""
     result = company.folder / "launched.json"
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.dagster_launch", str(result), str(NEXT_DAY), *steps],
-        cwd=PROJECT_ROOT,
-        env=environment(company),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.exists(), done.stderr
+    in_dagster(company, "dagster_launch", result, str(NEXT_DAY), *steps)
     return json.loads(result.read_text())
 
 
