@@ -12,11 +12,15 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from orchestration.errors import UserError
 from orchestration.stopping import until_signal
+
+if TYPE_CHECKING:
+    from orchestration.settings import Settings
 
 
 class _InOrder(click.Group):
@@ -34,6 +38,12 @@ def health() -> None:
     """
 
 
+def _settings() -> Settings:
+    from orchestration.settings import load_settings
+
+    return load_settings()
+
+
 @health.command()
 @click.argument("days", required=False, metavar="[START...END]")
 @click.option("-v", "--verbose", is_flag=True, help="Show the traceback of what fails.")
@@ -44,9 +54,8 @@ def run(days: str | None, verbose: bool) -> int:
     The run appears in the Dagster UI like any other.
     """
     from orchestration.run import run
-    from orchestration.settings import load_settings
 
-    return run(load_settings(), days, verbose)
+    return run(_settings(), days, verbose)
 
 
 @health.command()
@@ -57,9 +66,8 @@ def check() -> int:
     looked at.
     """
     from orchestration.check_sources import show_check
-    from orchestration.settings import load_settings
 
-    return show_check(load_settings())
+    return show_check(_settings())
 
 
 @health.command()
@@ -70,9 +78,8 @@ def board() -> None:
     """
     from orchestration.publish.board import FOLDER
     from orchestration.publish.generations import require_current
-    from orchestration.settings import load_settings
 
-    settings = load_settings()
+    settings = _settings()
     require_current(settings)
     page = settings.published / "current" / FOLDER / "index.html"
     if not page.exists():
@@ -92,12 +99,11 @@ def alerts(dry_run: bool, as_json: bool) -> None:
     error and tried again the next time; that is no failure.
     """
     from orchestration.alerts import send_due, show_due
-    from orchestration.settings import load_settings
 
     if dry_run:
-        show_due(load_settings(), as_json)
+        show_due(_settings(), as_json)
     else:
-        send_due(load_settings())
+        send_due(_settings())
 
 
 @health.command()
@@ -110,12 +116,11 @@ def digest(dry_run: bool, as_json: bool) -> None:
     and what was done. An address that cannot be reached is reported on standard error and tried again the next time; that is no failure.
     """
     from orchestration.alerts import send_digests_now, show_digests
-    from orchestration.settings import load_settings
 
     if dry_run:
-        show_digests(load_settings(), as_json)
+        show_digests(_settings(), as_json)
     else:
-        send_digests_now(load_settings())
+        send_digests_now(_settings())
 
 
 @health.group()
@@ -128,10 +133,9 @@ def scorecard() -> None:
 @click.option("--version", help="Configuration version to start from; by default the one in force.")
 def write(file: Path | None, version: str | None) -> None:
     """Write the scorecard as a spreadsheet with sample accounts."""
-    from orchestration.settings import load_settings
     from orchestration.workbook.write import DEFAULT_NAME, write_workbook
 
-    settings = load_settings()
+    settings = _settings()
     written = write_workbook(settings, file or settings.data_dir / DEFAULT_NAME, version)
     click.echo(written.sentences())
 
@@ -141,10 +145,9 @@ def write(file: Path | None, version: str | None) -> None:
 @click.option("--active", is_flag=True, help="In force from its day on, whatever the workbook says.")
 def import_(file: Path, active: bool) -> None:
     """Add an edited workbook to the seeds, as a new version."""
-    from orchestration.settings import load_settings
     from orchestration.workbook.adopt import import_workbook
 
-    click.echo("\n".join(import_workbook(load_settings(), file, active)))
+    click.echo("\n".join(import_workbook(_settings(), file, active)))
 
 
 @health.command()
@@ -156,10 +159,9 @@ def validate() -> int:
     """
     from orchestration.locking import writer_lock
     from orchestration.run_guard import remove_leftovers
-    from orchestration.settings import load_settings
     from orchestration.validate.run import validate_and_publish
 
-    settings = load_settings()
+    settings = _settings()
     with writer_lock(settings, "validate"):
         remove_leftovers(settings)
         done = validate_and_publish(settings, datetime.now(UTC))
@@ -181,16 +183,15 @@ def impact(base: str, candidate: str, max_arr_moved: float | None, max_tier_chan
     """Say what a change of the scorecard does.
 
     The answer is Markdown for a pull request. BASE (by default HEAD) and CANDIDATE (by default the seeds as they are) are each the name of
-    a version in the seeds, or a git revision, which stands for its newest active version.
+    a version in the seeds, or a git revision, of which the newest active version counts.
 
     Versions that are published are compared as they were scored. Else the last 28 days and every Monday are scored by both, in a folder
     that is thrown away: the published mart stays as it is. Tiers are those by one day's score. Ends with 1 where more changes tier than is
     allowed.
     """
-    from orchestration.settings import load_settings
     from orchestration.validate.impact import show_impact
 
-    return show_impact(load_settings(), base, candidate, max_arr_moved, max_tier_changes, table)
+    return show_impact(_settings(), base, candidate, max_arr_moved, max_tier_changes, table)
 
 
 @health.command()
@@ -205,10 +206,9 @@ def propose_weights(anchors: bool) -> int:
     A candidate is scored beside the version in force and changes nothing until a person sets its status to active. Ends with 1 where
     none holds.
     """
-    from orchestration.settings import load_settings
     from orchestration.validate.propose import propose
 
-    return propose(load_settings(), anchors)
+    return propose(_settings(), anchors)
 
 
 @health.command()
@@ -218,10 +218,9 @@ def verify() -> int:
     For what is damaged it says what to do, and changes nothing. A run that is at work is waited for. Ends with 1 if something is
     damaged.
     """
-    from orchestration.settings import load_settings
     from orchestration.verify import show_faults
 
-    return show_faults(load_settings())
+    return show_faults(_settings())
 
 
 @health.command()
@@ -230,9 +229,8 @@ def rollback(to: int | None) -> None:
     """Make the generation before current again."""
     from orchestration.locking import writer_lock
     from orchestration.publish import rollback
-    from orchestration.settings import load_settings
 
-    settings = load_settings()
+    settings = _settings()
     with writer_lock(settings, "rollback"):
         click.echo(f"generation {rollback(settings, to)} is current")
 
@@ -249,9 +247,8 @@ def dbt(arguments: Sequence[str]) -> int:
     memory.
     """
     from orchestration.dbt_by_hand import dbt_by_hand
-    from orchestration.settings import load_settings
 
-    return dbt_by_hand(load_settings(), arguments)
+    return dbt_by_hand(_settings(), arguments)
 
 
 @health.command()
@@ -261,10 +258,9 @@ def ui(port: int) -> None:
 
     Its history is in the data folder.
     """
-    from orchestration.settings import load_settings
     from orchestration.ui import serve
 
-    serve(load_settings(), port)
+    serve(_settings(), port)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from orchestration.disk_space import DiskFull, free_megabytes, naming_a_full_disk, used_megabytes
-from orchestration.errors import UserError
+from orchestration.errors import UserError, message_of, root_cause
 from orchestration.home import prepare_home
 from orchestration.locking import WriterBusy, writer_lock
 from orchestration.plain_text import one_line, shortened
@@ -68,17 +68,12 @@ def run_range(settings: Settings, start: date, end: date, run_id: str, verbose: 
 
 
 def _failures(events: Iterable[DagsterEvent], verbose: bool) -> list[str]:
-    """What went wrong, once for each cause. Errors that the project raises are made for people and are shown without their class."""
+    """What went wrong, once for each cause."""
     lines: dict[str, str] = {}
     for event in events:
-        error = getattr(event.event_specific_data, "error", None) if event.is_failure else None
-        # Dagster's own error says only which step failed.
-        while error is not None and error.cause is not None and (error.cls_name or "").startswith("Dagster"):
-            error = error.cause
-        if error is not None and error.message not in lines:
-            kind, _, said = error.message.strip().partition(": ")
-            message = said if kind.startswith("orchestration.") else error.message.strip()
-            lines[error.message] = f"{event.step_key or 'run'}: {message}"
+        found = getattr(event.event_specific_data, "error", None) if event.is_failure else None
+        if found is not None and (error := root_cause(found)).message not in lines:
+            lines[error.message] = f"{event.step_key or 'run'}: {message_of(error)}"
             if verbose:
                 print(error.to_string().rstrip(), file=sys.stderr)
     return list(lines.values()) or ["run: it ended without saying why"]
@@ -190,10 +185,8 @@ def _show_result(settings: Settings, start: date, end: date, said: Sequence[str]
     summary = summarize(settings, current)
     _print(describe(summary))
     drift = [f"metric drift on {day}: {message}" for day, message in unexplained_drift(settings, current, start, end)]
-    found = [*summary.not_read.values()]
-    for warnings in (summary.orphan_warnings, summary.value_warnings):
-        found += [f"{table}: {warning}" for table, warning in warnings.items()]
-    found += [*filter(None, [thin_event_days(settings.lake, start, end)]), *drift[-_DRIFT_SHOWN:]]
+    thin_days = filter(None, [thin_event_days(settings.lake, start, end)])
+    found = [*summary.not_read.values(), *summary.warnings, *thin_days, *drift[-_DRIFT_SHOWN:]]
     notes = delivery_notes(settings.lake, start, end)
     # Most of them were also logged, some in more words.
     logged = [line for line in said if not any(line in other for other in (*found, *notes, *drift))]

@@ -9,7 +9,7 @@ from orchestration.dead_runs import show_alive
 from orchestration.defs.common import SETTINGS
 from orchestration.defs.jobs import MART, MART_IS_FRESH, daily_health
 from orchestration.defs.validate import weekly_validation
-from orchestration.errors import UserError
+from orchestration.errors import UserError, message_of, root_cause
 from orchestration.plain_text import as_said
 from orchestration.publish import PublishError
 from orchestration.publish.alerts import AlertsBusy, FailedRun, Sent, alert_destinations, late_mart, send_alerts
@@ -132,12 +132,8 @@ def alerts_after_failure(context: dg.RunFailureSensorContext) -> dg.RunRequest |
 def _why(context: dg.RunFailureSensorContext) -> str:
     """What the first failed step said, without the classes of Dagster's own errors around it; else what Dagster says of the run."""
     for event in context.get_step_failure_events():
-        error = event.step_failure_data.error
-        while error is not None and error.cause is not None and (error.cls_name or "").startswith("Dagster"):
-            error = error.cause
-        if error is not None:
-            kind, _, said = error.message.strip().partition(": ")
-            return f"{event.step_key}: {said if kind.startswith('orchestration.') else error.message.strip()}"
+        if (error := event.step_failure_data.error) is not None:
+            return f"{event.step_key}: {message_of(root_cause(error))}"
     return context.failure_event.message or ""
 
 
@@ -181,9 +177,9 @@ def _newest_day() -> tuple[date | None, date | None]:
     """The newest published day; and again if a newer one is overdue."""
     number = current_generation(SETTINGS)
     manifest = None if number is None else read_manifest(SETTINGS, number)
-    if manifest is None or manifest.last_as_of_date is None:
+    if manifest is None:
         return None, None
-    return date.fromisoformat(manifest.last_as_of_date), late_mart(SETTINGS, manifest, datetime.now(UTC).date())
+    return manifest.newest_day, late_mart(SETTINGS, manifest, datetime.now(UTC).date())
 
 
 def _said(newest: date | None) -> str:

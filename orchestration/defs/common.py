@@ -55,12 +55,12 @@ class RunGuard(dg.ConfigurableResource):
             prune_history(instance)
             remove_leftovers(SETTINGS)
             try:
-                warnings = check_configuration(SETTINGS)
+                doubts = check_configuration(SETTINGS)
             except (ConfigurationError, SettingsError) as error:
                 report_at_fault(instance, run, _at_fault(error), error)
                 raise
-            for warning in warnings:
-                warn(warning)
+            for doubt in doubts:
+                warn(doubt)
             with ending_when_full(SETTINGS, lambda why: report_failed(instance, run.run_id, why)):
                 yield self
 

@@ -103,7 +103,7 @@ def published_mart(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
 def _warnings(summary: RunSummary, drift: list[tuple[date, str]], faults: Sequence[str]) -> list[str]:
     return [
         *(f"{table}: not read: {why}" for table, why in summary.not_read.items()),
-        *(f"{table}: {said}" for warnings in (summary.orphan_warnings, summary.value_warnings) for table, said in warnings.items()),
+        *summary.warnings,
         *(f"metric drift on {day}: {message}" for day, message in drift),
         *faults,
     ]

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -70,6 +71,11 @@ class Manifest:
     columns: dict[str, list[list[str]]]
     days: dict[str, str]
     files: dict[str, FileEntry]
+
+    @property
+    def newest_day(self) -> date | None:
+        """The last scored day."""
+        return None if self.last_as_of_date is None else date.fromisoformat(self.last_as_of_date)
 
 
 def generations_folder(settings: Settings) -> Path:

@@ -61,6 +61,11 @@ class RunSummary:
         return next(reversed(self.days), None)
 
     @property
+    def warnings(self) -> list[str]:
+        """What is unusual about the rows of raw tables, a line for each table and kind."""
+        return [f"{table}: {said}" for warnings in (self.orphan_warnings, self.value_warnings) for table, said in warnings.items()]
+
+    @property
     def _last(self) -> DayFigures:
         return next(reversed(self.days.values()), DayFigures(0, dict.fromkeys(TIER_COLOURS, 0), None, None))
 

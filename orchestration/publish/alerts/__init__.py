@@ -48,7 +48,7 @@ class FailedRun:
     """A run that failed, or could not begin.
 
     Attributes:
-        run_id: the run that is told of once.
+        run_id: word of a run is sent once.
         what: the job and its days.
         reasons: why, one line each, without secrets.
     """
@@ -168,9 +168,9 @@ def late_mart(settings: Settings, manifest: Manifest, today: date) -> date | Non
     Args:
         today: in UTC.
     """
-    if manifest.last_as_of_date is None:
+    newest, end = manifest.newest_day, settings.pipeline.end_date
+    if newest is None:
         return None
-    newest, end = date.fromisoformat(manifest.last_as_of_date), settings.pipeline.end_date
     is_complete = end is not None and newest >= end
     return newest if not is_complete and (today - newest).days > settings.pipeline.cadence_days + 1 else None
 
@@ -179,7 +179,7 @@ def _apply_rules(settings: Settings, log: AlertLog, channels: Iterable[Channel],
     """Enter the new alerts and their messages into the log; returns the mart's newest day."""
     number, today = current_generation(settings), datetime.now(UTC).date()
     manifest = None if number is None else read_manifest(settings, number)
-    newest = None if manifest is None or manifest.last_as_of_date is None else date.fromisoformat(manifest.last_as_of_date)
+    newest = None if manifest is None else manifest.newest_day
     rules, known = _rules(settings, failed), log.newest_day()
     # A day that is older than it should be, but new, is history that is being loaded.
     late = None if manifest is None or newest != known else late_mart(settings, manifest, today)

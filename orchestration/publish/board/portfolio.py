@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestration.publish.board.scripts import shard_of, write_json, write_shard
-from orchestration.publish.board.source import NAME_LENGTH, NO_OWNER, TEXT_LENGTH, BoardSource
+from orchestration.publish.board.source import NAME_LENGTH, TEXT_LENGTH, BoardSource
 from orchestration.publish.movements import WEEK
 from orchestration.publish.tables import DATE_COLUMN, HISTORY
 from orchestration.publish.tiers import AT_RISK, WORST_FIRST
@@ -274,7 +274,7 @@ _RECEIVABLES = f"""
 with claims as (
 
     select
-        unnest(['{EVERYONE}', coalesce(nullif(trim(shown(csm, {NAME_LENGTH})), ''), '{NO_OWNER}')]) as scope,
+        unnest(['{EVERYONE}', owner_label(csm)]) as scope,
         [account_id, account_label(account_name, account_id)] as account,
         is_scored,
         shown(invoice_id, {NAME_LENGTH}) as invoice,

@@ -34,6 +34,7 @@ create or replace temp macro shown(raw, length) as
     );
 create or replace temp macro account_label(account_name, account_id) as
     coalesce(nullif(trim(shown(account_name, {NAME_LENGTH})), ''), shown(account_id, {NAME_LENGTH}));
+create or replace temp macro owner_label(csm) as coalesce(nullif(trim(shown(csm, {NAME_LENGTH})), ''), '{NO_OWNER}');
 """
 
 # A row for each account, as lists show it. cap: why the score is held down, in words. weakest: the dimension with the lowest score.
@@ -86,7 +87,7 @@ tier_runs as (
 select
     health.account_id,
     account_label(health.account_name, health.account_id) as name,
-    coalesce(nullif(trim(shown(health.csm, {NAME_LENGTH})), ''), '{NO_OWNER}') as owner,
+    owner_label(health.csm) as owner,
     health.tier,
     health.health_score,
     case when health.cap_key is not null then round(health.uncapped_score, 1) end as uncapped_score,
@@ -123,7 +124,8 @@ class BoardSource:
     """An open mart.
 
     Attributes:
-        connection: read-only, with the macros `shown` and `account_label` and the temporary tables `movements` and `board_accounts`.
+        connection: read-only, with the macros `shown`, `account_label` and `owner_label` and the temporary tables `movements` and
+            `board_accounts`.
         as_of, first_day: the days that the board shows, both included; None when no account was scored.
         currency: of all amounts.
         metrics: metric_key -> label, unit, dimension and description, in the order of the catalogue.
