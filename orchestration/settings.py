@@ -195,6 +195,16 @@ class Exports(Section):
     postgres: PostgresExport | None = None
 
 
+class Privacy(Section):
+    """`[privacy]`: what the lake knows of people and the mart may show.
+
+    Attributes:
+        contact_names: names, mail addresses and ids of contacts; without them there are roles, counts and days.
+    """
+
+    contact_names: bool = False
+
+
 def _check_delivery(name: str, source: AnySource) -> None:
     """What a file of a day holds must be said, except of events: a key that a file lacks may have left, or just not changed."""
     delivery = getattr(source, "delivery", None)
@@ -223,6 +233,7 @@ class Settings(BaseSettings):
     digest: Digest = Digest()
     exports: Exports = Exports()
     validation: Validation = Validation()
+    privacy: Privacy = Privacy()
     config_file: Path
 
     @classmethod

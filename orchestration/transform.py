@@ -53,7 +53,9 @@ create table if not exists control.configurations (configuration_hash varchar, s
 create table if not exists control.rolled_up_event_days (activity_day date, fingerprint varchar);
 create table if not exists control.built (fingerprint varchar, is_complete boolean);
 create table if not exists control.uncovered_days (table_name varchar, as_of_date date);
-create or replace table control.run (run_id varchar, configuration_hash varchar, reporting_currency varchar);
+create or replace table control.run (
+    run_id varchar, configuration_hash varchar, reporting_currency varchar, has_contact_names boolean
+);
 create or replace table control.run_state (
     run_id varchar, status varchar, first_day date, last_day date, configuration_hash varchar, finished_at timestamp,
     previous_run_id varchar
@@ -154,7 +156,10 @@ def prepare(settings: Settings, run_id: str, start: date, end: date) -> Plan:
         warehouse.execute(_CONTROL_TABLES)
         is_built = _is_built(warehouse, _fingerprint(settings))
         hash_ = configuration_hash(seeds)
-        warehouse.execute("insert into control.run values (?, ?, ?)", [run_id, hash_, settings.pipeline.reporting_currency])
+        warehouse.execute(
+            "insert into control.run values (?, ?, ?, ?)",
+            [run_id, hash_, settings.pipeline.reporting_currency, settings.privacy.contact_names],
+        )
         warehouse.execute("insert into control.run_state values (?, 'running', ?, ?, ?, null, ?)", [run_id, start, end, hash_, previous])
         warehouse.executemany("insert into control.as_of_days values (?, ?)", [[day, (day - EPOCH).days] for day in days])
         warehouse.executemany(
