@@ -5,6 +5,7 @@ BIN := .venv/bin
 HEALTH := $(BIN)/python -m orchestration
 LOCK_STAMP := .venv/.installed
 DEV_STAMP := .venv/.installed-dev
+SPARK_STAMP := .venv/.installed-spark
 PIP := -m pip install --quiet --disable-pip-version-check
 NEXT := .venv-next
 LOCK := pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-strip-extras --no-annotate --no-header
@@ -23,7 +24,7 @@ $(error make $(MAKECMDGOALS) takes $(TAKEN:%=%=), not $(patsubst %,%=,$(filter-o
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run dbt check-sources ui alerts digest validate propose-weights impact verify test test-fast test-next lint types docs lock bench rollback scorecard scorecard-import clean
+.PHONY: help setup run dbt check-sources ui alerts digest validate propose-weights impact verify test test-fast test-next test-spark lint types docs lock bench rollback scorecard scorecard-import clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -44,6 +45,11 @@ $(LOCK_STAMP): requirements.lock pyproject.toml
 # The tools for developers have a lock of their own, so that nobody else waits for them.
 $(DEV_STAMP): requirements-dev.lock $(LOCK_STAMP)
 	$(BIN)/python $(PIP) --no-deps --require-hashes -r requirements-dev.lock
+	touch $@
+
+# Spark is half as large as all else together, and only who runs on it needs it.
+$(SPARK_STAMP): requirements-spark.lock $(LOCK_STAMP)
+	$(BIN)/python $(PIP) --no-deps --require-hashes -r requirements-spark.lock
 	touch $@
 
 run: setup ## run the pipeline: RANGE=2026-01-05...2026-02-10, by default all configured days
@@ -90,6 +96,9 @@ test-next: setup ## the same tests on DuckDB 2
 	$(NEXT)/bin/python $(PIP) --no-deps --no-build-isolation -e .
 	$(NEXT)/bin/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder $(ARGS)
 
+test-spark: $(SPARK_STAMP) ## the same numbers on Spark; needs Java 17 or later (Debian: openjdk-17-jre-headless)
+	$(BIN)/python -m pytest tests/spark $(ARGS)
+
 lint: $(DEV_STAMP) ## style and faults of the Python and the SQL; `.venv/bin/ruff format .` and `ruff check --fix .` fix most of Python's
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -112,6 +121,7 @@ docs: $(DEV_STAMP) ## the pages of docs/ and dbt's documentation of the models a
 lock: $(DEV_STAMP) ## write the locks anew after a change of pyproject.toml
 	$(BIN)/uv $(LOCK) pyproject.toml --group test --group build -o requirements.lock $(ARGS)
 	$(BIN)/uv $(LOCK) --group dev -c requirements.lock -o requirements-dev.lock $(ARGS)
+	$(BIN)/uv $(LOCK) --group spark -c requirements.lock -o requirements-spark.lock $(ARGS)
 
 bench: setup ## speed and memory against a plain DuckDB reference: ARGS="--accounts 500"
 	$(BIN)/python -m tests.benchmarks.bench $(ARGS)
