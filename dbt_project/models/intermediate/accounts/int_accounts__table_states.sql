@@ -11,6 +11,7 @@
     'tickets': (ref('stg_support__tickets'), 'opened_day'),
     'survey_responses': (ref('stg_support__survey_responses'), 'responded_day'),
     'touchpoints': (ref('stg_crm__touchpoints'), 'occurred_day'),
+    'contacts': (ref('stg_crm__contacts'), 'joined_day'),
     'advocacy_events': (ref('stg_crm__advocacy_events'), 'occurred_day'),
     'csm_pulses': (ref('stg_crm__csm_pulses'), 'rated_day'),
     'account_goals': (ref('stg_crm__account_goals'), 'measured_day'),

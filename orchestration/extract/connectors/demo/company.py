@@ -239,6 +239,11 @@ def csm_names(accounts: Accounts, size: int) -> list[str | None]:
     return names
 
 
+def person_names(numbers: Ints) -> list[str]:
+    """A name for each number; they repeat."""
+    return [f"{_GIVEN_NAMES[number % len(_GIVEN_NAMES)]} {_FAMILY_NAMES[number % len(_FAMILY_NAMES)]}" for number in numbers]
+
+
 def feature_releases(first_day: int, last_day: int) -> tuple[list[str], Ints]:
     """The features released up to `last_day` and their days: the core before the history, then one every six weeks."""
     names = list(CORE_FEATURES)

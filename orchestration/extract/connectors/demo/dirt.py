@@ -18,7 +18,7 @@ _ONE_BAD_IN = 331
 _FIRST_BAD = 150
 
 # What a system writes into a row after the fact: the outdated copy of a duplicated row does not have it yet.
-_OUTDATED = {"subscriptions": "ended_on", "invoices": "paid_on", "tickets": "resolved_at"}
+_OUTDATED = {"contacts": "left_on", "subscriptions": "ended_on", "invoices": "paid_on", "tickets": "resolved_at"}
 
 # Raw table -> faults, used in turn. A fault says what a column holds instead: None for nothing, {} for what it held.
 _Fault = dict[str, str | None]
@@ -26,6 +26,7 @@ _NO_ACCOUNT: _Fault = {"account_id": None}
 _PADDED_ACCOUNT: _Fault = {"account_id": " {} "}
 _FAULTS: dict[str, tuple[_Fault, ...]] = {
     "accounts": ({"created_at": "31/02/2025"}, _NO_ACCOUNT, {"account_name": ""}, _PADDED_ACCOUNT),
+    "contacts": ({"role": "hero"}, {"joined_on": "2024-02-30"}, {"left_on": "2001-01-01"}, _PADDED_ACCOUNT),
     "touchpoints": ({"sentiment": "1.7"}, {"channel": "fax"}, _PADDED_ACCOUNT, {"duration_minutes": "-15"}),
     "csm_pulses": ({"rating": "9"}, _NO_ACCOUNT, {"rated_at": "last week"}),
     "account_goals": ({"actual_value": "n/a"}, {"measured_on": "2025-02-30"}, _PADDED_ACCOUNT),

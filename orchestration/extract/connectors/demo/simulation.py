@@ -3,7 +3,8 @@
 One latent health per account drives everything that can be seen of it: use, tickets, payments, answers, contacts,
 goals, growth, and whether it leaves. Each signal adds a lasting bias and daily noise of its own. Leaving is decided by
 chance: likelier where health has been low, bills stay unpaid or tickets pile up, and one departure in seven is announced
-by nothing. So a good score tells more than chance who leaves, and none can find all.
+by nothing. So a good score tells more than chance who leaves, and none can find all. What wears an account down also drives
+its champion away, often before the account itself leaves; a happy account loses one rarely, and finds the next sooner.
 
 A day depends on the days before it and on its own random numbers, never on the last day: a longer history begins with
 the shorter one. Days are days since 1970-01-01, moments are seconds since then; a fact may be dated after the last day
@@ -44,6 +45,13 @@ PRIORITIES = ("low", "normal", "high", "critical")
 TOPICS = ("question", "bug", "billing", "feature_request", "complaint", "other")
 ADVOCACY = ("referral", "review", "case_study", "reference_call", "community")
 TIERS = ("healthy", "at_risk", "poor")
+ROLES = ("champion", "decision_maker", "billing", "user", "other")
+CHAMPION, DECISION_MAKER, BILLING, USER, OTHER = range(5)
+# Who is met first, second, ... in an account, and how many are known by segment at the beginning.
+_ROLES_MET = np.array([CHAMPION, DECISION_MAKER, BILLING, USER, OTHER, USER])
+_CONTACTS_KNOWN = np.array([2, 4, 6])
+# A new customer's people are known some days after the contract.
+_MET_AFTER_DAYS = 10
 
 Fact = dict[str, NDArray]
 
@@ -153,6 +161,11 @@ class _Company:
         self.user_propensity = np.empty(0)
         self.crowd = np.zeros(number)
 
+        self.contact_account = np.empty(0, dtype=np.int64)
+        self.contact_role = np.empty(0, dtype=np.int64)
+        self.contact_is_there = np.empty(0, dtype=bool)
+        self.gone: list[tuple[Ints, int]] = []
+
         self.users_on = np.zeros(days, dtype=np.int64)
         self.activity = np.zeros((days, number), dtype=np.float32)
         self.health_record = np.zeros((days, number), dtype=np.float32)
@@ -162,6 +175,8 @@ class _Company:
     def live_through(self, day: int) -> None:
         self.day = day
         self.rng = stream(self.seed, "day", day)
+        # Of its own, so that the people change nothing else.
+        self.people = stream(self.seed, "contacts", day)
         self.pace = season(day)
         self._arrive()
         live = np.flatnonzero(self.is_live)
@@ -174,6 +189,7 @@ class _Company:
         self._pay()
         self._come_and_go(live)
         self._open_tickets(live)
+        self._meet_people(live)
         self._keep_in_touch(live)
         self._measure_goals(live)
         self._speak_up(live)
@@ -187,7 +203,8 @@ class _Company:
         facts = {
             table: {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]} for table, chunks in self.chunks.items()
         }
-        for table, column, settled in (("subscriptions", "ended_on", self.ended), ("invoices", "paid_on", self.paid)):
+        ends = (("subscriptions", "ended_on", self.ended), ("invoices", "paid_on", self.paid), ("contacts", "left_on", self.gone))
+        for table, column, settled in ends:
             if table in facts:
                 facts[table][column] = np.full(self.counts[table], NEVER)
                 for rows, day in settled:
@@ -468,6 +485,61 @@ class _Company:
             responded_at=self._moments(account),
         )
 
+    # --- people ----------------------------------------------------------------------------------------------------
+
+    def _meet_people(self, live: Ints) -> None:
+        """Champions and decision makers leave, likelier where health has been low for long, and others take their place."""
+        if self.day == self.first_day:
+            new = np.arange(self.accounts.founders)
+            joined_on = self.accounts.created[new]
+        else:
+            new = live[self.accounts.created[live] + _MET_AFTER_DAYS == self.day]
+            joined_on = np.full(len(new), self.day)
+        known = _CONTACTS_KNOWN[self.accounts.segment[new]]
+        place = np.concatenate([np.arange(0), *(np.arange(number) for number in known)]).astype(np.int64)
+        self._meet(np.repeat(new, known), _ROLES_MET[place], np.repeat(joined_on, known))
+
+        level = self.level[self.contact_account]
+        is_key = self.contact_is_there & (self.contact_role <= DECISION_MAKER) & self.is_live[self.contact_account]
+        yearly = np.where(self.contact_role == CHAMPION, 0.22, 0.1) * np.exp(-1.9 * np.clip(level, -2.0, 1.0))
+        goes = np.flatnonzero(is_key & (self.people.random(len(level)) < yearly / YEAR))
+        self.contact_is_there[goes] = False
+        self.gone.append((goes, self.day))
+        for role in (CHAMPION, DECISION_MAKER):
+            is_there = self.contact_is_there & (self.contact_role == role)
+            had = np.bincount(self.contact_account[self.contact_role == role], minlength=len(self.is_live))
+            has = np.bincount(self.contact_account[is_there], minlength=len(self.is_live))
+            without = live[(had[live] > 0) & (has[live] == 0)]
+            finds = without[self.people.random(len(without)) < 1 / 90 * np.exp(np.clip(self.health[without], -2, 1))]
+            self._meet(finds, np.full(len(finds), role), np.full(len(finds), self.day))
+
+    def _meet(self, account: Ints, role: Ints, joined_on: Ints) -> None:
+        """Note people; most of them are users of the product."""
+        is_wanted = np.zeros(len(self.is_live), dtype=bool)
+        is_wanted[account] = True
+        users = np.flatnonzero(is_wanted[self.user_account])
+        users = users[np.argsort(self.user_account[users], kind="stable")]
+        number = np.bincount(self.user_account[users], minlength=len(self.is_live))
+        place = (self.people.random(len(account)) * number[account]).astype(np.int64)
+        is_user = (self.people.random(len(account)) < 0.75) & (number[account] > 0)
+        position = np.where(is_user, (np.cumsum(number) - number)[account] + place, 0)
+        user = np.where(is_user, users[position], -1) if len(users) else np.full(len(account), -1)
+        self._record("contacts", account, user=user, role=role, joined_on=joined_on)
+        self.contact_account = np.concatenate([self.contact_account, account])
+        self.contact_role = np.concatenate([self.contact_role, role])
+        self.contact_is_there = np.concatenate([self.contact_is_there, np.ones(len(account), dtype=bool)])
+
+    def _talks_to(self, account: Ints) -> Ints:
+        """With whom of an account the team is in touch, the champion most often; -1 where nobody noted it, or nobody is known."""
+        known = np.flatnonzero(self.contact_is_there)
+        known = known[np.lexsort((known, self.contact_role[known], self.contact_account[known]))]
+        number = np.bincount(self.contact_account[known], minlength=len(self.is_live))
+        draw = self.people.random((2, len(account)))
+        place = (draw[0] ** 2 * number[account]).astype(np.int64)
+        is_noted = (draw[1] < 0.85) & (number[account] > 0)
+        position = np.where(is_noted, (np.cumsum(number) - number)[account] + place, 0)
+        return np.where(is_noted, known[position], -1) if len(known) else np.full(len(account), -1)
+
     # --- support ---------------------------------------------------------------------------------------------------
 
     def _open_tickets(self, live: Ints) -> None:
@@ -573,6 +645,7 @@ class _Company:
             responded=is_answered,
             duration_minutes=np.where(is_contact & (minutes > 0), np.rint(minutes), np.nan),
             sentiment=np.where(is_felt, np.round(feeling, 2), np.nan),
+            contact=self._talks_to(account),
         )
 
     def _measure_goals(self, live: Ints) -> None:

@@ -24,6 +24,7 @@ from orchestration.extract.connectors.demo.company import (
     account_names,
     csm_names,
     feature_releases,
+    person_names,
     stream,
 )
 from orchestration.extract.connectors.demo.simulation import (
@@ -32,6 +33,7 @@ from orchestration.extract.connectors.demo.simulation import (
     NPS,
     OUTCOMES,
     PRIORITIES,
+    ROLES,
     SECONDS_PER_DAY,
     SURVEYS,
     TIERS,
@@ -169,6 +171,30 @@ def _accounts(history: History, size: int, with_hostile_names: bool) -> Source:
     return _source("accounts", columns)
 
 
+def _contacts(history: History, fact: Fact) -> dict[str, pa.Array]:
+    ids = _contact_ids(fact["number"])
+    names = person_names(fact["number"])
+    # Of one in eleven there is no address.
+    emails = [f"{name.lower().replace(' ', '.')}.{number}@customer.example" for name, number in zip(names, fact["number"], strict=True)]
+    return {
+        "contact_id": ids,
+        "user_id": _user_ids(fact["user"]),
+        "name": pa.array(names),
+        "email": pa.array(emails, mask=fact["number"] % 11 == 4),
+        "role": _named(ROLES, fact["role"]),
+        "joined_on": _dates(fact["joined_on"]),
+        "left_on": _dates(fact["left_on"], history.last_day + 1),
+    }
+
+
+def _contact_ids(numbers: Ints) -> pa.Array:
+    return pc.if_else(pa.array(numbers >= 0), numbered("con-", np.maximum(numbers, 0), 6), pa.scalar(None, pa.string()))
+
+
+def _user_ids(numbers: Ints) -> pa.Array:
+    return pc.if_else(pa.array(numbers >= 0), numbered("usr-", np.maximum(numbers, 0), 6), pa.scalar(None, pa.string()))
+
+
 def _touchpoints(history: History, fact: Fact) -> dict[str, pa.Array]:
     return {
         "touchpoint_id": numbered("tch-", fact["number"], 7),
@@ -178,6 +204,7 @@ def _touchpoints(history: History, fact: Fact) -> dict[str, pa.Array]:
         "duration_minutes": _numbers(fact["duration_minutes"]),
         "responded": pa.array(fact["responded"], mask=fact["is_inbound"]),
         "sentiment": _numbers(fact["sentiment"]),
+        "contact_id": _contact_ids(fact["contact"]),
     }
 
 
@@ -321,11 +348,9 @@ def _tickets(history: History, fact: Fact) -> dict[str, pa.Array]:
 
 
 def _survey_responses(history: History, fact: Fact) -> dict[str, pa.Array]:
-    user = fact["user"]
-    ids = numbered("usr-", np.maximum(user, 0), 6)
     return {
         "response_id": numbered("srv-", fact["number"], 6),
-        "user_id": pc.if_else(pa.array(user >= 0), ids, pa.scalar(None, pa.string())),
+        "user_id": _user_ids(fact["user"]),
         "survey": _named(SURVEYS, fact["survey"]),
         "score": pa.array(fact["score"]),
         "responded_at": _moments(fact["responded_at"]),
@@ -333,6 +358,7 @@ def _survey_responses(history: History, fact: Fact) -> dict[str, pa.Array]:
 
 
 _BUILDERS: dict[str, _Builder] = {
+    "contacts": _contacts,
     "touchpoints": _touchpoints,
     "csm_pulses": _csm_pulses,
     "account_goals": _account_goals,
