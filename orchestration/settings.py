@@ -190,9 +190,14 @@ class PostgresExport(Section):
 
 
 class Exports(Section):
-    """`[exports]`: where the mart goes besides its own folder."""
+    """`[exports]`: where the mart goes besides its own folder.
+
+    Attributes:
+        long_parquet: histories whose Parquet is written long, too: a row for each metric, dimension or component, as in `health.duckdb`.
+    """
 
     postgres: PostgresExport | None = None
+    long_parquet: list[Literal["metric_scores_history", "score_changes", "dimension_scores_history"]] = []
 
 
 class Privacy(Section):

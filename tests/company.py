@@ -166,10 +166,12 @@ def read_mart(published: Path, tables: Collection[str] | None = None) -> dict[st
             # The revisions say who published when, which is a fact about the runs: see `revision_faults`.
             if name != "published_revisions" and (tables is None or name in tables):
                 mart[name] = _rows(connection, f'"{name}"')
-        for name in ("account_health_history", "metric_scores_history"):
+        folder = str(current / "parquet").replace("'", "''")
+        sources = {"account_health_history": f"read_parquet('{folder}/account_health_history/*/*.parquet', hive_partitioning = false)"}
+        sources["metric_scores_history"] = f"metric_scores_history_in('{folder}')"
+        for name, source in sources.items():
             if tables is None or name in tables:
-                files = str(current / "parquet" / name / "**" / "*.parquet").replace("'", "''")
-                mart[f"parquet/{name}"] = _rows(connection, f"read_parquet('{files}', hive_partitioning = false)")
+                mart[f"parquet/{name}"] = _rows(connection, source)
     return mart
 
 

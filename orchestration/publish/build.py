@@ -234,6 +234,7 @@ def build_generation(
     rows |= {table.stored_as: _write_history(connection, table, mart, kept, history_days, fresh) for table in TABLES if table.is_history}
     for name, query in mart.views.items():
         connection.execute(f"create or replace view main.{name} as {query}")
+        connection.execute(f"create or replace macro main.{name}_in(folder) as table {_over_parquet(BY_NAME[name], query)}")
     connection.execute("use memory")
     validated = carry_over(settings, connection, base)
     describe(connection, _descriptions(connection) | validation_descriptions())
@@ -242,7 +243,7 @@ def build_generation(
     revisions = add_revisions(settings, connection, building, generation, mart.days, changed, run_id, at, base, logged)
     rows[REVISIONS] = revisions.rows
     now_at("publish", "Parquet")
-    new_files = [DATABASE, *_write_parquet(connection, building, mart, set(links), settings.pipeline.threads)]
+    new_files = [DATABASE, *_write_parquet(settings, connection, building, mart, set(links))]
     new_files += [write_parquet(connection, building, name) for name in validated]
     connection.execute("checkpoint health")
     connection.execute("detach health")
@@ -278,10 +279,11 @@ def _reusable(
     base_days = [date.fromisoformat(day) for day in base.days]
     names = []
     for table in same:
-        base_parts = _parts(table, base_days)
-        for name, days in _parts(table, mart.days).items():
-            if kept.issuperset(days) and days == base_parts.get(name) and name in base.files:
-                names.append(name)
+        for place in _places(settings, table):
+            base_parts = _parts(place, base_days)
+            for name, days in _parts(place, mart.days).items():
+                if kept.issuperset(days) and days == base_parts.get(name) and name in base.files:
+                    names.append(name)
     entries = {name: base.files[name] for name in names}
     folder = generation_path(settings, base.generation)
     changed = {name: entry for name, entry in entries.items() if not is_as_sealed(folder, name, entry)}
@@ -298,12 +300,23 @@ def _reusable(
     return entries, fresh
 
 
-def _parts(table: PublishedTable, days: Iterable[date]) -> dict[str, list[date]]:
+def _places(settings: Settings, table: PublishedTable) -> list[str]:
+    """The folders of a history's Parquet files: as it is stored, and long where that is asked for."""
+    return [table.parquet, *([table.name] if table.name in settings.exports.long_parquet else [])]
+
+
+def _parts(place: str, days: Iterable[date]) -> dict[str, list[date]]:
     """File name in the generation -> the days it holds, ascending."""
     parts: dict[str, list[date]] = {}
     for day in sorted(days):
-        parts.setdefault(f"{PARQUET}/{table.name}/{part_name(day)}", []).append(day)
+        parts.setdefault(f"{PARQUET}/{place}/{part_name(day)}", []).append(day)
     return parts
+
+
+def _over_parquet(table: PublishedTable, view: str) -> str:
+    """The view over a wide table as one over its Parquet files below `folder`."""
+    files = f"read_parquet(folder || '/{table.parquet}/*/*.parquet', hive_partitioning = false)"
+    return re.sub(rf"\b{re.escape(table.stored_as)}\b", files, view)
 
 
 def _write_small_tables(connection: duckdb.DuckDBPyConnection, mart: Mart) -> dict[str, int]:
@@ -369,22 +382,24 @@ def _descriptions(connection: duckdb.DuckDBPyConnection) -> dict[Described, str]
     return wanted
 
 
-def _write_parquet(connection: duckdb.DuckDBPyConnection, building: Path, mart: Mart, linked: set[str], threads: int) -> list[str]:
+def _write_parquet(settings: Settings, connection: duckdb.DuckDBPyConnection, building: Path, mart: Mart, linked: set[str]) -> list[str]:
     """Write every Parquet file that is not linked; return their names."""
     copies: dict[str, tuple[str, list[date] | None]] = {}
     for table in TABLES:
         if not table.is_history:
-            copies[f"{PARQUET}/{table.name}.parquet"] = (f"select * from health.main.{table.name}", None)
+            copies[f"{PARQUET}/{table.parquet}"] = (f"select * from health.main.{table.name}", None)
             continue
-        parts = {name: days for name, days in _parts(table, mart.days).items() if name not in linked}
-        days = [day for part in parts.values() for day in part]
-        columns = (
-            _select_repeated(connection, table, mart, min(days), max(days))
-            if table.wide and days
-            else _select_list(mart.columns[table.name])
-        )
-        query = f"select {columns} from warehouse.{SCHEMA}.{table.name} where {DATE_COLUMN} between ? and ?"
-        copies |= {name: (query, [days[0], days[-1]]) for name, days in parts.items()}
+        for place in _places(settings, table):
+            parts = {name: days for name, days in _parts(place, mart.days).items() if name not in linked}
+            if not parts:
+                continue
+            if place == table.parquet:
+                columns, source = _select_list(mart.columns[table.name]), table.source
+            else:
+                days = [day for part in parts.values() for day in part]
+                columns, source = _select_repeated(connection, table, mart, min(days), max(days)), f"warehouse.{SCHEMA}.{table.name}"
+            query = f"select {columns} from {source} where {DATE_COLUMN} between ? and ?"
+            copies |= {name: (query, [days[0], days[-1]]) for name, days in parts.items()}
 
     def copy(name: str) -> None:
         query, bounds = copies[name]
@@ -394,7 +409,7 @@ def _write_parquet(connection: duckdb.DuckDBPyConnection, building: Path, mart: 
             cursor.execute(f"copy ({query}) to {literal(path)} (format parquet, compression zstd, write_bloom_filter false)", bounds)
 
     # A part is too small for DuckDB to share it among its threads; several at a time are not.
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(settings.pipeline.threads) as pool:
         list(pool.map(copy, copies))
     return list(copies)
 

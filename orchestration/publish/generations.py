@@ -21,7 +21,7 @@ from orchestration.integrity import FileEntry, find_damaged, hash_file, read_sta
 from orchestration.settings import Settings
 from orchestration.warehouse import connect
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
 DATABASE = "health.duckdb"
 PARQUET = "parquet"

@@ -25,8 +25,9 @@ class PublishedTable:
         is_history: it has four Parquet files per month of `as_of_date`, see `part_name`; the files of days that a run did not touch are
             shared with the generation before. Else one file, written anew.
         is_limited: `health.duckdb` holds the last `pipeline.metric_history_days` days only; Parquet holds all.
-        wide: model of the warehouse's schema `intermediate` that the table is a view over. `health.duckdb` holds that model, with one
-            column for each metric, and the same view over it: a seventh of the time and a fifth of the space.
+        wide: model of the warehouse's schema `intermediate` that the table is a view over. `health.duckdb` and Parquet hold that model,
+            with one column for each metric: a seventh of the time and a fifth of the space. In `health.duckdb` are the same view over it,
+            and the macro `<name>_in`, which gives the same rows from a folder of Parquet files.
     """
 
     name: str
@@ -46,6 +47,11 @@ class PublishedTable:
     def stored_as(self) -> str:
         """The table of `health.duckdb` that holds them."""
         return self.name if self.wide is None else f"{WIDE_SCHEMA}.{self.wide.partition('__')[2]}"
+
+    @property
+    def parquet(self) -> str:
+        """The place of its Parquet, in the folder of all: a folder of a history, else a file."""
+        return self.stored_as.replace(".", "/") if self.is_history else f"{self.name}.parquet"
 
 
 def part_name(day: date) -> str:

@@ -40,8 +40,7 @@ class MetricScores:
 
 def read_metric_scores(connection: duckdb.DuckDBPyConnection, parquet: Path, points: Points, config_version: str) -> MetricScores | None:
     """What the metrics scored at the points, from the Parquet files of all days; None where there are none."""
-    folder = parquet / "metric_scores_history"
-    if points.day.size == 0 or not any(folder.rglob("*.parquet")):
+    if points.day.size == 0:
         return None
     first, last = int(points.day.min()), int(points.day.max())
     read = connection.execute(
@@ -53,7 +52,7 @@ def read_metric_scores(connection: duckdb.DuckDBPyConnection, parquet: Path, poi
             normalized_score,
             nominal_weight,
             state = 'measured' as measured
-        from read_parquet({literal(f"{folder}/*/*.parquet")}, hive_partitioning = false) as history
+        from metric_scores_history_in({literal(parquet)}) as history
         inner join coded_accounts on history.account_id = coded_accounts.account_id
         where
             isodow(as_of_date) = 1 and as_of_date between date '1970-01-01' + {first} and date '1970-01-01' + {last}

@@ -194,7 +194,7 @@ def test_a_reader_of_many_files_keeps_its_generation(company: Company, monkeypat
     exec(f"print({read}", names)
 
 
-def test_the_snippets_for_analysts_run(company: Company) -> None:
+def test_the_snippets_for_analysts_run(company: Company, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each on its own, from the folder that holds `data`, as a reader would; SQL on the published mart."""
     snippets = blocks("python", PAGE)
     assert len(snippets) >= 5
@@ -208,6 +208,7 @@ def test_the_snippets_for_analysts_run(company: Company) -> None:
     assert ran.returncode == 0, ran.stdout[-2000:] + ran.stderr[-2000:]
     statements = blocks("sql", PAGE)
     assert statements
+    monkeypatch.chdir(company.folder)
     with duckdb.connect(str(company.published / "current" / "health.duckdb"), read_only=True) as mart:
         for statement in statements:
             mart.execute(statement).fetchall()

@@ -16,7 +16,7 @@ from orchestration.publish.build import PublishRefused
 from orchestration.publish.generations import list_generations, read_manifest
 from orchestration.publish.publishing import publish
 from orchestration.publish.tables import part_name
-from orchestration.settings import PROJECT_ROOT, Settings
+from orchestration.settings import PROJECT_ROOT, Settings, load_settings
 from orchestration.validate.tables import TABLES as VALIDATION_TABLES
 from orchestration.warehouse import WarehouseBusy
 
@@ -40,7 +40,7 @@ def inode(path: Path) -> int:
 
 
 def metric_part(generation: Path, day) -> Path:
-    return generation / "parquet" / "metric_scores_history" / part_name(day)
+    return generation / "parquet" / "wide" / "account_scores" / part_name(day)
 
 
 def leftovers(settings: Settings) -> list[str]:
@@ -94,15 +94,15 @@ def test_a_generation_holds_the_mart_as_database_and_parquet(settings, publish_d
             for name in (
                 "account_health.parquet",
                 "account_health_history/*/*.parquet",
-                "dimension_scores_history/*/*.parquet",
-                "metric_scores_history/*/*.parquet",
+                "wide/account_dimensions/*/*.parquet",
+                "wide/account_scores/*/*.parquet",
             )
         }
     assert counts == {
         "account_health.parquet": [(3, 1)],
         "account_health_history/*/*.parquet": [(9, 3)],
-        "dimension_scores_history/*/*.parquet": [(9, 3)],
-        "metric_scores_history/*/*.parquet": [(18, 3)],
+        "wide/account_dimensions/*/*.parquet": [(9, 3)],
+        "wide/account_scores/*/*.parquet": [(9, 3)],
     }
     manifest = json.loads((done.path / "manifest.json").read_text())
     assert (manifest["run_id"], manifest["configuration_hash"]) == ("run-1", "c0ffee")
@@ -173,6 +173,30 @@ def test_metric_history_is_limited_in_the_database_and_whole_in_parquet(tmp_path
     ]
     assert read_current(settings, "select count(distinct as_of_date) from account_health_history") == [(3,)]
     assert metric_part(path, DAY_1).exists()
+    # Of the same shape, and all of it.
+    from_parquet = f"metric_scores_history_in('{path}/parquet')"
+    assert read_current(settings, f"describe from {from_parquet}") == read_current(settings, "describe metric_scores_history")
+    assert read_current(settings, f"select count(*) from (from metric_scores_history except all from {from_parquet})") == [(0,)]
+    assert read_current(settings, f"select as_of_date, count(*) from {from_parquet} group by 1 order by 1") == [
+        (day, 6) for day in THREE_DAYS
+    ]
+
+
+def test_parquet_is_written_long_where_that_is_asked_for(tmp_path):
+    settings = make_settings(tmp_path)
+    score_days(settings, "run-1", THREE_DAYS)
+    publish(settings, "run-1", PUBLISHED_AT)
+    with settings.config_file.open("a") as config:
+        config.write('\n[exports]\nlong_parquet = ["metric_scores_history"]\n')
+    settings = load_settings(settings.config_file)
+    score_days(settings, "run-2", [THREE_DAYS[2]], previous_run="run-1")
+    publish(settings, "run-2", PUBLISHED_AT)
+    score_days(settings, "run-3", [THREE_DAYS[2]], shift=1.0, previous_run="run-2")
+    # January of nine histories and of the long one.
+    assert publish(settings, "run-3", PUBLISHED_AT).linked_files == 10
+    long = f"read_parquet('{settings.published}/current/parquet/metric_scores_history/*/*.parquet', hive_partitioning = false)"
+    assert read_current(settings, f"select * from {long} order by all") == read_current(settings, "from metric_scores_history order by all")
+    verify(settings, 3)
 
 
 def test_a_longer_metric_history_is_filled_up(tmp_path):
@@ -212,12 +236,9 @@ def test_what_a_failed_run_changed_is_published_by_the_next_one(settings, publis
     path = publish_days("run-3", [THREE_DAYS[2]]).path
 
     assert read_current(settings, HISTORY_QUERY)[0] == ("a1", DAY_1, 68.0)
-    with duckdb.connect() as connection:
-        part = connection.execute(
-            f"select sum(points) from read_parquet('{metric_part(path, DAY_1)}') where as_of_date = '{DAY_1}'"
-        ).fetchall()
     # (20 + 0 - 30) + 3 x 3 - 3 x 5
-    assert part == [(-16.0,)]
+    query = f"select sum(points) from metric_scores_history_in('{path}/parquet') where as_of_date = '{DAY_1}'"
+    assert read_current(settings, query) == [(-16.0,)]
 
 
 @pytest.mark.parametrize(("previous_run", "score"), [("run-1", 65.0), ("never published", 75.0), (None, 75.0)])
@@ -270,7 +291,7 @@ def test_a_day_that_left_the_warehouse_leaves_the_mart(settings, publish_days):
     january = path / "parquet" / "account_health_history" / "as_of_month=2026-01" / "from-25.parquet"
     with duckdb.connect() as connection:
         assert connection.execute(f"select count(*) from read_parquet('{january}')").fetchall() == [(3,)]
-        assert connection.execute(f"select count(*) from read_parquet('{metric_part(path, DAY_1)}')").fetchall() == [(6,)]
+        assert connection.execute(f"select count(*) from read_parquet('{metric_part(path, DAY_1)}')").fetchall() == [(3,)]
 
 
 def test_a_new_column_reaches_every_day(settings, publish_days):
@@ -284,9 +305,7 @@ def test_a_new_column_reaches_every_day(settings, publish_days):
     )
     done = publish(settings, "run-2", PUBLISHED_AT)
     assert read_current(settings, "select sum(weight) from dimension_scores_history") == [(2.25,)]
-    with duckdb.connect() as connection:
-        parts = done.path / "parquet" / "dimension_scores_history" / "*" / "*.parquet"
-        assert connection.execute(f"select sum(weight) from read_parquet('{parts}')").fetchall() == [(2.25,)]
+    assert read_current(settings, f"select sum(weight) from dimension_scores_history_in('{done.path}/parquet')") == [(2.25,)]
 
 
 def test_an_empty_mart_can_be_published(settings, publish_days):

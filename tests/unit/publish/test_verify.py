@@ -20,7 +20,7 @@ def damaged(settings) -> list[str]:
 
 def test_a_linked_file_that_is_damaged_in_silence_is_named_and_written_anew_once_it_is_removed(settings, publish_days):
     first = publish_days("run-1", DAYS).path
-    path = first / "parquet" / "metric_scores_history" / f"as_of_month={DAY_1:%Y-%m}" / "from-25.parquet"
+    path = first / "parquet" / "wide" / "account_scores" / f"as_of_month={DAY_1:%Y-%m}" / "from-25.parquet"
     flip_bit(path, random.Random(1))
     current = publish_days("run-2", DAYS[2:]).path
     shared = current / path.relative_to(first)
@@ -33,9 +33,7 @@ def test_a_linked_file_that_is_damaged_in_silence_is_named_and_written_anew_once
     publish_days("run-3", DAYS[2:])
     shutil.rmtree(current)
     assert damaged(settings) == []
-    assert read_current(settings, f"select count(*) from '{settings.published}/current/parquet/metric_scores_history/*/*.parquet'") == [
-        (18,)
-    ]
+    assert read_current(settings, f"select count(*) from metric_scores_history_in('{settings.published}/current/parquet')") == [(18,)]
 
 
 def test_whatever_bit_of_the_published_database_flips_it_is_not_built_upon(settings, publish_days):

@@ -86,9 +86,8 @@ def test_a_metric_has_a_skill_of_its_own(tmp_path):
             "values (?, ?, ?, ?, ?, ?)",
             rows,
         )
-    folder = tmp_path / "metric_scores_history" / "as_of_month=2024-01"
-    folder.mkdir(parents=True)
-    mart.execute(f"copy metric_scores_history to '{folder / 'part.parquet'}' (format parquet)")
+    mart.execute(f"copy metric_scores_history to '{tmp_path / 'part.parquet'}' (format parquet)")
+    mart.execute("create macro metric_scores_history_in(folder) as table from read_parquet(folder || '/part.parquet')")
     prepare(mart)
     points, leaves = read_points(mart, Version("v1", True, RESTATED)).labelled(30)
     scores = read_metric_scores(mart, tmp_path, points, "v1")
