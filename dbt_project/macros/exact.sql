@@ -10,3 +10,7 @@
 {% macro round_half_away(expression, digits) -%}
     cast(round(cast({{ expression }} as decimal(38, 9)), {{ digits }}) as double)
 {%- endmacro %}
+
+{# A double, rounded to `digits`. With a second argument Spark's `round` goes by the digits that it would print (285e-3 to 2 digits is 0.29), DuckDB's
+   multiplies, as here (0.28). #}
+{% macro rounded(expression, digits) %}(round(({{ expression }}) * 1e{{ digits }}) / 1e{{ digits }}){% endmacro %}

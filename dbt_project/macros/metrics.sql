@@ -41,6 +41,6 @@
         and as_of_date in (select as_of_date from {{ ref('int_scoring__scorings') }})
     union all
     {%- endfor %}
-    select cast(null as varchar) as account_id, cast(null as date) as as_of_date, cast(null as varchar) as metric_key, cast(null as double) as value
+    select cast(null as string) as account_id, cast(null as date) as as_of_date, cast(null as string) as metric_key, cast(null as double) as value
     where false
 {%- endmacro %}

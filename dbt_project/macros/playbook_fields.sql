@@ -18,5 +18,5 @@
         case {{ name }} {% for field in matching %}when '{{ field.name }}' then facts.{{ field.column }} {% endfor %}end
         {%- else -%}
         null
-        {%- endif %} as {{ 'varchar' if is_text else 'double' }})
+        {%- endif %} as {{ 'string' if is_text else 'double' }})
 {%- endmacro %}

@@ -30,7 +30,7 @@
                 when round(100 * {{ change }}) = 0 then 'unchanged'
                 else case when {{ change }} > 0 then 'up ' else 'down ' end || {{ number_text('abs(round(100 * ' ~ change ~ '))') }} || ' points'
             end
-        when round({{ change }}, 2) = 0 then 'unchanged'
+        when {{ rounded(change, 2) }} = 0 then 'unchanged'
         else case when {{ change }} > 0 then 'up ' else 'down ' end || {{ number_text('abs(' ~ change ~ ')') }}
     end
 {%- endmacro %}

@@ -74,7 +74,7 @@
             from current_intervals
             where to_day <= (select max(day) from scored_days)
             union all
-            select account_id, day, cast(null as varchar), null, null, 1, as_of_date
+            select account_id, day, cast(null as string), null, null, 1, as_of_date
             from scored_days
         ) as changes
         group by account_id, day

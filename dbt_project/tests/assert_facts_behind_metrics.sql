@@ -30,7 +30,7 @@ counted as (
         newest.account_id,
         newest.metric_key,
         newest.value,
-        coalesce({{ dbt.datediff('min(facts.due_on)', 'max(newest.as_of_date)', 'day') }}, 0)
+        coalesce({{ day_number('max(newest.as_of_date)') }} - {{ day_number('min(facts.due_on)') }}, 0)
     from newest
     left join {{ ref('account_facts') }} as facts
         on newest.account_id = facts.account_id

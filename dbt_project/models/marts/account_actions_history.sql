@@ -40,7 +40,7 @@ left_accounts as (
 
     select
         account_id,
-        {{ dbt.dateadd('day', 1, 'max(as_of_date)') }} as left_on
+        max(as_of_date) + 1 as left_on
     from {{ ref('int_trend__account_tiers') }}
     where account_id in (select account_id from opened)
     group by account_id
@@ -57,7 +57,7 @@ entries as (
         log.state,
         log.snoozed_until,
         {{ date_of_day('log.logged_day') }} as logged_on,
-        {{ first_known('log.owner') }} over (latest_first rows between unbounded preceding and unbounded following) as owner,
+        {{ first_known('log.owner') }} over all_latest_first as owner,
         row_number() over latest_first as position
     from opened
     cross join newest
@@ -67,9 +67,14 @@ entries as (
         and log.logged_day >= {{ day_number('opened.opened_on') }}
         and log.logged_day <= {{ day_number('newest.as_of_date') }}
         and (opened.next_opened_on is null or log.logged_day < {{ day_number('opened.next_opened_on') }})
-    window latest_first as (
-        partition by opened.account_id, opened.playbook_key, opened.opened_on order by log.logged_at desc, log.entry_id desc
-    )
+    window
+        latest_first as (
+            partition by opened.account_id, opened.playbook_key, opened.opened_on order by log.logged_at desc, log.entry_id desc
+        ),
+        all_latest_first as (
+            partition by opened.account_id, opened.playbook_key, opened.opened_on order by log.logged_at desc, log.entry_id desc
+            rows between unbounded preceding and unbounded following
+        )
 
 ),
 
@@ -82,7 +87,7 @@ combined as (
         entries.state as logged_state,
         entries.logged_on,
         entries.snoozed_until,
-        cast(coalesce(ended.ended_on, left_accounts.left_on) as date) as ended_on,
+        coalesce(ended.ended_on, left_accounts.left_on) as ended_on,
         followed.score_change as score_change_28d
     from opened
     cross join newest
@@ -130,6 +135,6 @@ select
     state,
     case when state = 'snoozed' then snoozed_until end as snoozed_until,
     closed_on,
-    cast({{ dbt.datediff('opened_on', 'coalesce(closed_on, newest_day)', 'day') }} as integer) as days_open,
+    {{ day_number('coalesce(closed_on, newest_day)') }} - {{ day_number('opened_on') }} as days_open,
     score_change_28d
 from closed

@@ -21,8 +21,8 @@ tickets as (
         tickets.resolved_day as ended_day,
         trim(coalesce(tickets.priority, '') || ' ' || coalesce(replace(tickets.topic, '_', ' '), 'ticket')) as label,
         cast(null as double) as value,
-        cast(null as varchar) as author,
-        cast(null as varchar) as note,
+        cast(null as string) as author,
+        cast(null as string) as note,
         {{ metrics_that_count({
             'critical_open_tickets': "tickets.priority = 'critical' and (tickets.resolved_day is null or tickets.resolved_day > as_of.day)",
             'escalations_90d': 'tickets.escalated_day between as_of.day - 89 and as_of.day',
@@ -49,8 +49,8 @@ invoices as (
         invoices.settled_day as ended_day,
         'invoice' as label,
         cast(invoices.amount as double) as value,
-        cast(null as varchar) as author,
-        cast(null as varchar) as note,
+        cast(null as string) as author,
+        cast(null as string) as note,
         {{ metrics_that_count({
             'days_late_180d': 'invoices.due_day <= as_of.day and invoices.due_day > as_of.day - 180',
             'days_overdue_oldest overdue_ratio':
@@ -76,8 +76,8 @@ contacts as (
             when contacts.direction = 'outbound' and contacts.is_responded then ', answered' else ''
         end as label,
         contacts.duration_minutes as value,
-        cast(null as varchar) as author,
-        cast(null as varchar) as note,
+        cast(null as string) as author,
+        cast(null as string) as note,
         {{ metrics_that_count({
             'two_way_touchpoints_90d':
                 "contacts.occurred_day > as_of.day - 90 and (contacts.direction = 'inbound' or contacts.is_responded)",
@@ -130,8 +130,8 @@ answers as (
         cast(null as integer) as ended_day,
         answers.survey as label,
         answers.score as value,
-        cast(null as varchar) as author,
-        cast(null as varchar) as note,
+        cast(null as string) as author,
+        cast(null as string) as note,
         {{ metrics_that_count({
             'csat_180d': "answers.survey = 'csat' and answers.responded_day > as_of.day - 180",
             'product_rating_365d': "answers.survey = 'product_rating' and answers.responded_day > as_of.day - 365",
@@ -163,8 +163,8 @@ advocacy as (
         cast(null as integer) as ended_day,
         replace(advocacy.kind, '_', ' ') as label,
         cast(null as double) as value,
-        cast(null as varchar) as author,
-        cast(null as varchar) as note,
+        cast(null as string) as author,
+        cast(null as string) as note,
         {{ metrics_that_count({'advocacy_365d': 'advocacy.occurred_day > as_of.day - 365'}) }} as metric_keys
     from {{ ref('stg_crm__advocacy_events') }} as advocacy
     cross join as_of

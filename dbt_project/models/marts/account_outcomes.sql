@@ -102,7 +102,7 @@ outcomes as (
         'account_outcomes' as source
     from delivered
     union all
-    select cast(null as varchar), account_id, day, 'started_paying', cast(null as double), 'subscriptions' from paying
+    select cast(null as string), account_id, day, 'started_paying', cast(null as double), 'subscriptions' from paying
     union all
     select null, account_id, day, 'ended', null, 'subscriptions' from ended
     union all

@@ -11,7 +11,7 @@ with followed as (
         playbook_key,
         label,
         score_change_28d,
-        state = 'done' and closed_on <= {{ dbt.dateadd('day', 28, 'opened_on') }} as is_done
+        state = 'done' and closed_on <= opened_on + 28 as is_done
     from {{ ref('account_actions_history') }}
     where score_change_28d is not null
 
@@ -21,7 +21,7 @@ scopes as (
 
     select playbook_key, label, false as is_total, score_change_28d, is_done from followed
     union all
-    select cast(null as varchar), 'All playbooks', true, score_change_28d, is_done from followed
+    select cast(null as string), 'All playbooks', true, score_change_28d, is_done from followed
 
 ),
 
@@ -58,11 +58,11 @@ select
     is_total
     {%- for name in groups %},
     cast({{ name }} as bigint) as {{ name }},
-    round({{ name }}_change, 2) as {{ name }}_change,
-    round({{ name }}_change - 1.96 * {{ name }}_error, 2) as {{ name }}_change_low,
-    round({{ name }}_change + 1.96 * {{ name }}_error, 2) as {{ name }}_change_high
+    {{ rounded(name ~ '_change', 2) }} as {{ name }}_change,
+    {{ rounded(name ~ '_change - 1.96e0 * ' ~ name ~ '_error', 2) }} as {{ name }}_change_low,
+    {{ rounded(name ~ '_change + 1.96e0 * ' ~ name ~ '_error', 2) }} as {{ name }}_change_high
     {%- endfor %},
-    round(done_change - not_done_change, 2) as difference,
-    round(done_change - not_done_change - 1.96 * sqrt(done_error * done_error + not_done_error * not_done_error), 2) as difference_low,
-    round(done_change - not_done_change + 1.96 * sqrt(done_error * done_error + not_done_error * not_done_error), 2) as difference_high
+    {{ rounded('done_change - not_done_change', 2) }} as difference,
+    {{ rounded('done_change - not_done_change - 1.96e0 * sqrt(done_error * done_error + not_done_error * not_done_error)', 2) }} as difference_low,
+    {{ rounded('done_change - not_done_change + 1.96e0 * sqrt(done_error * done_error + not_done_error * not_done_error)', 2) }} as difference_high
 from errors

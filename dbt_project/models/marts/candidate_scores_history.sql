@@ -15,7 +15,7 @@ select
     scores.config_version as active_config_version,
     scores.health_score as active_health_score,
     active_tiers.raw_tier as active_raw_tier,
-    round(candidates.health_score - scores.health_score, 1) as difference,
+    {{ rounded('candidates.health_score - scores.health_score', 1) }} as difference,
     candidates.run_id,
     candidates.configuration_hash
 from {{ ref('int_scoring__candidate_scores') }} as candidates

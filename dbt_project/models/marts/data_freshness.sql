@@ -18,12 +18,12 @@ late as (
         landing_stats.table_name,
         case
             when newest.as_of_date > raw_tables.covered_through
-                then cast({{ dbt.dateadd('day', 1, 'raw_tables.covered_through') }} as date)
+                then raw_tables.covered_through + 1
             when raw_tables.unavailable is not null then newest.as_of_date
         end as not_read_since,
         case
-            when {{ dbt.datediff('landing_stats.newest_fact_at', 'newest.as_of_date', 'day') }} > raw_tables.late_after_days
-                then cast({{ dbt.dateadd('day', 'raw_tables.late_after_days + 1', 'cast(landing_stats.newest_fact_at as date)') }} as date)
+            when {{ day_number('newest.as_of_date') }} - {{ day_number('landing_stats.newest_fact_at') }} > raw_tables.late_after_days
+                then cast(landing_stats.newest_fact_at as date) + raw_tables.late_after_days + 1
         end as silent_since
     from {{ source('control', 'landing_stats') }} as landing_stats
     inner join {{ source('control', 'raw_tables') }} as raw_tables on landing_stats.table_name = raw_tables.table_name
@@ -33,9 +33,9 @@ late as (
 
 select
     landing_stats.table_name as raw_table,
-    landing_stats.newest_fact_at,
+    cast(landing_stats.newest_fact_at as timestamp) as newest_fact_at,
     cast(landing_stats.later_rows as bigint) as later_rows,
-    landing_stats.last_fact_at,
+    cast(landing_stats.last_fact_at as timestamp) as last_fact_at,
     raw_tables.late_after_days,
     raw_tables.covered_through as extracted_through_date,
     case

@@ -17,7 +17,7 @@ select
     metrics.unit,
     metrics.higher_is_better,
     metrics.description,
-    {{ dbt.listagg('used.scorecard_key', "', '", 'order by used.scorecard_key') }} as counts_on_scorecards
+    {{ list_text('used.scorecard_key', "', '", 'used.scorecard_key') }} as counts_on_scorecards
 from {{ ref('metrics') }} as metrics
 left join used on metrics.metric_key = used.metric_key
 group by metrics.metric_key, metrics.dimension_key, metrics.label, metrics.unit, metrics.higher_is_better, metrics.description

@@ -3,7 +3,7 @@
 -- the month). Releases, and features that fell out of use, explain jumps of the feature metrics. `events_per_active_user` is not a metric of a
 -- scorecard but the rate of the raw feed.
 
-{% set min_accounts, min_days, most, more_than_usual = 10, 28, 0.5, 0.2 %}
+{% set min_accounts, min_days, most, more_than_usual = 10, 28, '5e-1', '2e-1' %}
 
 with days as (
 
@@ -64,9 +64,9 @@ feature_changes as (
 
     select
         as_of_date,
-        {{ dbt.listagg("case when change = 'entered' and is_listed then feature end", "', '", 'order by feature') }} as released,
-        {{ dbt.listagg("case when change = 'entered' and not is_listed then feature end", "', '", 'order by feature') }} as unlisted,
-        {{ dbt.listagg("case when change = 'left' then feature end", "', '", 'order by feature') }} as unused
+        {{ list_text("case when change = 'entered' and is_listed then feature end", "', '", 'feature') }} as released,
+        {{ list_text("case when change = 'entered' and not is_listed then feature end", "', '", 'feature') }} as unlisted,
+        {{ list_text("case when change = 'left' then feature end", "', '", 'feature') }} as unused
     from {{ ref('int_drift__feature_changes') }}
     group by as_of_date
 
@@ -76,11 +76,11 @@ releases as (
 
     select
         as_of_date,
-        {{ dbt.listagg('feature', "', '", 'order by feature') }} as features
+        {{ list_text('feature', "', '", 'feature') }} as features
     from (
         select feature, released_on as as_of_date from {{ ref('stg_product__feature_releases') }}
         union all
-        select feature, cast({{ dbt.dateadd('day', 90, 'released_on') }} as date) from {{ ref('stg_product__feature_releases') }}
+        select feature, released_on + 90 from {{ ref('stg_product__feature_releases') }}
     ) as boundaries
     group by as_of_date
 

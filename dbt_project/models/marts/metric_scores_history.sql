@@ -11,7 +11,7 @@ select
     '{{ metric.key }}' as metric_key,
     '{{ metric.dimension }}' as dimension_key,
     {{ metric.key }} as value,
-    cast({{ metric.key }}__state as varchar) as state,
+    cast({{ metric.key }}__state as string) as state,
     {{ metric.key }}__score as normalized_score,
     {{ metric.key }}__nominal_weight as nominal_weight,
     {{ metric.key }}__effective_weight as effective_weight,

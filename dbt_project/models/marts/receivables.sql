@@ -29,7 +29,7 @@ select
     {{ date_of_day('invoices.due_day') }} as due_on,
     greatest(newest.day - invoices.due_day, 0) as days_overdue,
     case when invoices.written_off_day <= newest.day then {{ date_of_day('invoices.written_off_day') }} end as written_off_on,
-    round(invoices.owed_amount, 2) as owed,
+    {{ rounded('invoices.owed_amount', 2) }} as owed,
     run.reporting_currency as currency,
     invoices.owed_in_currency,
     invoices.amount_in_currency,

@@ -7,7 +7,7 @@ with components as (
 
     {% for component, label in var('ledger_components').items() %}
     select
-        account_id, as_of_date, k, '{{ component }}' as component, cast(null as varchar) as metric_key,
+        account_id, as_of_date, k, '{{ component }}' as component, cast(null as string) as metric_key,
         {{ "coalesce(cap_label, '" ~ label ~ "')" if component == 'cap' else "'" ~ label ~ "'" }} as label, {{ component }} as points,
         scorecard_key, config_version, run_id, configuration_hash
     from {{ ref('int_ledger__changes') }}
@@ -17,7 +17,7 @@ with components as (
     {% for metric in scorecard_metrics() %}
     union all
     select
-        account_id, as_of_date, k, 'behaviour', '{{ metric.key }}', cast(null as varchar), {{ metric.key }},
+        account_id, as_of_date, k, 'behaviour', '{{ metric.key }}', cast(null as string), {{ metric.key }},
         scorecard_key, config_version, run_id, configuration_hash
     from {{ ref('int_ledger__changes') }}
     where {{ metric.key }} is not null

@@ -28,9 +28,9 @@ bands as (
         bands.config_version,
         bands.scorecard_key,
         bands.metric_key,
-        {{ dbt.listagg(
+        {{ list_text(
             "'from ' || " ~ value_text('bands.lower_bound', 'metrics.unit') ~ " || ': ' || " ~ number_text('bands.score'),
-            "', '", 'order by bands.lower_bound'
+            "', '", 'bands.lower_bound'
         ) }} as rule
     from {{ ref('metric_bands') }} as bands
     inner join {{ ref('metrics') }} as metrics on bands.metric_key = metrics.metric_key
@@ -61,7 +61,7 @@ select
         when 'percentile' then 'rank among the accounts on the same scorecard'
         when 'zscore' then 'distance from the mean of the accounts on the same scorecard'
     end as rule,
-    cast(null as varchar) as tested_metric_key
+    cast(null as string) as tested_metric_key
 from scorecards
 inner join {{ ref('scorecard_metrics') }} as weights
     on scorecards.config_version = weights.config_version
@@ -91,7 +91,7 @@ select
     'cap',
     cast(null as double),
     cast(null as double),
-    cast(null as varchar),
+    cast(null as string),
     'at most ' || {{ number_text('caps.max_score') }} || ' where ' || metrics.label || ' ' || caps.operator || ' '
     || {{ value_with_unit('caps.threshold', 'metrics.unit') }},
     caps.metric_key

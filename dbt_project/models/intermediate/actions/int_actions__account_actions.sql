@@ -161,7 +161,7 @@ reasons as (
         account_id,
         as_of_date,
         playbook_key,
-        {{ dbt.listagg(
+        {{ list_text(
             "coalesce(part, text_value, case "
             ~ "when kind = 'metric' then " ~ value_text('number_value', 'unit')
             ~ " when kind = 'change' then " ~ change_text('number_value', 'unit')
@@ -169,7 +169,7 @@ reasons as (
             ~ " when key = 'coverage' then " ~ value_text('number_value', "'share of weight'")
             ~ " when key like 'delta!_%' escape '!' then " ~ change_text('number_value', "''")
             ~ " else " ~ number_text('number_value') ~ " end, 'unknown')",
-            "''", 'order by position'
+            "''", 'position'
         ) }} as reason
     from chosen_values
     group by account_id, as_of_date, playbook_key
@@ -185,18 +185,21 @@ logged as (
         dated.playbook_key,
         entries.state,
         entries.snoozed_until,
-        {{ first_known('entries.owner') }} over (
-            latest_first rows between unbounded preceding and unbounded following
-        ) as owner,
+        {{ first_known('entries.owner') }} over all_latest_first as owner,
         row_number() over latest_first as position
     from dated
     inner join {{ ref('stg_crm__action_log') }} as entries
         on dated.account_id = entries.account_id
         and dated.playbook_key = entries.playbook_key
         and entries.logged_day between {{ day_number('dated.since') }} and {{ day_number('dated.as_of_date') }}
-    window latest_first as (
-        partition by dated.account_id, dated.as_of_date, dated.playbook_key order by entries.logged_at desc, entries.entry_id desc
-    )
+    window
+        latest_first as (
+            partition by dated.account_id, dated.as_of_date, dated.playbook_key order by entries.logged_at desc, entries.entry_id desc
+        ),
+        all_latest_first as (
+            partition by dated.account_id, dated.as_of_date, dated.playbook_key order by entries.logged_at desc, entries.entry_id desc
+            rows between unbounded preceding and unbounded following
+        )
 
 )
 
@@ -208,7 +211,7 @@ select
     playbooks.priority,
     reasons.reason,
     dated.since,
-    cast({{ dbt.dateadd('day', 'playbooks.due_days', 'dated.since') }} as date) as due_on,
+    dated.since + playbooks.due_days as due_on,
     case
         when logged.state is null or (logged.state = 'snoozed' and logged.snoozed_until <= dated.as_of_date) then 'open'
         else logged.state

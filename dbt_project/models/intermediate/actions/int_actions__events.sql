@@ -69,7 +69,7 @@ followed as (
     inner join restated on trends.as_of_date = restated.as_of_date
     inner join actions as opened
         on trends.account_id = opened.account_id
-        and trends.as_of_date = {{ dbt.dateadd('day', 28, 'opened.as_of_date') }}
+        and trends.as_of_date = opened.as_of_date + 28
         and opened.since = opened.as_of_date
 
 )

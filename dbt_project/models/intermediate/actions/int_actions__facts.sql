@@ -10,7 +10,7 @@
         'key': metric,
         'points': 'scores.' ~ metric ~ '__effective_weight * (scores.' ~ metric ~ '__score - 50)',
         'value': 'scores.' ~ metric,
-        'state': 'cast(scores.' ~ metric ~ '__state as varchar)',
+        'state': 'cast(scores.' ~ metric ~ '__state as string)',
     }) %}
 {% endfor %}
 {% set negatives = negatives | sort(attribute='key') %}
@@ -18,12 +18,12 @@
     'health_score': 'scores.health_score',
     'uncapped_score': 'scores.uncapped_score',
     'coverage': 'scores.coverage',
-    'delta_7d': 'round(trends.delta_7d - trends.availability_7d, 1)',
-    'delta_28d': 'round(trends.delta_28d - trends.availability_28d, 1)',
+    'delta_7d': rounded('trends.delta_7d - trends.availability_7d', 1),
+    'delta_28d': rounded('trends.delta_28d - trends.availability_28d', 1),
     'delta_90d': 'trends.delta_90d',
     'slope_28d': 'trends.slope_28d',
-    'days_in_tier': dbt.datediff('tiers.tier_since', 'scores.as_of_date', 'day') ~ ' + 1',
-    'arr': 'round(days.mrr * 12, 2)',
+    'days_in_tier': day_number('scores.as_of_date') ~ ' - ' ~ day_number('tiers.tier_since') ~ ' + 1',
+    'arr': rounded('days.mrr * 12', 2),
     'mrr': 'days.mrr',
     'seats': 'days.seats',
     'tenure_days': 'days.tenure',
@@ -80,7 +80,7 @@ strongest as (
         {%- endfor %}
         scores.cap_metric_key
     from least_points as scores
-    where scores.points <= -0.005 {{- '' if is_strongest_named else ' and false' }}
+    where scores.points <= -5e-3 {{- '' if is_strongest_named else ' and false' }}
 
 ),
 
@@ -89,9 +89,9 @@ strongest_in_words as (
     select
         strongest.account_id,
         strongest.as_of_date,
-        case when strongest.key = 'cap:' then rtrim(strongest.cap_label, '.') else coalesce(metrics.label, strongest.key) end
+        case when strongest.key = 'cap:' then trim(trailing '.' from strongest.cap_label) else coalesce(metrics.label, strongest.key) end
         || ': ' || coalesce({{ value_with_unit('strongest.value', 'metrics.unit') }}, 'no value (' || strongest.state || ')')
-        || ' (' || {{ number_text('round(strongest.points, 1)') }} || ' points)' as in_words
+        || ' (' || {{ number_text(rounded('strongest.points', 1)) }} || ' points)' as in_words
     from strongest
     left join {{ ref('metrics') }} as metrics
         on metrics.metric_key = case when strongest.key = 'cap:' then strongest.cap_metric_key else strongest.key end
@@ -131,7 +131,7 @@ inner join {{ ref('int_trend__account_trends') }} as trends
 left join {{ ref('stg_crm__accounts') }} as accounts on scores.account_id = accounts.account_id
 left join {{ ref('int_scoring__account_scores') }} as earlier
     on scores.account_id = earlier.account_id
-    and scores.as_of_date = {{ dbt.dateadd('day', 28, 'earlier.as_of_date') }}
+    and scores.as_of_date = earlier.as_of_date + 28
 inner join {{ ref('int_metrics__voice') }} as voice
     on scores.account_id = voice.account_id
     and scores.as_of_date = voice.as_of_date

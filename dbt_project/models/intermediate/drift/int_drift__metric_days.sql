@@ -20,7 +20,7 @@ with days as (
     from {{ ref('int_scoring__account_scores') }} as later
     inner join {{ ref('int_scoring__account_scores') }} as earlier
         on later.account_id = earlier.account_id
-        and later.as_of_date = {{ dbt.dateadd('day', 1, 'earlier.as_of_date') }}
+        and later.as_of_date = earlier.as_of_date + 1
     where later.as_of_date in (select as_of_date from {{ source('control', 'drift_days') }})
     group by later.as_of_date
 

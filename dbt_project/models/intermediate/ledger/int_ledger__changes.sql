@@ -159,4 +159,4 @@ select
     {%- endfor %}
 from components
 -- Readers take some days at a time, once for each component: sorted, they skip the storage of all others.
-order by as_of_date
+{{ stored_order('as_of_date') }}

@@ -16,7 +16,7 @@
     },
     'stickiness_28d': {
         'source': 'usage_events',
-        'value': 'case when windows.active_users_28d = 0 then 0 else windows.daily_active_users_28d / 28.0 / windows.active_users_28d end',
+        'value': 'case when windows.active_users_28d = 0 then 0 else windows.daily_active_users_28d / 28e0 / windows.active_users_28d end',
     },
     'minutes_per_active_user_28d': {
         'source': 'usage_events',
@@ -25,7 +25,7 @@
             ('windows.events_28d > 0 and windows.events_with_duration_28d = 0', 'missing'),
         ],
         'value': 'case when windows.active_users_28d = 0 then 0'
-            ~ ' else cast(windows.duration_seconds_28d as double) / 60.0 / windows.active_users_28d end',
+            ~ ' else cast(windows.duration_seconds_28d as double) / 60e0 / windows.active_users_28d end',
     },
     'feature_breadth_90d': {
         'source': 'usage_events',
@@ -49,7 +49,7 @@
     'usage_vs_baseline_28d': {
         'source': 'usage_events',
         'states': [('windows.baseline_events_84d = 0 or scored_days.tenure < 112', 'not_applicable')],
-        'value': '(windows.events_28d / 28.0) / (windows.baseline_events_84d / 84.0)',
+        'value': '(windows.events_28d / 28e0) / (windows.baseline_events_84d / 84e0)',
     },
     'active_periods_streak': {'source': 'usage_events', 'value': 'streaks.active_periods_streak'},
     'onboarding_rate_30d': {
@@ -131,4 +131,4 @@ inner join {{ ref('int_usage__streaks') }} as streaks
 inner join releases on scored_days.as_of_date = releases.as_of_date
 left join features_anyone on scored_days.as_of_date = features_anyone.as_of_date
 -- The order of the days lets later steps, and publishing a day, skip what they do not read.
-order by scored_days.as_of_date, scored_days.account_id
+{{ stored_order('scored_days.as_of_date, scored_days.account_id') }}

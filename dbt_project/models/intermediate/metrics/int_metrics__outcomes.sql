@@ -70,4 +70,4 @@ inner join totals
     on scored_days.account_id = totals.account_id
     and scored_days.day = totals.day
 -- The order of the days lets later steps, and publishing a day, skip what they do not read.
-order by scored_days.as_of_date, scored_days.account_id
+{{ stored_order('scored_days.as_of_date, scored_days.account_id') }}

@@ -15,7 +15,7 @@
     'tickets_per_10_users_28d': {
         'source': 'tickets',
         'measures': {'opened_28d': {'of': 'tickets', 'from': 'opened_day', 'days': 28}},
-        'value': '10.0 * cast(totals.opened_28d as double) / greatest(windows.active_users_28d, 10)',
+        'value': '10 * cast(totals.opened_28d as double) / greatest(windows.active_users_28d, 10)',
     },
     'negative_ticket_share_90d': {
         'source': 'tickets',
@@ -86,7 +86,7 @@ first_replies as (
     select
         scored_days.account_id,
         scored_days.day,
-        {{ median(seconds_between('tickets.opened_at', 'tickets.first_replied_at') ~ ' / 3600.0') }} as median_hours
+        median({{ seconds_between('tickets.opened_at', 'tickets.first_replied_at') ~ ' / 3600e0' }}) as median_hours
     from tickets
     inner join scored_days
         on tickets.account_id = scored_days.account_id
@@ -101,7 +101,7 @@ resolutions as (
     select
         scored_days.account_id,
         scored_days.day,
-        {{ median(seconds_between('tickets.opened_at', 'tickets.resolved_at') ~ ' / 3600.0') }} as median_hours
+        median({{ seconds_between('tickets.opened_at', 'tickets.resolved_at') ~ ' / 3600e0' }}) as median_hours
     from tickets
     inner join scored_days
         on tickets.account_id = scored_days.account_id
@@ -130,4 +130,4 @@ left join resolutions
     on scored_days.account_id = resolutions.account_id
     and scored_days.day = resolutions.day
 -- The order of the days lets later steps, and publishing a day, skip what they do not read.
-order by scored_days.as_of_date, scored_days.account_id
+{{ stored_order('scored_days.as_of_date, scored_days.account_id') }}

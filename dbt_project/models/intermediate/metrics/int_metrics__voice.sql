@@ -11,7 +11,7 @@
             'answers_ever': {'of': 'nps_answers', 'from': 'responded_day'},
         },
         'states': [('totals.respondents = 0 and totals.answers_ever > 0', 'stale'), ('totals.answers_ever = 0', 'missing')],
-        'value': '100.0 * cast(totals.promoters - totals.detractors as double) / cast(totals.respondents as double)',
+        'value': '100 * cast(totals.promoters - totals.detractors as double) / cast(totals.respondents as double)',
     },
     'product_rating_365d': {
         'source': 'survey_responses',
@@ -154,4 +154,4 @@ inner join totals
     on scored_days.account_id = totals.account_id
     and scored_days.day = totals.day
 -- The order of the days lets later steps, and publishing a day, skip what they do not read.
-order by scored_days.as_of_date, scored_days.account_id
+{{ stored_order('scored_days.as_of_date, scored_days.account_id') }}

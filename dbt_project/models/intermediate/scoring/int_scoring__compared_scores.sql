@@ -35,16 +35,18 @@ ranked as (
     select
         *,
         case when is_member then 1 else 0 end as member,
-        sum(case when is_member then 1 else 0 end) over (peers order by value) - sum(case when is_member then 1 else 0 end) over (equals) as n_less,
-        sum(case when is_member then 1 else 0 end) over (equals) + case when is_member then 0 else 1 end as n_equal,
-        sum(case when is_member then 1 else 0 end) over (peers order by value rows between unbounded preceding and unbounded following) as n_members,
-        avg(case when is_member then value end)
-            over (peers order by value rows between unbounded preceding and unbounded following) as mean_of_members,
-        stddev_pop(case when is_member then value end)
-            over (peers order by value rows between unbounded preceding and unbounded following) as deviation_of_members
+        sum(case when is_member then 1 else 0 end) over up_to_value - sum(case when is_member then 1 else 0 end) over equals as n_less,
+        sum(case when is_member then 1 else 0 end) over equals + case when is_member then 0 else 1 end as n_equal,
+        sum(case when is_member then 1 else 0 end) over peers as n_members,
+        avg(case when is_member then value end) over peers as mean_of_members,
+        stddev_pop(case when is_member then value end) over peers as deviation_of_members
     from scored
     window
-        peers as (partition by as_of_date, scorecard_id, track, metric_key),
+        up_to_value as (partition by as_of_date, scorecard_id, track, metric_key order by value),
+        peers as (
+            partition by as_of_date, scorecard_id, track, metric_key
+            order by value rows between unbounded preceding and unbounded following
+        ),
         equals as (partition by as_of_date, scorecard_id, track, metric_key, value)
 
 ),
@@ -83,9 +85,9 @@ by_rank as (
         *,
         case
             when method = 'percentile' and n = 1 then 50
-            when method = 'percentile' then 100.0 * (n_less + (n_equal - 1) / 2.0) / (n - 1)
+            when method = 'percentile' then 100 * (n_less + (n_equal - 1) / 2e0) / (n - 1)
             when deviation = 0 then 50
-            else 100 / (1 + exp(-1.702 * (value - mean) / deviation))
+            else 100 / (1 + exp(-1.702e0 * (value - mean) / deviation))
         end as score_if_higher_is_better
     from compared
 

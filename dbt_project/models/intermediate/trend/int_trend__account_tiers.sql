@@ -4,7 +4,7 @@
 -- Every day carries what the next one needs (streaks, limits crossed, last known day, tier_since), so a run reads one earlier row of each account,
 -- however long its history.
 
-{% set carried_state = dict(carried_tier_state(), tier='varchar', tier_since='date', previous_tier='varchar') %}
+{% set carried_state = dict(carried_tier_state(), tier='string', tier_since='date', previous_tier='string') %}
 
 with restated as (
 

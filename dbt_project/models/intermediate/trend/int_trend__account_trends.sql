@@ -45,7 +45,7 @@ deltas as (
     select
         sums.*,
         {%- for lag in lags %}
-        round(sums.health_score - before_{{ lag }}.health_score, 1) as delta_{{ lag }}d
+        {{ rounded('sums.health_score - before_' ~ lag ~ '.health_score', 1) }} as delta_{{ lag }}d
         {{- "," if not loop.last }}
         {%- endfor %}
         {%- for lag in ledger_days %},
@@ -79,7 +79,7 @@ select
     case when delta_{{ lag }}d is not null then coalesce(availability_{{ lag }}d, 0) end as availability_{{ lag }}d,
     {%- endfor %}
     case
-        when n >= 7 then 0.7 * cast(n * sum_xy - sum_x * sum_y as double) / cast(n * sum_xx - sum_x * sum_x as double)
+        when n >= 7 then 7e-1 * cast(n * sum_xy - sum_x * sum_y as double) / cast(n * sum_xx - sum_x * sum_x as double)
     end as slope_28d,
     case
         when delta_28d is null then 'new'

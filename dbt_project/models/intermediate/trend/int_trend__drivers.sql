@@ -38,7 +38,7 @@ points_before as (
         metric_key,
         value
     from {{ ref('metric_scores_history') }}
-    where as_of_date in (select {{ dbt.dateadd('day', -28, 'as_of_date') }} from newest)
+    where as_of_date in (select as_of_date - 28 from newest)
 
 ),
 
@@ -54,7 +54,7 @@ named_points as (
         points.state
     from points
     inner join caps on points.account_id = caps.account_id
-    where abs(points.points) >= 0.005
+    where abs(points.points) >= 5e-3
 
 ),
 
@@ -81,7 +81,7 @@ named_changes as (
     where
         changes.k = 28
         and changes.as_of_date in (select as_of_date from newest)
-        and abs(changes.points) >= 0.005
+        and abs(changes.points) >= 5e-3
 
 ),
 
@@ -100,7 +100,7 @@ ranked as (
         kind,
         driver_key,
         label,
-        round(points, 2) as points,
+        {{ rounded('points', 2) }} as points,
         -- A metric that counts without a value does so by its missing_policy.
         coalesce(value_text, case when state <> 'measured' then 'no value (' || state || ')' end) as value_text,
         row_number() over (partition by account_id, kind order by abs(points) desc, driver_key) as position

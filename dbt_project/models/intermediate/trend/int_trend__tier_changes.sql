@@ -83,7 +83,7 @@ under_other_rules as (
 days as (
 
     select
-        scores.account_id || ' ' || cast(under_other_rules.as_of_date as varchar) as history,
+        scores.account_id || ' ' || cast(under_other_rules.as_of_date as string) as history,
         scores.account_id,
         under_other_rules.as_of_date as changed_on,
         scores.as_of_date,

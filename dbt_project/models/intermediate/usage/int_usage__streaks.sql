@@ -53,8 +53,8 @@ first_empty_period as (
         min(
             case
                 when scored_days.day <= quiet_stretches.to_day then 0
-                when scored_days.day - 28 * cast(ceil((scored_days.day - quiet_stretches.to_day) / 28.0) as integer) >= quiet_stretches.from_day
-                    then cast(ceil((scored_days.day - quiet_stretches.to_day) / 28.0) as integer)
+                when scored_days.day - 28 * cast(ceil((scored_days.day - quiet_stretches.to_day) / 28e0) as integer) >= quiet_stretches.from_day
+                    then cast(ceil((scored_days.day - quiet_stretches.to_day) / 28e0) as integer)
             end
         ) as period
     from scored_days
