@@ -103,6 +103,7 @@ lint: $(DEV_STAMP) ## style and faults of the Python and the SQL; `.venv/bin/ruf
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	PYTHONWARNINGS=ignore $(BIN)/sqlfluff lint --disable-progress-bar dbt_project/models dbt_project/tests
+	$(BIN)/python -m tests.portable_sql
 
 types: $(DEV_STAMP) ## check the types of orchestration/
 	$(BIN)/mypy

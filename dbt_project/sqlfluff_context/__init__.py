@@ -35,16 +35,7 @@ def run_query(query: str) -> Any:
     return SimpleNamespace(rows=[("active_days_28d", "adoption", 2), ("nps_180d", "voice", 0)])
 
 
-def _function(name: str) -> Callable[..., str]:
-    return lambda *arguments: f"{name}({', '.join(str(argument) for argument in arguments)})"
-
-
 adapter = _Adapter()
-dbt = SimpleNamespace(
-    dateadd=_function("dateadd"),
-    datediff=_function("datediff"),
-    date_trunc=_function("date_trunc"),
-    listagg=lambda of, separator, order: f"listagg({of}, {separator} {order})",
-)
+dbt = SimpleNamespace(date_trunc=lambda part, date: f"date_trunc('{part}', {date})")
 execute = True
 target = SimpleNamespace(name="duckdb", schema="main", path="warehouse.duckdb")
