@@ -34,3 +34,12 @@
         else case when {{ change }} > 0 then 'up ' else 'down ' end || {{ number_text('abs(' ~ change ~ ')') }}
     end
 {%- endmacro %}
+
+{# A number as a person writes it: whole numbers and thousands without decimals, others with two digits behind the point at most. #}
+{% macro number_text(expression) -%}
+    case
+        when abs({{ expression }}) >= 1000 or {{ expression }} = round({{ expression }}) then {{ thousands_text('cast(round(' ~ expression ~ ') as bigint)') }}
+        when abs({{ expression }}) >= 10 then regexp_replace(cast(cast({{ rounded(expression, 1) }} as decimal(18, 1)) as string), '[.]0$', '')
+        else regexp_replace(cast(cast({{ rounded(expression, 2) }} as decimal(18, 2)) as string), '[.]?0+$', '')
+    end
+{%- endmacro %}
