@@ -51,6 +51,7 @@ class Column:
 
     Attributes:
         may_be_grouped: whether people write it with marks between thousands, so that `1.200` is not clear by itself.
+        is_personal: it may be the mail address of a person: no message shows a value.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Column:
     maximum: float | None = None
     choices: tuple[str, ...] = ()
     may_be_grouped: bool = False
+    is_personal: bool = False
 
     @property
     def duckdb_type(self) -> str:
@@ -138,6 +140,7 @@ class RawTable:
         rules: what must hold between two values of a row; a row that breaks one goes to quarantine.
         doubt: what should hold between two values; rows that break it count, and are reported where they are many.
         period: first day of a row and first day after it; rows of the same thing (the first column of the key) should not overlap.
+        is_personal: its rows name people: no message shows a value of them, only file, line, column and reason.
     """
 
     name: str
@@ -152,6 +155,7 @@ class RawTable:
     rules: tuple[Rule, ...] = ()
     doubt: NotAbove | None = None
     period: tuple[str, str] | None = None
+    is_personal: bool = False
     by_name: dict[str, Column] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -168,6 +172,10 @@ class RawTable:
 
 def _id(name: str, required: bool = True) -> Column:
     return Column(name, "id", required)
+
+
+def _person(name: str, required: bool = True) -> Column:
+    return Column(name, "id", required, is_personal=True)
 
 
 def _optional(name: str, kind: Kind, minimum: float | None = None, maximum: float | None = None) -> Column:
@@ -210,9 +218,9 @@ _ALL = (
         ("contact_id", "account_id", "joined_on"),
         "joined_on",
         (
-            _id("contact_id"),
+            _person("contact_id"),
             _id("account_id"),
-            _id("user_id", required=False),
+            _person("user_id", required=False),
             _optional("name", "text"),
             _optional("email", "text"),
             _choice("role", "champion", "decision_maker", "billing", "user", "other"),
@@ -222,6 +230,7 @@ _ALL = (
         "The people of the account. A change of role ends one row and begins the next. Names and mail addresses stay in the lake.",
         ending=Ending("left_on", begins="joined_on"),
         rules=(NotBefore("left_on", "joined_on"),),
+        is_personal=True,
     ),
     RawTable(
         "touchpoints",
@@ -236,7 +245,7 @@ _ALL = (
             _optional("duration_minutes", "number", 0, DURATION_LIMIT),
             _optional("responded", "boolean"),
             _optional("sentiment", "number", -1, 1),
-            _id("contact_id", required=False),
+            _person("contact_id", required=False),
         ),
         "Contacts between the team and the account.",
     ),
@@ -335,7 +344,7 @@ _ALL = (
         (
             _id("event_id"),
             _id("account_id"),
-            _id("user_id"),
+            _person("user_id"),
             _optional("feature", "text"),
             Column("occurred_at", "timestamp"),
             _optional("duration_seconds", "number", 0, DURATION_LIMIT),
@@ -418,7 +427,7 @@ _ALL = (
         (
             _id("response_id"),
             _id("account_id"),
-            _id("user_id", required=False),
+            _person("user_id", required=False),
             _choice("survey", "nps", "csat", "ces", "product_rating"),
             Column("score", "number", True, -MONEY_LIMIT, MONEY_LIMIT),
             Column("responded_at", "timestamp"),

@@ -95,9 +95,11 @@ def find_orphans(
     alike = sum(rows for _, rows, nearest in examples if nearest is not None)
     if said is None and alike == 0:
         return Orphans(orphans)
-    shown = ", ".join(_shown(account_id, nearest) for account_id, _, nearest in examples[:_EXAMPLES])
+    # Of people only what resembles the id of an account: another column may have been taken for it.
+    named = [_shown(account_id, nearest) for account_id, _, nearest in examples if nearest is not None or not table.is_personal]
     said = said or f"{alike} of {total} rows"
-    return Orphans(orphans, f"no account for {said}, which count for nothing, for example {shown}")
+    such_as = f", for example {', '.join(named[:_EXAMPLES])}" if named else ""
+    return Orphans(orphans, f"no account for {said}, which count for nothing{such_as}")
 
 
 def _days_of_orphans(
@@ -235,9 +237,11 @@ def describe_columns(connection: duckdb.DuckDBPyConnection, table: RawTable, row
         if known == 0:
             empty.append(column.name)
         elif known == numbers:
-            doubts.append(f"all {known} {column.name} are numbers, such as {one_line(least, _LONGEST_ID)}: is it the right column?")
+            such_as = "" if table.is_personal else f", such as {one_line(least, _LONGEST_ID)}"
+            doubts.append(f"all {known} {column.name} are numbers{such_as}: is it the right column?")
         elif column.kind not in ("text", "boolean") and known == total and least == greatest:
-            single.append(f"{column.name} ({one_line(least, _LONGEST_ID)})")
+            is_hidden = column.is_personal or (table.is_personal and column.kind == "id")
+            single.append(column.name if is_hidden else f"{column.name} ({one_line(least, _LONGEST_ID)})")
         elif column.kind == "number" and column.name not in _OWN_SCALE:
             doubts += _scales(connection, table, column, rows)
     remarks = []

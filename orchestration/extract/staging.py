@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from orchestration.contract import RawTable
 from orchestration.extract.connectors.base import DELETED
-from orchestration.extract.errors import SourceError
+from orchestration.extract.errors import SourceError, as_said_of
 from orchestration.extract.files.columns import Layout, check_columns, count_text, layout, parquet_scan, reading
 from orchestration.extract.files.deliveries import Notes, NumberedFile, SourceFile
 from orchestration.extract.files.lines import Counted, csv_records
@@ -26,7 +26,6 @@ from orchestration.extract.files.text import (
 )
 from orchestration.extract.judge import Judge, RawRows
 from orchestration.extract.session import literals, load_batches, scratch_folder
-from orchestration.plain_text import as_said
 from orchestration.sources import FilesSource
 from orchestration.warehouse import identifier
 
@@ -331,8 +330,8 @@ def stage_shaped(
                 stage_select(connection, table, source.columns, selected, numbered, judge, label)
             except duckdb.Error as error:
                 # The message of a conversion that failed shows the value.
-                said = as_said(error) if not file.is_foreign else type(error).__name__
-                raise SourceError(f"{label}: {file.label}: {said}") from (None if file.is_foreign else error)
+                said = type(error).__name__ if file.is_foreign else as_said_of(table, error)
+                raise SourceError(f"{label}: {file.label}: {said}") from (None if file.hides_content else error)
     return notes
 
 
@@ -348,7 +347,7 @@ def stage_query(connection: duckdb.DuckDBPyConnection, table: RawTable, source: 
     try:
         connection.execute(f"create or replace temp table loaded as {selected}")
     except duckdb.Error as error:
-        raise SourceError(f"{label}: {as_said(error)}") from error
+        raise SourceError(f"{label}: {as_said_of(table, error)}") from (None if table.is_personal else error)
     described = connection.execute("describe loaded").fetchall()
     _stage_loaded(connection, table, source.columns, {row[0]: row[1] for row in described}, judge, label, 0)
 

@@ -136,7 +136,9 @@ def faults_named(source: Source, table: RawTable) -> Iterator[None]:
     except Exception as error:
         if module.startswith(_OURS):
             raise
-        raise SourceError(f"sources.{table.name}: {place_of(error, module)}: {type(error).__name__}: {error}. Fix the connector") from error
+        said = type(error).__name__ if table.is_personal else f"{type(error).__name__}: {error}"
+        faulty = f"sources.{table.name}: {place_of(error, module)}: {said}. Fix the connector"
+        raise SourceError(faulty) from (None if table.is_personal else error)
 
 
 def batches_of(source: Connector, settings: Settings, table: RawTable, window: Window) -> Generator[pa.RecordBatch, None, None]:

@@ -73,7 +73,7 @@ def layout(connection: duckdb.DuckDBPyConnection, file: SourceFile, table: RawTa
     if found is None:
         return None
     try:
-        check_columns(file.label, found.names, table, columns, file.is_foreign)
+        check_columns(file.label, found.names, table, columns, file.hides_content)
     except SourceError as error:
         if file.format != "csv":
             raise
@@ -115,15 +115,16 @@ def read_layout(connection: duckdb.DuckDBPyConnection, file: SourceFile, table: 
         raise SourceError(f"{file.label}: cannot be read ({as_said(error)}). Deliver it again") from error
 
 
-def check_columns(label: str, names: Sequence[str], table: RawTable, columns: Mapping[str, str], is_foreign: bool = False) -> None:
+def check_columns(label: str, names: Sequence[str], table: RawTable, columns: Mapping[str, str], hides_content: bool = False) -> None:
     """Refuse a duplicate column, and the lack of a required or of an explicitly mapped one.
 
-    Of a foreign file (`SourceFile.is_foreign`) the message has the names that are wanted, and none that were found.
+    Of a file whose content no message shows (`SourceFile.hides_content`) it has the names that are wanted, and none that were found:
+    without a header the first row would be taken for one.
     """
     wanted = [columns.get(column.name, column.name) for column in table.columns]
     twice = sorted(name for name, times in Counter(names).items() if times > 1 and name in wanted)
     if twice:
-        named = f"column {_listed(twice)} is" if not is_foreign else "a column is"
+        named = f"column {_listed(twice)} is" if not hides_content else "a column is"
         raise SourceError(f"{label}: {named} duplicated. Rename or remove one of them")
     missing = [
         columns.get(column.name, column.name)
@@ -132,9 +133,9 @@ def check_columns(label: str, names: Sequence[str], table: RawTable, columns: Ma
     ]
     if missing:
         found = f"found are {_listed(names) or 'none'}"
-        if is_foreign:
+        if hides_content:
             found = f"wanted are {', '.join(wanted)}"
-        alike = {} if is_foreign else _alike(missing, names)
+        alike = {} if hides_content else _alike(missing, names)
         example = (
             f" = {{ {', '.join(f'{name} = {json.dumps(place, ensure_ascii=False)}' for name, place in alike.items())} }}" if alike else ""
         )

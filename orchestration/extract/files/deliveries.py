@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
 
+from orchestration.contract import TABLES
 from orchestration.extract.errors import SourceError
 from orchestration.extract.files.object_store import StoredObject, address_of, fetch, list_objects
 from orchestration.settings import Settings
@@ -51,7 +52,7 @@ class SourceFile:
 
     `format` is what its name or the configuration says; `opened` looks at the bytes. A file in an object store (`stored`) is at `path` only
     while it is `at_hand`. Of a file outside the folder of the configuration (`is_foreign`, links followed) no message shows content:
-    whoever may put a link into the folder must not learn what it leads to.
+    whoever may put a link into the folder must not learn what it leads to. Nor does one of a table of people (`is_personal`).
     """
 
     path: Path
@@ -59,8 +60,13 @@ class SourceFile:
     format: Format
     stored: StoredObject | None = None
     is_foreign: bool = False
+    is_personal: bool = False
     encoding: str | None = None
     sheet: str | None = None
+
+    @property
+    def hides_content(self) -> bool:
+        return self.is_foreign or self.is_personal
 
     @property
     def size(self) -> int:
@@ -121,6 +127,7 @@ def _local_files(settings: Settings, name: str, source: FilesSource, pattern: st
             _label(settings, path),
             _format(name, source, path),
             is_foreign=_is_foreign(path, folder, inside[path.parent]),
+            is_personal=TABLES[name].is_personal,
             encoding=source.encoding,
             sheet=source.sheet,
         )
@@ -141,6 +148,7 @@ def _stored_files(settings: Settings, name: str, source: FilesSource, pattern: s
             address_of(source, one.key),
             _format(name, source, Path(one.key)),
             one,
+            is_personal=TABLES[name].is_personal,
             encoding=source.encoding,
             sheet=source.sheet,
         )

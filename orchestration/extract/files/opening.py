@@ -139,7 +139,7 @@ def refuse_other_encoding(file: SourceFile) -> None:
         if found is None:
             remedy = 'Say with the source\'s encoding what it is, for example encoding = "shift-jis"'
         else:
-            shown = "" if file.is_foreign else f" (it then reads '{_around_letter(data, found)}')"
+            shown = "" if file.hides_content else f" (it then reads '{_around_letter(data, found)}')"
             remedy = f'It is likely {found}{shown}: write encoding = "{found}" in the source\'s section'
         raise SourceError(f"{file.label} line {number}: not UTF-8. {remedy}, or save the file as UTF-8")
 

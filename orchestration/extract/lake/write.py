@@ -71,7 +71,7 @@ def land(
     duplicates = _drop_duplicates(connection, table)
     repeated = _describe_repeated(connection, table, mode, batch) if duplicates else {}
     if duplicates:
-        examples.repeated += _repeated_keys(connection, batch)
+        examples.repeated += _repeated_keys(connection, table, batch)
     quarantine_files = _write_quarantine(connection, settings, table, batch, labels, landed, examples)
     partitions = _write_partitions(connection, settings, table, mode, batch, landed)
     counts = dict(connection.execute("select _delivery, count(*) from staged group by all").fetchall())
@@ -148,7 +148,7 @@ def _describe_repeated(connection: duckdb.DuckDBPyConnection, table: RawTable, m
         ).fetchall()
         for keys, example, numbers in found:
             labels = [files[at - first].label for at in sorted(numbers)]
-            shown = f" ({one_line(example, _LONGEST_VALUE)})" if not any(file.is_foreign for file in files) else ""
+            shown = f" ({one_line(example, _LONGEST_VALUE)})" if not _hides_values(table, one) else ""
             listed = ", ".join(labels) if len(labels) <= _FILES_SHOWN else f"{', '.join(labels[: _FILES_SHOWN - 1])}, ..., {labels[-1]}"
             notes[number] = [
                 f"{keys} {'key is' if keys == 1 else 'keys are'} in several files with different values{shown}; the files were "
@@ -161,16 +161,21 @@ def _describe_repeated(connection: duckdb.DuckDBPyConnection, table: RawTable, m
         ).fetchall()
         for at, keys, example in found:
             file = files[at - first]
-            shown = "" if file.is_foreign else f" ({one_line(example, _LONGEST_VALUE)})"
+            shown = "" if file.hides_content else f" ({one_line(example, _LONGEST_VALUE)})"
             times = "key is there twice or more" if keys == 1 else "keys are there twice or more"
             notes.setdefault(number, []).append(f"{file.label}: {keys} {times}, with different values{shown}; the last row of each counts")
         first += len(files)
     return notes
 
 
-def _repeated_keys(connection: duckdb.DuckDBPyConnection, batch: Mapping[int, Incoming]) -> list[str]:
-    """The first duplicate keys; none of a foreign file."""
-    if any(file.is_foreign for one in batch.values() for file in one.delivery.files):
+def _hides_values(table: RawTable, *deliveries: Incoming) -> bool:
+    """Whether no message may show a value; of a table of people also where no file is read."""
+    return table.is_personal or any(file.hides_content for one in deliveries for file in one.delivery.files)
+
+
+def _repeated_keys(connection: duckdb.DuckDBPyConnection, table: RawTable, batch: Mapping[int, Incoming]) -> list[str]:
+    """The first duplicate keys; none where no value may be shown."""
+    if _hides_values(table, *batch.values()):
         return []
     found = connection.execute("select distinct repeated_key from replaced order by 1 limit ?", [EXAMPLES]).fetchall()
     return [one_line(key, _LONGEST_VALUE) for (key,) in found]
@@ -279,7 +284,7 @@ def _write_quarantine(
     connection.unregister("labels")
     foreign = {file.label for one in batch.values() for file in one.delivery.files if file.is_foreign}
     examples.bad.extend(
-        BadRow(label, line, "; ".join(reasons if label in foreign else (_with_value(reason, raw) for reason in reasons)))
+        BadRow(label, line, "; ".join(reasons if label in foreign else (_with_value(table, reason, raw) for reason in reasons)))
         for label, line, reasons, raw in sorted(first, key=lambda row: row[:2])
     )
     groups = connection.execute(f"select _delivery, {fingerprint('file, line, reason, row')} from bad group by all order by all").fetchall()
@@ -302,11 +307,12 @@ def _write_quarantine(
     return names
 
 
-def _with_value(reason: str, raw: str) -> str:
-    """A reason with the start of the value that it is about."""
+def _with_value(table: RawTable, reason: str, raw: str) -> str:
+    """A reason with the start of the value that it is about, unless that may name a person."""
     values = json.loads(raw)
-    found = values.get(reason.partition(":")[0], values.get("line"))
-    if found is None:
+    name = reason.partition(":")[0]
+    found = values.get(name, values.get("line"))
+    if found is None or table.is_personal or (name in table.by_name and table.by_name[name].is_personal):
         return reason
     shown = without_hidden(found[: 4 * _LONGEST_VALUE])
     return f"{reason} (found '{shown if len(shown) <= _LONGEST_VALUE else f'{shown[:_LONGEST_VALUE]}...'}')"

@@ -45,7 +45,7 @@ from orchestration.extract.connectors.rest import (
     Offset,
     RestSource,
 )
-from orchestration.extract.errors import SourceError, SourceUnavailable
+from orchestration.extract.errors import SourceError, SourceUnavailable, as_said_of
 from orchestration.extract.files.columns import check_columns
 from orchestration.extract.files.query import single_select
 from orchestration.extract.session import connect, load_batches
@@ -214,7 +214,7 @@ def _shaping(settings: Settings, table: RawTable, source: RestSource) -> Iterato
                 connection.execute("insert into records select path, cast(text as json) from loaded")
                 connection.execute(f"create or replace temp table shaped as {selected}")
             except duckdb.Error as error:
-                raise SourceError(f"sources.{table.name}: {as_said(error)}. Check its query") from None
+                raise SourceError(f"sources.{table.name}: {as_said_of(table, error)}. Check its query") from None
             yield from connection.execute("from shaped").fetch_record_batch(_ROWS_PER_BATCH)
 
         yield shape

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from psycopg.errors import _WaitTimeout
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
+from orchestration.contract import TABLES
 from orchestration.database_address import database_address
 from orchestration.extract.connectors.sql import SqlSource
 from orchestration.extract.errors import SourceUnavailable
@@ -71,7 +72,9 @@ def connected(name: str, source: SqlSource) -> Iterator[sa.Connection]:
             if isinstance(error, sa.exc.OperationalError)
             else (f"Check sources.{name}.{'query' if source.query else 'table'} and what the user may read")
         )
-        raise SourceUnavailable(f"sources.{name}: the database says: {_said(error, source)}. {remedy}") from None
+        # A conversion that failed quotes the value.
+        said = "a value cannot be converted" if isinstance(error, sa.exc.DataError) and TABLES[name].is_personal else _said(error, source)
+        raise SourceUnavailable(f"sources.{name}: the database says: {said}. {remedy}") from None
     finally:
         engine.dispose()
 
