@@ -90,6 +90,7 @@ TABLES: tuple[PublishedTable, ...] = (
     PublishedTable("candidate_scores_history", is_history=True),
     PublishedTable("account_facts", order_by=("account_id", "began_on", "kind", "fact_id")),
     PublishedTable("accounts", ("account_id",)),
+    PublishedTable("account_contacts", ("account_id", "contact_number"), references={"account_id": "accounts"}),
     PublishedTable("account_outcomes", order_by=("account_id", "occurred_on", "kind", "outcome_id")),
     PublishedTable("receivables", ("invoice_id",)),
     PublishedTable("revenue_retention", order_by=("month", "is_total", "segment")),

@@ -29,10 +29,14 @@ insert into account_health_history values
     ('a2', '2026-01-31', 'at_risk', 50, 0.8, 300),
     ('a3', '2026-01-31', 'poor', 20, 0.9, 100),
     ('a4', '2026-01-31', 'poor', 30, 0.5, null);
+create table account_contacts (account_id varchar, as_of_date date, role varchar, is_in_force boolean);
+insert into account_contacts values
+    ('a1', '2026-01-31', 'champion', true), ('a1', '2026-01-31', 'champion', false), ('a2', '2026-01-31', 'user', true);
 """
 # By hand from the rows of 31 January; (80 x 600 + 50 x 300 + 20 x 100) / 1000 = 65.
 _EXPECTED_METRICS = {
     "accounts": 4,
+    "contacts": 2,
     "arr": 1000.0,
     "arr_at_risk": 400.0,
     "share_of_arr_at_risk": 0.4,

@@ -77,6 +77,7 @@ def _common(settings: Settings, source: BoardSource, shards: dict[str, int], wor
         "owners": source.owners,
         "noOwner": NO_OWNER,
         "renewalDays": RENEWAL_DAYS,
+        "hasContacts": source.has_contacts,
         "metrics": source.metrics,
         "scorecards": source.scorecards,
         "rules": source.rules,

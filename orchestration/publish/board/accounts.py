@@ -17,11 +17,15 @@ MAX_SHARDS = 512
 ACCOUNTS_PER_BATCH = 2_000
 _ROWS = 1_000
 _CHILDREN_SHOWN = 50
+# Of a role; how many there are is said besides.
+_PEOPLE_SHOWN = 50
 # Sparklines: a character a week, oldest first, the score in steps of two; one character alone stands for all weeks.
 WEEKS = 12
 _STEPS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmno"
 _WEEKS_AGO = range(WEEKS, -1, -1)
 _SPARKLINE = " || ".join(f"coalesce(substr('{_STEPS}', 1 + week_{week}, 1), '-')" for week in _WEEKS_AGO)
+# Who left before that is not listed by name.
+_LEFT_DAYS = 365
 # Contacts, tickets and answers that are older and count for no metric any more are shown only if they are of note.
 _RECENT_DAYS = 90
 
@@ -289,6 +293,35 @@ actions as (
 
 ),
 
+-- The people of a role, by name where the mart has names: those in force first, of them who was heard of last.
+roles as (
+
+    select
+        account_id,
+        role,
+        count(*) filter (is_in_force) as people,
+        $as_of - max(last_contact_on) filter (is_in_force) as last_contact,
+        count(*) filter (left_on > $as_of - {_RECENT_DAYS}) as people_left,
+        coalesce(list(json_array(
+            coalesce(shown(contact_name, {NAME_LENGTH}), shown(contact_email, {NAME_LENGTH}), shown(contact_id, {NAME_LENGTH})),
+            case when contact_name is not null then shown(contact_email, {NAME_LENGTH}) end,
+            $as_of - joined_on, $as_of - left_on, $as_of - last_contact_on
+        ) order by not is_in_force, last_contact_on desc nulls last, joined_on, contact_number)
+            filter (contact_id is not null and (is_in_force or left_on > $as_of - {_LEFT_DAYS})), [])[:{_PEOPLE_SHOWN}] as names
+    from account_contacts
+    semi join batch using (account_id)
+    group by account_id, role
+
+),
+
+people as (
+
+    select account_id, list(json_array(role, people, last_contact, people_left, names) order by role) as people
+    from roles
+    group by account_id
+
+),
+
 children as (
 
     select
@@ -353,6 +386,7 @@ select
         'changes': coalesce(changes.changes, []),
         'actions': coalesce(actions.actions, []),
         'facts': coalesce(facts.facts, []),
+        'people': coalesce(people.people, []),
         'parent': case when health.parent_account_id is not null then json_array(
             health.parent_account_id,
             account_label(coalesce(parent.account_name, parents.parent_name), health.parent_account_id),
@@ -373,6 +407,7 @@ left join dimensions on batch.account_id = dimensions.account_id
 left join changes on batch.account_id = changes.account_id
 left join actions on batch.account_id = actions.account_id
 left join board_facts as facts on batch.account_id = facts.account_id
+left join people on batch.account_id = people.account_id
 left join children on batch.account_id = children.account_id
 left join account_health as parent on health.parent_account_id = parent.account_id
 left join parents on health.parent_account_id = parents.parent_account_id

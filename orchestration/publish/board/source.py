@@ -144,6 +144,11 @@ class BoardSource:
     tier_limits: list[list[Any]]
 
     @property
+    def has_contacts(self) -> bool:
+        """Whether any contact of any account is known."""
+        return bool(self.execute("select 1 from account_contacts limit 1").fetchall())
+
+    @property
     def owners(self) -> list[str]:
         """By name; NO_OWNER last."""
         return [

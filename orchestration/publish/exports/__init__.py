@@ -43,6 +43,15 @@ order by actions.state <> 'open', actions.priority, health.arr desc nulls last, 
 """
 # What is still claimed first, of it what is overdue longest.
 _RECEIVABLES = "select * from receivables order by written_off_on is not null, days_overdue desc, owed desc, invoice_id"
+# In the order of the accounts, whoever is in force first.
+_PEOPLE = f"""
+select contacts.*, health.account_name, health.csm
+from account_contacts as contacts
+inner join account_health as health on contacts.account_id = health.account_id
+order by
+    case when health.tier in {AT_RISK} then health.arr end desc nulls last, health.health_score, contacts.account_id,
+    not contacts.is_in_force, contacts.role <> 'champion', contacts.role <> 'decision_maker', contacts.role, contacts.contact_number
+"""
 
 
 def write_exports(settings: Settings, building: Path, generation: int) -> list[str]:
@@ -64,8 +73,8 @@ def write_exports(settings: Settings, building: Path, generation: int) -> list[s
     with open_published(settings, building) as connection:
         write_csv(folder / "account_health.csv", connection.sql(_ACCOUNTS).to_arrow_reader(_BATCH))
         write_csv(folder / "account_actions.csv", connection.sql(_ACTIONS).to_arrow_reader(_BATCH))
-        queries = (_ACCOUNTS, _ACTIONS, _RECEIVABLES)
-        write_workbook(settings, connection, folder / "account_health.xlsx", generation, *queries)
+        queries = {"Accounts": _ACCOUNTS, "Actions": _ACTIONS, "Receivables": _RECEIVABLES, "People": _PEOPLE}
+        write_workbook(settings, connection, folder / "account_health.xlsx", generation, queries)
         write_crm(connection, folder, told_files(settings, EXPORTS))
     names = ("account_actions.csv", "account_health.csv", "account_health.xlsx", FULL, UPDATE)
     return [f"{EXPORTS}/{name}" for name in names]

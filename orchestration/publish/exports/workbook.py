@@ -3,7 +3,7 @@
 The same mart gives the same bytes: nothing in the file says when it was written.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time
 from itertools import count
@@ -84,8 +84,8 @@ def _reason(prefix: str) -> Callable[[Row], str | None]:
     return tell
 
 
-def _columns(currency: str) -> tuple[tuple[Column, ...], ...]:
-    """The columns of the sheets Accounts, Actions and Receivables."""
+def _columns(currency: str, has_names: bool) -> dict[str, tuple[Column, ...]]:
+    """The columns of each sheet; those of people have names only where the mart may."""
     account, account_id = Column("Account", "account_name", "link", 30), Column("Account ID", "account_id")
     arr = Column(f"ARR ({currency})", "arr", "money", 15)
     csm = Column("Customer-success manager", "csm", "text", 20)
@@ -152,25 +152,37 @@ def _columns(currency: str) -> tuple[tuple[Column, ...], ...]:
         Column("Currency", "invoice_currency", "text", 9),
         Column("Issued", "issued_on", "date", 12),
     )
-    return accounts, actions, receivables
+    named = (Column("Name", "contact_name", "text", 26), Column("Mail address", "contact_email", "text", 30))
+    people = (
+        account,
+        Column("Role", _words("role"), "text", 16),
+        *(named if has_names else ()),
+        Column("Last contact", "last_contact_on", "date", 12),
+        Column("Since", "joined_on", "date", 12),
+        Column("Left", "left_on", "date", 12),
+        csm,
+        account_id,
+        *((Column("Contact ID", "contact_id"),) if has_names else ()),
+    )
+    return {"Accounts": accounts, "Actions": actions, "Receivables": receivables, "People": people}
 
 
 def write_workbook(
-    settings: Settings, connection: duckdb.DuckDBPyConnection, path: Path, generation: int, accounts: str, actions: str, receivables: str
+    settings: Settings, connection: duckdb.DuckDBPyConnection, path: Path, generation: int, queries: Mapping[str, str]
 ) -> None:
     """Write the workbook.
 
     Args:
-        settings: reporting currency and the board's address.
+        settings: reporting currency, the board's address, and whether people are named.
         connection: on the generation's `health.duckdb`.
         path: of the new file.
         generation: its number, for the first sheet.
-        accounts, actions, receivables: the queries whose rows the sheets show, in that order.
+        queries: sheet -> the query whose rows it shows, in that order; see `_columns`.
 
     Raises:
         PublishError: it cannot be written.
     """
-    ((day,),) = connection.execute(f"select max({DATE_COLUMN}) from ({accounts})").fetchall()
+    ((day,),) = connection.execute(f"select max({DATE_COLUMN}) from ({queries['Accounts']})").fetchall()
     options = {
         # Row by row to disk instead of a whole sheet in memory.
         "constant_memory": True,
@@ -186,12 +198,12 @@ def write_workbook(
             created = datetime.combine(day or date(2000, 1, 1), time())
             book.set_properties({"title": "Customer health", "created": created})
             formats = _Formats(book)
-            queries = {"Accounts": accounts, "Actions": actions, "Receivables": receivables}
+            columns = _columns(settings.pipeline.reporting_currency, settings.privacy.contact_names)
             _write_about(book.add_worksheet("About"), formats, connection, queries, day, generation)
-            for (name, query), columns in zip(queries.items(), _columns(settings.pipeline.reporting_currency), strict=True):
+            for name, query in queries.items():
                 sheet = book.add_worksheet(name)
                 sheet.set_footer(f"&LCustomer health as of {day}&RPage &P of &N")
-                _write_sheet(settings, sheet, formats, columns, rows_of(connection.execute(f"{query} limit {_ROWS}")))
+                _write_sheet(settings, sheet, formats, columns[name], rows_of(connection.execute(f"{query} limit {_ROWS}")))
     except XlsxWriterException as error:
         raise PublishError(f"{path.name} cannot be written: {error}") from error
 
@@ -267,7 +279,7 @@ def _write_about(
     sheet: Worksheet,
     formats: _Formats,
     connection: duckdb.DuckDBPyConnection,
-    queries: dict[str, str],
+    queries: Mapping[str, str],
     day: date | None,
     generation: int,
 ) -> None:
@@ -307,4 +319,5 @@ _GLOSSARY = (
     ("Measured share", "How much of the scorecard was really measured. Missing data never counts as bad data."),
     ("Actions", "What to do, most urgent first, with the reason in the account's own numbers; what is snoozed, done or dismissed last."),
     ("Receivables", "Every invoice that is not paid, also of customers who left; what is overdue longest first."),
+    ("People", "The contacts of each account by role, and when each was last heard of: by use of the product, a message or an answer."),
 )

@@ -404,6 +404,25 @@ def _add_details(connection) -> None:
         dates = {name: None if ago is None else AS_OF - timedelta(days=ago) for name, ago in days.items()}
         texts = {"label": label, "value": value, "author": author, "note": note, "metric_keys": metrics}
         insert(connection, "account_facts", account_id=account_id, kind=kind, fact_id=fact_id, **dates, **texts)
+    # One account as it is with `[privacy] contact_names`, and one as it is without.
+    for account_id, number, role, joined, left, heard, names in (
+        (ODD_ID, 1, "champion", 400, 12, 40, (IMAGE, "was@odd.example")),
+        (ODD_ID, 2, "champion", 10, None, None, (SCRIPT, "is@odd.example")),
+        (ODD_ID, 3, "user", 300, None, 0, (None, "user@odd.example")),
+        (ODD_ID, 4, "user", 900, 500, None, ("Long gone", None)),
+        ("calm", 1, "billing", 900, None, 1, None),
+        ("calm", 2, "decision_maker", 800, None, 30, None),
+        ("calm", 3, "decision_maker", 800, None, 20, None),
+        ("calm", 4, "decision_maker", 800, 90, 100, None),
+        ("calm", 5, "decision_maker", 800, 89, None, None),
+        ("calm", 6, "champion", 800, 5, 10, None),
+    ):
+        days = {"joined_on": joined, "left_on": left, "last_contact_on": heard}
+        known = {name: None if ago is None else AS_OF - timedelta(days=ago) for name, ago in days.items()}
+        known |= {"account_id": account_id, "contact_number": number, "as_of_date": AS_OF, "role": role, "is_in_force": left is None}
+        if names is not None:
+            known |= {"contact_id": f"c-{number}", "contact_name": names[0], "contact_email": names[1]}
+        insert(connection, "account_contacts", **known)
     insert(
         connection, "account_outcomes", account_id=ODD_ID, occurred_on=AS_OF - timedelta(days=25), kind="renewed", source="account_outcomes"
     )

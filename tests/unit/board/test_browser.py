@@ -299,6 +299,32 @@ def test_what_happened_and_what_stands_behind_a_number(reader):
     assert reader.tab.locator("#metrics .spark").get_attribute("aria-label") == "Score from 50 to 80 in 12 weeks"
 
 
+def test_the_people_of_an_account(reader):
+    def people(account_id: str) -> list[list[str]]:
+        reader.open(account_page(account_id), "#contacts")
+        assert reader.tab.locator("#people").is_visible()
+        rows = reader.tab.locator("#contacts tr")
+        return [[cell.strip() for cell in rows.nth(at).locator("th, td").all_inner_texts()] for at in range(rows.count())]
+
+    # Without names: how many, who was heard of last, and who left.
+    assert people("calm") == [
+        ["Role", "People", "Last contact", "Left in 90 days"],
+        ["Champion", "0", "", "1"],
+        ["Decision maker", "2", "9 Jun 2026 20 days ago", "1"],
+        ["Billing", "1", "28 Jun 2026 1 day ago", ""],
+    ]
+    assert people(ODD_ID) == [
+        ["Role", "People", "Last contact", "Left in 90 days"],
+        ["Champion", "1", "None is recorded", "1"],
+        [f"{SCRIPT} is@odd.example, since 19 Jun 2026", "None is recorded", ""],
+        [f"{IMAGE} was@odd.example, left on 17 Jun 2026", "20 May 2026 40 days ago", ""],
+        ["User", "1", "29 Jun 2026", ""],
+        ["user@odd.example since 2 Sep 2025", "29 Jun 2026", ""],
+    ]
+    reader.open(account_page("bidi"), "#contacts p")
+    assert reader.tab.locator("#contacts").inner_text() == "No contact is recorded."
+
+
 def test_pages_find_an_account_in_the_shard_that_it_was_written_to(reader):
     reader.open(account_page("calm"), "#history-chart svg")
     for text in ("", "a", "foobar", *ACCOUNTS):

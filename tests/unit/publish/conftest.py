@@ -69,6 +69,7 @@ create table marts.account_actions ({account_actions});
 create table marts.segment_health (as_of_date date, segment varchar, accounts integer);
 create table marts.parent_health (as_of_date date, parent_account_id varchar, children integer);
 create table marts.candidate_scores_history (account_id varchar, as_of_date date, health_score double);
+create table marts.account_contacts ({account_contacts});
 create table marts.account_facts ({account_facts});
 create table marts.account_outcomes ({account_outcomes});
 create table marts.revenue_retention ({revenue_retention});
@@ -102,8 +103,8 @@ def _schema() -> str:
     }
     history = _SCHEMA.partition("marts.account_health_history (")[2].partition(");")[0]
     attributes = [column for name, column in columns["account_health"].items() if f"{name} " not in history]
-    names = ("account_actions", "account_actions_history", "account_facts", "account_outcomes", "action_outcomes", "receivables")
-    whole = {name: ", ".join(columns[name].values()) for name in (*names, "revenue_retention")}
+    names = ("account_actions", "account_actions_history", "account_contacts", "account_facts", "account_outcomes", "action_outcomes")
+    whole = {name: ", ".join(columns[name].values()) for name in (*names, "receivables", "revenue_retention")}
     return _SCHEMA.format(attributes=", ".join(attributes), **whole)
 
 

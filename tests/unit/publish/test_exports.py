@@ -151,10 +151,10 @@ def open_book(settings: Settings) -> openpyxl.Workbook:
     return openpyxl.load_workbook(settings.published / "current" / "exports" / "account_health.xlsx")
 
 
-def with_board(folder: Path, base_url: str) -> Settings:
+def with_board(folder: Path, base_url: str, more: str = "") -> Settings:
     settings = make_settings(folder, reporting_currency='"EUR"')
     with open(settings.config_file, "a", encoding="utf-8") as file:
-        file.write(f'[board]\nbase_url = "{base_url}"\n')
+        file.write(f'[board]\nbase_url = "{base_url}"\n{more}')
     return load_settings(settings.config_file)
 
 
@@ -170,6 +170,9 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> openpyxl.Workbook:
     for account, invoice, days, is_scored in (("a3", "i-1", 0, True), ("gone", "=i-2", 40, False)):
         claim = f"'{account}', '{DAY_1}', 'Acme', null, {is_scored}, '{invoice}', '2026-01-01', '2026-01-31', {days}, null"
         change_warehouse(book_settings, f"insert into marts.receivables values ({claim}, 110.5, 'EUR', 100.45, 100.45, 'USD')")
+    for number, role, left in ((1, "decision_maker", None), (2, "champion", "2026-01-20"), (3, "champion", None)):
+        known = f"'a3', {number}, '{DAY_1}', '{role}', '2025-05-01', {'null' if left is None else repr(left)}, {left is None}, '2026-01-09'"
+        change_warehouse(book_settings, f"insert into marts.account_contacts values ({known}, null, null, null)")
     with pytest.MonkeyPatch.context() as patch:
         stub_board(patch)
         publish(book_settings, "run-1", PUBLISHED_AT)
@@ -185,7 +188,7 @@ def ids(sheet, rows: int) -> list[str]:
 
 
 def test_the_first_sheet_says_what_this_is(book):
-    assert book.sheetnames == ["About", "Accounts", "Actions", "Receivables"]
+    assert book.sheetnames == ["About", "Accounts", "Actions", "Receivables", "People"]
     about = book["About"]
     assert [about.cell(row, 2).value for row in (3, 4)] == ["2026-01-30", 1]
     legend = [(about.cell(row, 1).value, about.cell(row, 1).fill.fgColor.rgb, about.cell(row, 2).value) for row in range(7, 11)]
@@ -205,6 +208,25 @@ def test_receivables_name_who_left_and_what_is_owed_in_both_currencies(book):
         ("a3", "i-1", 0, 110.5, "yes", 100.45, "USD"),
     ]
     assert by_heading(sheet, 2)["Owed (EUR)"].number_format == "#,##0.00"
+
+
+def test_people_have_roles_and_days_and_names_only_where_they_may(book, tmp_path):
+    sheet = book["People"]
+    unnamed = ["Account", "Role", "Last contact", "Since", "Left", "Customer-success manager", "Account ID"]
+    assert [cell.value for cell in sheet[1]] == unnamed
+    assert [tuple(by_heading(sheet, line)[name].value for name in ("Account", "Role", "Last contact", "Left")) for line in (2, 3, 4)] == [
+        ("Acme", "Champion", datetime(2026, 1, 9), None),
+        ("Acme", "Decision maker", datetime(2026, 1, 9), None),
+        ("Acme", "Champion", datetime(2026, 1, 9), datetime(2026, 1, 20)),
+    ]
+    settings = with_board(tmp_path, "https://health.acme.com/board/", "[privacy]\ncontact_names = true\n")
+    score_days(settings, "run-1", [DAY_1], accounts="a1")
+    known = f"'a1', 1, '{DAY_1}', 'user', '2025-05-01', null, true, null, 'c-9', '=Ann', 'ann@acme.example'"
+    change_warehouse(settings, f"insert into marts.account_contacts values ({known})")
+    publish(settings, "run-1", PUBLISHED_AT)
+    row = by_heading(open_book(settings)["People"], 2)
+    assert (row["Name"].value, row["Name"].data_type, row["Mail address"].value) == ("=Ann", "s", "ann@acme.example")
+    assert row["Contact ID"].value == "c-9"
 
 
 def test_cells_have_the_types_and_formats_of_what_they_are(book):
@@ -234,7 +256,9 @@ def test_tiers_have_their_colour_and_their_name(book):
 
 
 def test_eight_columns_are_printed_the_rest_is_beside_them(book):
-    printed = {name: [book[name].cell(1, place).value for place in range(1, 9)] for name in ("Accounts", "Actions", "Receivables")}
+    printed = {
+        name: [book[name].cell(1, place).value for place in range(1, 9)] for name in ("Accounts", "Actions", "Receivables", "People")
+    }
     assert printed == {
         "Accounts": [
             "Account", "Tier", "Score", "Change 28 days", "ARR (EUR)", "Term ends", "Customer-success manager", "Weighs down 1",
@@ -243,6 +267,7 @@ def test_eight_columns_are_printed_the_rest_is_beside_them(book):
         "Receivables": [
             "Account", "Customer-success manager", "Invoice", "Due", "Days overdue", "Owed (EUR)", "Still a customer", "Written off",
         ],
+        "People": ["Account", "Role", "Last contact", "Since", "Left", "Customer-success manager", "Account ID", None],
     }  # fmt: skip
 
 

@@ -33,37 +33,13 @@ scored_contacts as (
 
 ),
 
-named_touchpoints as (
-
-    select
-        touchpoints.account_id,
-        touchpoints.contact_id,
-        touchpoints.occurred_day as day,
-        touchpoints.direction = 'inbound' or touchpoints.is_responded as is_heard
-    from {{ ref('stg_crm__touchpoints') }} as touchpoints
-    inner join {{ ref('stg_crm__accounts') }} as accounts on touchpoints.account_id = accounts.account_id
-    where touchpoints.contact_id is not null
-
-),
-
 -- Until a touchpoint names a contact, nobody can tell whether one without a user was ever heard of.
 first_named as (
 
-    select min(day) as day from named_touchpoints
-
-),
-
-heard as (
-
-    select account_id, contact_id, day
-    from named_touchpoints
-    where is_heard
-    union all
-    select users.account_id, users.contact_id, user_days.day
-    from {{ ref('int_usage__user_days') }} as user_days
-    inner join (select distinct account_id, contact_id, user_id from roles) as users
-        on user_days.account_id = users.account_id
-        and user_days.user_id = users.user_id
+    select min(touchpoints.occurred_day) as day
+    from {{ ref('stg_crm__touchpoints') }} as touchpoints
+    inner join {{ ref('stg_crm__accounts') }} as accounts on touchpoints.account_id = accounts.account_id
+    where touchpoints.contact_id is not null
 
 ),
 
@@ -73,7 +49,7 @@ heard_days as (
         heard.account_id,
         heard.contact_id,
         max(heard.day) as day
-    from heard
+    from {{ ref('int_contacts__heard') }} as heard
     cross join bounds
     where heard.day > bounds.first_day - {{ looks_back }} and heard.day <= bounds.last_day
     group by heard.account_id, heard.contact_id, greatest(heard.day, bounds.first_day)

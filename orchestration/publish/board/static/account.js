@@ -13,6 +13,8 @@
   const SPARKLINE = 13;  // a week each; one character stands for all of them
   const NOUNS = { t: "ticket", i: "invoice", c: "contact", r: "rating", s: "answer", a: "act of advocacy" };
 
+  const ROLES = { champion: "Champion", decision_maker: "Decision maker", billing: "Billing", user: "User", other: "Other" };
+
   const metricKeys = Object.keys(shared.metrics);
 
   /* An account as it is delivered: see orchestration/publish/board/accounts.py. A metric is a place in the catalogue, a cap a text. */
@@ -285,6 +287,27 @@
     fill("dimensions", table(heads, rows.map((each) => [each.label, number(each.score, 1), share(each.weight), change(each.points), share(each.coverage)])));
   }
 
+  /* By role, and below it by name where the mart has names. */
+  function showPeople(account) {
+    document.getElementById("people").hidden = !shared.hasContacts;
+    if (!account.people.length) {
+      fill("contacts", make("p", { class: "quiet" }, "No contact is recorded."));
+      return;
+    }
+    const heads = [["Role"], ["People", "num"], ["Last contact"], ["Left in 90 days", "num phone-off"]];
+    const when = (days) => (days === null ? make("span", { class: "quiet" }, "None is recorded") : [make("span", { class: "nowrap" }, day(ago(days))), " ", days ? make("span", { class: "quiet nowrap" }, `${counted(days, "day")} ago`) : null]);
+    const person = ([name, address, joined, left, last]) => make("tr", { class: `person${left === null ? "" : " quiet"}` },
+      make("th", { scope: "row", colspan: 2 }, make("bdi", {}, name), " ",
+        make("span", { class: "quiet" }, address === null ? null : [make("bdi", {}, address), ", "], left === null ? `since ${day(ago(joined))}` : `left on ${day(ago(left))}`)),
+      make("td", {}, when(last)), make("td", { class: "phone-off" }));
+    const order = Object.keys(ROLES);
+    const roles = [...account.people].sort((a, b) => order.indexOf(a[0]) - order.indexOf(b[0]));
+    fill("contacts", make("div", { class: "table-box" }, make("table", { class: "plain" }, table(heads, roles.flatMap(([role, people, last, left, names]) => [
+      row(heads, [ROLES[role] || capital(role), number(people), people ? when(last) : "", left ? number(left) : ""]),
+      ...names.map(person),
+    ])))));
+  }
+
   function stateText(metric) {
     const text = STATES[metric.state] || metric.state;
     if (metric.state === "measured" || !metric.weight || metric.score === null) return text;
@@ -345,6 +368,7 @@
     showChanges(account, metrics, 28);
     for (const button of document.querySelectorAll("[data-days]")) button.onclick = () => showChanges(account, metrics, Number(button.dataset.days));
     showHistory(account);
+    showPeople(account);
     showDimensions(account);
     showMetrics(account, metrics);
     showFamily(account);
