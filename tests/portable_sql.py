@@ -56,6 +56,8 @@ _FORMS = (
     ),
     (r"\b\w*_(?:on|date)\s+-\s+(?:\w+\.)?\w+_(?:on|date)\b", "is an interval on Spark; write a difference of {{ day_number(date) }}"),
 )
+# Of types that YAML states.
+_TYPES = (r"(?m):[ \t]*(varchar|text)[ \t]*$", "needs a length on Spark; write string")
 # Jinja has its own quotes and backslashes.
 _FORMS_OUTSIDE_JINJA = (
     (r'"[^"\n]*"', "is a text on Spark; choose a name that needs no quotes"),
@@ -128,6 +130,11 @@ def main(project: Path = DBT_PROJECT) -> int:
     texts = {file: file.read_text(encoding="utf-8") for file in files}
     macros = set(re.findall(r"\{%-?\s*(?:macro|test)\s+(\w+)", "\n".join(texts.values())))
     found = 0
+    for file in [project / "dbt_project.yml", *sorted((project / "models").rglob("*.yml"))]:
+        text = file.read_text(encoding="utf-8") if file.is_file() else ""
+        for match in re.finditer(_TYPES[0], text):
+            print(f"{file.relative_to(project.parent)}:{_line(text, match.start())}: {match[1]} {_TYPES[1]}")
+            found += 1
     for file, text in texts.items():
         # Per engine, or for DuckDB alone.
         if file.parent.name == "cross_db" or "adapter='duckdb'" in text:

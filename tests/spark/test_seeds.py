@@ -20,8 +20,8 @@ from dbt.cli.main import dbtRunner
 from pyspark.sql import SparkSession
 
 assert dbtRunner().invoke(["seed", "--select", "config_versions", "--log-path", sys.argv[1], "--target-path", sys.argv[1]]).success
-rows = SparkSession.builder.getOrCreate().sql("select author, note, valid_from from seeds.config_versions order by config_version").collect()
-print("found", json.dumps([[row.author, row.note, str(row.valid_from)] for row in rows]))
+query = "select author, note, cast(valid_from as string) from seeds.config_versions order by config_version"
+print("found", json.dumps([list(row) for row in SparkSession.builder.getOrCreate().sql(query).collect()]))
 """
 
 

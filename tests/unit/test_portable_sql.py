@@ -78,6 +78,13 @@ def test_what_spark_takes_otherwise_is_refused_with_its_line_and_what_to_write(
     assert "; " in said
 
 
+def test_a_stated_type_without_its_length_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = project(tmp_path, "select 1 as one")
+    (folder / "models" / "_model.yml").write_text("models:\n  - name: model\n    data_type: varchar\n", encoding="utf-8")
+    assert main(folder) == 1
+    assert "models/_model.yml:3: varchar " in capsys.readouterr().out
+
+
 def test_sql_that_means_the_same_is_accepted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(project(tmp_path, ACCEPTED)) == 0, capsys.readouterr().out
 
