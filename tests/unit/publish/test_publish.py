@@ -13,7 +13,7 @@ import pytest
 
 from orchestration.publish import PublishError, current_generation, publishing, rollback, verify
 from orchestration.publish.build import PublishRefused
-from orchestration.publish.generations import list_generations, read_manifest
+from orchestration.publish.generations import FORMAT, list_generations, read_manifest
 from orchestration.publish.publishing import publish
 from orchestration.publish.tables import part_name
 from orchestration.settings import PROJECT_ROOT, Settings, load_settings
@@ -64,7 +64,7 @@ def test_a_generation_holds_the_mart_as_database_and_parquet(settings, publish_d
     without_rows = (
         "wide.changes", "tier_changes", "account_actions", "segment_health", "parent_health",
         "candidate_scores_history", "metric_drift", "account_facts", "account_outcomes", "revenue_retention",
-        "account_actions_history", "action_outcomes", "receivables",
+        "account_actions_history", "action_outcomes", "receivables", "account_contacts",
         *(table.name for table in VALIDATION_TABLES),
     )  # fmt: skip
     assert done.rows == dict.fromkeys(without_rows, 0) | {
@@ -590,8 +590,8 @@ def test_a_generation_of_a_newer_version_is_neither_read_nor_replaced(settings, 
     path.chmod(0o644)
     manifest = json.loads(path.read_text())
     del manifest["sha256"]
-    path.write_text(json.dumps(manifest | {"format": 2}))
-    with pytest.raises(PublishError, match="format 2 was written by a newer version; this one reads up to 1"):
+    path.write_text(json.dumps(manifest | {"format": FORMAT + 1}))
+    with pytest.raises(PublishError, match=f"format {FORMAT + 1} was written by a newer version; this one reads up to {FORMAT}"):
         read_manifest(settings, 1)
     score_days(settings, "run-2", [DAY_1])
     with pytest.raises(PublishError, match="Update this installation"):
