@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from orchestration.contract import TABLES
+from orchestration.contract import TABLES, USAGE_TABLES
 from orchestration.expected_coverage import ExpectedCoverage, expected_coverage
 from orchestration.extract import lake_select
 from orchestration.extract.doubts import find_orphans
@@ -168,7 +168,9 @@ def show_check(settings: Settings) -> int:
     console.print(as_table(checked))
     for said in (*sentences(checked), *(Text(doubt, "yellow") for doubt in doubts), *metrics_and_coverage(cards)):
         console.print(said, soft_wrap=True)
-    absent = [name for name in TABLES if name not in settings.sources]
+    # One table of usage is enough.
+    given = {*settings.sources, *(USAGE_TABLES if not settings.sources.keys().isdisjoint(USAGE_TABLES) else ())}
+    absent = [name for name in TABLES if name not in given]
     if absent:
         console.print(Text(f"not configured, so that their metrics are missing: {', '.join(absent)}", "dim"))
     unread = [one.table for one in checked if one.found is None]

@@ -35,6 +35,8 @@ _ARROW_TYPES: dict[Kind, pa.DataType] = {
 # Sums of money and of durations are exact decimals in the models; these bounds keep every such sum from overflowing.
 MONEY_LIMIT = 1e14
 DURATION_LIMIT = 1e9
+# Of what one user did with one feature on one day: events, or their seconds together.
+DAY_LIMIT = 1e12
 SEATS_LIMIT = 1e9
 # A date that lies so long before the one that it follows on is a placeholder (1900-01-01, 1970-01-01), not something that happened.
 PLACEHOLDER_YEARS = 10
@@ -100,6 +102,22 @@ class NeededBy:
 
 
 @dataclass(frozen=True)
+class PartOf:
+    """`column` counts some of what `whole` counts, so it is not above it."""
+
+    column: str
+    whole: str
+
+
+@dataclass(frozen=True)
+class SumOver:
+    """`column` is a sum over as many facts as `count` says: over none it has no value, or 0; over any it has one."""
+
+    column: str
+    count: str
+
+
+@dataclass(frozen=True)
 class NotAbove:
     """`column` should not exceed `limit`, signs aside. Rows that do may be right; many of them are of two units."""
 
@@ -107,7 +125,7 @@ class NotAbove:
     limit: str
 
 
-Rule = NotBefore | RangeBy | NeededBy
+Rule = NotBefore | RangeBy | NeededBy | PartOf | SumOver
 
 
 @dataclass(frozen=True)
@@ -141,6 +159,9 @@ class RawTable:
         doubt: what should hold between two values; rows that break it count, and are reported where they are many.
         period: first day of a row and first day after it; rows of the same thing (the first column of the key) should not overlap.
         is_personal: its rows name people: no message shows a value of them, only file, line, column and reason.
+        by_day: whether it lands by the day of its fact, and a `{day}` file holds that day's facts: the tables of usage.
+        is_aggregate: whether each row is a whole group of facts. So the last delivery of a day holds all of it, and a key that comes
+            twice in one file is a fault: the grouping was finer than the key.
     """
 
     name: str
@@ -156,6 +177,8 @@ class RawTable:
     doubt: NotAbove | None = None
     period: tuple[str, str] | None = None
     is_personal: bool = False
+    by_day: bool = False
+    is_aggregate: bool = False
     by_name: dict[str, Column] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -351,6 +374,26 @@ _ALL = (
         ),
         "What the account's users did in the product.",
         late_after_days=2,
+        by_day=True,
+    ),
+    RawTable(
+        "usage_days",
+        ("account_id", "user_id", "feature", "activity_day"),
+        "activity_day",
+        (
+            _id("account_id"),
+            _person("user_id"),
+            _optional("feature", "text"),
+            Column("activity_day", "date"),
+            Column("events", "integer", True, 1, DAY_LIMIT),
+            _optional("events_with_duration", "integer", 0, DAY_LIMIT),
+            _optional("duration_seconds", "number", 0, DAY_LIMIT),
+        ),
+        "The same, counted by day: how often each user used each feature.",
+        late_after_days=2,
+        rules=(PartOf("events_with_duration", "events"), SumOver("duration_seconds", "events_with_duration")),
+        by_day=True,
+        is_aggregate=True,
     ),
     RawTable(
         "feature_releases",
@@ -441,3 +484,6 @@ _ALL = (
 PLANNED = ("subscriptions", "feature_releases", "score_overrides")
 
 TABLES: dict[str, RawTable] = {table.name: table for table in _ALL}
+# Usage comes as single events, or counted by day. What a metric needs of the first table, the other one gives as well.
+EVENT_TABLE = "usage_events"
+USAGE_TABLES = tuple(table.name for table in _ALL if table.by_day)

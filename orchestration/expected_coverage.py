@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 
+from orchestration.contract import USAGE_TABLES
 from orchestration.scorecard import Row, Seeds
 
 
@@ -87,7 +88,7 @@ def expected_state(needs: str | None, filled: Mapping[str, Collection[str]]) -> 
     lacks = [need for need in (needs or "").split() if not _is_met(need, filled)]
     required = [need for need in lacks if not need.endswith("?")]
     if required:
-        return "missing", required[0]
+        return "missing", _as_given(required[0], filled)
     return ("not_applicable", lacks[0].removesuffix("?")) if lacks else ("measured", "")
 
 
@@ -96,6 +97,14 @@ def _on_card(seeds: Seeds, name: str, card: Row) -> Iterator[Row]:
     return (row for row in seeds[name] if row.take(same) == card.take(same))
 
 
+def _as_given(need: str, filled: Mapping[str, Collection[str]]) -> str:
+    """The need, of the table of usage that there is."""
+    table, point, column = need.partition(".")
+    given = next((one for one in USAGE_TABLES if one in filled), table) if table in USAGE_TABLES else table
+    return f"{given}{point}{column}"
+
+
 def _is_met(need: str, filled: Mapping[str, Collection[str]]) -> bool:
     table, _, column = need.removesuffix("?").partition(".")
-    return table in filled and (not column or column in filled[table])
+    tables = USAGE_TABLES if table in USAGE_TABLES else (table,)
+    return any(one in filled and (not column or column in filled[one]) for one in tables)

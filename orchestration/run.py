@@ -177,6 +177,7 @@ def _tell(settings: Settings, run_id: str | None, what: str, reasons: Iterable[s
 
 def _show_result(settings: Settings, start: date, end: date, said: Sequence[str]) -> None:
     """What the run came to, then what it could not use, each warning once."""
+    from orchestration.contract import USAGE_TABLES
     from orchestration.extract import delivery_notes, thin_event_days
     from orchestration.publish.board import FOLDER as BOARD
     from orchestration.publish.summary import summarize, unexplained_drift
@@ -185,7 +186,7 @@ def _show_result(settings: Settings, start: date, end: date, said: Sequence[str]
     summary = summarize(settings, current)
     _print(describe(summary))
     drift = [f"metric drift on {day}: {message}" for day, message in unexplained_drift(settings, current, start, end)]
-    thin_days = filter(None, [thin_event_days(settings.lake, start, end)])
+    thin_days = filter(None, [thin_event_days(settings.lake, start, end, name) for name in USAGE_TABLES])
     found = [*summary.not_read.values(), *summary.warnings, *thin_days, *drift[-_DRIFT_SHOWN:]]
     notes = delivery_notes(settings.lake, start, end)
     # Most of them were also logged, some in more words.

@@ -25,7 +25,6 @@ from orchestration.sources import LITERAL_SECRET, NO_CONNECTOR, AnySource, Files
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 DBT_PROJECT = PROJECT_ROOT / "dbt_project"
-EVENT_TABLE = "usage_events"
 
 MailAddress = Annotated[str, Field(pattern=r"^[^@\s<>,;:\"]{1,64}@[^@\s<>,;:\"]{1,255}$")]
 
@@ -211,11 +210,11 @@ class Privacy(Section):
 
 
 def _check_delivery(name: str, source: AnySource) -> None:
-    """What a file of a day holds must be said, except of events: a key that a file lacks may have left, or just not changed."""
+    """What a file of a day holds must be said, except of usage: a key that a file lacks may have left, or just not changed."""
     delivery = getattr(source, "delivery", None)
-    if name == EVENT_TABLE:
+    if TABLES[name].by_day:
         if delivery == "full":
-            raise ValueError(f"{name}.delivery: the files of a day hold that day's events. Leave it out")
+            raise ValueError(f"{name}.delivery: the files of a day hold that day's usage. Leave it out")
     elif delivery is None and isinstance(source, FilesSource) and source.day_token is not None:
         raise ValueError(
             f'{name}.delivery: say what the file of a day in {source.path} holds. Write delivery = "full" (each file is the whole table: '

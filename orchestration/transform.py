@@ -12,7 +12,7 @@ from typing import Any
 
 import duckdb
 
-from orchestration.contract import PLANNED, TABLES
+from orchestration.contract import PLANNED, TABLES, USAGE_TABLES, RawTable
 from orchestration.extract import land_table
 from orchestration.extract.doubts import Orphans, describe_values, find_orphans
 from orchestration.extract.lake.manifest import (
@@ -30,7 +30,7 @@ from orchestration.extract.losses import rows_by_event_day
 from orchestration.fingerprint import fingerprint, product_files
 from orchestration.scorecard import ConfigurationError, Field, Seeds, configuration_hash, load_seeds, read_playbooks, scorecard_rules
 from orchestration.scored_days import read_scored_days, write_scored_days
-from orchestration.settings import EVENT_TABLE, Settings
+from orchestration.settings import Settings
 from orchestration.shared import LEDGER_DAYS
 from orchestration.warehouse import connect, discard, discard_if_broken, identifier
 
@@ -40,7 +40,7 @@ DAILY = ("--exclude-resource-type", "unit_test", "--exclude", "tag:ci")
 _WITHOUT_STATIC = ("--select", "fqn:*", "--exclude", "resource_type:seed", "config.materialized:view", "--indirect-selection", "empty")
 EPOCH = date(1970, 1, 1)
 # Of the tables that outlive a run. A warehouse of another format is rebuilt from the lake.
-WAREHOUSE_FORMAT = 8
+WAREHOUSE_FORMAT = 9
 # In place of the fingerprint of an event day while a run rolls it up; equal to none.
 _ROLLING_UP = "rolling up"
 _CONTROL_TABLES = f"""
@@ -102,6 +102,7 @@ class Plan:
     Attributes:
         as_of_days: the run's own days, and what it re-scores.
         changed_event_days: event days whose usage is rolled up anew.
+        counted_days: account-days of them that are in both tables of usage, where `usage_days` alone counts.
         late_days: those of them before the lookback, where scored days are not scored again; scores that depend on them stay as they are.
         later_facts: of the tables of what has happened, the rows that are dated after the newest scored day.
         rebuilt: why the working warehouse was removed and is rebuilt; None if it was not.
@@ -110,6 +111,7 @@ class Plan:
 
     as_of_days: tuple[date, ...]
     changed_event_days: tuple[date, ...]
+    counted_days: int
     late_days: tuple[date, ...]
     later_facts: tuple[LaterFacts, ...]
     rebuilt: str | None
@@ -177,10 +179,11 @@ def prepare(settings: Settings, run_id: str, start: date, end: date) -> Plan:
         _load_playbooks(warehouse, seeds)
         as_of = max(scored_before | set(days))
         changed = _lay_views(warehouse, settings, start, end, as_of)
+        counted_days = _counted_days(warehouse)
         later = _load_landing_stats(warehouse, settings, as_of, (days[0], days[-1]))
         warehouse.execute("commit")
     late_days = tuple(day for day in changed if day < lookback_starts) if scored_before - set(days) else ()
-    return Plan(tuple(days), tuple(changed), late_days, tuple(later), rebuilt, _WITHOUT_STATIC if is_built else ())
+    return Plan(tuple(days), tuple(changed), counted_days, late_days, tuple(later), rebuilt, _WITHOUT_STATIC if is_built else ())
 
 
 def mark_passed(settings: Settings, run_id: str) -> None:
@@ -368,20 +371,20 @@ def _discard_other_format(settings: Settings) -> str | None:
 def _require_whole_tables(settings: Settings) -> None:
     """Refuse lost or damaged files of the tables that every run reads whole. Usually the landing of this run has seen to it."""
     for name in TABLES:
-        manifest = read_manifest(settings.lake, name) if name != EVENT_TABLE else None
+        manifest = read_manifest(settings.lake, name) if name not in USAGE_TABLES else None
         faults = find_faults(settings.lake, manifest, settings.pipeline.threads) if manifest is not None else {}
         for path, fault in faults.items():
             raise LakeError(f"{settings.lake / path}: {fault}. Run the extraction of {name} again: it lands the file anew from the source")
 
 
 def _lay_views(warehouse: duckdb.DuckDBPyConnection, settings: Settings, start: date, end: date, as_of: date) -> list[date]:
-    """Views over the lake; the usage view shows only the event days whose content changed since they were rolled up.
+    """Views over the lake; those of usage show only the event days whose content changed since they were rolled up.
 
     From here until the run has passed these days count as not rolled up, whatever the rollups hold: where it does not pass, the
     next run rolls them up again, also if their source is by then what it was before.
     """
     for name, table in TABLES.items():
-        if name != EVENT_TABLE:
+        if name not in USAGE_TABLES:
             warehouse.execute(f"create or replace view raw.{name} as {lake_select(settings.lake, table)}")
     rolled_up = dict(warehouse.execute("select activity_day, fingerprint from control.rolled_up_event_days").fetchall())
     while True:
@@ -389,17 +392,30 @@ def _lay_views(warehouse: duckdb.DuckDBPyConnection, settings: Settings, start: 
         changed = sorted(day for day in landed.keys() | rolled_up.keys() if landed.get(day) != rolled_up.get(day))
         # The newest fact and those after `as_of` are looked up, too.
         read = {*changed, *(day for day in landed if day > as_of), max((day for day in landed if day <= as_of), default=as_of)}
-        manifest = read_manifest(settings.lake, EVENT_TABLE)
-        if manifest is None or not find_faults(settings.lake, manifest, settings.pipeline.threads, read):
+        manifests = [(name, found) for name in USAGE_TABLES if (found := read_manifest(settings.lake, name)) is not None]
+        damaged = [name for name, found in manifests if find_faults(settings.lake, found, settings.pipeline.threads, read)]
+        if not damaged:
             break
         # Which days are read is known only here. Raises where a file cannot be landed again.
-        land_table(settings, TABLES[EVENT_TABLE], start, end, event_days=read)
+        for name in damaged:
+            land_table(settings, TABLES[name], start, end, event_days=read)
     if changed:
         warehouse.executemany("insert into control.changed_event_days values (?, ?)", [[day, landed.get(day)] for day in changed])
         _begin_roll_up(warehouse)
-    select = lake_select(settings.lake, TABLES[EVENT_TABLE], event_days=set(changed))
-    warehouse.execute(f"create or replace view raw.changed_usage_events as {select}")
+    for name in USAGE_TABLES:
+        select = lake_select(settings.lake, TABLES[name], event_days=set(changed))
+        warehouse.execute(f"create or replace view raw.changed_{name} as {select}")
     return changed
+
+
+def _counted_days(warehouse: duckdb.DuckDBPyConnection) -> int:
+    """How many account-days of the changed days are in both tables of usage."""
+    [(both,)] = warehouse.execute(
+        "select count(*) from (select distinct account_id, activity_day"
+        " from (select account_id, cast(occurred_at as date) as activity_day from raw.changed_usage_events) as events"
+        " semi join raw.changed_usage_days using (account_id, activity_day)) as counted"
+    ).fetchall()
+    return both
 
 
 def _begin_roll_up(warehouse: duckdb.DuckDBPyConnection) -> None:
@@ -425,7 +441,7 @@ def _load_landing_stats(warehouse: duckdb.DuckDBPyConnection, settings: Settings
         orphans = _orphans(warehouse, settings, stats, days)
         # A key that a later delivery brings again is ordinary; within one delivery it is not.
         of_rows = (
-            () if stats.table == EVENT_TABLE else (stats.loaded, stats.duplicates if stats.mode == "snapshot" else 0, stats.quarantined)
+            () if stats.table in USAGE_TABLES else (stats.loaded, stats.duplicates if stats.mode == "snapshot" else 0, stats.quarantined)
         )
         warehouse.execute(
             "insert into control.landing_stats values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -449,22 +465,23 @@ def _load_landing_stats(warehouse: duckdb.DuckDBPyConnection, settings: Settings
 
 
 def _orphans(warehouse: duckdb.DuckDBPyConnection, settings: Settings, stats: LandingStats, days: tuple[date, date]) -> Orphans:
-    """The orphans of a raw table. Of events only the days that are rolled up anew are read; of the others the rollup knows."""
+    """The orphans of a raw table. Of usage only the days that are rolled up anew are read; of the others the rollup knows."""
     table = TABLES[stats.table]
     if not table.has_account:
         return Orphans(0)
-    if stats.table != EVENT_TABLE:
-        facts = f"(select account_id, cast({identifier(table.fact_column)} as date) as day, 1 as facts from raw.{stats.table})"
-        return find_orphans(warehouse, table, facts, "raw.accounts", stats.loaded, days)
-    facts = "select account_id, cast(occurred_at as date) as day, 1 as facts from raw.changed_usage_events"
+    facts = f"select account_id, cast({identifier(table.fact_column)} as date) as day, 1 as facts from raw."
+    if not table.by_day:
+        return find_orphans(warehouse, table, f"({facts}{stats.table})", "raw.accounts", stats.loaded, days)
+    facts += f"changed_{stats.table}"
     if warehouse.execute(
         "select 1 from duckdb_tables() where schema_name = 'intermediate' and table_name = 'int_usage__account_days'"
     ).fetchall():
+        counted = "usage_days_rows" if table.is_aggregate else "case when usage_days_rows = 0 then events end"
         facts += (
-            " union all select account_id, activity_day, events from intermediate.int_usage__account_days"
-            " where activity_day not in (select activity_day from control.changed_event_days)"
+            f" union all select account_id, activity_day, {counted} from intermediate.int_usage__account_days"
+            f" where {counted} > 0 and activity_day not in (select activity_day from control.changed_event_days)"
         )
-    manifest = read_manifest(settings.lake, EVENT_TABLE)
+    manifest = read_manifest(settings.lake, stats.table)
     rows_by_day = {} if manifest is None else rows_by_event_day(manifest)
     return find_orphans(warehouse, table, f"({facts})", "raw.accounts", stats.loaded, days, rows_by_day)
 
@@ -473,10 +490,10 @@ def _newest_fact(warehouse: duckdb.DuckDBPyConnection, settings: Settings, name:
     """The newest fact up to the end of `as_of`, orphans left out as in `int_accounts__table_states`."""
     table = TABLES[name]
     known = "semi join raw.accounts using (account_id)" if table.has_account else ""
-    # Of events, one day's files hold the answer: the whole table is never read.
+    # Of usage, one day's files hold the answer: the whole table is never read.
     days: list[date | None] = [None]
-    if name == EVENT_TABLE:
-        days = [*sorted(day for day in event_day_fingerprints(settings.lake) if day <= as_of)]
+    if table.by_day:
+        days = [*sorted(day for day in _days_of(settings, table) if day <= as_of)]
     for day in reversed(days):
         rows = lake_select(settings.lake, table, None if day is None else {day})
         fact = f"cast({identifier(table.fact_column)} as timestamp)"
@@ -491,9 +508,15 @@ def _newest_fact(warehouse: duckdb.DuckDBPyConnection, settings: Settings, name:
 def _facts_after(warehouse: duckdb.DuckDBPyConnection, settings: Settings, name: str, as_of: date) -> tuple[int, datetime | None]:
     """How many rows are dated after `as_of`, and the last of these times."""
     table = TABLES[name]
-    days = {day for day in event_day_fingerprints(settings.lake) if day > as_of} if name == EVENT_TABLE else None
+    days = {day for day in _days_of(settings, table) if day > as_of} if table.by_day else None
     fact = f"cast({identifier(table.fact_column)} as timestamp)"
     [found] = warehouse.execute(
         f"select count(*), max({fact}) from ({lake_select(settings.lake, table, days)}) as facts where cast({fact} as date) > ?", [as_of]
     ).fetchall()
     return found
+
+
+def _days_of(settings: Settings, table: RawTable) -> list[date]:
+    """The days of which the lake holds usage in this table."""
+    manifest = read_manifest(settings.lake, table.name)
+    return [] if manifest is None else list(rows_by_event_day(manifest))

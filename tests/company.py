@@ -16,11 +16,11 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from orchestration.contract import TABLES
-from orchestration.extract.connectors.demo import demo_sources, write_demo_files
+from orchestration.contract import EVENT_TABLE, TABLES
+from orchestration.extract.connectors.demo import DEMO_TABLES, demo_sources, write_demo_files
 from orchestration.publish.publishing import PublishedGeneration
 from orchestration.publish.tables import BY_NAME
-from orchestration.settings import EVENT_TABLE, Demo, Settings, load_settings
+from orchestration.settings import Demo, Settings, load_settings
 from tests.pipeline import run_pipeline
 
 # The clocks of New York go forward on 8 March 2026.
@@ -122,7 +122,7 @@ def found_company(folder: Path) -> Company:
         f'lookback_days = {LOOKBACK_DAYS}\nmemory_limit = "512MB"\nthreads = 1\n' + demo_sources("raw")
     )
     company = Company(folder)
-    for table in TABLES:
+    for table in DEMO_TABLES:
         if table != EVENT_TABLE:
             with open(folder / "raw" / f"{table}.csv", encoding="utf-8", newline="") as file:
                 company.write(table, list(csv.DictReader(file)))

@@ -3,6 +3,9 @@
    every digit of a double below 10; the contract's limits keep sums below the 23 digits before the point. #}
 {% macro exact(expression) %}cast({{ expression }} as decimal(38, 15)){% endmacro %}
 
+{# The same for durations, which count to the microsecond: their sum is the same whether it was made here, of events, or by the source. #}
+{% macro exact_duration(expression) %}cast({{ expression }} as decimal(38, 6)){% endmacro %}
+
 {# The same for weights, which may be as small as a millionth and as great as a million (orchestration/scorecard/schema.py sees to that). #}
 {% macro exact_weight(expression) %}cast({{ expression }} as decimal(38, 22)){% endmacro %}
 

@@ -12,7 +12,6 @@ from orchestration.markdown import table as markdown_table
 from orchestration.markdown import verbatim
 from orchestration.plain_text import shortened
 from orchestration.progress import now_at
-from orchestration.settings import EVENT_TABLE
 from orchestration.sources import FilesSource
 
 CHECK = "source_could_be_read"
@@ -98,8 +97,8 @@ def _checks(table: RawTable) -> dict[str, str]:
     checks = {CHECK: "The source was read and has not lost most of its rows; else the table stays as it was, and its metrics are late."}
     if isinstance(SETTINGS.sources.get(table.name), FilesSource):
         checks[FILES_CHECK] = "No file is empty, has rows of nothing but blank fields, or brings other values for a key of another file."
-    if table.name == EVENT_TABLE:
-        checks[DAYS_CHECK] = "No day of the run has less than a fifth of the events that its weekday had in the four weeks before."
+    if table.by_day:
+        checks[DAYS_CHECK] = "No day of the run has less than a fifth of the rows that its weekday had in the four weeks before."
     return checks
 
 
@@ -110,12 +109,12 @@ def _check_files(table: RawTable, notes: tuple[str, ...]) -> list[dg.AssetCheckR
 
 
 def _check_days(context: dg.AssetExecutionContext, table: RawTable) -> list[dg.AssetCheckResult]:
-    if table.name != EVENT_TABLE:
+    if not table.by_day:
         return []
-    thin_days = thin_event_days(SETTINGS.lake, *days_of(context))
+    thin_days = thin_event_days(SETTINGS.lake, *days_of(context), table.name)
     if thin_days:
         context.log.warning(thin_days)
-    return [_warning(DAYS_CHECK, thin_days, "Every day of the run has about as many events as its weekday usually has.")]
+    return [_warning(DAYS_CHECK, thin_days, "Every day of the run has about as many rows as its weekday usually has.")]
 
 
 def _warning(check: str, fault: str | None, otherwise: str) -> dg.AssetCheckResult:

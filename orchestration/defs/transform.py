@@ -12,7 +12,7 @@ from orchestration.dbt import check_sentence, column_description, known_columns,
 from orchestration.dbt_build import build
 from orchestration.defs.common import OWNERS, PARTITIONS, SETTINGS, RunGuard, add_to_last_day, days_of
 from orchestration.progress import now_at
-from orchestration.settings import DBT_PROJECT, EVENT_TABLE
+from orchestration.settings import DBT_PROJECT
 from orchestration.transform import mark_passed, prepare
 
 MANIFEST = load_project(SETTINGS)
@@ -83,8 +83,12 @@ def health_models(context: dg.AssetExecutionContext, run_guard: RunGuard) -> Ite
     # Here and not where the facts land: a run that does not pass must not keep the news to itself.
     if plan.late_days:
         context.log.warning(
-            f"{EVENT_TABLE}: facts arrived for {len(plan.late_days)} days older than the lookback ({plan.late_days[0]} to "
+            f"usage: facts arrived for {len(plan.late_days)} days older than the lookback ({plan.late_days[0]} to "
             f"{plan.late_days[-1]}); the scores stay as they are until a backfill of these days"
+        )
+    if plan.counted_days:
+        context.log.warning(
+            f"usage: {plan.counted_days} days of accounts are in usage_days and in usage_events; usage_days alone counts for them"
         )
     tomorrow = datetime.now(UTC).date() + timedelta(days=1)
     for later in plan.later_facts:

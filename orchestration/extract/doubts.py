@@ -13,7 +13,6 @@ import duckdb
 from orchestration.contract import Column, NotBefore, RangeBy, RawTable
 from orchestration.extract.judge import doubtful_reasons
 from orchestration.plain_text import one_line
-from orchestration.settings import EVENT_TABLE
 from orchestration.warehouse import identifier, literal
 
 # From this share of a table's rows on, orphans are reported. Some events are always of visitors and trials.
@@ -83,7 +82,7 @@ def find_orphans(
     if orphans == 0:
         return Orphans(0)
     full_days = _days_of_orphans(connection, facts, days, rows_by_day) if days is not None else {}
-    if orphans >= (_MANY_EVENTS if table.name == EVENT_TABLE else _MANY) * total:
+    if orphans >= (_MANY_EVENTS if table.by_day else _MANY) * total:
         said, where = f"{orphans} of {total} rows ({orphans / total:.0%})", ""
     elif full_days:
         shown = ", ".join(f"{day} ({rows})" for day, rows in sorted(full_days.items())[-_DAYS_SHOWN:])

@@ -11,10 +11,10 @@ from datetime import date
 from functools import partial
 from pathlib import Path
 
-from orchestration.contract import Column, NeededBy, NotBefore, RangeBy, RawTable, Rule
+from orchestration.contract import Column, NeededBy, NotBefore, PartOf, RangeBy, RawTable, Rule, SumOver
 from orchestration.extract.files.lines import TEXT_AFTER_QUOTE
 from orchestration.extract.lake.manifest import LandedDelivery, stats_of
-from orchestration.extract.lake.write import EXAMPLES, BadRow
+from orchestration.extract.lake.write import EXAMPLES, REPEATED, BadRow
 from orchestration.plain_text import HIDDEN, for_duckdb
 from orchestration.settings import Settings
 from orchestration.sources import EPOCH, Notation
@@ -98,6 +98,9 @@ _REMEDIES = {
     "no rate": "add the currency's rate to fx_rates.csv, by its code, such as EUR",
     "score: missing": "{source}.query can leave out what has no answer: select * from file where score <> ''",
     TEXT_AFTER_QUOTE: 'write a quote within quotes twice ("")',
+    REPEATED: "group by account_id, user_id, feature and activity_day alone, and sum the rest",
+    "events: below 1": "{source}.query can leave out what was not used: where events > 0",
+    "where events_with_duration is": "deliver count(duration) as events_with_duration beside sum(duration) as duration_seconds",
     "outside": "{source}.scales gives the scale of a survey, for example {{ csat = [0, 100] }}",
 }
 
@@ -476,6 +479,14 @@ def _broken(rule: Rule, notation: Notation) -> list[tuple[str, str]]:
     if isinstance(rule, NeededBy):
         is_lacking = f"coalesce(c_{rule.by} = {literal(rule.choice)}, false) and c_{rule.column} is null"
         return [(is_lacking, literal(f"{rule.column}: missing where {rule.by} is {rule.choice}"))]
+    if isinstance(rule, PartOf):
+        return [(f"coalesce(c_{rule.column} > c_{rule.whole}, false)", literal(f"{rule.column}: above {rule.whole}"))]
+    if isinstance(rule, SumOver):
+        count = f"coalesce(c_{rule.count}, 0)"
+        return [
+            (f"{count} > 0 and c_{rule.column} is null", literal(f"{rule.column}: missing where {rule.count} is above 0")),
+            (f"{count} = 0 and coalesce(c_{rule.column} > 0, false)", literal(f"{rule.column}: above 0 where {rule.count} is 0")),
+        ]
     given = {str(survey): scale for survey, scale in notation.scales.items()}
     scales = {choice: given.get(choice, (least, greatest)) for choice, least, greatest in rule.ranges}
     return [

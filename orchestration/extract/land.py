@@ -101,7 +101,7 @@ def extract_table(settings: Settings, table: RawTable, start: date, end: date, e
         settings: of the run.
         table: the contract.
         start, end: first and last day of the run.
-        event_days: days of `usage_events` whose files are compared with their checksums; those of other tables always are.
+        event_days: days of a table of usage whose files are compared with their checksums; those of other tables always are.
 
     Returns:
         Counts and changed days.

@@ -17,7 +17,7 @@ from orchestration.extract.lake.superseded import supersede
 from orchestration.extract.lake.write import LANDING_VERSION, Examples, Incoming, columns_of, land
 from orchestration.extract.session import connect, path_literals
 from orchestration.extract.staging import create_staged, stage_batches
-from orchestration.settings import EVENT_TABLE, Settings
+from orchestration.settings import Settings
 from orchestration.warehouse import identifier, literal
 
 # Event days are numbered from here.
@@ -47,7 +47,7 @@ def land_connected(
     """
     with faults_named(source, table):
         incremental = source.is_incremental(table)
-    mode: Mode = "events" if table.name == EVENT_TABLE else "snapshot"
+    mode: Mode = "events" if table.by_day else "snapshot"
     by_day = mode == "events" and incremental
     identity = _identity(settings, table, source, end)
     kept: Mapping[str, LandedDelivery] = {}

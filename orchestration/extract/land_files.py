@@ -30,7 +30,7 @@ from orchestration.extract.lake.write import LANDING_VERSION, Examples, Incoming
 from orchestration.extract.losses import refuse_thin_deliveries
 from orchestration.extract.session import connect, fingerprint
 from orchestration.extract.staging import create_staged, parquet_rows, stage_files, stage_query, stage_shaped
-from orchestration.settings import EVENT_TABLE, Settings
+from orchestration.settings import Settings
 from orchestration.sources import FilesSource
 from orchestration.warehouse import identifier, literal
 
@@ -56,7 +56,7 @@ def land_files(
     the landing.
     """
     by_day = source is not None and source.day_token is not None
-    mode: Mode = "events" if table.name == EVENT_TABLE else "snapshot"
+    mode: Mode = "events" if table.by_day else "snapshot"
     if by_day and mode != "events":
         # The configuration was checked for it.
         assert source is not None and source.delivery is not None
@@ -256,7 +256,7 @@ def _uniform(
     judged_rows = judge_of(settings, table)(rows)
     with reading(fitting):
         uniform = connection.execute(
-            f"select _delivery, count(*), {fingerprint(columns_of(table))}, cast(min({fact}) as date), max({fact})"
+            f"select _delivery, count(*), {fingerprint(columns_of(table))}, cast(min({fact}) as date), cast(max({fact}) as timestamp)"
             f" from ({judged_rows}) as judged group by _delivery"
             " having count(_reasons) = 0 and not bool_or(_blanked)"
             f" and cast(min({fact}) as date) = cast(max({fact}) as date)"

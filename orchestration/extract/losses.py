@@ -8,16 +8,16 @@ from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
+from orchestration.contract import EVENT_TABLE, USAGE_TABLES
 from orchestration.extract.errors import SuddenLoss
 from orchestration.extract.lake.manifest import WHOLE, LandedDelivery, Manifest, read_manifest
-from orchestration.settings import EVENT_TABLE
 from orchestration.sources import ACCEPTANCE, Source
 
 # Without them there is nobody to score.
 POPULATION = ("accounts", "subscriptions")
 # A table or a delivery with fewer rows may lose most of them in a day.
 _ENOUGH_ROWS = 20
-# A day of events is compared with the same weekday of four weeks, where the table reaches back to three of them.
+# A day of usage is compared with the same weekday of four weeks, where the table reaches back to three of them.
 _WEEKS, _ENOUGH_WEEKS = 4, 3
 _THIN_SHARE = 0.2
 # Below it, only a day without any event could be thin.
@@ -133,16 +133,18 @@ def _delivered_rows(delivery: LandedDelivery | None) -> int:
     return 0 if delivery is None else sum(part.rows for part in delivery.partitions.values())
 
 
-def thin_event_days(lake: Path, start: date, end: date) -> str | None:
-    """Which of the days [start, end] have less than a fifth of the events that the weekday usually has, in one sentence.
+def thin_event_days(lake: Path, start: date, end: date, name: str = EVENT_TABLE) -> str | None:
+    """Which of the days [start, end] have less than a fifth of the rows of usage that the weekday usually has, in one sentence.
 
-    Usual is the median of the same weekday in the four weeks before. Reads the manifest only. Days that were not extracted are
-    late, not thin.
+    Usual is the median of the same weekday in the four weeks before. Reads the manifests only. Days that were not extracted are
+    late, not thin; nor are those on which the other table of usage began to take the place of this one.
     """
-    manifest = read_manifest(lake, EVENT_TABLE)
+    manifest = read_manifest(lake, name)
     rows = {} if manifest is None else rows_by_event_day(manifest)
     if manifest is None or not rows:
         return None
+    others = [found for other in USAGE_TABLES if other != name and (found := read_manifest(lake, other)) is not None]
+    taken_over = {day for other in others for day in rows_by_event_day(other)}
     last = end if manifest.through is None else min(end, date.fromisoformat(manifest.through))
     first_known = min(rows)
     thin = []
@@ -151,9 +153,10 @@ def thin_event_days(lake: Path, start: date, end: date) -> str | None:
         before = [day - timedelta(weeks=week) for week in range(1, _WEEKS + 1)]
         known = [rows.get(one, 0) for one in before if one >= first_known]
         usual = median(known) if len(known) >= _ENOUGH_WEEKS else 0
-        if usual >= _ENOUGH_EVENTS and rows.get(day, 0) < _THIN_SHARE * usual:
+        is_switch = day in taken_over and not taken_over.issuperset(before)
+        if usual >= _ENOUGH_EVENTS and rows.get(day, 0) < _THIN_SHARE * usual and not is_switch:
             thin.append(f"{day} ({rows.get(day, 0)}, usually {usual:.0f})")
-    return f"{EVENT_TABLE}: less than a fifth of the usual events: {_listed(thin)}" if thin else None
+    return f"{name}: less than a fifth of the usual {'events' if name == EVENT_TABLE else 'rows'}: {_listed(thin)}" if thin else None
 
 
 def rows_by_event_day(manifest: Manifest) -> dict[date, int]:

@@ -25,6 +25,7 @@ from orchestration.extract.files.text import (
     rows_loaded,
 )
 from orchestration.extract.judge import Judge, RawRows
+from orchestration.extract.lake.write import quarantine_repeated
 from orchestration.extract.session import literals, load_batches, scratch_folder
 from orchestration.sources import FilesSource
 from orchestration.warehouse import identifier
@@ -158,6 +159,7 @@ def _stage_csv(
 
     if load_csv(connection, numbered.file, found, counted):
         blank = stage(not_blank(found), "loaded.rowid + 1")
+        quarantine_repeated(connection, table, numbered.number)
         if _locate_bad_rows(connection, numbered, found):
             return blank
         connection.execute("delete from staged where _file = ?", [numbered.number])
@@ -379,7 +381,7 @@ def stage_batches(
             _set_deleted_apart(connection, table, columns, position)
         _stage_loaded(connection, table, columns, types, judge, label, position)
         position += last
-    same = " and ".join(f"gone.{identifier(name)} = cast(staged.{identifier(name)} as varchar)" for name in table.key)
+    same = " and ".join(f"gone.{identifier(name)} is not distinct from cast(staged.{identifier(name)} as varchar)" for name in table.key)
     connection.execute(f"delete from staged using gone where {same} and staged._position < gone._position")
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from orchestration.contract import PLANNED, RawTable
+from orchestration.contract import PLANNED, USAGE_TABLES, RawTable
 from orchestration.extract.connectors.base import Connector, HttpSource, Preview, Window, batches_of, faults_named, mapping_of
 from orchestration.extract.doubts import describe_columns, describe_values
 from orchestration.extract.files.columns import read_layout
@@ -33,7 +33,7 @@ from orchestration.extract.preflight import faults_of
 from orchestration.extract.session import connect
 from orchestration.extract.staging import create_staged, stage_batches
 from orchestration.plain_text import shortened
-from orchestration.settings import EVENT_TABLE, Settings, SettingsError
+from orchestration.settings import Settings, SettingsError
 from orchestration.sources import FilesSource
 from orchestration.warehouse import identifier
 
@@ -107,7 +107,7 @@ def try_source(settings: Settings, table: RawTable, scratch: Path) -> Trial:
         rows = f"({lake_select(trial.lake, table)})"
         filled = _filled(connection, table, rows)
         odd = describe_columns(connection, table, rows, set(mapped) if isinstance(source, FilesSource) else set(filled))
-        values = None if table.name == EVENT_TABLE else describe_values(connection, table, rows, stats.loaded, 0, {})
+        values = None if table.by_day else describe_values(connection, table, rows, stats.loaded, 0, {})
     notes = [note for key in sorted(manifest.deliveries) for note in manifest.deliveries[key].notes]
     refusal, bad = _of_bad_rows(settings, table, stats, examples, is_whole)
     repeated = _of_repeated_keys(stats, examples) if manifest.mode in ("snapshot", "full") else []
@@ -223,7 +223,7 @@ def _land_rows(
     create_staged(connection, table)
     with closing(iter(batches)) as rows:
         stage_batches(connection, table, source.column_names, rows, judge_of(settings, table), source.connector)
-    mode: Mode = "events" if table.name == EVENT_TABLE else "snapshot"
+    mode: Mode = "events" if table.by_day else "snapshot"
     landed = land(connection, settings, table, mode, {0: Incoming(WHOLE, Delivery(None, ()), None)}, [source.connector], {}, examples)
     return Manifest(table.name, mode, by_day=False, deliveries=landed)
 
@@ -322,7 +322,9 @@ def _of_age(settings: Settings, table: RawTable, stats: LandingStats, is_whole: 
     if stats.newest_fact is None:
         return []
     late_after, end, newest = settings.late_after_days(table.name), settings.last_day, stats.newest_fact.date()
-    if late_after is not None and is_whole and (end - newest).days > late_after:
+    # Metrics take the newest usage of either table.
+    is_alone = not table.by_day or sum(name in settings.sources for name in USAGE_TABLES) == 1
+    if late_after is not None and is_whole and is_alone and (end - newest).days > late_after:
         return [
             f"the newest fact is {(end - newest).days} days before {end}, more than late_after_days {late_after}: its metrics would be late"
         ]

@@ -10,7 +10,7 @@ from tests.pipeline import run_pipeline
 
 
 # 7: every cause of a tier's change, tiers held for days and for too long, a gone scorecard key, accounts that return;
-# 18: 94 days, tiers held; 23: three versions in 41 days that move tiers.
+# 18: 94 days, tiers held, usage counted by day beside the events; 23: three versions in 41 days that move tiers.
 @pytest.mark.parametrize("seed", [7, 18, 23])
 def test_the_mart_is_what_the_oracle_says(tmp_path: Path, seed: int) -> None:
     world = build_world(tmp_path, seed)

@@ -6,8 +6,8 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 import sqlalchemy as sa
 
-from orchestration.contract import TABLES
-from orchestration.settings import EVENT_TABLE
+from orchestration.contract import EVENT_TABLE, TABLES
+from orchestration.extract.connectors.demo import DEMO_TABLES
 from tests.company import FIRST_DAY, HISTORY_STARTS, LAST_DAY, MIDDLE_DAY, Company, Rows, differences, read_mart
 
 # Column of the contract -> column of the product's own table.
@@ -40,7 +40,7 @@ def fill(database: sa.Engine, company: Company) -> None:
             "precision)"
         )
         for name, table in TABLES.items():
-            if name == EVENT_TABLE:
+            if table.by_day:
                 continue
             columns = [column.name for column in table.columns]
             connection.exec_driver_sql(f"create table {name} ({', '.join(f'{one} text' for one in columns)}, loaded_at timestamp)")
@@ -75,7 +75,7 @@ def configure(company: Company) -> None:
     """The pipeline as it was, with every source in the database, and a lookback that reaches the latest events."""
     text = company.config_file.read_text().partition("[sources.")[0].replace("lookback_days = 1", "lookback_days = 3")
     mapped = ", ".join(f'{name} = "{place}"' for name, place in PRODUCT_LOG.items())
-    for name in TABLES:
+    for name in DEMO_TABLES:
         where = f'table = "{name}"'
         if name == EVENT_TABLE:
             where = f'table = "product.log"\ncolumns = {{ {mapped} }}'

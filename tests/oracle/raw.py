@@ -11,6 +11,7 @@ import csv
 import gzip
 import io
 import json
+import math
 import re
 import tomllib
 from collections.abc import Iterator
@@ -43,6 +44,8 @@ SCHEMA: dict[str, str] = {
         starts_on:date expires_on:date""",
     "usage_events": """event_id:id account_id:id user_id:id feature:text? occurred_at:timestamp
         duration_seconds:number[0,]?""",
+    "usage_days": """account_id:id user_id:id feature:text? activity_day:date events:integer[1,]
+        events_with_duration:integer[0,]? duration_seconds:number[0,]?""",
     "feature_releases": "feature:id released_on:date",
     "subscriptions": """subscription_id:id account_id:id plan:text? seats:integer[0,]? mrr:number? currency:text?
         started_on:date ended_on:date? term_ends_on:date? is_trial:boolean?""",
@@ -57,6 +60,7 @@ SCHEMA: dict[str, str] = {
 KEYS: dict[str, tuple[str, ...]] = {
     **{table: (columns.split(":")[0],) for table, columns in SCHEMA.items()},
     "account_goals": ("goal_id", "measured_on"),
+    "usage_days": ("account_id", "user_id", "feature", "activity_day"),
     "subscriptions": ("subscription_id", "started_on"),
 }
 # "A row is up to d by its first timestamp or date column."
@@ -72,6 +76,8 @@ NOT_BEFORE: dict[str, list[tuple[str, str, bool]]] = {
     "tickets": [("opened_at", later, True) for later in ("first_replied_at", "resolved_at", "escalated_at")],
 }
 DAYS_OF_TEN_YEARS = 3652
+# Beside the columns of a row: the day in the name of its file.
+DELIVERY = "(delivery)"
 CURRENCY_DATE = {"subscriptions": ("started_on", ("mrr",)), "invoices": ("issued_on", ("amount", "open_amount"))}
 LATE_AFTER_DAYS = {"usage_events": 2}
 Scale = tuple[Fraction, Fraction]
@@ -232,6 +238,13 @@ def type_row(
             raise Bad(f"{name}: missing")
     if "@" in (row.get("user_id") or ""):
         row["user_id"] = row["user_id"].lower()
+    if table == "usage_events" and row["duration_seconds"] is not None:
+        # To the microsecond, half away from zero.
+        row["duration_seconds"] = Fraction(math.floor(row["duration_seconds"] * 10**6 + Fraction(1, 2)), 10**6)
+    if table == "usage_days":
+        timed, seconds = row["events_with_duration"] or 0, row["duration_seconds"]
+        if timed > row["events"] or (seconds is None if timed else seconds):
+            raise Bad("durations of more events than there are, or of none, or none of some")
     if table == "survey_responses":
         row["score"] = _on_our_scale(row["survey"], row["score"], survey_scales)
     for earlier, later, is_placeholder in NOT_BEFORE.get(table, ()):
@@ -270,6 +283,27 @@ def end_overlaps(subscriptions: list[Row]) -> None:
             row["ended_on"] = min([*later] if row["ended_on"] is None else [row["ended_on"], *later])
 
 
+def as_events(usage_days: list[Row], events: list[Row]) -> list[Row]:
+    """The usage of both tables as events: those of an account's day that `usage_days` has are not counted once more."""
+    counted = {(row["account_id"], row["activity_day"]) for row in usage_days}
+    found = [row for row in events if (row["account_id"], day_of(row["occurred_at"])) not in counted]
+    for row in usage_days:
+        timed = row["events_with_duration"] or 0
+        for number in range(int(row["events"])):
+            # All of the time in the first of them: only its sum is known.
+            seconds = None if number >= timed else row["duration_seconds"] if number == 0 else Fraction(0)
+            found.append(
+                {
+                    "account_id": row["account_id"],
+                    "user_id": row["user_id"],
+                    "feature": row["feature"],
+                    "occurred_at": datetime(row["activity_day"].year, row["activity_day"].month, row["activity_day"].day),
+                    "duration_seconds": seconds,
+                }
+            )
+    return found
+
+
 def clean(
     texts: dict[str, list[dict[str, str | None]]],
     fx_rates: list[Row] = (),
@@ -296,14 +330,25 @@ def clean(
             except Bad as bad:
                 quarantined.setdefault(table, []).append((text_row, str(bad)))
             else:
-                last[tuple(row[name] for name in KEYS[table])] = row
+                key = tuple(row[name] for name in KEYS[table])
+                if table == "usage_days":
+                    # A user in two spellings is two groups of the source, and the last delivery of a day is all of the day.
+                    key = (*key, text_row["user_id"])
+                    row["delivery"] = text_row.get(DELIVERY) or ""
+                last[key] = row
         rows = list(last.values())
+        if table == "usage_days":
+            newest: dict[date, str] = {}
+            for row in rows:
+                newest[row["activity_day"]] = max(row["delivery"], newest.get(row["activity_day"], ""))
+            rows = [row for row in rows if row["delivery"] == newest[row["activity_day"]]]
         if table != "accounts" and rows and "account_id" in rows[0]:
             known = {account["account_id"] for account in tables["accounts"]}
             orphans[table] = sum(row["account_id"] not in known for row in rows)
             rows = [row for row in rows if row["account_id"] in known]
         tables[table] = rows
     end_overlaps(tables["subscriptions"])
+    tables["usage_events"] = as_events(tables.pop("usage_days"), tables["usage_events"])
     late = {**LATE_AFTER_DAYS, **(late_after_days or {})}
     return Raw(tables, late, list(fx_rates), reporting_currency, quarantined, orphans)
 
@@ -315,6 +360,9 @@ def load(config_file: Path, last_day: date) -> Raw:
     seeds = config_file.parent / config["pipeline"]["seeds_dir"]
     texts = {name: list(_read(config_file.parent, source, last_day)) for name, source in config["sources"].items()}
     late = {name: source["late_after_days"] for name, source in config["sources"].items() if "late_after_days" in source}
+    # Of the two tables of usage that are given, the more patient.
+    usage = [late.get(name, LATE_AFTER_DAYS["usage_events"]) for name in ("usage_events", "usage_days") if name in config["sources"]]
+    late |= {"usage_events": max(usage)} if usage else {}
     return clean(texts, read_fx_rates(seeds), config["pipeline"].get("reporting_currency", "USD"), late)
 
 
@@ -348,8 +396,9 @@ def _files(base: Path, pattern: str, last_day: date) -> Iterator[dict[str, str |
         day = match.group(1) if match and match.groups() else ""
         if day <= last_day.isoformat():
             files.append((day, path))
-    for _, path in sorted(files):
-        yield from _one_file(path)
+    for day, path in sorted(files):
+        for row in _one_file(path):
+            yield {**row, DELIVERY: day}
 
 
 def _one_file(path: Path) -> Iterator[dict[str, str | None]]:

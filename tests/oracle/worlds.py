@@ -39,6 +39,13 @@ FEATURES = ("export", "alerts", "api", "board", "new_editor")
 USERS = (*(f"u{n}" for n in range(8)), "U1", "Ann@mail.io", "Bo.Li@mail.io", "cy@mail.io")
 # No text and no whole number: as JSON's own, and as the text of it.
 NO_IDS = ("12.5", "7.0", "1.23457E+15", "[7]", '{"id": 7}')
+TABLES = tuple(table for table in SCHEMA if table != "usage_days")
+# What sends a row of usage_days to quarantine.
+NO_USAGE_DAYS = (
+    {"events": "0"}, {"events": "1.5"}, {"events": None}, {"user_id": None}, {"activity_day": "soon"}, {"duration_seconds": "-1"},
+    {"events_with_duration": "9"}, {"events_with_duration": "1", "duration_seconds": None},
+    {"events_with_duration": None, "duration_seconds": "60"},
+)  # fmt: skip
 SCRIPTED = ("swing", "held")  # segments
 # Healthy from, at_risk from, and the percentiles; none: the defaults.
 TIER_SETS: tuple[tuple[tuple[str, str, str, str], ...], ...] = (
@@ -99,20 +106,21 @@ class World:
 
 
 def build_world(folder: Path, seed: int) -> World:
-    """Write a world into an empty folder."""
-    return _Builder(folder, random.Random(seed)).build()
+    """Write a world into an empty folder. One in ten has usage counted by day besides its events."""
+    return _Builder(folder, random.Random(seed), has_usage_days=seed % 10 == 8).build()
 
 
 class _Builder:
-    def __init__(self, folder: Path, rng: random.Random) -> None:
+    def __init__(self, folder: Path, rng: random.Random, has_usage_days: bool) -> None:
         self.folder = folder
         self.rng = rng
+        self.has_usage_days = has_usage_days
         self.first_day = date(2024, 2, 20) + timedelta(days=rng.randrange(0, 25))
         self.long = self.chance(1 / 6)
         self.last_day = self.first_day + timedelta(days=93 if self.long else rng.choice((40, 42, 45)))
         self.days = [self.first_day + timedelta(days=n) for n in range((self.last_day - self.first_day).days + 1)]
         self.serial = 0
-        self.tables: dict[str, Rows] = {table: [] for table in SCHEMA}
+        self.tables: dict[str, Rows] = {table: [] for table in TABLES}
         self.config: list[str] = []
 
     # -- dice
@@ -186,6 +194,8 @@ class _Builder:
         seeds = self.folder / "seeds"
         seeds.mkdir()
         Seeds(seeds, self.rng, self.days).write()
+        if self.has_usage_days:
+            self.usage_in_days()
         pipeline = [
             "[pipeline]",
             f"start_date = {self.first_day}",
@@ -511,7 +521,7 @@ class _Builder:
 
     def some_tables_absent_or_empty(self) -> None:
         self.absent: set[str] = set()
-        for table in SCHEMA:
+        for table in TABLES:
             if table == "accounts":
                 continue
             roll = self.rng.random()
@@ -519,6 +529,39 @@ class _Builder:
                 self.absent.add(table)
             if roll < 0.1:
                 self.tables[table].clear()
+
+    def usage_in_days(self) -> None:
+        """Usage counted by day beside the events: also of account-days that have events, and days that are delivered twice."""
+        rows: Rows = []
+        for account_id in [row["account_id"] for row in self.tables["accounts"]] + ["ghost"]:
+            with_events = [event["_day"] for event in self.tables["usage_events"] if event["account_id"] == account_id and "_day" in event]
+            for _ in range(self.rng.choice((0, 4, 25))):
+                day = self.rng.choice(with_events) if with_events and self.chance(0.5) else self.some_day(60).isoformat()
+                count = self.rng.randrange(1, 9)
+                timed = self.rng.choice((None, "0", str(self.rng.randrange(1, count + 1))))
+                row = {
+                    "account_id": account_id,
+                    "user_id": self.in_some_case(self.rng.choice(USERS)),
+                    "feature": self.rng.choice((None, *FEATURES)),
+                    "activity_day": self.text_day(date.fromisoformat(day)),
+                    "events": str(count),
+                    "events_with_duration": timed,
+                    "duration_seconds": self.rng.choice(("0", "60", "90.5", "600.000001")) if timed not in (None, "0") else timed,
+                    "_day": day,
+                }
+                rows.append(row)
+                if self.chance(0.1):
+                    rows.append({**row, "events": "9"})
+                if self.chance(0.1):
+                    rows.append({**row, **self.rng.choice(NO_USAGE_DAYS)})
+        columns = [column.split(":")[0] for column in SCHEMA["usage_days"].split()]
+        for day, delivered in self.by_delivery_day(rows).items():
+            path = self.folder / "raw" / "usage_days" / f"{day}.csv"
+            path.parent.mkdir(exist_ok=True)
+            with path.open("w", encoding="utf-8", newline="") as stream:
+                csv.writer(stream).writerows([columns, *([row[name] or "" for name in columns] for row in delivered)])
+        self.config += ["[sources.usage_days]", 'connector = "files"', 'path = "raw/usage_days/{day}.csv"']
+        self.config += ["max_bad_share = 1", "late_after_days = 4", ""]
 
     def usage_stops_or_has_no_details(self) -> None:
         events = self.tables["usage_events"]

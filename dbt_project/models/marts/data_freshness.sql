@@ -1,6 +1,7 @@
 -- Grain: raw table. How fresh and how clean the data behind the scores is. delivered = loaded + duplicate + quarantined.
 -- Judged on the newest scored day, as int_accounts__table_states judges every day: a table without any fact is missing, not late, and a fact
 -- of a later day hides no silence (newest_fact_at is the newest one up to the newest scored day).
+-- Usage is silent only where both of its tables are: one may have taken the place of the other.
 -- A source that the last run refused is `not read` also where the table lacks none of the scored days.
 
 with newest as (
@@ -9,6 +10,16 @@ with newest as (
         (select max(as_of_date) from {{ ref('int_scoring__account_scores') }}),
         (select max(as_of_date) from {{ source('control', 'as_of_days') }})
     ) as as_of_date
+
+),
+
+newest_of_metrics as (
+
+    select
+        {{ table_of_metrics('table_name') }} as table_name,
+        max(newest_fact_at) as newest_fact_at
+    from {{ source('control', 'landing_stats') }}
+    group by {{ table_of_metrics('table_name') }}
 
 ),
 
@@ -22,11 +33,13 @@ late as (
             when raw_tables.unavailable is not null then newest.as_of_date
         end as not_read_since,
         case
-            when {{ day_number('newest.as_of_date') }} - {{ day_number('landing_stats.newest_fact_at') }} > raw_tables.late_after_days
-                then cast(landing_stats.newest_fact_at as date) + raw_tables.late_after_days + 1
+            when landing_stats.newest_fact_at is null then null
+            when {{ day_number('newest.as_of_date') }} - {{ day_number('newest_of_metrics.newest_fact_at') }} > raw_tables.late_after_days
+                then cast(newest_of_metrics.newest_fact_at as date) + raw_tables.late_after_days + 1
         end as silent_since
     from {{ source('control', 'landing_stats') }} as landing_stats
     inner join {{ source('control', 'raw_tables') }} as raw_tables on landing_stats.table_name = raw_tables.table_name
+    inner join newest_of_metrics on {{ table_of_metrics('landing_stats.table_name') }} = newest_of_metrics.table_name
     cross join newest
 
 )

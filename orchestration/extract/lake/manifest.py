@@ -25,11 +25,10 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Literal
 
-from orchestration.contract import TABLES, RawTable
+from orchestration.contract import TABLES, USAGE_TABLES, RawTable
 from orchestration.durable import sync, write_text
 from orchestration.extract.session import path_literals
 from orchestration.integrity import Damaged, FileEntry, find_damaged, hash_files, read_stamped, stamped
-from orchestration.settings import EVENT_TABLE
 from orchestration.warehouse import identifier, literal
 
 Mode = Literal["snapshot", "changes", "events", "full"]
@@ -317,7 +316,7 @@ def find_faults(lake: Path, manifest: Manifest, threads: int, event_days: Collec
         lake: root folder of the lake.
         manifest: of the table.
         threads: files to read at a time.
-        event_days: of `usage_events`, the days whose files are read and compared, with the list of superseded rows; of the others
+        event_days: of a table of usage, the days whose files are read and compared, with the list of superseded rows; of the others
             it is only seen that they exist. None compares all files, as always for other tables.
     """
     paths = manifest.paths()
@@ -404,7 +403,7 @@ def lake_select(lake: Path, table: RawTable, event_days: Collection[date] | None
     Args:
         lake: root folder of the lake.
         table: the contract.
-        event_days: of `usage_events`, only these event days; other tables ignore them.
+        event_days: of a table of usage, only these event days; other tables ignore them.
 
     Returns:
         A select over the Parquet files that the manifest names; a typed empty one for a table that never landed. The day on which a row
@@ -441,7 +440,7 @@ def lake_select(lake: Path, table: RawTable, event_days: Collection[date] | None
         if event_days is None or date.fromisoformat(day) in event_days
     ]
     clean = [file for part in parts if part.superseded == 0 for file in part.files]
-    replaced = [file for part in parts if part.superseded > 0 for file in part.files]
+    replaced = [file for part in parts if 0 < part.superseded < part.rows for file in part.files]
     selects = [f"select {columns} from {_scan(folder, clean)}"] if clean else []
     if replaced:
         assert manifest.superseded_file is not None
@@ -474,13 +473,17 @@ def _unknown_end(table: RawTable) -> list[str]:
 
 
 def event_day_fingerprints(lake: Path) -> dict[date, str]:
-    """Event day of `usage_events` -> a text that changes when, and only when, the rows of that day do."""
-    manifest = read_manifest(lake, EVENT_TABLE)
-    return {} if manifest is None else day_fingerprints(manifest)
+    """Event day -> a text that changes when, and only when, the usage of that day does, in whichever table."""
+    by_day: dict[date, str] = {}
+    for name in USAGE_TABLES:
+        manifest = read_manifest(lake, name)
+        for day, text in day_fingerprints(manifest).items() if manifest is not None else ():
+            by_day[day] = f"{by_day[day]} {text}" if day in by_day else text
+    return by_day
 
 
 def day_fingerprints(manifest: Manifest) -> dict[date, str]:
-    """As `event_day_fingerprints`, of a given manifest."""
+    """As `event_day_fingerprints`, of one table."""
     by_day: dict[str, list[str]] = {}
     for key, delivery in sorted(manifest.deliveries.items()):
         for day, part in delivery.partitions.items():

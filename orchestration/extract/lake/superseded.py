@@ -1,4 +1,4 @@
-"""Keys that more than one delivery brought: the last delivery's row counts, the others are superseded.
+"""Keys that more than one delivery brought: the last delivery's row counts, the others are superseded. Of aggregates, whole days.
 
 The rows stay in their files, since a delivery that comes again without the key must bring the older row back. Events
 keep the list of superseded rows beside the files, so that readers need no window over all rows.
@@ -27,6 +27,8 @@ def supersede(connection: duckdb.DuckDBPyConnection, settings: Settings, table: 
 
     `old`: the manifest whose list of superseded rows is complete and whose files are all on disk; None where there is none.
     """
+    if table.is_aggregate:
+        return _supersede_days(new)
     folder = lake.raw_folder(settings.lake, table.name).resolve()
     place = {
         file: (key, day) for key, delivery in new.deliveries.items() for day, part in delivery.partitions.items() for file in part.files
@@ -53,6 +55,18 @@ def supersede(connection: duckdb.DuckDBPyConnection, settings: Settings, table: 
         deliveries[key] = replace(delivery, partitions=partitions)
     written = _write_superseded(connection, settings, new, counts)
     return replace(new, deliveries=deliveries, superseded_file=written)
+
+
+def _supersede_days(new: Manifest) -> Manifest:
+    """Of each day the last delivery counts, with all that it holds of the day."""
+    last = {day: key for key in sorted(new.deliveries) for day in new.deliveries[key].partitions}
+    deliveries = {}
+    for key, delivery in new.deliveries.items():
+        rows = {day: 0 if last[day] == key else part.rows for day, part in delivery.partitions.items()}
+        deliveries[key] = replace(
+            delivery, partitions={day: replace(part, superseded=rows[day]) for day, part in delivery.partitions.items()}
+        )
+    return replace(new, deliveries=deliveries, superseded_file=None)
 
 
 def _keys(table: RawTable) -> str:

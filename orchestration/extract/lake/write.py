@@ -22,6 +22,7 @@ from orchestration.warehouse import identifier, literal
 # Part of every delivery's identity: raise it when the same rows would land differently.
 LANDING_VERSION = 5
 EXAMPLES = 3
+REPEATED = "has the key of a later row"
 _LONGEST_VALUE, _FILES_SHOWN = 80, 5
 
 
@@ -68,6 +69,7 @@ def land(
     notes: Notes | None = None,
 ) -> dict[str, LandedDelivery]:
     """Write the files of the deliveries in `staged`; what landed, by delivery key. The manifest stays as it is."""
+    quarantine_repeated(connection, table)
     duplicates = _drop_duplicates(connection, table)
     repeated = _describe_repeated(connection, table, mode, batch) if duplicates else {}
     if duplicates:
@@ -98,6 +100,27 @@ def land(
         )
         for number, one in batch.items()
     }
+
+
+def quarantine_repeated(connection: duckdb.DuckDBPyConnection, table: RawTable, file: int | None = None) -> None:
+    """Of an aggregate: quarantine the good rows of `staged`, or of one file in it, whose key comes again later in the same file.
+
+    Which of them counts all that belongs to the key, nobody knows; the last one is taken, as of other tables.
+    """
+    if not table.is_aggregate:
+        return
+    keys = ", ".join(["_delivery", "_file", *(identifier(name) for name in table.key)])
+    good = f"from staged where _reasons is null{'' if file is None else f' and _file = {file}'}"
+    connection.execute(f"create or replace temp table twice as select hash({keys}) as key_hash {good} group by all having count(*) > 1")
+    if connection.execute("select count(*) from twice").fetchall() == [(0,)]:
+        return
+    raw = ", ".join(f"{literal(column.name)}, cast({identifier(column.name)} as varchar)" for column in table.columns)
+    reason = f"{', '.join(table.key)}: {REPEATED}"
+    connection.execute(
+        f"update staged set _reasons = [{literal(reason)}], _raw = cast(json_object({raw}) as varchar)"
+        f" where rowid in (select rowid {good} and hash({keys}) in (select key_hash from twice)"
+        f" qualify row_number() over (partition by {keys} order by _position desc) > 1)"
+    )
 
 
 def _drop_duplicates(connection: duckdb.DuckDBPyConnection, table: RawTable) -> dict[int, int]:
@@ -170,7 +193,8 @@ def _describe_repeated(connection: duckdb.DuckDBPyConnection, table: RawTable, m
 
 def _hides_values(table: RawTable, *deliveries: Incoming) -> bool:
     """Whether no message may show a value; of a table of people also where no file is read."""
-    return table.is_personal or any(file.hides_content for one in deliveries for file in one.delivery.files)
+    is_personal = table.is_personal or any(table.by_name[name].is_personal for name in table.key)
+    return is_personal or any(file.hides_content for one in deliveries for file in one.delivery.files)
 
 
 def _repeated_keys(connection: duckdb.DuckDBPyConnection, table: RawTable, batch: Mapping[int, Incoming]) -> list[str]:

@@ -1,6 +1,7 @@
 -- Grain: as_of_date, for the days of the run: per raw table the state that it forces on all of its metrics, null if none.
 -- Missing: the table has no row up to the day. Late: its newest fact up to the day is older than the table's late_after_days, or
 -- the day has not been extracted, because its source could not be read: silence of a source is no news of its accounts.
+-- usage_days and usage_events are one here: the newest fact of either counts, and a day that one of their sources did not bring is late.
 -- Rows of unknown accounts (orphans) are not facts: they count in no metric, and data_freshness reports them.
 
 {% set fact_days = {
@@ -30,6 +31,19 @@ with fact_days as (
 
 ),
 
+raw_tables as (
+
+    select
+        {{ table_of_metrics('table_name') }} as table_name,
+        -- Of what no source delivers there is no day to wait for.
+        coalesce(max(case when covered_through is not null then late_after_days end), max(late_after_days)) as late_after_days,
+        min(covered_through) as covered_through,
+        max(case when covered_through is null and unavailable is not null then 1 else 0 end) as has_never_been_read
+    from {{ source('control', 'raw_tables') }}
+    group by {{ table_of_metrics('table_name') }}
+
+),
+
 newest as (
 
     select
@@ -38,14 +52,15 @@ newest as (
         raw_tables.table_name,
         raw_tables.late_after_days,
         raw_tables.covered_through,
+        raw_tables.has_never_been_read,
         max(fact_days.day) as newest_day
     from {{ source('control', 'as_of_days') }} as as_of_days
-    cross join {{ source('control', 'raw_tables') }} as raw_tables
+    cross join raw_tables
     left join fact_days
         on raw_tables.table_name = fact_days.table_name
         and fact_days.day <= as_of_days.day
     group by as_of_days.as_of_date, as_of_days.day, raw_tables.table_name, raw_tables.late_after_days,
-        raw_tables.covered_through
+        raw_tables.covered_through, raw_tables.has_never_been_read
 
 ),
 
@@ -56,7 +71,7 @@ states as (
         table_name,
         case
             when newest_day is null then 'missing'
-            when day - newest_day > late_after_days or as_of_date > covered_through then 'late'
+            when day - newest_day > late_after_days or as_of_date > covered_through or has_never_been_read = 1 then 'late'
         end as state
     from newest
 

@@ -17,24 +17,27 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from orchestration.contract import TABLES, RawTable
+from orchestration.contract import EVENT_TABLE, TABLES, RawTable
 from orchestration.extract.connectors.base import Connector, Preview, Window
 from orchestration.extract.connectors.demo.company import from_day, to_day
 from orchestration.extract.connectors.demo.dirt import soil
 from orchestration.extract.connectors.demo.simulation import History, simulate
 from orchestration.extract.connectors.demo.tables import build_table
 from orchestration.extract.connectors.demo.usage import EVENTS_PER_ACCOUNT_DAY, ProductLog
-from orchestration.settings import EVENT_TABLE, Demo, Settings
+from orchestration.settings import Demo, Settings
 
 # The company's records begin so long before the first scored day that windows of a year are filled from the start.
 HISTORY_BEFORE_START = timedelta(days=425)
 _ROWS_PER_BATCH = 200_000
+# Its product log comes as events.
+DEMO_TABLES = tuple(name for name, table in TABLES.items() if not table.is_aggregate)
 
 
 class DemoSource(Connector):
     """`connector = "demo"`: the generated demo company, see `[demo]`."""
 
     is_made_up = True
+    tables = DEMO_TABLES
 
     def read(self, settings: Settings, table: RawTable, window: Window) -> Iterator[pa.RecordBatch]:
         return demo_batches(settings, table, window.until)
@@ -106,7 +109,7 @@ def write_demo_files(
         raise ValueError(f"end {end} lies before start_history {start_history}")
     (folder / "events").mkdir(parents=True, exist_ok=True)
     history = _history(demo.accounts, demo.seed, to_day(start_history), to_day(end))
-    for name in TABLES:
+    for name in DEMO_TABLES:
         if name != EVENT_TABLE:
             pyarrow.csv.write_csv(_delivered(history, name, demo), folder / f"{name}.csv")
 
@@ -132,7 +135,7 @@ def demo_sources(folder: str) -> str:
     Args:
         folder: where they are, relative to the `health.toml`, with forward slashes.
     """
-    paths = {name: f"{folder}/{name}.csv" for name in TABLES} | {EVENT_TABLE: f"{folder}/events/{{day}}.parquet"}
+    paths = {name: f"{folder}/{name}.csv" for name in DEMO_TABLES} | {EVENT_TABLE: f"{folder}/events/{{day}}.parquet"}
     return "\n".join(f"[sources.{name}]\nconnector = \"files\"\npath = '{path}'\n" for name, path in paths.items())
 
 

@@ -50,7 +50,7 @@ from orchestration.extract.files.columns import check_columns
 from orchestration.extract.files.query import single_select
 from orchestration.extract.session import connect, load_batches
 from orchestration.plain_text import as_said
-from orchestration.settings import EVENT_TABLE, Settings, SettingsError, secret_value
+from orchestration.settings import Settings, SettingsError, secret_value
 from orchestration.sources import Secret
 from orchestration.warehouse import identifier, literal
 
@@ -83,11 +83,11 @@ def check(settings: Settings, table: RawTable, source: RestSource) -> None:
     """Find what is wrong with the configuration, without asking the API.
 
     Raises:
-        SettingsError: events are asked for without an end, or a JSON path within answers is not valid.
+        SettingsError: usage is asked for without an end, or a JSON path within answers is not valid.
         SourceError: the query cannot be prepared or lacks a column, or a JSON path of a column is not valid.
     """
-    if table.name == EVENT_TABLE and source.has_start and not source.has_end:
-        raise SettingsError(f"sources.{table.name}: events are read by day: write {{end}} as well as {{start}} into what the API is asked")
+    if table.by_day and source.has_start and not source.has_end:
+        raise SettingsError(f"sources.{table.name}: usage is read by day: write {{end}} as well as {{start}} into what the API is asked")
     paths = {"records": source.records} | {
         f"paginator.{name}": path
         for name, path in source.paginator.model_dump().items()

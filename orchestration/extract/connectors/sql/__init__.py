@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from orchestration.contract import RawTable
 from orchestration.extract.connectors.base import Connector, Preview, Window
-from orchestration.settings import EVENT_TABLE, Settings
+from orchestration.settings import Settings
 from orchestration.sources import Notation, SecretReference
 
 _PARAMETER = re.compile(r"(?<![:\w\\]):(start|end)\b")
@@ -19,7 +19,7 @@ class SqlSource(Connector, Notation):
 
     Attributes:
         url: a SQLAlchemy address with user and password, for example `postgresql+psycopg://reader:...@host/db`.
-        table: `table` or `schema.table`; events are read by day, other tables as a whole in every run.
+        table: `table` or `schema.table`; usage is read by day, other tables as a whole in every run.
         query: one select; with `:start` and `:end` (timestamps, UTC, end exclusive) only what is new is read.
         columns: contract column -> column of the table or query, where the names differ.
         timeout_seconds: longest wait for one statement; of a stream, for its next rows.
@@ -56,8 +56,8 @@ class SqlSource(Connector, Notation):
         return self.columns
 
     def is_incremental(self, table: RawTable) -> bool:
-        """Single days can be asked for by a query with `:start` and `:end`, and of events always."""
-        return bool(self.parameters) or (table.name == EVENT_TABLE and self.table is not None)
+        """Single days can be asked for by a query with `:start` and `:end`, and of tables of usage always."""
+        return bool(self.parameters) or (table.by_day and self.table is not None)
 
     def read(self, settings: Settings, table: RawTable, window: Window) -> Iterator[pa.RecordBatch]:
         from orchestration.extract.connectors.sql import rows

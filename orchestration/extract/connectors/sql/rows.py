@@ -1,7 +1,7 @@
 """The rows of a table or a query, as a stream of Arrow batches."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
@@ -16,7 +16,6 @@ from orchestration.extract.connectors.base import Preview, Window, mapping_of, t
 from orchestration.extract.connectors.sql import SqlSource
 from orchestration.extract.connectors.sql.database import connected
 from orchestration.extract.errors import SourceError
-from orchestration.settings import EVENT_TABLE
 
 _ROWS_PER_BATCH = 20_000
 _PREVIEW_ROWS = 100
@@ -77,8 +76,8 @@ def _statement(connection: sa.Connection, table: RawTable, source: SqlSource, wi
     is_sqlite = connection.dialect.name == "sqlite"
     # As the database writes times without a zone.
     zone = ZoneInfo(source.timezone or "UTC")
-    start: datetime | str = _BEGINNING if window.start is None else window.start.astimezone(zone).replace(tzinfo=None)
-    end: datetime | str = window.end.astimezone(zone).replace(tzinfo=None)
+    start: date | str = _BEGINNING if window.start is None else window.start.astimezone(zone).replace(tzinfo=None)
+    end: date | str = window.end.astimezone(zone).replace(tzinfo=None)
     if is_sqlite:
         # It compares texts: '2026-01-05' lies before '2026-01-05 00:00:00', yet not before '2026-01-05'.
         start, end = (str(moment).removesuffix(" 00:00:00") for moment in (start, end))
@@ -91,12 +90,21 @@ def _statement(connection: sa.Connection, table: RawTable, source: SqlSource, wi
     relation = sa.table(name, *(sa.column(column) for column in found), schema=schema)
     selected = sa.select(*(relation.c[column] for column in [place for place in places if place in found] or found))
     fact = source.columns.get(table.fact_column, table.fact_column)
-    if table.name == EVENT_TABLE and fact in found:
+    if table.by_day and fact in found:
+        if table.by_name[table.fact_column].kind == "date":
+            # A day is that day in every zone.
+            start, end = _days(window, is_sqlite)
         # A row without its time belongs to no day: the whole reading brings it, for the quarantine.
         moment = _sqlite_moment(relation.c[fact]) if is_sqlite else relation.c[fact]
         in_window = sa.and_(moment >= start, moment < end)
         selected = selected.where(in_window if window.since is not None else sa.or_(moment < end, moment.is_(None)))
     return selected
+
+
+def _days(window: Window, as_text: bool) -> tuple[date | str, date | str]:
+    """First day of a window, and first day after it."""
+    first = _BEGINNING.date() if window.start is None else window.start.date()
+    return (first.isoformat(), window.end.date().isoformat()) if as_text else (first, window.end.date())
 
 
 def _sqlite_moment(text: sa.ColumnElement) -> sa.ColumnElement:

@@ -329,7 +329,7 @@ def test_events_are_read_by_day(world: World) -> None:
         assert (landed.loaded, landed.quarantined) == (2, {})
         assert [key for (key,) in world.rows("usage_events", "event_id")] == ["e1", "e2", "e3", "e4"]
         use(world, server, f'{SINGLE}\nparams = {{ from = "{{start}}" }}', "usage_events")
-        with pytest.raises(SettingsError, match=r"sources.usage_events: events are read by day: write \{end\} as well"):
+        with pytest.raises(SettingsError, match=r"sources.usage_events: usage is read by day: write \{end\} as well"):
             land(world, date(2026, 3, 4), "usage_events")
 
 

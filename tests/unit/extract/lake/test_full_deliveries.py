@@ -188,7 +188,7 @@ def test_a_file_that_lacks_most_rows_lets_nobody_leave_unless_it_is_accepted(wor
          r'and all others stay\)'),
         ("tickets", 'path = "t.csv"\ndelivery = "full"', "delivery is for a path with {day}"),
         ("usage_events", 'path = "e/{day}.csv"\ndelivery = "full"',
-         "usage_events.delivery: the files of a day hold that day's events. Leave it out"),
+         "usage_events.delivery: the files of a day hold that day's usage. Leave it out"),
         ("tickets", 'path = "t/{day}.csv"\ndelivery = "whole"', "delivery"),
     ],
 )  # fmt: skip
