@@ -129,3 +129,11 @@ def test_coverage_is_the_share_of_the_base_weights_that_will_be_measured() -> No
     assert expected.coverage == pytest.approx(0.8)
     assert (expected.missing, expected.not_applicable) == ({"y.z": ("b",)}, {"w": ("c",)})
     assert expected_coverage(found, {}, date(2018, 1, 1)) == []
+
+
+def test_usage_counted_by_day_gives_what_is_asked_of_events() -> None:
+    needs = "usage_events.feature subscriptions.seats?"
+    counted = {"usage_days": {"account_id", "feature"}, "subscriptions": {"seats"}}
+    assert expected_state(needs, counted) == ("measured", "")
+    assert expected_state(needs, counted | {"usage_days": {"account_id"}}) == ("missing", "usage_days.feature")
+    assert expected_state(needs, {"subscriptions": {"seats"}}) == ("missing", "usage_events.feature")

@@ -116,6 +116,20 @@ def test_segment_tracks_in_the_warehouse(world: World, warehouse: sa.Engine) -> 
     assert usage(world) == [*expected, ("t6", "bolt", "u1", "Signed In", "2026-01-04 04:30:00")]
 
 
+def test_segment_tracks_counted_by_day_in_the_warehouse(world: World, warehouse: sa.Engine) -> None:
+    fill(warehouse, SEGMENT)
+    use(world, "segment_usage_days.toml")
+    landed = land(world, "usage_days", JANUARY[0], date(2026, 1, 4))
+    # The same events and accounts as above.
+    assert world.rows("usage_days", "account_id, user_id, feature, cast(activity_day as varchar), events") == [
+        ("acme", "u1", "Report Exported", "2026-01-01", 1),
+        ("acme", "u1", "Signed In", "2026-01-03", 1),
+        ("bolt", "u1", "Signed In", "2026-01-03", 1),
+        ("bolt", "u1", "Signed In", "2026-01-04", 1),
+    ]
+    assert (landed.delivered, landed.quarantined) == (4, {})
+
+
 def call(name: str, at: str, group: str | None = "acme", user: str | None = "u1", kind: str = "track") -> dict:
     """As in https://segment.com/docs/connections/spec/common/, group id in the context."""
     return {
