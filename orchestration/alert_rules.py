@@ -16,7 +16,7 @@ from orchestration.scorecard import Cell, Fault, Row, Seed, read_seed
 from orchestration.settings import PROJECT_ROOT
 from orchestration.shared import LEDGER_DAYS
 
-AlertKind = Literal["tier_worsened", "score_fell", "renewal_near", "source_late", "drift_seen", "run_failed", "mart_late"]
+AlertKind = Literal["tier_worsened", "score_fell", "renewal_near", "source_late", "drift_seen", "run_failed", "mart_late", "today"]
 Channel = Literal["email", "slack", "teams", "webhook"]
 
 CHANNELS: tuple[Channel, ...] = ("email", "slack", "teams", "webhook")
@@ -37,6 +37,7 @@ _COLUMNS: dict[AlertKind, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "drift_seen": ((), ()),
     "run_failed": ((), ()),
     "mart_late": ((), ()),
+    "today": ((), ("points", "metric_key", *_ACCOUNT_FILTERS)),
 }
 SEED = Seed(
     {
@@ -50,6 +51,7 @@ SEED = Seed(
         "segment": Cell(required=False),
         "min_arr": Cell("number", required=False, minimum=0),
         "channel": Cell(required=False, choices=CHANNELS),
+        "metric_key": Cell(required=False, may_lack=True),
     },
     key=("rule_key",),
     required=False,
@@ -67,6 +69,7 @@ class AlertRule:
         points, days: size and days of a fall; `days` is also the longest time to a renewal.
         segment, min_arr: only such accounts.
         channel: only there.
+        metric_key: metric whose rise today is looked for.
         line: of the file.
     """
 
@@ -80,12 +83,16 @@ class AlertRule:
     segment: str | None = None
     min_arr: float | None = None
     channel: Channel | None = None
+    metric_key: str | None = None
     line: int = field(default=0, compare=False)
 
     @property
     def fingerprint(self) -> str:
         """Names what the rule looks for: another one makes it a new rule, another label or channel does not."""
         content = {name: value for name, value in asdict(self).items() if name not in ("label", "channel", "line")}
+        if self.metric_key is None:
+            # As before there was such a column: no rule of that time is a new one.
+            del content["metric_key"]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def worsened(self, before: str, now: str) -> bool:
@@ -125,6 +132,8 @@ def _faults(rows: list[Row]) -> Iterator[Fault]:
         if kind == "score_fell" and row["days"] is not None and row["days"] not in LEDGER_DAYS:
             text = f"days {row['days']} is neither 7 nor 28, over which changes are explained"
             yield Fault(_NAME, row.line, f"{text}. Choose one of them")
+        if kind == "today" and (row["points"] is None) == (row["metric_key"] is None):
+            yield Fault(_NAME, row.line, "kind today looks for a fall by points or for the rise of a metric. Fill in points or metric_key")
         if kind == "tier_worsened":
             yield from _tier_faults(row)
 

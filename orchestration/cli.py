@@ -45,14 +45,21 @@ def _settings() -> Settings:
 
 
 @health.command()
-@click.argument("days", required=False, metavar="[START...END]")
+@click.argument("days", required=False, metavar="[START...END | today]")
 @click.option("-v", "--verbose", is_flag=True, help="Show the traceback of what fails.")
 def run(days: str | None, verbose: bool) -> int:
     """Run the pipeline, by default for all configured days.
 
     2026-01-05...2026-02-10 is a range of days, 2026-01-05 one day. What readers see changes only when every blocking check has passed.
     The run appears in the Dagster UI like any other.
+
+    today scores the day that is still running, provisionally, beside the mart: no history, no confirmed tier. It gives way to any other
+    run, and changes nothing of the mart.
     """
+    if days == "today":
+        from orchestration.intraday import show_today
+
+        return show_today(_settings())
     from orchestration.run import run
 
     return run(_settings(), days, verbose)

@@ -2,10 +2,10 @@
 
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from threading import Event, Thread
 from typing import Any
 
@@ -23,11 +23,11 @@ from orchestration.event_log import forget_plans
 from orchestration.progress import now_at
 from orchestration.settings import DBT_PROJECT, Settings
 from orchestration.stopping import reporting
-from orchestration.transform import DAILY, Plan, is_static
+from orchestration.transform import DAILY, STATIC, Plan, is_static
 
 # What dbt writes when it parses: the manifest, and the same for its own use.
 PARSED = ("manifest.json", "partial_parse.msgpack")
-_CANCEL_EVERY_SECONDS = 0.05
+_CANCEL_EVERY_SECONDS, _LOOK_EVERY_SECONDS = 0.05, 0.25
 # The types of all columns are stated, also of those that a folder of seeds may lack.
 warnings.filterwarnings("ignore", ".* does not match the name of any column in this table", RuntimeWarning)
 _STOP_SECONDS = 3
@@ -108,15 +108,21 @@ def build(settings: Settings, context: AssetExecutionContext, plan: Plan) -> Ite
         raise DbtFailed("\n".join(errors))
 
 
-def build_models(settings: Settings, *selection: str) -> None:
+def build_models(settings: Settings, *selection: str, is_built: bool = False, look: Callable[[], None] = lambda: None) -> None:
     """`dbt build` of some models and what it takes to read them, without Dagster and without checks.
+
+    Args:
+        is_built: whether their seeds and views are in the warehouse and unchanged, so that they are left out.
+        look: is called while dbt works, some times a second. What it raises stops dbt and comes through.
 
     Raises:
         DbtFailed: a model failed.
     """
-    without = (name for kind in ("test", "unit_test") for name in ("--exclude-resource-type", kind))
+    without = [name for kind in ("test", "unit_test") for name in ("--exclude-resource-type", kind)]
+    if is_built:
+        without += ["--exclude", *STATIC]
     command = ["build", *without, "--no-write-json", *dbt_options(settings.dbt_target), "--select", *selection]
-    said: list[Any] = [event.info for event in _Dbt(command, parsed_manifest(settings)).events()]
+    said: list[Any] = [event.info for event in _Dbt(command, parsed_manifest(settings)).events(look)]
     errors = [info.msg for info in said if info.level == "error"]
     if errors:
         raise DbtFailed("\n".join(errors))
@@ -161,13 +167,20 @@ class _Dbt:
         self._result: dbtRunnerResult | None = None
         self._thread = Thread(target=self._run, args=(command, manifest), daemon=True)
 
-    def events(self) -> Iterator[EventMsg]:
-        """What dbt says for people. When the last event is out, dbt has closed the warehouse."""
+    def events(self, look: Callable[[], None] = lambda: None) -> Iterator[EventMsg]:
+        """What dbt says for people. When the last event is out, dbt has closed the warehouse. `look` as of `build_models`."""
         self._thread.start()
         try:
             # A process that ends with the warehouse open leaves a log beside it, for which the next run would rebuild it from the lake.
             with reporting(lambda _: self._stop()):
-                while (event := self._said.get()) is not None:
+                while True:
+                    look()
+                    try:
+                        event = self._said.get(timeout=_LOOK_EVERY_SECONDS)
+                    except Empty:
+                        continue
+                    if event is None:
+                        break
                     yield event
         finally:
             self._stop()

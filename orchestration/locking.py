@@ -89,14 +89,23 @@ def _write_note(path: Path, holder: str) -> None:
     os.replace(temporary, path)
 
 
+def writing_now(settings: Settings) -> str | None:
+    """Who holds the lock, in words; None if nobody does, or has not signed yet. For who gives way without wanting it."""
+    return _holder(settings.data_dir / NOTE_NAME)
+
+
 def _describe(path: Path) -> str:
+    return _holder(path) or "another command"
+
+
+def _holder(path: Path) -> str | None:
     """The holder in words. A note whose process is gone is a dead holder's, and the present one has not signed yet."""
     try:
         note = json.loads(path.read_text(encoding="utf-8"))
         pid, holder, since = int(note["pid"]), str(note["holder"]), str(note["since"])
     except (OSError, ValueError, KeyError, TypeError):
-        return "another command"
-    return f"'{holder}' (process {pid}, since {since})" if _is_alive(pid) else "another command"
+        return None
+    return f"'{holder}' (process {pid}, since {since})" if _is_alive(pid) else None
 
 
 def _is_alive(pid: int) -> bool:

@@ -37,7 +37,8 @@ from orchestration.warehouse import connect, discard, discard_if_broken, identif
 # What a build leaves out that checks the SQL rather than the day's data: `make test` runs it (tests/dbt).
 DAILY = ("--exclude-resource-type", "unit_test", "--exclude", "tag:ci")
 # As of `is_static`. Each check is named by `fqn:*`: else dbt would leave out those of what is left out.
-_WITHOUT_STATIC = ("--select", "fqn:*", "--exclude", "resource_type:seed", "config.materialized:view", "--indirect-selection", "empty")
+STATIC = ("resource_type:seed", "config.materialized:view")
+_WITHOUT_STATIC = ("--select", "fqn:*", "--exclude", *STATIC, "--indirect-selection", "empty")
 EPOCH = date(1970, 1, 1)
 # Of the tables that outlive a run. A warehouse of another format is rebuilt from the lake.
 WAREHOUSE_FORMAT = 9
@@ -190,16 +191,23 @@ def mark_passed(settings: Settings, run_id: str) -> None:
     """Note that dbt built everything and every blocking test passed: only then may the run publish."""
     with connect(settings, settings.warehouse) as warehouse:
         warehouse.execute("begin")
-        _forget_rolled_up(warehouse)
-        warehouse.execute("insert into control.rolled_up_event_days from control.changed_event_days where fingerprint is not null")
+        _note_built(warehouse, settings)
         warehouse.execute(
             "update control.run_state set status = 'passed', finished_at = ? where run_id = ?",
             [datetime.now(UTC).replace(tzinfo=None), run_id],
         )
-        warehouse.execute("update control.built set is_complete = true where fingerprint = ?", [_fingerprint(settings)])
         days = {day for (day,) in warehouse.execute("select as_of_date from control.as_of_days").fetchall()}
         # The file first: a kill in between leaves days that were scored by a run that did not pass, and those are scored again.
         write_scored_days(settings, read_scored_days(settings) | days)
+        warehouse.execute("commit")
+
+
+def keep_rollups(settings: Settings) -> None:
+    """Of what dbt built keep what is of no as-of day: the rollups, seeds and views. The scored days count as unfinished, so the next run in
+    this warehouse removes them. For a day that is provisional."""
+    with connect(settings, settings.warehouse) as warehouse:
+        warehouse.execute("begin")
+        _note_built(warehouse, settings)
         warehouse.execute("commit")
 
 
@@ -225,6 +233,12 @@ def _is_built(warehouse: duckdb.DuckDBPyConnection, fingerprint: str) -> bool:
     warehouse.execute("delete from control.built")
     warehouse.execute("insert into control.built values (?, false)", [fingerprint])
     return False
+
+
+def _note_built(warehouse: duckdb.DuckDBPyConnection, settings: Settings) -> None:
+    _forget_rolled_up(warehouse)
+    warehouse.execute("insert into control.rolled_up_event_days from control.changed_event_days where fingerprint is not null")
+    warehouse.execute("update control.built set is_complete = true where fingerprint = ?", [_fingerprint(settings)])
 
 
 def _fingerprint(settings: Settings) -> str:

@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,11 @@ import duckdb
 import pytest
 from filelock import FileLock
 
+from orchestration.integrity import hash_file, stamped
+from orchestration.publish.descriptions import describe
+from orchestration.publish.generations import DATABASE, MANIFEST, generation_path, read_manifest
+from orchestration.publish.today import write_views
+from orchestration.warehouse import connect, literal
 from tests.company import FIRST_DAY, LAST_DAY, NEXT_DAY, Company, Rows, found_company, read_mart
 from tests.pipeline import run_pipeline
 from tests.postgres import postgres
@@ -97,7 +102,8 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> _Original:
             os.rename(copy, backup)
     own = shutil.copytree(backup, folder.with_name("own"), symlinks=True)
     found = _Original(Company(folder), own, artifacts, read_mart(own / "data" / "published"))
-    shutil.copy2(_reading_own_lake(found.put_back()), own / "data" / "warehouse.duckdb")
+    for path in (_reading_own_lake(found.put_back()), *_showing_own_today(found.company)):
+        shutil.copy2(path, own / path.relative_to(folder))
     return found
 
 
@@ -111,6 +117,26 @@ def _reading_own_lake(company: Company) -> Path:
             own = re.sub(r"'[^']*/data/lake/", f"'{folder}/lake/", sql)
             warehouse.execute(own.replace("CREATE VIEW", "create or replace view", 1))
     return folder / "warehouse.duckdb"
+
+
+def _showing_own_today(company: Company) -> list[Path]:
+    """The mart and its manifest, with views over the company's own provisional state, for the same reason."""
+    settings = company.settings
+    manifest = read_manifest(settings, 1)
+    database, note = (generation_path(settings, 1) / name for name in (DATABASE, MANIFEST))
+    for path in (database, note):
+        path.chmod(0o644)
+    with connect(settings) as connection:
+        connection.execute(f"attach {literal(database)} as health")
+        connection.execute("use health")
+        described = write_views(settings, connection)
+        connection.execute("use memory")
+        describe(connection, described)
+        connection.execute("detach health")
+    note.write_text(stamped(asdict(replace(manifest, files=manifest.files | {DATABASE: hash_file(database)}))))
+    for path in (database, note):
+        path.chmod(0o444)
+    return [database, note]
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ It writes the time to FILE first.
 
 A place is `before module:function` or `after module:function`, for the function's first call, or a text that dbt writes.
 Where the signal does not end the process at once, the function is a statement of DuckDB that lasts for minutes.
+RANGE may be `today@2026-03-10T15:00:00+00:00`: `health run today` at that time.
 SIGNAL may also be FULL: from then on nothing more fits on the disk of FILE, and the run goes on.
 """
 
@@ -14,9 +15,11 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from orchestration import intraday
 from orchestration.cli import main
 
 _MINUTES = "select sum(a.range * b.range) from range(10000000) as a, range(10000000) as b"
@@ -72,5 +75,8 @@ class _Stdout:
 
 if __name__ == "__main__":
     signal_name, at, sent_at, days = sys.argv[1:]
+    days, _, now = days.partition("@")
+    if now:
+        intraday.clock = lambda: datetime.fromisoformat(now)
     stop_at(signal_name, at, lambda: send(signal_name, Path(sent_at)))
     sys.exit(main(["run", days]))

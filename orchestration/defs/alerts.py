@@ -31,15 +31,15 @@ class FailedRunConfig(dg.Config):
 @dg.op(description="Sends what the rules of alert_rules.csv find new in the mart, and what could not be delivered before.")
 def send_due_alerts(context: dg.OpExecutionContext, config: FailedRunConfig) -> None:
     failed = FailedRun(config.run_id, config.what, [config.reason]) if config.run_id else None
-    _send(context, lambda: send_alerts(SETTINGS, context.log.info, failed))
+    send_and_report(context, lambda: send_alerts(SETTINGS, context.log.info, failed))
 
 
 @dg.op(description="Sends the digests that were not sent this week, and what could not be delivered before.")
 def send_weekly_digests(context: dg.OpExecutionContext) -> None:
-    _send(context, lambda: send_digests(SETTINGS, datetime.now(UTC).date(), context.log.info))
+    send_and_report(context, lambda: send_digests(SETTINGS, datetime.now(UTC).date(), context.log.info))
 
 
-def _send(context: dg.OpExecutionContext, send: Callable[[], Sent]) -> None:
+def send_and_report(context: dg.OpExecutionContext, send: Callable[[], Sent]) -> None:
     show_alive(SETTINGS, context.run_id)
     try:
         sent = send()

@@ -31,6 +31,7 @@ from orchestration.publish.revision_log import Part
 from orchestration.publish.revisions import TABLE as REVISIONS
 from orchestration.publish.revisions import add_revisions
 from orchestration.publish.tables import BY_NAME, DATE_COLUMN, HISTORY, SCHEMA, TABLES, WIDE_SCHEMA, PublishedTable, on_days, part_name
+from orchestration.publish.today import write_views
 from orchestration.publish.validation import carry_over, write_parquet
 from orchestration.publish.validation import descriptions as validation_descriptions
 from orchestration.settings import Settings
@@ -235,9 +236,10 @@ def build_generation(
     for name, query in mart.views.items():
         connection.execute(f"create or replace view main.{name} as {query}")
         connection.execute(f"create or replace macro main.{name}_in(folder) as table {_over_parquet(BY_NAME[name], query)}")
+    today = write_views(settings, connection)
     connection.execute("use memory")
     validated = carry_over(settings, connection, base)
-    describe(connection, _descriptions(connection) | validation_descriptions())
+    describe(connection, _descriptions(connection) | validation_descriptions() | today)
     changed = mart.days.keys() - kept
     at = published_at.astimezone(UTC).replace(tzinfo=None)
     revisions = add_revisions(settings, connection, building, generation, mart.days, changed, run_id, at, base, logged)

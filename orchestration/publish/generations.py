@@ -244,11 +244,16 @@ def install(settings: Settings, building: Path, manifest: Manifest) -> Path:
 
 def flip(settings: Settings, number: int) -> None:
     """Let `published/current` point to the generation, in one step."""
-    temporary = settings.published / f"{_LINK}{os.getpid()}"
+    point(settings.published / "current", Path("generations") / str(number))
+
+
+def point(link: Path, target: Path) -> None:
+    """Let a link point to another folder, in one step."""
+    temporary = link.with_name(f".{link.name}-{os.getpid()}")
     temporary.unlink(missing_ok=True)
-    temporary.symlink_to(Path("generations") / str(number))
-    os.replace(temporary, settings.published / "current")
-    sync(settings.published)
+    temporary.symlink_to(target)
+    os.replace(temporary, link)
+    sync(link.parent)
 
 
 def prune(settings: Settings) -> None:

@@ -298,6 +298,9 @@ class _Lint:
                 text = f"the rule never holds: no scorecard has the tier {gone[0]}. Correct the tier, or remove the rule"
                 # An account may have a tier from before; it cannot fall to it any more.
                 yield Fault(_ALERTS, rule.line, text, is_error=rule.kind == "tier_worsened" and gone[0] == rule.tier)
+            elif rule.metric_key is not None and rule.metric_key not in {row["metric_key"] for row in self._seeds["metrics"]}:
+                text = f"metric_key {rule.metric_key} is not a metric of {self._seeds.file('metrics')}"
+                yield Fault(_ALERTS, rule.line, f"{text}. Correct it, or remove the rule")
             elif rule.points is not None and rule.points > widest:
                 text = f"the rule never holds: no score can fall by {rule.points:g}, since all scores are within {widest:g} points"
                 yield Fault(_ALERTS, rule.line, f"{text}. Give fewer points, or remove the rule")

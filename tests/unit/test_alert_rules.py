@@ -41,7 +41,7 @@ def test_a_folder_without_the_file_has_the_shipped_rules_and_an_empty_file_has_n
 
 WRONG = {
     "r,,tier_worse,,,,,,,": "kind 'tier_worse' is not one of tier_worsened, score_fell, renewal_near, source_late, drift_seen, "
-    "run_failed, mart_late. Did you mean 'tier_worsened'?",
+    "run_failed, mart_late, today. Did you mean 'tier_worsened'?",
     "r,,tier_worsened,,healthy,,,,,": "tier healthy is never worse. Write at_risk, poor or unknown, or leave it blank",
     "r,,tier_worsened,at_risk,at_risk,,,,,": "from_tier at_risk to tier at_risk is not a worsening. Let tier be the worse one",
     "r,,tier_worsened,,poor,5,,,,": "kind tier_worsened does not use points. Leave it blank",
@@ -53,6 +53,8 @@ WRONG = {
     "r,,source_late,,,,,smb,,": "kind source_late does not use segment. Leave it blank",
     "r,,drift_seen,,,,,,1000,": "kind drift_seen does not use min_arr. Leave it blank",
     "r,,drift_seen,,,,,,,mail": "channel 'mail' is not one of email, slack, teams, webhook. Did you mean 'email'?",
+    "r,,today,,,,,,,": "kind today looks for a fall by points or for the rise of a metric. Fill in points or metric_key",
+    "r,,today,,,5,1,,,": "kind today does not use days. Leave it blank",
     "My rule,,drift_seen,,,,,,,": "rule_key is not a plain name. Use at most 60 of a-z, 0-9 and _, a letter first",
     "fine,,source_late,,,,,,,": "rule_key 'fine' is duplicated, first on line 2. Remove one",
 }

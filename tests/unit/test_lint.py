@@ -167,8 +167,8 @@ def test_what_somebody_may_mean_is_a_warning(seeds: Seeds) -> None:
     seeds.add("playbooks", "call_now,Call now,2")
     seeds.add("playbook_conditions", "call_now,critical_open_tickets,>,3")
     seeds.add("playbook_conditions", "call_now,tier,=,poor")
-    seeds.add("alert_rules", "large,Large,tier_worsened,,poor,,,,100000,")
-    seeds.add("alert_rules", "to_slack,To Slack,drift_seen,,,,,,,slack")
+    seeds.add("alert_rules", "large,Large,tier_worsened,,poor,,,,100000,,")
+    seeds.add("alert_rules", "to_slack,To Slack,drift_seen,,,,,,,slack,")
     expected = [
         seeds.line("score_caps", "2026.1,standard,escalated")
         + "cap 'escalated' never binds: no score is above 100. Give a lower max_score, or remove it",

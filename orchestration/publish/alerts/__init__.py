@@ -17,7 +17,7 @@ from orchestration.alert_rules import OF_THE_PIPELINE, AlertRule, Channel, read_
 from orchestration.errors import UserError
 from orchestration.locking import acquire, say_on_stdout
 from orchestration.publish.alerts.delivery import Destination, alert_destinations, deliver
-from orchestration.publish.alerts.evaluate import Alert, find_alerts
+from orchestration.publish.alerts.evaluate import Alert, find_alerts, find_alerts_of_today
 from orchestration.publish.alerts.faults import NotDelivered
 from orchestration.publish.alerts.log import AlertLog, AlertLogError, copy_log, open_log
 from orchestration.publish.alerts.mart import PublishedMart
@@ -190,11 +190,14 @@ def _apply_rules(settings: Settings, log: AlertLog, channels: Iterable[Channel],
     if number is not None and manifest is not None and newest is not None and (known is None or newest >= known):
         applied_to, published_on = newest, datetime.fromisoformat(manifest.published_at).date()
         # A repetition of the newest day says nothing new of accounts, but the source that it could not read may be news.
-        looked_at = [rule for rule in rules if rule.kind not in OF_THE_PIPELINE and (newest != known or rule.kind == "source_late")]
+        of_finished_days = [rule for rule in rules if rule.kind not in (*OF_THE_PIPELINE, "today")]
+        looked_at = [rule for rule in of_finished_days if newest != known or rule.kind == "source_late"]
         first_days = {rule: _first_day(settings, log.watched_since(rule), newest, published_on) for rule in looked_at}
         try:
             with PublishedMart(settings, number) as mart:
-                alerts += [alert for alert in find_alerts(mart, settings, first_days) if not log.is_known(alert)]
+                found = find_alerts(mart, settings, first_days)
+                found += find_alerts_of_today(mart, [rule for rule in rules if rule.kind == "today"])
+                alerts += [alert for alert in found if not log.is_known(alert)]
         except duckdb.Error as error:
             raise PublishError(f"generation {number} cannot be read for its alerts: {first_line(error)}") from error
     occasion = Occasion(newest, number, manifest.run_id if manifest else "", manifest.published_at if manifest else "")

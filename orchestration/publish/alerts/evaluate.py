@@ -1,7 +1,7 @@
 """The alert rules applied to a published mart: what began lately that a rule looks for."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -58,6 +58,42 @@ def find_alerts(mart: PublishedMart, settings: Settings, first_days: Mapping[Ale
     return [alert for rule, first in first_days.items() for alert in search.by_kind[rule.kind](rule, first)]
 
 
+def find_alerts_of_today(mart: PublishedMart, rules: Iterable[AlertRule]) -> list[Alert]:
+    """What the provisional state of the running day has that the newest finished day had not, in the order of the rules of that kind."""
+    alerts: list[Alert] = []
+    if not mart.has_today():
+        return alerts
+    accounts = {account.account_id: account for account in mart.accounts()}
+    for rule in rules:
+        metric = rule.metric_key
+        if metric is None:
+            assert rule.points is not None
+            found = mart.falls_today(rule.points)
+        else:
+            found = mart.rises_today(metric)
+        for rise in found:
+            account = accounts[rise.account_id]
+            if not _is_looked_at(rule, account):
+                continue
+            so_far = f"today so far ({rise.read_until:%H:%M} UTC)"
+            # One that was given since the newest finished day: the daily run that finishes that day may not have come yet.
+            known = rise.finished_on + timedelta(days=1)
+            subject = f"account\0{rise.account_id}"
+            if metric is None:
+                text = f"Score {rise.now:.1f} {so_far}, {points_text(rise.now - rise.before)} since {rise.finished_on}"
+            else:
+                # Another ticket on top is another alert.
+                subject += f"\0{rise.now:.9g}"
+                text = f"{mart.label_of(metric)}: {rise.before:.3g} \N{RIGHTWARDS ARROW} {rise.now:.3g} {so_far}"
+            alerts.append(Alert(rule, subject, rise.day, rise.day, known, text, account=account, metric_key=metric))
+    return alerts
+
+
+def _is_looked_at(rule: AlertRule, account: AccountDay) -> bool:
+    in_segment = rule.segment is None or account.segment == rule.segment
+    return in_segment and (rule.min_arr is None or (account.arr is not None and account.arr >= rule.min_arr))
+
+
 class _Search:
     """One search through a mart; each method finds the alerts of one rule."""
 
@@ -72,10 +108,7 @@ class _Search:
         }
 
     def _looked_at(self, rule: AlertRule) -> Iterator[AccountDay]:
-        for account in self._accounts:
-            in_segment = rule.segment is None or account.segment == rule.segment
-            if in_segment and (rule.min_arr is None or (account.arr is not None and account.arr >= rule.min_arr)):
-                yield account
+        return (account for account in self._accounts if _is_looked_at(rule, account))
 
     def _tier_worsened(self, rule: AlertRule, first: date) -> list[Alert]:
         known_tiers = self._mart.tiers_before(first)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestration.publish.generations import open_published
-from orchestration.publish.tables import DATE_COLUMN, HISTORY
+from orchestration.publish.tables import DATE_COLUMN, HISTORY, METRIC_HISTORY
 from orchestration.settings import Settings
 
 _ACCOUNT_COLUMNS = (
@@ -50,6 +50,23 @@ class Freshness:
     newest_fact_at: datetime | None
     extracted_through: date | None
     not_read_reason: str | None
+
+
+@dataclass(frozen=True)
+class Rise:
+    """What a metric, or the score, is today so far, and what it was on the newest finished day.
+
+    Attributes:
+        day: the day that is running.
+        finished_on: the newest finished one.
+    """
+
+    account_id: str
+    day: date
+    finished_on: date
+    read_until: datetime
+    before: float
+    now: float
 
 
 class PublishedMart:
@@ -132,6 +149,49 @@ class PublishedMart:
                 points=points,
             )
         )
+
+    def has_today(self) -> bool:
+        """Whether the generation shows what is provisional; one of an earlier version does not."""
+        return bool(self._rows("select 1 from duckdb_views() where view_name = 'account_health_today'"))
+
+    def falls_today(self, points: float) -> list[Rise]:
+        """The accounts whose score is at least `points` lower than on the newest finished day, though no less of it is measured."""
+        return [
+            Rise(*row)
+            for row in self._rows(
+                f"""
+                select today.account_id, today.{DATE_COLUMN}, finished_on, read_until, finished_score, today.health_score
+                from account_health_today as today
+                inner join account_health as finished on today.account_id = finished.account_id
+                where change_so_far <= -$points and round(today.coverage, 9) >= round(finished.coverage, 9)
+                """,
+                points=points,
+            )
+        ]
+
+    def rises_today(self, metric: str) -> list[Rise]:
+        """The accounts of which a metric is higher than on the newest finished day, where it counts as 0 if it was not measured."""
+        return [
+            Rise(*row)
+            for row in self._rows(
+                f"""
+                select today.account_id, today.{DATE_COLUMN}, finished_on, read_until, coalesce(before.value, 0), metrics.value
+                from metric_scores_today as metrics
+                inner join account_health_today as today on metrics.account_id = today.account_id
+                inner join account_health as finished on today.account_id = finished.account_id
+                left join {METRIC_HISTORY} as before
+                    on metrics.account_id = before.account_id
+                    and before.{DATE_COLUMN} = finished_on
+                    and before.metric_key = $metric
+                where metrics.metric_key = $metric and round(metrics.value, 9) > round(coalesce(before.value, 0), 9)
+                """,
+                metric=metric,
+            )
+        ]
+
+    def label_of(self, metric: str) -> str:
+        [(label,)] = self._rows("select label from metric_catalogue where metric_key = $metric", metric=metric) or [(metric,)]
+        return label
 
     def freshness(self) -> list[Freshness]:
         columns = "raw_table, status, late_since, newest_fact_at, extracted_through_date, not_read_reason"

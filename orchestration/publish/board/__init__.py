@@ -25,6 +25,8 @@ from orchestration.publish.tiers import AT_RISK, TIER_COLOURS, WORST_FIRST
 from orchestration.settings import Settings
 
 FOLDER = "board"
+# From the folder of the generations: the provisional scores of the running day, see orchestration/publish/today.py.
+TODAY = "today/today.js"
 
 
 def write_board(settings: Settings, folder: Path, published_at: datetime) -> list[str]:
@@ -96,6 +98,7 @@ def _write_pages(board: Path, source: BoardSource, published_at: datetime, words
     environment.filters |= FILTERS
     environment.globals |= {
         "as_of": source.as_of,
+        "today": TODAY,
         "first_day": source.first_day,
         "currency": source.currency,
         "published_at": published_at.astimezone(UTC),

@@ -72,6 +72,9 @@ def empty_mart(folder: Path, board: str = "") -> Mart:
     )
     generation = folder / "generation"
     generation.mkdir()
+    # Where the board is opened through the link `current`, what is provisional of today is beside that.
+    (folder / "today").mkdir()
+    (folder / "today" / "today.js").write_text("")
     contract = yaml.safe_load((DBT_PROJECT / "models" / "marts" / "_marts.yml").read_text(encoding="utf-8"))
     with duckdb.connect(str(generation / DATABASE)) as connection:
         for model in contract["models"]:

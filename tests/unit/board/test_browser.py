@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.publish.board.scripts import shard_of
+from orchestration.publish.board import TODAY
+from orchestration.publish.board.scripts import call, shard_of
 from orchestration.publish.links import account_page
 from tests.hostile_text import NEUTRAL_CELLS
 
@@ -108,6 +109,20 @@ def test_the_portfolio_in_words_and_links(reader):
     reader.tab.locator("#accounts tbody tr").first.wait_for()
     assert reader.names() == [SCRIPT, IMAGE, "Rowanford AG"]
     assert "3 of 7 · 1,100 EUR ARR · 1,100 at risk" in reader.tab.locator("#summary").inner_text()
+
+
+def test_the_running_day_is_a_badge_until_it_is_a_finished_one(reader, mart):
+    script = mart.folder.parent / TODAY
+    try:
+        for day, shown in (("2026-06-30", ["today so far 76.5 −3.5"]), ("2026-06-29", [])):
+            script.write_text(call("board.setToday", {"day": day, "until": "03:00", "scores": [["calm", 76.5], [ODD_ID, 20.9]]}))
+            reader.open(account_page("calm"), "#dimensions-chart svg")
+            assert reader.tab.locator("#today .so-far").all_inner_texts() == shown
+            # In the list are those alone that changed by a point or more.
+            reader.open("accounts.html", "#accounts tbody tr")
+            assert reader.tab.locator("#accounts .so-far").all_inner_texts() == [text.replace("76.5 ", "") for text in shown]
+    finally:
+        script.write_text("")
 
 
 def test_search_filter_and_sort(reader):

@@ -127,6 +127,7 @@
     ];
     fill("facts", facts.filter(Boolean).map((fact) => make("span", {}, make("bdi", {}, fact))));
     fill("score", number(account.score, 1));
+    fill("today", board.soFar(account.id, account.score));
     fill("cap", account.cap === null ? null : [board.scoreBar(account.score, account.uncapped), `${number(account.uncapped, 1)} without the cap`, board.capBadge(account.cap)]);
     fill("tier", tier(account.tier));
     const [, delta] = account.delta;

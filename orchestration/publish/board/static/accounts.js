@@ -31,7 +31,7 @@ board.list = (rows) => {
     column("Account", "name", (row) => row[NAME].toLowerCase(), (row) => accountLink(row[ID], row[NAME]), { type: "string", first: "asc", cellType: "th" }),
     column("Tier", "tier", (row) => -shared.worstFirst.indexOf(row[TIER]), (row) => [tier(row[TIER]), row[BY_HAND] ? make("span", { class: "quiet by-hand" }, "set by a person") : [], board.capBadge(row[CAP]) ?? []]),
     // Within a cap by the score that it would be without it.
-    column("Score", "score", (row) => row[SCORE] * 1000 + (row[UNCAPPED] ?? row[SCORE]), (row) => board.score(row[SCORE], row[UNCAPPED]), { className: "num", first: "asc", empty: 1e18 }),
+    column("Score", "score", (row) => row[SCORE] * 1000 + (row[UNCAPPED] ?? row[SCORE]), (row) => [board.score(row[SCORE], row[UNCAPPED]), board.soFar(row[ID], row[SCORE], true) ?? []], { className: "num", first: "asc", empty: 1e18 }),
     column("28 days", "delta", (row) => row[DELTA_28], movement, { className: "num phone-off", first: "asc", empty: 1e18 }),
     column("ARR", "arr", (row) => row[ARR], (row) => number(row[ARR]), { className: "num phone-off" }),
     column(`ARR ${shared.words.risk}`, "risk", atRisk, (row) => (atRisk(row) === null ? "" : number(atRisk(row))), { className: "num" }),

@@ -8,6 +8,7 @@ const board = (() => {
   const DAY = 86400000;
   const REMEMBERED = "customer-health-owner";
   let charts = {};
+  let today = null;
   const shared = {};
 
   /* An element: attributes as text, children as elements or text; null children are left out. */
@@ -112,6 +113,17 @@ const board = (() => {
   function change(value, digits = 1, unit = "") {
     const rounded = value === null || value === undefined ? 0 : Number(value.toFixed(digits));
     return make("span", { class: `change ${rounded > 0 ? "up" : rounded < 0 ? "down" : ""}` }, signed(value, digits), value === null || value === undefined ? null : unit);
+  }
+
+  /* The provisional score of an account on the running day, from ../../today/today.js, which is newer than the board; null where there is
+     none. In a list only a change of a point or more: a little changes for almost everybody while a day is young. */
+  function soFar(id, score_, inList = false) {
+    const now = today === null ? undefined : today.scores.get(id);
+    const moved = now === undefined ? 0 : Number((now - score_).toFixed(1));
+    if (now === undefined || (inList && Math.abs(moved) < 1)) return null;
+    const name = today.day === new Date().toISOString().slice(0, 10) ? "today so far" : `${day(today.day)} so far`;
+    const title = `Provisional: ${day(today.day)}, as far as the sources were read at ${today.until} UTC; change since ${day(shared.asOf)}`;
+    return make("span", { class: "so-far", title }, inList ? `${name} ` : `${name} ${number(now, 1)} `, change(moved));
   }
 
   const SVG = "http://www.w3.org/2000/svg";
@@ -306,9 +318,11 @@ const board = (() => {
   });
 
   return {
-    NOTHING, make, fill, number, signed, share, compact, counted, capital, day, month, addDays, daysBetween, measure, tier, tierLabel, change, score, scoreBar, capBadge, draft, accountLink,
+    NOTHING, make, fill, number, signed, share, compact, counted, capital, day, month, addDays, daysBetween, measure, tier, tierLabel, change, score, scoreBar, capBadge, soFar, draft, accountLink,
     accountsLink, table, row, groupRow, grouped, shardOf, find, shard, draw, isStale, owner, choose, remember, readOwner, followOwner, address, shared,
     setCharts(given) { charts = given; },
+    /* Once the board has the day as a finished one, what was provisional of it is over. */
+    setToday(given) { if (shared.asOf && given.day > shared.asOf) today = { ...given, scores: new Map(given.scores) }; },
     setCommon(given) {
       Object.assign(shared, given);
       choice.append(...shared.owners.map((name) => make("option", { value: name }, name)));
