@@ -184,7 +184,7 @@ def _describe_repeated(connection: duckdb.DuckDBPyConnection, table: RawTable, m
         ).fetchall()
         for at, keys, example in found:
             file = files[at - first]
-            shown = "" if file.hides_content else f" ({one_line(example, _LONGEST_VALUE)})"
+            shown = "" if file.is_foreign or _hides_values(table) else f" ({one_line(example, _LONGEST_VALUE)})"
             times = "key is there twice or more" if keys == 1 else "keys are there twice or more"
             notes.setdefault(number, []).append(f"{file.label}: {keys} {times}, with different values{shown}; the last row of each counts")
         first += len(files)

@@ -13,10 +13,10 @@ QUERY = 'query = "select * replace (cast(name as date) as joined_on) from file"'
 TWICE = f"{NAME},a1,,,user,2025-01-01\n{NAME},a1,,,billing,2025-01-01\n"
 
 
-def told(world) -> str:
+def told(world, table: str = "contacts") -> str:
     """All that a look at the source and a run say, causes of errors included."""
     said = []
-    for look in (lambda: repr(world.trial("contacts")), lambda: repr(world.land("contacts"))):
+    for look in (lambda: repr(world.trial(table)), lambda: repr(world.land(table))):
         try:
             said.append(look())
         except Exception as error:
@@ -45,6 +45,15 @@ def test_of_a_file(world, content, lines, words) -> None:
     said = told(world)
     assert words in said
     assert "theleen" not in said and "belacker" not in said
+
+
+def test_of_ids_in_another_table(world) -> None:
+    rows = f"a1,{NAME},2025-01-01,1,f\na1,{NAME},2025-01-01,2,f\na1, {NAME},2025-01-01,1,f\n"
+    world.write("days.csv", f"account_id,user_id,activity_day,events,feature\n{rows}")
+    world.source("usage_days", 'path = "days.csv"\nmax_bad_share = 0.9')
+    said = told(world, "usage_days")
+    assert "has the key of a later row" in said and "user_id: white space around it" in said
+    assert "belacker" not in said
 
 
 def test_of_a_database(world, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
