@@ -1,0 +1,51 @@
+-- The built-in materialization makes a table under another name, renames both and drops the old one after the commit: eight statements more for each
+-- model. DuckDB replaces a table within one transaction, which leaves the old one if the model fails.
+{% materialization table, adapter='duckdb' %}
+    {% set target = this.incorporate(type='table') %}
+    {% set existing = load_cached_relation(this) %}
+    {{ run_hooks(pre_hooks, inside_transaction=True) }}
+    {% call statement('main') %}
+        {% if existing is not none %}
+        drop {{ existing.type }} {{ existing }};
+        {% endif %}
+        {{ create_table_as(False, target, compiled_code) }}
+    {% endcall %}
+    {{ run_hooks(post_hooks, inside_transaction=True) }}
+    {% do persist_docs(target, model) %}
+    {{ adapter.commit() }}
+    {{ return({'relations': [target]}) }}
+{% endmaterialization %}
+
+-- The built-in materialization computes the new rows into a temporary table, compares its columns with the table's by several queries, and copies it:
+-- in a run of one day that takes longer than the rows. Here they go into the table at once, by the names of the columns. A column that the table lacks is
+-- an error, or with `append_new_columns` is added; one that only the table has is null in the new rows. Columns change with the product and the rules
+-- alone (control.built): else they are not compared, since to describe a wide query takes as long as to run it for a day.
+{% materialization incremental, adapter='duckdb' %}
+    {% set target = this.incorporate(type='table') %}
+    {% set existing = load_cached_relation(this) %}
+    {% set is_new = existing is none or existing.is_view or should_full_refresh() %}
+    {% if not is_new and config.get('on_schema_change') == 'append_new_columns'
+        and not run_query('select 1 from control.built where is_complete').rows %}
+        {% set known = adapter.get_columns_in_relation(existing) | map(attribute='name') | list %}
+        {# Before the hook: DuckDB refuses to add a column to a table from which the transaction has deleted rows. #}
+        {% for column in run_query('describe ' ~ compiled_code).rows if column[0] not in known %}
+            {% do run_query('alter table ' ~ target ~ ' add column ' ~ adapter.quote(column[0]) ~ ' ' ~ column[1]) %}
+        {% endfor %}
+    {% endif %}
+    {{ run_hooks(pre_hooks, inside_transaction=True) }}
+    {% call statement('main') %}
+        {% if is_new %}
+        {% if existing is not none %}
+        drop {{ existing.type }} {{ existing }};
+        {% endif %}
+        {{ create_table_as(False, target, compiled_code) }}
+        {% else %}
+        insert into {{ target }} by name
+        {{ compiled_code }}
+        {% endif %}
+    {% endcall %}
+    {{ run_hooks(post_hooks, inside_transaction=True) }}
+    {% do persist_docs(target, model) %}
+    {{ adapter.commit() }}
+    {{ return({'relations': [target]}) }}
+{% endmaterialization %}
