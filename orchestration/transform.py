@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from importlib.metadata import version
+from itertools import count
 from typing import Any
 
 import duckdb
@@ -66,10 +67,10 @@ create or replace table control.restated_days (as_of_date date);
 create or replace table control.ledger_days (as_of_date date, k integer, earlier_date date);
 create or replace table control.drift_days (as_of_date date);
 create or replace table control.playbooks (
-    playbook_key varchar, label varchar, priority double, due_days integer, is_fallback boolean
+    playbook_key varchar, label varchar, priority double, due_days integer, is_fallback boolean, number integer
 );
 create or replace table control.playbook_conditions (
-    playbook_key varchar, field varchar, operator varchar, number_value double, text_value varchar
+    playbook_key varchar, field varchar, operator varchar, number_value double, text_value varchar, position integer
 );
 create or replace table control.playbook_parts (playbook_key varchar, position integer, part varchar, field varchar);
 create or replace table control.playbook_fields (field varchar, kind varchar, key varchar, is_text boolean);
@@ -287,17 +288,18 @@ def _register_scorecards(warehouse: duckdb.DuckDBPyConnection, seeds: Seeds, con
 def _load_playbooks(warehouse: duckdb.DuckDBPyConnection, seeds: Seeds) -> None:
     """Hand the playbooks to the models as rows; their text never becomes SQL."""
     used: dict[str, Field] = {}
-    for playbook in read_playbooks(seeds):
+    positions = count(1)
+    for number, playbook in enumerate(read_playbooks(seeds), 1):
         used |= {field.name: field for field in playbook.fields}
         warehouse.execute(
-            "insert into control.playbooks values (?, ?, ?, ?, ?)",
-            [playbook.key, playbook.label, playbook.priority, playbook.due_days, playbook.is_fallback],
+            "insert into control.playbooks values (?, ?, ?, ?, ?, ?)",
+            [playbook.key, playbook.label, playbook.priority, playbook.due_days, playbook.is_fallback, number],
         )
         for field, operator, value in playbook.conditions:
-            number, text = (None, value) if field.is_text else (value, None)
+            numeric, text = (None, value) if field.is_text else (value, None)
             warehouse.execute(
-                "insert into control.playbook_conditions values (?, ?, ?, ?, ?)",
-                [playbook.key, field.name, operator, number, text],
+                "insert into control.playbook_conditions values (?, ?, ?, ?, ?, ?)",
+                [playbook.key, field.name, operator, numeric, text, next(positions)],
             )
         for position, part in enumerate(playbook.reason):
             warehouse.execute("insert into control.playbook_parts values (?, ?, ?, ?)", [playbook.key, position, part.text, part.field])

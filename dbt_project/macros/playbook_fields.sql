@@ -20,3 +20,25 @@
         null
         {%- endif %} as {{ 'string' if is_text else 'double' }})
 {%- endmacro %}
+
+{# The team's playbooks: a list of {number, is_fallback, conditions}, and of each condition {position, field, operator, kind}: the SQL of its field out
+   of the facts, how it is compared, and whether with a number or a text, which is the row `position` of control.playbook_conditions. #}
+{% macro playbook_conditions(fields) %}
+    {%- set playbooks = {} %}
+    {%- set query %}
+        select conditions.field, conditions.operator, conditions.position, playbooks.number, playbooks.is_fallback
+        from {{ source('control', 'playbook_conditions') }} as conditions
+        inner join {{ source('control', 'playbooks') }} as playbooks on conditions.playbook_key = playbooks.playbook_key
+        order by conditions.position
+    {%- endset %}
+    {%- for name, operator, position, number, is_fallback in (run_query(query).rows if has_warehouse() else []) %}
+        {%- set field = fields | selectattr('name', 'equalto', name) | first %}
+        {%- do playbooks.setdefault(number, {'number': number, 'is_fallback': is_fallback, 'conditions': []}).conditions.append({
+            'position': position,
+            'kind': 'text' if field.is_text else 'number',
+            'field': 'facts.' ~ field.column if field.is_text else 'round(cast(facts.' ~ field.column ~ ' as double), 9)',
+            'operator': {'<': '<', '<=': '<=', '>': '>', '>=': '>=', '=': '=', '!=': '<>'}[operator],
+        }) %}
+    {%- endfor %}
+    {{- return(playbooks.values() | list) }}
+{% endmacro %}

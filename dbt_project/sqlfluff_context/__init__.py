@@ -31,7 +31,9 @@ def var(name: str) -> Any:
 
 
 def run_query(query: str) -> Any:
-    """For the one query of a macro, `scorecard_metrics`: a metric of each of two dimensions."""
+    """For the queries of macros: a metric of each of two dimensions, a condition of a playbook on the first of them."""
+    if "playbook_conditions" in query:
+        return SimpleNamespace(rows=[("active_days_28d", "<", 1, 1, False)])
     return SimpleNamespace(rows=[("active_days_28d", "adoption", 2), ("nps_180d", "voice", 0)])
 
 

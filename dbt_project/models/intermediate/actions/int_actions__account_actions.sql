@@ -4,6 +4,7 @@
 -- With its state on that day, by what people logged since it opened, up to the day. A fallback holds only where no other playbook does. Conditions and reasons are rows that are compared and put together; a condition on a value that is not there does not hold.
 
 {% set fields = playbook_fields() %}
+{% set playbooks = playbook_conditions(fields) %}
 
 with restated as (
 
@@ -17,58 +18,72 @@ facts as (
 
 ),
 
-conditions as (
+-- What the conditions compare with, in one row.
+compared as (
 
     select
-        *,
-        count(*) over (partition by playbook_key) as conditions
+        count(*) as conditions
+        {%- for condition in playbooks | map(attribute='conditions') | sum(start=[]) %},
+        max(case when position = {{ condition.position }} then {{ condition.kind }}_value end) as {{ condition.kind }}_{{ condition.position }}
+        {%- endfor %}
     from {{ source('control', 'playbook_conditions') }}
+
+),
+
+checked as (
+
+    select
+        facts.account_id,
+        facts.as_of_date,
+        facts.previous_as_of_date
+        {%- for playbook in playbooks %},
+        coalesce(
+            {%- for condition in playbook.conditions %}
+            {{ 'and ' if not loop.first }}{{ condition.field }} {{ condition.operator }} compared.{{ condition.kind }}_{{ condition.position }}
+            {%- endfor %},
+            false
+        ) as holds_{{ playbook.number }}
+        {%- endfor %}
+    from facts
+    cross join compared
 
 ),
 
 fulfilled as (
 
+    {% for playbook in playbooks %}
     select
-        facts.account_id,
-        facts.as_of_date,
-        facts.previous_as_of_date,
-        conditions.playbook_key,
-        conditions.conditions
-    from facts
-    cross join conditions
+        account_id,
+        as_of_date,
+        previous_as_of_date,
+        {{ playbook.number }} as number
+    from checked
     where
-        {{ compare('round(' ~ chosen_field(fields, 'conditions.field', false) ~ ', 9)', 'conditions.operator', 'conditions.number_value') }}
-        or {{ compare(chosen_field(fields, 'conditions.field', true), 'conditions.operator', 'conditions.text_value') }}
-
-),
-
-all_fulfilled as (
-
+        holds_{{ playbook.number }}
+        {%- for other in playbooks if playbook.is_fallback and not other.is_fallback %}
+        and not holds_{{ other.number }}
+        {%- endfor %}
+    union all
+    {% endfor %}
     select
-        fulfilled.account_id,
-        fulfilled.as_of_date,
-        fulfilled.previous_as_of_date,
-        fulfilled.playbook_key,
-        playbooks.is_fallback,
-        min(case when playbooks.is_fallback then 1 else 0 end) over (partition by fulfilled.account_id, fulfilled.as_of_date) as only_fallbacks
-    from fulfilled
-    inner join {{ source('control', 'playbooks') }} as playbooks on fulfilled.playbook_key = playbooks.playbook_key
-    group by
-        fulfilled.account_id, fulfilled.as_of_date, fulfilled.previous_as_of_date, fulfilled.playbook_key, fulfilled.conditions,
-        playbooks.is_fallback
-    having count(*) = fulfilled.conditions
+        account_id,
+        as_of_date,
+        previous_as_of_date,
+        0 as number
+    from checked
+    where false
 
 ),
 
 holding as (
 
     select
-        account_id,
-        as_of_date,
-        previous_as_of_date,
-        playbook_key
-    from all_fulfilled
-    where not is_fallback or only_fallbacks = 1
+        fulfilled.account_id,
+        fulfilled.as_of_date,
+        fulfilled.previous_as_of_date,
+        playbooks.playbook_key
+    from fulfilled
+    inner join {{ source('control', 'playbooks') }} as playbooks on fulfilled.number = playbooks.number
 
 ),
 
