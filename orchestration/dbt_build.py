@@ -27,9 +27,10 @@ from orchestration.transform import DAILY, STATIC, Plan, is_static
 
 # What dbt writes when it parses: the manifest, and the same for its own use.
 PARSED = ("manifest.json", "partial_parse.msgpack")
-# Two of the widest queries together run out of a memory limit in which each alone has room (dbt_project/profiles.yml). For few days, such as
+# Two of the widest queries together run out of a memory limit in which each alone has room (dbt_project/profiles.yml). For few days, like
 # a week and its lookback, they are small, and a second model uses the core that one leaves idle while it is planned and written.
 _FEW_DAYS = 10
+_COLUMNS_KNOWN = "HEALTH_COLUMNS_KNOWN"
 _CANCEL_EVERY_SECONDS, _LOOK_EVERY_SECONDS = 0.05, 0.25
 # The types of all columns are stated, also of those that a folder of seeds may lack.
 warnings.filterwarnings("ignore", ".* does not match the name of any column in this table", RuntimeWarning)
@@ -74,6 +75,7 @@ def build(settings: Settings, context: AssetExecutionContext, plan: Plan) -> Ite
     if plan.dbt_options and not context.is_subset:
         selection, waiting = plan.dbt_options, _static_nodes(wanted.manifest)
     command = ["build", *DAILY, "--no-write-json", *dbt_options(settings.dbt_target), *selection]
+    os.environ[_COLUMNS_KNOWN] = "yes" if plan.dbt_options else ""
     if max(len(plan.as_of_days), len(plan.changed_event_days)) <= _FEW_DAYS:
         command += ["--threads", "2"]
     if wanted.indirect_selection:

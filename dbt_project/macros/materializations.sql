@@ -18,14 +18,12 @@
 
 -- The built-in materialization computes the new rows into a temporary table, compares its columns with the table's by several queries, and copies it:
 -- in a run of one day that takes longer than the rows. Here they go into the table at once, by the names of the columns. A column that the table lacks is
--- an error, or with `append_new_columns` is added; one that only the table has is null in the new rows. Columns change with the product and the rules
--- alone (control.built): else they are not compared, since to describe a wide query takes as long as to run it for a day.
+-- an error, or with `append_new_columns` is added; one that only the table has is null in the new rows.
 {% materialization incremental, adapter='duckdb' %}
     {% set target = this.incorporate(type='table') %}
     {% set existing = load_cached_relation(this) %}
     {% set is_new = existing is none or existing.is_view or should_full_refresh() %}
-    {% if not is_new and config.get('on_schema_change') == 'append_new_columns'
-        and not run_query('select 1 from control.built where is_complete').rows %}
+    {% if not is_new and config.get('on_schema_change') == 'append_new_columns' and not columns_are_known() %}
         {% set known = adapter.get_columns_in_relation(existing) | map(attribute='name') | list %}
         {# Before the hook: DuckDB refuses to add a column to a table from which the transaction has deleted rows. #}
         {% for column in run_query('describe ' ~ compiled_code).rows if column[0] not in known %}
@@ -49,3 +47,10 @@
     {{ adapter.commit() }}
     {{ return({'relations': [target]}) }}
 {% endmaterialization %}
+
+{# Columns change with the product and the rules alone. Where these are as in the last complete build, a run says so (orchestration/dbt_build.py): to
+   describe the query of a wide table takes as long as to run it for a day. #}
+{% macro columns_are_known() %}{{ return(env_var('HEALTH_COLUMNS_KNOWN', '') == 'yes') }}{% endmacro %}
+
+{# The comparison of a model's columns with its contract. #}
+{% macro duckdb__get_assert_columns_equivalent(sql) %}{% if not columns_are_known() %}{{ return(assert_columns_equivalent(sql)) }}{% endif %}{% endmacro %}
