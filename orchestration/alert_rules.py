@@ -16,7 +16,9 @@ from orchestration.scorecard import Cell, Fault, Row, Seed, read_seed
 from orchestration.settings import PROJECT_ROOT
 from orchestration.shared import LEDGER_DAYS
 
-AlertKind = Literal["tier_worsened", "score_fell", "renewal_near", "source_late", "drift_seen", "run_failed", "mart_late", "today"]
+AlertKind = Literal[
+    "tier_worsened", "score_fell", "renewal_near", "champion_left", "source_late", "drift_seen", "run_failed", "mart_late", "today"
+]
 Channel = Literal["email", "slack", "teams", "webhook"]
 
 CHANNELS: tuple[Channel, ...] = ("email", "slack", "teams", "webhook")
@@ -33,6 +35,7 @@ _COLUMNS: dict[AlertKind, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "tier_worsened": ((), ("from_tier", "tier", *_ACCOUNT_FILTERS)),
     "score_fell": (("points", "days"), _ACCOUNT_FILTERS),
     "renewal_near": (("tier", "days"), _ACCOUNT_FILTERS),
+    "champion_left": ((), _ACCOUNT_FILTERS),
     "source_late": ((), ()),
     "drift_seen": ((), ()),
     "run_failed": ((), ()),

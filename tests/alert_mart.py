@@ -22,6 +22,7 @@ Tables = Mapping[str, Sequence[Row]]
 TABLES = (
     "account_health", "account_health_history", "score_changes", "tier_changes", "account_actions", "account_actions_history",
     "data_freshness", "metric_drift", "metric_catalogue", "scorecard", "scorecard_tiers", "dimension_scores_history",
+    "metric_scores_history",
 )  # fmt: skip
 
 

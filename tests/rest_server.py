@@ -82,7 +82,7 @@ class RestServer(LocalServer):
 
 
 def hubspot(token: str, **lists: Sequence[Object]) -> Callable[[Asked], Any]:
-    """CRM lists of version 3: `companies=[...]`; objects with id, properties, and the ids of associated companies under `companies`.
+    """CRM lists of version 3: `companies=[...]`; objects with id, properties, and the ids of what is associated with them, by its kind.
 
     Only the properties and associations that were asked for are given, at most 100 a page.
     """
@@ -102,9 +102,10 @@ def hubspot(token: str, **lists: Sequence[Object]) -> Callable[[Asked], Any]:
                 "id": one["id"], "archived": False, "createdAt": "2019-10-30T03:30:17.883Z", "updatedAt": "2019-12-07T16:50:06.678Z",
                 "properties": {"hs_object_id": one["id"], **{name: one["properties"].get(name) for name in wanted}},
             }  # fmt: skip
-            ids = one.get("companies", ())
-            if ids and "companies" in asked.query.get("associations", "").split(","):
-                given["associations"] = {"companies": {"results": [{"id": company, "type": f"{kind}_to_company"} for company in ids]}}
+            for other in asked.query.get("associations", "").split(","):
+                if ids := one.get(other, ()):
+                    results = [{"id": found, "type": f"{kind}_to_{other}"} for found in ids]
+                    given.setdefault("associations", {})[other] = {"results": results}
             page.append(given)
         more = start + limit < len(lists[kind])
         next_page = {"next": {"after": str(start + limit), "link": f"{asked.url}{asked.path}?after={start + limit}"}}
@@ -113,12 +114,18 @@ def hubspot(token: str, **lists: Sequence[Object]) -> Callable[[Asked], Any]:
     return answer
 
 
-def intercom(token: str, conversations: Sequence[Object], page_size: int = 150) -> Callable[[Asked], Any]:
-    """The search for conversations by `updated_at`, of version 2.15 and later; earlier ones name no company."""
+def intercom(
+    token: str, conversations: Sequence[Object] = (), page_size: int = 150, contacts: Sequence[Object] = ()
+) -> Callable[[Asked], Any]:
+    """The list of contacts, and the search for conversations by `updated_at`, of version 2.15 and later: earlier ones name no company."""
 
     def answer(asked: Asked) -> Any:
         if asked.headers.get("Authorization") != f"Bearer {token}":
             return Answer({"type": "error.list", "errors": [{"code": "unauthorized"}]}, 401)
+        if asked.path == "/contacts":
+            size, start = min(page_size, int(asked.query.get("per_page", 50))), int(asked.query.get("starting_after", 0))
+            after = {"next": {"per_page": size, "starting_after": str(start + size)}} if start + size < len(contacts) else {}
+            return {"type": "list", "data": contacts[start : start + size], "pages": {"type": "pages", **after}}
         if asked.path != "/conversations/search":
             return None
         query, pagination = asked.body["query"], asked.body["pagination"]

@@ -517,6 +517,65 @@ where value_delivered is not null;
 
 create temp table voice as from running('voice_spans');
 
+-- step: people
+
+-- Of a contact of an account the earlier role ends when the later begins.
+create temp table roles as
+select
+    account, contact_id, role, joined_on,
+    case when user_id is not null then hash(user_id) end as user_hash,
+    lead(joined_on) over roles_of_contact as next_on,
+    least(left_on, lead(joined_on) over roles_of_contact) as left_on
+from raw_contacts
+inner join accounts using (account_id)
+window roles_of_contact as (partition by account, contact_id order by joined_on);
+
+create temp table heard as
+select account, contact_id, joined_on, user_days.day
+from user_days
+inner join roles using (account, user_hash)
+where user_days.day > getvariable('first_day') - 365
+union
+select account, contact_id, joined_on, touchpoints.day
+from touchpoints
+inner join roles using (account, contact_id)
+where direction = 'inbound' or responded;
+
+create temp table role_days as
+select
+    account, day, contact_id, joined_on, user_hash is not null as has_user,
+    case when left_on is null or left_on > day then role end as role
+from grid
+inner join roles using (account)
+where joined_on <= day and (next_on is null or next_on > day);
+
+create temp table people as
+select
+    role_days.account, role_days.day,
+    count(*) as contacts,
+    bool_or(has_user) as any_user,
+    count(*) filter (heard.day > role_days.day - 90) as engaged,
+    {% for role in ("champion", "decision_maker") -%}
+    count(*) filter (role = '{{ role }}') as {{ role }}s,
+    bool_or(has_user) filter (role = '{{ role }}') as any_{{ role }}_user,
+    {% for whose in ("", " and has_user") -%}
+    least(365, min(role_days.day - greatest(role_days.joined_on, heard.day)) filter (role = '{{ role }}'{{ whose }}))
+        as {{ role }}_silent{{ "_user" if whose }},
+    {% endfor -%}
+    {% endfor -%}
+from role_days
+asof left join heard
+    on role_days.account = heard.account and role_days.contact_id = heard.contact_id
+    and role_days.joined_on = heard.joined_on and role_days.day >= heard.day
+group by role_days.account, role_days.day;
+
+create temp table champion_spans as
+select account, left_on as from_day, left_on + 90 as to_day, 1 as champions_left from roles where role = 'champion' and left_on is not null
+union all by name
+select account, joined_on as from_day, joined_on + 90 as to_day, 1 as champions_joined from roles where role = 'champion';
+
+create temp table champions as from running('champion_spans');
+
 -- step: facts of the day
 
 -- Whether each table has a row up to the day, whether usage is late, and what anyone did.
@@ -538,6 +597,8 @@ with
             (select min(occurred_on) from raw_account_outcomes inner join accounts using (account_id)) as outcomes_from,
             (select min(opened_on) from tickets) as tickets_from,
             (select min(day) from touchpoints) as touchpoints_from,
+            (select min(day) from touchpoints where contact_id is not null) as named_from,
+            (select min(joined_on) from roles) as contacts_from,
             (
                 select cast(min(occurred_at) as date)
                 from raw_advocacy_events
@@ -555,6 +616,8 @@ select
     coalesce(outcomes_from <= day, false) as has_outcomes,
     coalesce(tickets_from <= day, false) as has_tickets,
     coalesce(touchpoints_from <= day, false) as has_touchpoints,
+    coalesce(named_from <= day, false) as has_named,
+    coalesce(contacts_from <= day, false) as has_contacts,
     coalesce(advocacy_from <= day, false) as has_advocacy,
     day - (select max(account_days.day) from account_days where account_days.day <= days.day)
         > getvariable('late_after_days') as is_usage_late,
@@ -599,13 +662,17 @@ with
             case when not has_subscriptions then 'missing' end as no_subscriptions,
             case when not has_tickets then 'missing' end as no_tickets,
             case when not has_touchpoints then 'missing' end as no_touchpoints,
+            case when not has_contacts then 'missing' end as no_contacts,
+            case when has_usage and is_usage_late then 'late' end as late_usage,
             coalesce(seats, 0) = 0 as is_without_seats
         from population
         inner join usage using (account, day)
         inner join commercial using (account, day)
         inner join support using (account, day)
         inner join voice using (account, day)
+        inner join champions using (account, day)
         inner join calendar using (day)
+        left join people using (account, day)
         left join last_use using (account, day)
         left join streaks using (account, day)
         left join (select account, day, least as overdue_since from oldest_owed) using (account, day)
@@ -696,6 +763,20 @@ with
             case when not has_advocacy then 'missing' end as advocacy_365d__stated, advocacy_365 as advocacy_365d,
             case when pulse_90 = 0 and pulse_ever > 0 then 'stale' end as csm_pulse__stated,
             case when pulse_90 > 0 then pulse end as csm_pulse,
+            {% for role in ("champion", "decision_maker") -%}
+            coalesce(
+                no_contacts, case when coalesce({{ role }}s, 0) = 0 then 'not_applicable' end, late_usage,
+                case when not has_named and not (has_usage and any_{{ role }}_user) then 'missing' end
+            ) as {{ role }}_days_silent__stated,
+            case when has_named then {{ role }}_silent else {{ role }}_silent_user end as {{ role }}_days_silent,
+            {% endfor -%}
+            coalesce(no_contacts, case when contacts is null then 'missing' end) as champions_left_90d__stated,
+            greatest(champions_left - champions_joined, 0) as champions_left_90d,
+            coalesce(
+                no_contacts, late_usage,
+                case when contacts is null or (not has_named and not (has_usage and any_user)) then 'missing' end
+            ) as engaged_contacts_90d__stated,
+            engaged as engaged_contacts_90d,
             case when goals_180 = 0 and goals_ever > 0 then 'stale' end as goal_attainment__stated,
             goals_sum / nullif(goals_180, 0) as goal_attainment,
             case when delivered_365 = 0 then 'missing' when invoiced_365 <= 0 then 'not_applicable' end as customer_roi_365d__stated,

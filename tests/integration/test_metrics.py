@@ -50,7 +50,8 @@ CELLS: Mapping[str, str] = {
     "account_outcomes": "occurred_on kind",
     "tickets": "opened_at first_replied_at resolved_at priority topic escalated_at",
     "survey_responses": "survey score responded_at user_id",
-    "touchpoints": "occurred_at channel direction duration_minutes responded sentiment",
+    "contacts": "contact_id role joined_on left_on user_id",
+    "touchpoints": "occurred_at channel direction duration_minutes responded sentiment contact_id",
     "advocacy_events": "occurred_at kind",
     "csm_pulses": "rated_at rating",
     "account_goals": "goal_id measured_on target_value actual_value value_delivered",
@@ -62,6 +63,7 @@ KEYS: Mapping[str, str] = {
     "account_outcomes": "outcome_id",
     "tickets": "ticket_id",
     "survey_responses": "response_id",
+    "contacts": "contact_id",
     "touchpoints": "touchpoint_id",
     "advocacy_events": "advocacy_id",
     "csm_pulses": "pulse_id",
@@ -205,7 +207,8 @@ def add_feeds(company: Company) -> None:
         account_outcomes=["2022-06-01, contracted"],
         tickets=["2022-02-01, 2022-02-02, 2022-02-03, normal, question"],
         survey_responses=["ces, 4, 2022-02-01, u9"],
-        touchpoints=["2022-02-01, email, outbound"],
+        contacts=["n1, user, 2022-02-01"],
+        touchpoints=["2022-02-01, email, outbound, -, -, -, n1"],
         advocacy_events=["2022-02-01, review"],
         csm_pulses=["2022-02-01, 3"],
         account_goals=["goal, 2022-02-01, 10, 5, 100"],
@@ -851,6 +854,10 @@ def add_contacts(company: Company) -> None:
             "response_rate_90d": NA,
             "advocacy_365d": 0,
             "csm_pulse": MISSING,
+            "champion_days_silent": NA,
+            "champions_left_90d": MISSING,
+            "engaged_contacts_90d": MISSING,
+            "decision_maker_days_silent": NA,
         },
     )
     company.account(
@@ -908,6 +915,99 @@ def add_contacts(company: Company) -> None:
     }
     for case, (lines, expected) in pulses.items():
         company.account(f"pulse {case}", csm_pulses=lines, expect={"csm_pulse": expected})
+
+
+def add_people(company: Company) -> None:
+    """The neighbour's touchpoint of 2022 names somebody, so whoever has no user could be heard of, too."""
+    company.account(
+        "people: the last champion leaves",
+        contacts=["p1, champion, 2023-01-01, 03-31, u1"],
+        usage_events=["u1, 03-20"],
+        expect={
+            "champion_days_silent": (10, NA, NA),
+            "champions_left_90d": (0, 1, 1),
+            "engaged_contacts_90d": (1, 1, 1),
+            "decision_maker_days_silent": NA,
+        },
+    )
+    company.account(
+        "people: a champion without a user",
+        contacts=["p1, champion, 2023-01-01"],
+        usage_events=["u1, 03-29"],
+        touchpoints=["03-25, email, outbound, -, true, -, p1", "03-28, email, outbound, -, false, -, p1", "03-29, call, inbound"],
+        expect={"champion_days_silent": (5, 6, 7), "engaged_contacts_90d": 1, "champions_left_90d": 0},
+    )
+    company.account(
+        "people: one of two champions is silent",
+        contacts=["p1, champion, 2023-01-01, -, u1", "p2, champion, 2023-01-01, -, u2"],
+        usage_events=["u1, 03-29", "u2, 01-01 end"],
+        expect={"champion_days_silent": (1, 2, 3), "engaged_contacts_90d": (2, 1, 1)},
+    )
+    # A contact of two accounts: what is heard in one says nothing about the other.
+    company.account(
+        "people: of this account",
+        contacts=["shared, decision_maker, 2023-01-01"],
+        touchpoints=["03-30 end, call, inbound, 5, -, -, shared"],
+        expect={"decision_maker_days_silent": (0, 1, 2), "engaged_contacts_90d": 1, "champion_days_silent": NA},
+    )
+    company.account(
+        "people: and of that",
+        contacts=["shared, champion, 03-01"],
+        expect={"champion_days_silent": (29, 30, 31), "engaged_contacts_90d": 0, "decision_maker_days_silent": NA},
+    )
+    company.account(
+        "people: joined tomorrow",
+        contacts=["p1, champion, 03-31"],
+        expect={
+            "champion_days_silent": (NA, 0, 1),
+            "champions_left_90d": (MISSING, 0, 0),
+            "engaged_contacts_90d": (MISSING, 0, 0),
+        },
+    )
+    company.account(
+        "people: left before joining",  # the only row is in quarantine
+        contacts=["p1, champion, 03-31, 03-30"],
+        expect={"champion_days_silent": NA, "champions_left_90d": MISSING, "engaged_contacts_90d": MISSING},
+    )
+    company.account(
+        "people: promoted and replaced",  # 2023-01-01 to 03-30 are 454 days, of which a year counts
+        contacts=["p1, champion, 2023-01-01", "p1, decision_maker, 03-31", "p2, champion, 04-01"],
+        expect={
+            "champion_days_silent": (365, NA, 0),
+            "champions_left_90d": (0, 1, 0),
+            "decision_maker_days_silent": (NA, 0, 1),
+            "engaged_contacts_90d": 0,
+        },
+    )
+    company.account(
+        "people: heard of 365 days ago",  # 2023-04-01 to 03-31: in a leap year
+        contacts=["p1, champion, 2023-01-01, -, u1", "p2, decision_maker, 2023-01-01, -, u2"],
+        usage_events=["u1, 2023-04-02", "u2, 2023-04-01"],
+        expect={"champion_days_silent": (363, 364, 365), "decision_maker_days_silent": (364, 365, 365), "engaged_contacts_90d": 0},
+    )
+    company.account(
+        "people: left at the edges",
+        contacts=["p1, champion, 2022-05-01, 01-01", "p2, champion, 2022-05-01, 01-02", "p3, champion, 2022-05-01, 04-01"],
+        expect={"champions_left_90d": (2, 1, 1), "champion_days_silent": (365, 365, NA)},
+    )
+    company.account(
+        "people: mail addresses",
+        contacts=["p1, champion, 2023-01-01, -, Ann@Example.com"],
+        usage_events=["ann@example.COM, 03-27"],
+        expect={"champion_days_silent": (3, 4, 5)},
+    )
+    company.account(
+        "people: leaves the day after",
+        contacts=["p1, champion, 2023-01-01, 04-02, u1", "p2, user, 2023-01-01, -, u2"],
+        usage_events=["u1, 03-30", "u2, 01-02"],
+        expect={"champion_days_silent": (0, 1, 2), "champions_left_90d": (0, 0, 0), "engaged_contacts_90d": (2, 2, 1)},
+    )
+    company.account(
+        "people: nobody who matters",
+        contacts=["p1, billing, 2023-01-01", "p2, other, 2023-01-01, 03-20"],
+        touchpoints=["03-30, call, inbound, 5, -, -, somebody"],
+        expect={"champion_days_silent": NA, "champions_left_90d": 0, "engaged_contacts_90d": 0, "decision_maker_days_silent": NA},
+    )
 
 
 def add_outcomes(company: Company) -> None:
@@ -975,6 +1075,7 @@ def busy_company() -> Company:
         add_support,
         add_surveys,
         add_contacts,
+        add_people,
         add_outcomes,
     ):
         add(company)
@@ -983,6 +1084,7 @@ def busy_company() -> Company:
 
 USAGE_METRICS = [key for key, dimension in catalogue().items() if dimension == "adoption"]
 TICKET_METRICS = [key for key, dimension in catalogue().items() if dimension == "support" and key != "csat_180d"]
+CONTACT_METRICS = ("champion_days_silent", "engaged_contacts_90d", "decision_maker_days_silent", "champions_left_90d")
 QUIET_DAYS = (date(2024, 1, 1), date(2024, 4, 10))
 
 
@@ -1002,6 +1104,7 @@ def quiet_company() -> Company:
             *("u1, 04-07", "u1, 04-08", "u1, 04-09 end"),
         ],
         tickets=["01-15 10:00, -, -, critical, bug", "03-01 end, -, -, low, question"],
+        contacts=["c1, champion, 01-20, -, u1", "c2, decision_maker, 01-20"],
     )
     company.account("gone", subscriptions=None, account_outcomes=["02-01, churned"])
     company.account("young", created="01-31 end", subscriptions=None)
@@ -1033,7 +1136,16 @@ def quiet_company() -> Company:
     expect("negative_ticket_share_90d", {"01-22": 1, "03-08": Fraction(1, 2)})
     # The table has its first row on 02-01, of another account: from then on none is a true zero.
     expect("expansions_365d", {"01-31": MISSING, "02-01": 0})
-    delivered = {*USAGE_METRICS, *TICKET_METRICS, "expansions_365d"}
+    for metric in CONTACT_METRICS:
+        expect(metric, {"01-01": MISSING, "01-19": MISSING})
+    # While the usage feed is late, silence says nothing. No touchpoint names anybody, so of whom there is no user nobody can hear.
+    expect("champion_days_silent", {"01-20": LATE, "02-20": 0, "02-22": 2, "02-23": LATE, "04-10": 1})
+    expect("decision_maker_days_silent", {"01-20": LATE, "02-20": MISSING, "04-10": MISSING})
+    expect("engaged_contacts_90d", {"01-20": LATE, "02-20": 1, "02-23": LATE, "04-10": 1})
+    expect("champions_left_90d", {"01-20": 0, "02-23": 0, "04-10": 0})
+    company.expect("champion_days_silent", {("young", day("02-20")): NA})
+    company.expect("engaged_contacts_90d", {("young", day("02-20")): MISSING})
+    delivered = {*USAGE_METRICS, *TICKET_METRICS, *CONTACT_METRICS, "expansions_365d"}
     for metric in catalogue().keys() - delivered:
         expect(metric, {"01-01": MISSING, "04-10": MISSING})
     return company
@@ -1139,7 +1251,7 @@ def test_the_cases_cover_every_metric_and_state() -> None:
         for metric, cases in company.expected.items():
             states[metric] |= {value if isinstance(value, str) else "measured" for value in cases.values()}
     assert all({"measured", MISSING} <= found for found in states.values())
-    assert {metric for metric, found in states.items() if LATE in found} == {*USAGE_METRICS, *TICKET_METRICS}
+    assert {metric for metric, found in states.items() if LATE in found} == {*USAGE_METRICS, *TICKET_METRICS, *CONTACT_METRICS[:3]}
     assert {metric for metric, found in states.items() if STALE in found} >= {
         *("csat_180d", "nps_180d", "product_rating_365d", "csm_pulse", "goal_attainment")
     }
@@ -1148,5 +1260,5 @@ def test_the_cases_cover_every_metric_and_state() -> None:
         *USAGE_METRICS,  # the never-used rule
         *("days_late_180d", "overdue_ratio", "mrr_trend_90d"),
         *("negative_ticket_share_90d", "median_first_reply_hours_90d", "median_resolution_hours_90d"),
-        *("response_rate_90d", "customer_roi_365d"),
+        *("response_rate_90d", "customer_roi_365d", "champion_days_silent", "decision_maker_days_silent"),
     }

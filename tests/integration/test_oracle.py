@@ -9,9 +9,9 @@ from tests.oracle.worlds import build_world
 from tests.pipeline import run_pipeline
 
 
-# 7: every cause of a tier's change, tiers held for days and for too long, a gone scorecard key, accounts that return;
-# 18: 94 days, tiers held, usage counted by day beside the events; 23: three versions in 41 days that move tiers.
-@pytest.mark.parametrize("seed", [7, 18, 23])
+# All have every cause of a tier's change. 16: four versions, tiers held for days and for too long; 18: 94 days,
+# usage counted by day beside the events; 46: many contacts.
+@pytest.mark.parametrize("seed", [16, 18, 46])
 def test_the_mart_is_what_the_oracle_says(tmp_path: Path, seed: int) -> None:
     world = build_world(tmp_path, seed)
     run_pipeline(world.config_file, world.first_day, world.last_day)

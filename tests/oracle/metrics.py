@@ -116,6 +116,31 @@ class AccountDay:
         """The claims that are past due and not settled."""
         return [row for row in self.claims() if row["due_on"] < self.d and (settled_on(row) is None or settled_on(row) > self.d)]
 
+    # -- contacts
+
+    @cached_property
+    def contacts(self) -> list[Row]:
+        """The role of each contact that had begun last: contacts who had left are there, too."""
+        latest: dict[str, Row] = {}
+        for row in sorted(self.rows("contacts"), key=lambda row: row["joined_on"]):
+            latest[row["contact_id"]] = row
+        return list(latest.values())
+
+    def heard_on(self, contact: Row) -> list[date]:
+        """The days on which a contact used the product, wrote, or answered."""
+        spoke = [row for row in self.rows("touchpoints") if row["direction"] == "inbound" or row["responded"] is True]
+        return [row["day"] for row in spoke if row["contact_id"] == contact["contact_id"]] + [
+            event["day"] for event in self.events if contact["user_id"] is not None and event["user_id"] == contact["user_id"]
+        ]
+
+    def can_be_heard(self, contact: Row) -> bool:
+        if any(row["day"] <= self.d and row["contact_id"] is not None for row in self.raw.all("touchpoints")):
+            return True
+        return contact["user_id"] is not None and any(True for _ in self.anyones_events())
+
+    def is_a_feed_late(self) -> bool:
+        return LATE in (table_state(self.raw, ADOPTION_TABLE, self.d), table_state(self.raw, "touchpoints", self.d))
+
 
 def settled_on(claim: Row) -> date | None:
     """The day on which nothing is owed any more, None if that has not come."""
@@ -386,6 +411,40 @@ def csm_pulse(a: AccountDay) -> Measure:
     return measured(max(recent, key=lambda row: (row["rated_at"], row["pulse_id"]))["rating"])
 
 
+def _days_silent(a: AccountDay, role: str) -> Measure:
+    in_force = [row for row in a.contacts if row["role"] == role and (row["left_on"] is None or row["left_on"] > a.d)]
+    if not in_force:
+        return NOT_APPLICABLE
+    if a.is_a_feed_late():
+        return LATE
+    silent = [min((a.d - max([row["joined_on"], *a.heard_on(row)])).days, 365) for row in in_force if a.can_be_heard(row)]
+    return measured(min(silent)) if silent else MISSING
+
+
+def champion_days_silent(a: AccountDay) -> Measure:
+    return _days_silent(a, "champion")
+
+
+def champions_left_90d(a: AccountDay) -> Measure:
+    champions = [row for row in a.rows("contacts") if row["role"] == "champion"]
+    if not a.contacts:
+        return MISSING
+    left = sum(a.in_last(90, row["left_on"]) for row in champions)
+    return measured(max(left - sum(a.in_last(90, row["joined_on"]) for row in champions), 0))
+
+
+def engaged_contacts_90d(a: AccountDay) -> Measure:
+    if a.is_a_feed_late():
+        return LATE
+    if not any(a.can_be_heard(row) for row in a.contacts):
+        return MISSING
+    return measured(sum(any(a.in_last(90, day) for day in a.heard_on(row)) for row in a.contacts))
+
+
+def decision_maker_days_silent(a: AccountDay) -> Measure:
+    return _days_silent(a, "decision_maker")
+
+
 # -- outcomes
 
 
@@ -457,6 +516,7 @@ METRICS: dict[str, tuple[str, str, Callable[[AccountDay], Measure]]] = {
         ),
         ("voice", "advocacy_events", (advocacy_365d,)),
         ("voice", "csm_pulses", (csm_pulse,)),
+        ("voice", "contacts", (champion_days_silent, champions_left_90d, engaged_contacts_90d, decision_maker_days_silent)),
         ("outcomes", "account_goals", (goal_attainment, customer_roi_365d)),
     )
     for function in functions

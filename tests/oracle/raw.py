@@ -31,8 +31,11 @@ Row = dict[str, Any]
 SCHEMA: dict[str, str] = {
     "accounts": """account_id:id account_name:text parent_account_id:id? segment:text? industry:text? region:text?
         csm:text? created_at:timestamp""",
+    "contacts": """contact_id:id account_id:id user_id:id? name:text? email:text?
+        role:champion|decision_maker|billing|user|other joined_on:date left_on:date?""",
     "touchpoints": """touchpoint_id:id account_id:id occurred_at:timestamp channel:email|chat|call|meeting|campaign
-        direction:inbound|outbound duration_minutes:number[0,]? responded:boolean? sentiment:number[-1,1]?""",
+        direction:inbound|outbound duration_minutes:number[0,]? responded:boolean? sentiment:number[-1,1]?
+        contact_id:id?""",
     "csm_pulses": "pulse_id:id account_id:id rated_at:timestamp rating:number[1,5] author:text? note:text?",
     "account_goals": """goal_id:id account_id:id measured_on:date target_value:number? actual_value:number?
         value_delivered:number?""",
@@ -59,6 +62,7 @@ SCHEMA: dict[str, str] = {
 }
 KEYS: dict[str, tuple[str, ...]] = {
     **{table: (columns.split(":")[0],) for table, columns in SCHEMA.items()},
+    "contacts": ("contact_id", "account_id", "joined_on"),
     "account_goals": ("goal_id", "measured_on"),
     "usage_days": ("account_id", "user_id", "feature", "activity_day"),
     "subscriptions": ("subscription_id", "started_on"),
@@ -71,6 +75,7 @@ FACT: dict[str, str] = {
 # The later date must not lie before the earlier one; of a pair marked true only not ten years before, since that is a placeholder.
 NOT_BEFORE: dict[str, list[tuple[str, str, bool]]] = {
     "subscriptions": [("started_on", "ended_on", False), ("started_on", "term_ends_on", True)],
+    "contacts": [("joined_on", "left_on", False)],
     "score_overrides": [("starts_on", "expires_on", False)],
     "invoices": [("issued_on", later, True) for later in ("due_on", "paid_on", "voided_on", "written_off_on")],
     "tickets": [("opened_at", later, True) for later in ("first_replied_at", "resolved_at", "escalated_at")],
@@ -271,16 +276,12 @@ def _on_our_scale(survey: str, score: Fraction, scales: dict[str, Scale]) -> Fra
     return low + (score - from_low) * (high - low) / (from_high - from_low)
 
 
-def end_overlaps(subscriptions: list[Row]) -> None:
-    """Of one subscription the earlier row ends when the later begins."""
-    for row in subscriptions:
-        later = [
-            other["started_on"]
-            for other in subscriptions
-            if other["subscription_id"] == row["subscription_id"] and other["started_on"] > row["started_on"]
-        ]
+def end_overlaps(rows: list[Row], thing: tuple[str, ...], begins: str, ends: str) -> None:
+    """Of one thing (a subscription, a contact of an account) the earlier row ends when the later begins."""
+    for row in rows:
+        later = [other[begins] for other in rows if all(other[name] == row[name] for name in thing) and other[begins] > row[begins]]
         if later:
-            row["ended_on"] = min([*later] if row["ended_on"] is None else [row["ended_on"], *later])
+            row[ends] = min([*later] if row[ends] is None else [row[ends], *later])
 
 
 def as_events(usage_days: list[Row], events: list[Row]) -> list[Row]:
@@ -311,7 +312,7 @@ def clean(
     late_after_days: dict[str, int] | None = None,
     survey_scales: dict[str, Scale] | None = None,
 ) -> Raw:
-    """Quarantine, then "the row extracted last wins", then orphans, then overlapping rows of a subscription.
+    """Quarantine, then "the row extracted last wins", then orphans, then overlapping rows of a subscription or a contact.
 
     Args:
         texts: by table, rows of texts in the order of extraction.
@@ -347,7 +348,8 @@ def clean(
             orphans[table] = sum(row["account_id"] not in known for row in rows)
             rows = [row for row in rows if row["account_id"] in known]
         tables[table] = rows
-    end_overlaps(tables["subscriptions"])
+    end_overlaps(tables["subscriptions"], ("subscription_id",), "started_on", "ended_on")
+    end_overlaps(tables["contacts"], ("account_id", "contact_id"), "joined_on", "left_on")
     tables["usage_events"] = as_events(tables.pop("usage_days"), tables["usage_events"])
     late = {**LATE_AFTER_DAYS, **(late_after_days or {})}
     return Raw(tables, late, list(fx_rates), reporting_currency, quarantined, orphans)

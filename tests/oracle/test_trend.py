@@ -381,7 +381,7 @@ def test_slope_counts_28_days() -> None:
 def test_worlds_hold_what_tiers_need(tmp_path: Path) -> None:
     """Of two worlds: every cause, tiers held and then let go, many days whose raw tier changes nothing."""
     causes_found, held_then, near = set(), set(), 0
-    for seed in (7, 11):
+    for seed in (16, 18):
         (tmp_path / str(seed)).mkdir()
         made = build_world(tmp_path / str(seed), seed)
         history = oracle_history(made.config_file, made.first_day, made.last_day)

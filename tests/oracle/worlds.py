@@ -37,6 +37,7 @@ CURRENCIES = (None, None, "USD", "usd", "EUR", "gbp")
 FEATURES = ("export", "alerts", "api", "board", "new_editor")
 # Mail addresses come in any case; u1 and U1 are two users.
 USERS = (*(f"u{n}" for n in range(8)), "U1", "Ann@mail.io", "Bo.Li@mail.io", "cy@mail.io")
+CONTACTS = ("p1", "p2", "p3", "p4")
 # No text and no whole number: as JSON's own, and as the text of it.
 NO_IDS = ("12.5", "7.0", "1.23457E+15", "[7]", '{"id": 7}')
 TABLES = tuple(table for table in SCHEMA if table != "usage_days")
@@ -93,6 +94,10 @@ ANCHORS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "response_rate_90d": ("0", "0.8", ("0", "0.5", "1")),
     "advocacy_365d": ("0", "2", ("0", "1", "2")),
     "csm_pulse": ("1", "5", ("2", "3", "4")),
+    "champion_days_silent": ("90", "7", ("0", "7", "30")),
+    "champions_left_90d": ("2", "0", ("0", "1")),
+    "engaged_contacts_90d": ("0", "3", ("0", "1", "2")),
+    "decision_maker_days_silent": ("120", "10", ("0", "30", "365")),
     "goal_attainment": ("0.3", "1", ("0", "0.5", "1")),
     "customer_roi_365d": ("0", "3", ("0", "1", "2.5")),
 }
@@ -251,6 +256,7 @@ class _Builder:
             self.invoices,
             self.tickets,
             self.surveys,
+            self.contacts,
             self.touchpoints,
             self.goals,
             self.outcomes,
@@ -446,6 +452,24 @@ class _Builder:
                 }
             )
 
+    def contacts(self, account_id: str) -> None:
+        """People in one role after another; the same few ids in every account, so that many belong to several."""
+        for _ in range(self.rng.randrange(0, 6)):
+            joined = self.some_day(420)
+            left = self.rng.choice((None, None, joined, self.some_day(60), self.some_day(60), self.last_day + timedelta(days=9)))
+            self.tables["contacts"].append(
+                {
+                    "contact_id": self.rng.choice(CONTACTS),
+                    "account_id": account_id,
+                    "user_id": self.rng.choice((None, *USERS)),
+                    "name": self.maybe(0.5, "Ann Li"),
+                    "email": self.maybe(0.5, "Ann@mail.io"),
+                    "role": self.rng.choice(("champion", "champion", "champion", "decision_maker", "decision_maker", "billing", "user")),
+                    "joined_on": self.text_day(joined),
+                    "left_on": self.text_day(None if left is None else max(left, joined)),
+                }
+            )
+
     def touchpoints(self, account_id: str) -> None:
         for _ in range(self.rng.randrange(0, 9)):
             self.tables["touchpoints"].append(
@@ -458,6 +482,7 @@ class _Builder:
                     "duration_minutes": self.rng.choice((None, "0", "15", "30.25", "60")),
                     "responded": self.rng.choice((None, "true", "false")),
                     "sentiment": self.rng.choice((None, None, "-1", "1", "0", "0.1", "0.2", "-0.3")),
+                    "contact_id": self.rng.choice((None, "somebody", *CONTACTS)),
                 }
             )
 
@@ -637,6 +662,9 @@ class _Builder:
         if table == "subscriptions":
             before = parse("date", row["started_on"]) - timedelta(days=self.rng.choice((1, 40)))
             spoilt += [("ended_on", before.isoformat())]
+        if table == "contacts":
+            before = parse("date", row["joined_on"]) - timedelta(days=self.rng.choice((1, 40)))
+            spoilt += [("left_on", before.isoformat())] * 2
         if "currency" in row:
             spoilt += [("currency", "XXX"), ("currency", "JPY")]
         name, value = self.rng.choice(spoilt)

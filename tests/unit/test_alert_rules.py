@@ -40,8 +40,8 @@ def test_a_folder_without_the_file_has_the_shipped_rules_and_an_empty_file_has_n
 
 
 WRONG = {
-    "r,,tier_worse,,,,,,,": "kind 'tier_worse' is not one of tier_worsened, score_fell, renewal_near, source_late, drift_seen, "
-    "run_failed, mart_late, today. Did you mean 'tier_worsened'?",
+    "r,,tier_worse,,,,,,,": "kind 'tier_worse' is not one of tier_worsened, score_fell, renewal_near, champion_left, source_late, "
+    "drift_seen, run_failed, mart_late, today. Did you mean 'tier_worsened'?",
     "r,,tier_worsened,,healthy,,,,,": "tier healthy is never worse. Write at_risk, poor or unknown, or leave it blank",
     "r,,tier_worsened,at_risk,at_risk,,,,,": "from_tier at_risk to tier at_risk is not a worsening. Let tier be the worse one",
     "r,,tier_worsened,,poor,5,,,,": "kind tier_worsened does not use points. Leave it blank",

@@ -32,9 +32,13 @@ ROWS = {
         {"response_id": survey, "user_id": "u1", "survey": survey, "score": "5", "responded_at": "2024-03-10"}
         for survey in ("nps", "csat", "product_rating")
     ],
+    "contacts": [
+        {"contact_id": role, "user_id": "u1", "name": "Ann", "email": "ann@x.example", "role": role, "joined_on": "2024-01-01"}
+        for role in ("champion", "decision_maker")
+    ],
     "touchpoints": [
         {"touchpoint_id": "p", "occurred_at": "2024-03-10", "channel": "call", "direction": direction, "duration_minutes": "5"}
-        | {"responded": "true", "sentiment": "0.5"}
+        | {"responded": "true", "sentiment": "0.5", "contact_id": "champion"}
         for direction in ("outbound",)
     ],
     "advocacy_events": [{"advocacy_id": "v", "occurred_at": "2024-03-10", "kind": "review"}],
@@ -47,11 +51,16 @@ OPTIONAL = {
     "invoices": ("paid_on",),
     "tickets": ("first_replied_at", "resolved_at", "priority", "topic", "escalated_at"),
     "survey_responses": ("user_id",),
-    "touchpoints": ("duration_minutes", "responded", "sentiment"),
+    "contacts": ("user_id", "name", "email"),
+    "touchpoints": ("duration_minutes", "responded", "sentiment", "contact_id"),
     "account_goals": ("target_value", "actual_value", "value_delivered"),
     "account_outcomes": ("arr_delta",),
 }
-CHOICES = {"survey_responses": ("survey", ("nps", "csat", "product_rating")), "touchpoints": ("direction", ("outbound",))}
+CHOICES = {
+    "survey_responses": ("survey", ("nps", "csat", "product_rating")),
+    "touchpoints": ("direction", ("outbound",)),
+    "contacts": ("role", ("champion", "decision_maker")),
+}
 Tables = dict[str, list[dict[str, str]]]
 
 
@@ -63,7 +72,7 @@ def without(what: str) -> Tables:
     if not column:
         rows.pop(table, None)
     elif choice:
-        other = "inbound" if column == "direction" else "ces"
+        other = {"direction": "inbound", "role": "other"}.get(column, "ces")
         rows[table] = [row | {column: other} if row[column] == choice else row for row in rows[table]]
     else:
         rows[table] = [{name: value for name, value in row.items() if name != column} for row in rows[table]]

@@ -195,7 +195,7 @@ def test_what_somebody_may_mean_is_a_warning(seeds: Seeds) -> None:
         + "playbook 'call_them' holds whenever 'resolve_critical' (line 2) does and never else, so both ask for one account at once. "
         + "Merge them, or tell them apart by a condition or priority",
         seeds.line("playbooks", "call_now")
-        + "whenever playbook 'call_now' holds, 'call_them' (line 19) holds too, and their priority says not which comes first. "
+        + "whenever playbook 'call_now' holds, 'call_them' (line 21) holds too, and their priority says not which comes first. "
         + "Merge them, or tell them apart by a condition or priority",
         seeds.line("alert_rules", "large")
         + "the rule never holds: arr comes from subscriptions, which no source fills. Add the source, or leave min_arr blank",
@@ -215,7 +215,7 @@ def test_only_versions_that_still_score_can_stop_a_run(seeds: Seeds, valid_from:
     seeds.add_version(valid_from, status)
     seeds.change("score_caps", "2026.1,standard,pulse_low", operator="<", threshold="1")
     if stops:
-        with pytest.raises(ConfigurationError, match="^seeds/score_caps.csv line 18: cap 'pulse_low' never binds"):
+        with pytest.raises(ConfigurationError, match="^seeds/score_caps.csv line 19: cap 'pulse_low' never binds"):
             seeds.check()
         seeds.change("score_caps", "2026.1,standard,pulse_low", operator="<=", threshold="2")
         seeds.change("score_caps", "2026.2,standard,pulse_low", operator="<", threshold="1")
@@ -223,7 +223,7 @@ def test_only_versions_that_still_score_can_stop_a_run(seeds: Seeds, valid_from:
             seeds.check()
     else:
         [warning] = seeds.check()
-        assert warning.startswith("seeds/score_caps.csv line 18: cap 'pulse_low' never binds")
+        assert warning.startswith("seeds/score_caps.csv line 19: cap 'pulse_low' never binds")
 
 
 def test_seeds_from_before_the_ranges_are_not_held_to_them(seeds: Seeds) -> None:

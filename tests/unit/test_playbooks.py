@@ -46,7 +46,7 @@ def test_the_models_know_every_field_of_the_account() -> None:
 
 def test_the_shipped_playbooks_are_ranked_due_and_have_a_reason_and_one_fallback() -> None:
     playbooks = read_playbooks(load_seeds(SHIPPED))
-    assert [playbook.priority for playbook in playbooks] == list(range(1, 18))
+    assert [playbook.priority for playbook in playbooks] == list(range(1, 20))
     for playbook in playbooks:
         assert playbook.conditions and any(part.field for part in playbook.reason)
         assert 1 <= playbook.due_days <= 28
@@ -109,7 +109,7 @@ def test_a_reason_that_cannot_be_shown_is_refused(seeds: Path) -> None:
 def test_a_playbook_without_a_condition_is_refused(seeds: Path) -> None:
     path = seeds / "playbooks.csv"
     path.write_text(path.read_text() + "all,Everybody,9,,,\n")
-    assert fault(seeds).startswith("playbooks.csv line 19: playbook 'all' has no condition, so it would hold for every account.")
+    assert fault(seeds).startswith("playbooks.csv line 21: playbook 'all' has no condition, so it would hold for every account.")
 
 
 def test_rules_are_the_same_where_scores_are(seeds: Path) -> None:
@@ -139,6 +139,6 @@ def test_rules_are_the_same_where_scores_are(seeds: Path) -> None:
         ("score_caps", ">=,1,60", ">=,1,61"),
         ("tiers", "healthy,green,70", "healthy,green,75"),
         ("metric_bands", "tickets_per_10_users_28d,30,0", "tickets_per_10_users_28d,30,1"),
-        ("scorecard_dimensions", "standard,voice,9", "standard,voice,11"),
+        ("scorecard_dimensions", "standard,voice,10.8", "standard,voice,11"),
     ]:
         assert edit(name, old, new) != rules

@@ -73,7 +73,7 @@ def test_a_changed_workbook_becomes_a_candidate_below_the_untouched_rows(setting
     assert differences == [
         "metric_bands standard advocacy_365d 5: added with score 99.5",
         "score_caps standard dormant: removed",
-        "scorecard_dimensions onboarding voice: weight 11 -> 0",
+        "scorecard_dimensions onboarding voice: weight 12.76 -> 0",
         "scorecard_metrics standard nps_180d: missing_policy exclude -> neutral",
         "scorecard_metrics standard nps_180d: weight 1.25 -> 3",
         "scorecard_metrics standard nps_180d: worst -50 -> -20.5",
@@ -188,7 +188,7 @@ FAULTS: dict[str, list[tuple[Callable[[Edited], object], str]]] = {
     "rules that make no sense": [
         (
             _typed("score_caps", {"scorecard_key": "standard", "cap_key": "pulse_low"}, operator="<", threshold=1),
-            "sheet 'Caps' row 23: cap 'pulse_low' never binds: csm_pulse < 1 cannot hold, as the metric lies within 1 to 5. "
+            "sheet 'Caps' row 24: cap 'pulse_low' never binds: csm_pulse < 1 cannot hold, as the metric lies within 1 to 5. "
             "Change the threshold, or remove it",
         ),
         (
@@ -214,20 +214,20 @@ FAULTS: dict[str, list[tuple[Callable[[Edited], object], str]]] = {
         ),
         (
             _typed("score_caps", {"scorecard_key": "standard", "cap_key": "silent"}, metric_key="days_since_last_activty"),
-            "sheet 'Caps' cell D18: metric 'days_since_last_activty' is not in seeds/metrics.csv. Did you mean 'days_since_last_activity'?",
+            "sheet 'Caps' cell D19: metric 'days_since_last_activty' is not in seeds/metrics.csv. Did you mean 'days_since_last_activity'?",
         ),
         (
             _added("score_caps", scorecard_key="standard", cap_key="new", metric_key="csm_pulse", operator="=", max_score=10),
-            "sheet 'Caps' cell F24: threshold is blank. Fill it in",
+            "sheet 'Caps' cell F26: threshold is blank. Fill it in",
         ),
         (
             _added("metric_bands", scorecard_key="standard", metric_key="active_user_28d", lower_bound=0, score=1),
-            "sheet 'Bands' cell C37: metric 'active_user_28d' is not in seeds/metrics.csv. Did you mean 'active_users_28d'?",
+            "sheet 'Bands' cell C53: metric 'active_user_28d' is not in seeds/metrics.csv. Did you mean 'active_users_28d'?",
         ),
         (
             _added("metric_bands", scorecard_key="standard", metric_key="advocacy_365d", lower_bound=1, score=1),
-            "sheet 'Bands' row 38: config_version '2026.2', scorecard_key 'standard', metric_key 'advocacy_365d', lower_bound '1' is "
-            "duplicated, first on sheet 'Bands' row 35. Remove one",
+            "sheet 'Bands' row 54: config_version '2026.2', scorecard_key 'standard', metric_key 'advocacy_365d', lower_bound '1' is "
+            "duplicated, first on sheet 'Bands' row 43. Remove one",
         ),
         (
             _typed("config_versions", VERSION, valid_from="next week"),

@@ -24,12 +24,13 @@ last_heard as (
     select
         heard.account_id,
         heard.contact_id,
+        heard.joined_day,
         max(heard.day) as day
     from {{ ref('int_contacts__heard') }} as heard
     inner join newest
         on heard.day <= newest.day
         and heard.day > newest.day - 365
-    group by heard.account_id, heard.contact_id
+    group by heard.account_id, heard.contact_id, heard.joined_day
 
 )
 
@@ -57,4 +58,5 @@ inner join {{ ref('stg_crm__contacts') }} as known
 left join last_heard
     on roles.account_id = last_heard.account_id
     and roles.contact_id = last_heard.contact_id
+    and roles.joined_day = last_heard.joined_day
 cross join {{ source('control', 'run') }} as run

@@ -81,6 +81,9 @@ contacts as (
         {{ metrics_that_count({
             'two_way_touchpoints_90d':
                 "contacts.occurred_day > as_of.day - 90 and (contacts.direction = 'inbound' or contacts.is_responded)",
+            'engaged_contacts_90d':
+                "contacts.contact_id is not null and contacts.occurred_day > as_of.day - 90"
+                ~ " and (contacts.direction = 'inbound' or contacts.is_responded)",
             'contact_minutes_90d': 'contacts.occurred_day > as_of.day - 90 and contacts.duration_minutes > 0',
             'contact_sentiment_90d': 'contacts.occurred_day > as_of.day - 90 and contacts.sentiment is not null',
             'response_rate_90d': "contacts.occurred_day > as_of.day - 90 and contacts.direction = 'outbound'",

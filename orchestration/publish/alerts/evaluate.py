@@ -103,6 +103,7 @@ class _Search:
             "tier_worsened": self._tier_worsened,
             "score_fell": self._score_fell,
             "renewal_near": self._renewal_near,
+            "champion_left": self._champion_left,
             "source_late": self._source_late,
             "drift_seen": self._drift_seen,
         }
@@ -186,6 +187,22 @@ class _Search:
             reason=reason,
             account=account,
         )
+
+    def _champion_left(self, rule: AlertRule, first: date) -> list[Alert]:
+        since = {account: day for account, day in self._mart.without_champion().items() if day >= first}
+        return [
+            Alert(
+                rule=rule,
+                subject=f"account\0{account.account_id}",
+                as_of_date=self._day,
+                since=since[account.account_id],
+                known_since=since[account.account_id] - self._lookback,
+                text=f"A champion left and nobody took their place; {TIER_LABELS[account.tier]}, score {account.health_score:.1f}",
+                account=account,
+            )
+            for account in self._looked_at(rule)
+            if account.account_id in since
+        ]
 
     def _source_late(self, rule: AlertRule, first: date) -> list[Alert]:
         found = []

@@ -117,36 +117,51 @@ class PublishedMart:
         """
         # From a constant of alert_rules.py, never from text.
         delta = {7: "delta_7d - availability_7d", 28: "delta_28d - availability_28d"}[days]
+        return self._since(
+            f"""
+            select account_id, {DATE_COLUMN} as day, coalesce(round({delta}, 1) <= -$points, false) as holds
+            from {HISTORY}
+            where account_id in (select account_id from account_health where round({delta}, 1) <= -$points)
+            """,
+            points=points,
+        )
+
+    def without_champion(self) -> dict[str, date]:
+        """Since when more champions have left than joined in 90 days, of the accounts where it is so on the newest day; of the days of
+        which the mart has the metrics."""
+        return self._since(
+            f"""
+            select account_id, {DATE_COLUMN} as day, coalesce(value >= 1, false) as holds
+            from {METRIC_HISTORY}
+            where metric_key = 'champions_left_90d'
+            """
+        )
+
+    def _since(self, days: str, **parameters: Any) -> dict[str, date]:
+        """The first of the scored days in a row, up to the newest, on which `holds` is true.
+
+        Args:
+            days: SQL of account_id, day and holds.
+        """
         return dict(
             self._rows(
                 f"""
-                with fallen as (
-
-                    select account_id from account_health where round({delta}, 1) <= -$points
-
-                ),
-
-                history as (
-
-                    select account_id, {DATE_COLUMN} as day, coalesce(round({delta}, 1) <= -$points, false) as has_fallen
-                    from {HISTORY}
-                    where account_id in (select account_id from fallen)
-
-                ),
+                with history as ({days}),
 
                 last_without as (
 
-                    select account_id, max(day) as day from history where not has_fallen group by account_id
+                    select account_id, max(day) as day from history where not holds group by account_id
 
                 )
 
                 select history.account_id, min(history.day)
                 from history
-                left join last_without on history.account_id = last_without.account_id
+                inner join account_health using (account_id)
+                left join last_without using (account_id)
                 where history.day > coalesce(last_without.day, date '0001-01-01')
                 group by history.account_id
                 """,
-                points=points,
+                **parameters,
             )
         )
 

@@ -18,6 +18,7 @@ DAY = date(2026, 6, 29)
 WORSENED = AlertRule("worse", "Worse", "tier_worsened")
 FELL = AlertRule("fell", "Fell", "score_fell", points=10, days=7)
 RENEWAL = AlertRule("renewal", "Renewal", "renewal_near", tier="poor", days=90)
+CHAMPION = AlertRule("champion", "Champion", "champion_left")
 LATE = AlertRule("late", "Late", "source_late")
 DRIFT = AlertRule("drift", "Drift", "drift_seen")
 
@@ -223,6 +224,22 @@ class TestRenewalNear:
 
     def test_the_last_day_of_the_term_counts(self, find: Find) -> None:
         assert len(find(RENEWAL, account_health=[account(tier="poor", tier_since=DAY, term_ends_on=DAY)])) == 1
+
+
+def test_a_champion_left_and_nobody_took_their_place(find: Find) -> None:
+    # By days ago, newest first; None: no value.
+    lost = {"today": [1, 0], "two_days": [1, 2, 1, None, 1], "again": [1, 0, 1], "replaced": [0, 1], "never": [None, 1], "before": [1] * 9}
+    values = [
+        {"account_id": name, "as_of_date": ago(days), "metric_key": key, "value": value}
+        for name, counts in lost.items()
+        for days, value in enumerate(counts)
+        for key in ("champions_left_90d", "champion_days_silent")
+    ]
+    alerts = find(CHAMPION, first=ago(5), account_health=[account(name) for name in lost], metric_scores_history=values)
+    assert {alert.account.account_id: (DAY - alert.since).days for alert in alerts if alert.account} == {
+        "today": 0, "two_days": 2, "again": 0,
+    }  # fmt: skip
+    assert {alert.text for alert in alerts} == {"A champion left and nobody took their place; Healthy, score 80.0"}
 
 
 class TestFilters:

@@ -48,11 +48,12 @@ heard_days as (
     select
         heard.account_id,
         heard.contact_id,
+        heard.joined_day,
         max(heard.day) as day
     from {{ ref('int_contacts__heard') }} as heard
     cross join bounds
     where heard.day > bounds.first_day - {{ looks_back }} and heard.day <= bounds.last_day
-    group by heard.account_id, heard.contact_id, greatest(heard.day, bounds.first_day)
+    group by heard.account_id, heard.contact_id, heard.joined_day, greatest(heard.day, bounds.first_day)
 
 ),
 
@@ -63,14 +64,15 @@ last_heard as (
         select
             account_id,
             contact_id,
+            joined_day,
             day,
             is_scored,
             -- Rows of the same day count, too.
-            max(heard_day) over (partition by account_id, contact_id order by day) as last_heard_day
+            max(heard_day) over (partition by account_id, contact_id, joined_day order by day) as last_heard_day
         from (
-            select account_id, contact_id, day, day as heard_day, 0 as is_scored from heard_days
+            select account_id, contact_id, joined_day, day, day as heard_day, 0 as is_scored from heard_days
             union all
-            select account_id, contact_id, day, cast(null as integer), 1 from scored_contacts
+            select account_id, contact_id, joined_day, day, cast(null as integer), 1 from scored_contacts
         ) as days
     ) as heard_so_far
     where is_scored = 1
@@ -93,6 +95,7 @@ from scored_contacts as contacts
 inner join last_heard
     on contacts.account_id = last_heard.account_id
     and contacts.contact_id = last_heard.contact_id
+    and contacts.joined_day = last_heard.joined_day
     and contacts.day = last_heard.day
 inner join {{ ref('int_accounts__table_states') }} as table_states on contacts.as_of_date = table_states.as_of_date
 cross join first_named

@@ -1,20 +1,25 @@
 {{ config(materialized='view') }}
 
 -- Grain: day on which a contact of an account was heard of, more than once where in two ways: an inbound touchpoint, one that it answered, or
--- a usage event of its user.
+-- a usage event of its user. Once for each of its roles, since the user may be another one in each.
 
 select
-    account_id,
-    contact_id,
-    occurred_day as day
-from {{ ref('stg_crm__touchpoints') }}
-where contact_id is not null and (direction = 'inbound' or is_responded)
+    roles.account_id,
+    roles.contact_id,
+    roles.joined_day,
+    touchpoints.occurred_day as day
+from {{ ref('stg_crm__touchpoints') }} as touchpoints
+inner join {{ ref('int_contacts__roles') }} as roles
+    on touchpoints.account_id = roles.account_id
+    and touchpoints.contact_id = roles.contact_id
+where touchpoints.direction = 'inbound' or touchpoints.is_responded
 union all
 select
-    users.account_id,
-    users.contact_id,
+    roles.account_id,
+    roles.contact_id,
+    roles.joined_day,
     user_days.day
 from {{ ref('int_usage__user_days') }} as user_days
-inner join (select distinct account_id, contact_id, user_id from {{ ref('int_contacts__roles') }}) as users
-    on user_days.account_id = users.account_id
-    and user_days.user_id = users.user_id
+inner join {{ ref('int_contacts__roles') }} as roles
+    on user_days.account_id = roles.account_id
+    and user_days.user_id = roles.user_id

@@ -1,6 +1,8 @@
 -- Grain: account x as_of_date. The metrics of docs/scoring.md, "Voice", each with its state.
 -- A new metric is an entry here, with what it sums over days as its measures, and a row in seeds/metrics.csv.
 
+{# What could be silence may be a feed. #}
+{% set is_feed_late = "table_states.usage_events_state = 'late' or table_states.touchpoints_state = 'late'" %}
 {% set metrics = {
     'nps_180d': {
         'source': 'survey_responses',
@@ -71,7 +73,41 @@
         'states': [('totals.pulses = 0 and totals.pulses_ever > 0', 'stale'), ('totals.pulses_ever = 0', 'missing')],
         'value': 'totals.rating',
     },
+    'champion_days_silent': {
+        'source': 'contacts',
+        'states': [
+            ('coalesce(people.champions, 0) = 0', 'not_applicable'),
+            (is_feed_late, 'late'),
+            ('people.champions_heard = 0', 'missing'),
+        ],
+        'value': 'people.champion_days_silent',
+    },
+    'champions_left_90d': {
+        'source': 'contacts',
+        'measures': {
+            'contacts_ever': {'of': 'roles', 'from': 'joined_day'},
+            'champions_left': {'of': 'roles', 'where': "role = 'champion'", 'from': 'left_day', 'days': 90},
+            'champions_joined': {'of': 'roles', 'where': "role = 'champion'", 'from': 'joined_day', 'days': 90},
+        },
+        'states': [('totals.contacts_ever = 0', 'missing')],
+        'value': 'greatest(totals.champions_left - totals.champions_joined, 0)',
+    },
+    'engaged_contacts_90d': {
+        'source': 'contacts',
+        'states': [(is_feed_late, 'late'), ('coalesce(people.contacts_heard, 0) = 0', 'missing')],
+        'value': 'people.engaged_contacts',
+    },
+    'decision_maker_days_silent': {
+        'source': 'contacts',
+        'states': [
+            ('coalesce(people.decision_makers, 0) = 0', 'not_applicable'),
+            (is_feed_late, 'late'),
+            ('people.decision_makers_heard = 0', 'missing'),
+        ],
+        'value': 'people.decision_maker_days_silent',
+    },
 } %}
+{% set key_roles = ['champion', 'decision_maker'] %}
 
 with scored_days as (
 
@@ -135,6 +171,40 @@ pulses as (
 
 ),
 
+roles as (
+
+    select * from {{ ref('int_contacts__roles') }}
+
+),
+
+contact_days as (
+
+    select
+        *,
+        case when is_in_force then role end as role_in_force,
+        -- Whoever joined is not silent yet. A year says as much as more.
+        least(day - greatest(joined_day, coalesce(last_contact_day, joined_day)), 365) as days_silent
+    from {{ ref('int_contacts__contact_days') }}
+
+),
+
+people as (
+
+    select
+        account_id,
+        as_of_date,
+        {%- for role in key_roles %}
+        count(case when role_in_force = '{{ role }}' then 1 end) as {{ role }}s,
+        count(case when role_in_force = '{{ role }}' and can_be_heard then 1 end) as {{ role }}s_heard,
+        min(case when role_in_force = '{{ role }}' and can_be_heard then days_silent end) as {{ role }}_days_silent,
+        {%- endfor %}
+        count(case when can_be_heard then 1 end) as contacts_heard,
+        count(case when last_contact_day > day - 90 then 1 end) as engaged_contacts
+    from contact_days
+    group by account_id, as_of_date
+
+),
+
 totals as (
 
     {{ window_totals(metrics) }}
@@ -153,5 +223,8 @@ inner join table_states on scored_days.as_of_date = table_states.as_of_date
 inner join totals
     on scored_days.account_id = totals.account_id
     and scored_days.day = totals.day
+left join people
+    on scored_days.account_id = people.account_id
+    and scored_days.as_of_date = people.as_of_date
 -- The order of the days lets later steps, and publishing a day, skip what they do not read.
 {{ stored_order('scored_days.as_of_date, scored_days.account_id') }}

@@ -141,7 +141,7 @@ def demo_sources(folder: str) -> str:
 
 @lru_cache(maxsize=2)
 def _history(size: int, seed: int, first_day: int, last_day: int) -> History:
-    # A run lands fourteen tables of the same company: it lives once per process.
+    # A run lands all tables of the same company: it lives once per process.
     return simulate(size, seed, first_day, last_day)
 
 

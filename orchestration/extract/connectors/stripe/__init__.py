@@ -1,4 +1,4 @@
-"""The `stripe` connector: accounts, subscriptions, invoices and account outcomes from a Stripe account.
+"""The `stripe` connector: accounts, billing contacts, subscriptions, invoices and account outcomes from a Stripe account.
 
 Every extraction reads the whole table: the lists are short, and only a whole reading sees what is gone.
 """
@@ -42,7 +42,7 @@ class StripeSource(HttpSource):
     seats_from: list[str] = []
     api_version: str | None = Field(default=None, pattern=r"^\d{4}-\d\d-\d\d(\.\w+)?$")
 
-    tables: ClassVar[tuple[str, ...]] = ("accounts", "subscriptions", "invoices", "account_outcomes")
+    tables: ClassVar[tuple[str, ...]] = ("accounts", "contacts", "subscriptions", "invoices", "account_outcomes")
 
     @field_validator("seats_from")
     @classmethod

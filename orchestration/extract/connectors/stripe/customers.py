@@ -9,7 +9,7 @@ from orchestration.extract.connectors.mail_domains import company_domain
 from orchestration.extract.connectors.stripe import StripeSource, client, journal
 from orchestration.extract.connectors.stripe.history import NEVER_IN_FORCE, midnight, start_of
 from orchestration.extract.connectors.stripe.journal import Record
-from orchestration.extract.connectors.stripe.shapes import Body, text_id, time_of
+from orchestration.extract.connectors.stripe.shapes import Body, day_of, text_id, time_of
 
 
 def value_at(customer: Mapping[str, Any], place: str) -> str | None:
@@ -50,6 +50,22 @@ def account_rows(customers: Iterable[Body], source: StripeSource) -> list[dict[s
             older |= {name: value for name, value in row.items() if older[name] is None}
     rows = [*accounts.values(), *unnamed]
     return [{**row, "account_name": row["account_name"] or row["customer"]} for row in rows]
+
+
+def contact_rows(customers: Iterable[Body], source: StripeSource) -> list[dict[str, Any]]:
+    """Whom Stripe sends the bills to: one row per customer, since the customer was created."""
+    return [
+        {
+            "contact_id": text_id(customer),
+            "account_id": value_at(customer, source.account_key),
+            "name": value_at(customer, "name"),
+            "email": customer.get("email"),
+            "role": "billing",
+            "joined_on": day_of(customer.get("created")),
+        }
+        for customer in customers
+        if not customer.get("deleted")
+    ]
 
 
 def deleted_rows(subscriptions: Iterable[Body], keys: "AccountKeys", found: Container[str | None]) -> list[dict[str, Any]]:

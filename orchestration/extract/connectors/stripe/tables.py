@@ -18,6 +18,7 @@ from orchestration.extract.connectors.stripe import StripeSource, client, journa
 from orchestration.extract.connectors.stripe.customers import (
     AccountKeys,
     account_rows,
+    contact_rows,
     deleted_rows,
     value_at,
     with_accounts,
@@ -34,6 +35,7 @@ from orchestration.warehouse import rows_of
 
 _PATHS = {
     "accounts": "/v1/customers",
+    "contacts": "/v1/customers",
     "subscriptions": "/v1/subscriptions",
     "invoices": "/v1/invoices",
     "account_outcomes": "/v1/subscriptions",
@@ -41,6 +43,7 @@ _PATHS = {
 # Fields of an object that the rows come from, besides those of the same name.
 _TAKEN = {
     "accounts": {"id", "created", "metadata", "name", "email", "object"},
+    "contacts": {"id", "created", "metadata", "name", "email", "object"},
     "subscriptions": {
         *("id", "object", "customer", "status", "currency", "start_date", "start", "created", "ended_at"),
         *("canceled_at", "items", "plan", "quantity", "discount", "discounts", "trial_start", "trial_end"),
@@ -88,6 +91,9 @@ def read(settings: Settings, table: RawTable, source: StripeSource, window: Wind
     folder = journal.journal_folder(settings, source)
     if table.name == "accounts":
         yield from text_batches(table, _accounts(settings, table, source, api, window))
+        return
+    if table.name == "contacts":
+        yield from text_batches(table, contact_rows(client.all_objects(api, _PATHS[table.name]), source))
         return
     records = journal.read_journal(folder)
     if table.name != "invoices":
@@ -148,8 +154,9 @@ def preview(table: RawTable, source: StripeSource) -> Preview:
     """
     api = client.connect(table, source)
     is_outcomes = table.name == "account_outcomes"
-    params: dict[str, Any] = {} if table.name in ("accounts", "invoices") else {"status": "all"}
-    if table.name != "accounts" and source.account_key != "customer":
+    of_customers = _PATHS[table.name] == _PATHS["accounts"]
+    params: dict[str, Any] = {} if of_customers or table.name == "invoices" else {"status": "all"}
+    if not of_customers and source.account_key != "customer":
         params[client.EXPAND] = ["data.customer"]
     objects = client.first_page(api, _PATHS[table.name], **params)
     if is_outcomes:
@@ -171,6 +178,8 @@ def _seats_from(settings: Settings, source: StripeSource) -> Sequence[str]:
 def _preview_rows(table: RawTable, source: StripeSource, one: Body, page: Sequence[Body]) -> list[dict[str, Any]]:
     if table.name == "accounts":
         return account_rows([one], source)
+    if table.name == "contacts":
+        return contact_rows([one], source)
     if table.name == "invoices":
         row = invoice_row(one)
         rows = [] if row is None else [row]

@@ -90,6 +90,7 @@ def test_hubspot_meetings_calls_and_emails(world: World) -> None:
             engagement(32, [1], hs_email_direction="EMAIL", hs_email_status="BOUNCED"),
         ],
     }
+    lists["calls"][0]["contacts"] = ["901", "902"]
     with RestServer(hubspot("sesame-HUBSPOT_TOKEN", **lists)) as server:
         use(world, "hubspot", "https://api.hubapi.com", server)
         landed = land(world, "touchpoints")
@@ -102,6 +103,35 @@ def test_hubspot_meetings_calls_and_emails(world: World) -> None:
         ("21-2", "2", "2026-03-01 10:00:00", "call", "outbound", None),
         ("30-1", "1", "2026-03-01 10:00:00", "email", "outbound", None),
         ("31-1", "1", "2026-03-01 10:00:00", "email", "inbound", None),
+    ]
+    assert [row for row in world.rows("touchpoints", "touchpoint_id, contact_id") if row[1] is not None] == [("20-1", "901")]
+
+
+def person(number: int, companies: list[int], **properties: Any) -> dict[str, Any]:
+    made = {"createdate": "2026-01-05T10:00:00.000Z", "firstname": "Ann", "lastname": "Li", "email": "ann@acme.example"}
+    return {"id": str(number), "companies": [str(one) for one in companies], "properties": made | properties}
+
+
+def test_hubspot_contacts(world: World) -> None:
+    people = [
+        # In two companies, to one of them with two labels.
+        person(1, [1, 1, 2], hs_buying_role="END_USER;CHAMPION", hs_job_change_detected_date="2026-02-20"),
+        person(2, [1], hs_buying_role="BUDGET_HOLDER;LEGAL_AND_COMPLIANCE", lastname=None),
+        person(3, [1], hs_buying_role="END_USER", hs_job_change_detected_date="2026-01-04", createdate="2026-01-05T00:00:00Z"),
+        person(4, [2], firstname=None, lastname=None, email=None, createdate=None),
+        person(5, []),
+    ]
+    with RestServer(hubspot("sesame-HUBSPOT_TOKEN", companies=[company(1), company(2)], contacts=people)) as server:
+        use(world, "hubspot", "https://api.hubapi.com", server)
+        landed = land(world, "contacts")
+    assert landed.quarantined == {}
+    columns = "contact_id, account_id, user_id, name, email, role, cast(joined_on as varchar), cast(left_on as varchar)"
+    assert world.rows("contacts", columns) == [
+        ("1", "1", None, "Ann Li", "ann@acme.example", "champion", "2026-01-05", "2026-02-20"),
+        ("1", "2", None, "Ann Li", "ann@acme.example", "champion", "2026-01-05", "2026-02-20"),
+        ("2", "1", None, "Ann", "ann@acme.example", "decision_maker", "2026-01-05", None),
+        ("3", "1", None, "Ann Li", "ann@acme.example", "user", "2026-01-05", None),
+        ("4", "2", None, None, None, "other", "2019-10-30", None),
     ]
 
 
@@ -118,6 +148,32 @@ def conversation(number: int, **values: Any) -> dict[str, Any]:
 
 def tagged(*names: str, applied_at: int | None = None) -> dict[str, Any]:
     return {"type": "tag.list", "tags": [{"type": "tag", "id": "1", "name": name, "applied_at": applied_at} for name in names]}
+
+
+def test_intercom_contacts(world: World) -> None:
+    def contact(number: int, role: str = "user", **attributes: str) -> dict[str, Any]:
+        return {
+            "type": "contact", "id": f"c{number}", "external_id": str(number), "role": role, "name": "Ann Li", "email": "ann@acme.example",
+            "created_at": at("2026-01-05T10:00:00"), "signed_up_at": at("2025-12-24T10:00:00") if number == 1 else None,
+            "companies": {"type": "list", "data": [{"id": "65f1", "type": "company"}]}, "custom_attributes": attributes,
+        }  # fmt: skip
+
+    contacts = [
+        contact(1, account_id="a1", account_role="champion", left_on="2026-02-20"),
+        contact(2, account_id="a1"),
+        contact(3),
+        contact(4, role="lead", account_id="a1"),
+    ]
+    with RestServer(intercom("sesame-INTERCOM_TOKEN", contacts=contacts, page_size=1)) as server:
+        use(world, "intercom", "https://api.intercom.io", server)
+        landed = land(world, "contacts")
+        assert len(server.requests) == 4
+    assert landed.quarantined == {"account_id: missing": 1}
+    columns = "contact_id, account_id, user_id, name, email, role, cast(joined_on as varchar), cast(left_on as varchar)"
+    assert world.rows("contacts", columns) == [
+        ("c1", "a1", "1", "Ann Li", "ann@acme.example", "champion", "2025-12-24", "2026-02-20"),
+        ("c2", "a1", "2", "Ann Li", "ann@acme.example", "user", "2026-01-05", None),
+    ]
 
 
 def test_intercom_conversations(world: World) -> None:

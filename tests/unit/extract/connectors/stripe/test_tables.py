@@ -42,6 +42,24 @@ def test_customers_of_one_domain_are_one_account(replay: Replay, reader: Reader)
     ]
 
 
+def test_the_billing_contact_is_the_customer(replay: Replay, reader: Reader) -> None:
+    replay.lists["/v1/customers"] = [
+        customer("cus_2", "2026-02-01", email="bills@acme.example", metadata={"crm": "A-1"}),
+        customer("cus_1", name=None, metadata={"crm": "A-1"}),
+        {"id": "cus_3", "object": "customer", "deleted": True},
+    ]
+    reader.options = {"account_key": "metadata.crm"}
+    columns = ("contact_id", "account_id", "user_id", "name", "email", "role", "joined_on", "left_on")
+    expected = [
+        ("cus_2", "A-1", None, "Cus_2", "bills@acme.example", "billing", "2026-02-01", None),
+        ("cus_1", "A-1", None, None, None, "billing", "2026-01-05", None),
+    ]
+    assert reader.values("contacts", *columns) == expected
+    # Nothing of it is journalled.
+    assert reader.journal == {}
+    assert reader.preview("contacts").unmapped == ("deleted",)
+
+
 def test_an_account_without_a_name_has_its_customers_id(replay: Replay, reader: Reader) -> None:
     replay.lists["/v1/customers"] = [customer("cus_1", name=None), {"id": "cus_2", "deleted": True}]
     assert reader.values("accounts", "account_id", "account_name") == [("cus_1", "cus_1")]
