@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from orchestration.dbt_build import PARSED, parse, seed_path
+from orchestration.engines import engine_of
 from orchestration.fingerprint import dbt_files, fingerprint
 from orchestration.settings import DBT_PROJECT, PROJECT_ROOT, Settings, load_settings
 from orchestration.shared import DIMENSIONS
@@ -36,14 +37,14 @@ def load_project(settings: Settings, parsed_before: Path = SETUP) -> dict[str, A
         DbtFailed: the project cannot be parsed.
     """
     os.environ.update(dbt_environment(settings))
-    target, wanted = settings.dbt_target, _fingerprint()
+    target, wanted = settings.dbt_target, _fingerprint(settings)
     if _parsed_from(target) != wanted:
         if _parsed_from(parsed_before) == wanted:
             target.mkdir(parents=True, exist_ok=True)
             for part in PARSED:
                 shutil.copyfile(parsed_before / part, target / part)
         else:
-            parse(target)
+            parse(settings, target)
         _note_parsed(target, wanted)
     manifest: dict[str, Any] = orjson.loads((target / PARSED[0]).read_bytes())
     for node in manifest["nodes"].values():
@@ -52,9 +53,10 @@ def load_project(settings: Settings, parsed_before: Path = SETUP) -> dict[str, A
     return manifest
 
 
-def _fingerprint() -> str:
+def _fingerprint(settings: Settings) -> str:
     seeds = sorted(path.name for path in (PROJECT_ROOT / "seeds").glob("*.csv"))
-    return fingerprint(dbt_files(), version("dbt-core"), version("dbt-duckdb"), *seeds)
+    versions = (version(name) for name in ("dbt-core", *engine_of(settings).packages))
+    return fingerprint(dbt_files(), settings.engine.model_dump_json(), *versions, *seeds)
 
 
 def _note_parsed(folder: Path, fingerprint: str) -> None:
@@ -150,6 +152,7 @@ def check_sentence(test: Mapping[str, Any]) -> str:
 
 if __name__ == "__main__":
     # `make setup`: the first run of any data folder finds the project parsed.
-    os.environ.update(dbt_environment(load_settings()))
-    parse(SETUP)
-    _note_parsed(SETUP, _fingerprint())
+    configured = load_settings().on_duckdb()
+    os.environ.update(dbt_environment(configured))
+    parse(configured, SETUP)
+    _note_parsed(SETUP, _fingerprint(configured))

@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -12,13 +12,12 @@ from typing import Any
 from dagster import AssetExecutionContext, AssetKey, Output
 from dagster_dbt.asset_utils import get_updated_cli_invocation_params_for_context
 from dagster_dbt.core.dbt_cli_event import DbtCoreCliEventMessage
-from dbt.adapters.duckdb.connections import DuckDBConnectionManager
-from dbt.adapters.factory import get_adapter_by_type
 from dbt.cli.main import dbtRunner, dbtRunnerResult
 from dbt.contracts.graph.manifest import Manifest
 from dbt_common.events.base_types import EventMsg
 from dbt_common.events.functions import msg_to_dict
 
+from orchestration.engines import Engine, engine_of
 from orchestration.event_log import forget_plans
 from orchestration.progress import now_at
 from orchestration.settings import DBT_PROJECT, Settings
@@ -41,22 +40,23 @@ class DbtFailed(RuntimeError):
     """dbt ended with an error; the message holds what it said of it."""
 
 
-def dbt_options(target: Path) -> list[str]:
-    """The project, and the folder for what dbt writes. Its console is off: what it says comes as events, and it would look through the
-    environment for secrets for each of them. So is its debug log, which nobody reads and which takes a second to write."""
+def dbt_options(settings: Settings, target: Path | None = None) -> list[str]:
+    """The project, its connection, and the folder for what dbt writes. Its console is off: what it says comes as events, and it would look
+    through the environment for secrets for each of them. So is its debug log, which nobody reads and which takes a second to write."""
+    folder = str(target or settings.dbt_target)
     return [
-        "--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT), "--target-path", str(target), "--log-path", str(target),
+        "--project-dir", str(DBT_PROJECT), *engine_of(settings).profile(settings), "--target-path", folder, "--log-path", folder,
         "--log-level", "none", "--log-level-file", "none",
     ]  # fmt: skip
 
 
-def parse(target: Path) -> None:
+def parse(settings: Settings, target: Path) -> None:
     """Have dbt parse the project and write `PARSED` into a folder.
 
     Raises:
         DbtFailed: it cannot be parsed.
     """
-    result = dbtRunner().invoke(["parse", "--no-partial-parse", *dbt_options(target)])
+    result = dbtRunner().invoke(["parse", "--no-partial-parse", *dbt_options(settings, target)])
     if not result.success:
         raise DbtFailed(f"dbt cannot parse the project: {result.exception}")
 
@@ -74,7 +74,9 @@ def build(settings: Settings, context: AssetExecutionContext, plan: Plan) -> Ite
     selection, waiting = wanted.selection_args, {}
     if plan.dbt_options and not context.is_subset:
         selection, waiting = plan.dbt_options, _static_nodes(wanted.manifest)
-    command = ["build", *DAILY, "--no-write-json", *dbt_options(settings.dbt_target), *selection]
+    engine = engine_of(settings)
+    begun_with = engine.begin(settings, plan.is_new, run_dbt)
+    command = ["build", *DAILY, *begun_with, "--no-write-json", *dbt_options(settings), *selection]
     os.environ[_COLUMNS_KNOWN] = "yes" if plan.dbt_options else ""
     if max(len(plan.as_of_days), len(plan.changed_event_days)) <= _FEW_DAYS:
         command += ["--threads", "2"]
@@ -91,7 +93,7 @@ def build(settings: Settings, context: AssetExecutionContext, plan: Plan) -> Ite
     yield from reused()
     errors: list[str] = []
     tried: set[AssetKey] = set()
-    for event in _Dbt(command, parsed_manifest(settings)).events():
+    for event in _Dbt(engine, command, parsed_manifest(settings)).events():
         info: Any = event.info
         if info.name == "LogStartLine":
             begun: Any = event.data
@@ -113,6 +115,20 @@ def build(settings: Settings, context: AssetExecutionContext, plan: Plan) -> Ite
     if errors:
         forget_plans(context.instance, context.run_id, context.selected_asset_keys - tried)
         raise DbtFailed("\n".join(errors))
+    engine.take_back(settings, wanted.manifest, bool(plan.dbt_options), run_dbt)
+
+
+def run_dbt(settings: Settings, command: Sequence[str], look: Callable[[], None] = lambda: None) -> None:
+    """A command of dbt on the project as it was parsed for these settings, without Dagster. `look` as of `build_models`.
+
+    Raises:
+        DbtFailed: it failed.
+    """
+    command = [*command, *dbt_options(settings)]
+    said: list[Any] = [event.info for event in _Dbt(engine_of(settings), command, parsed_manifest(settings)).events(look)]
+    errors = [info.msg for info in said if info.level == "error"]
+    if errors:
+        raise DbtFailed("\n".join(errors))
 
 
 def build_models(settings: Settings, *selection: str, is_built: bool = False, look: Callable[[], None] = lambda: None) -> None:
@@ -128,11 +144,7 @@ def build_models(settings: Settings, *selection: str, is_built: bool = False, lo
     without = [name for kind in ("test", "unit_test") for name in ("--exclude-resource-type", kind)]
     if is_built:
         without += ["--exclude", *STATIC]
-    command = ["build", *without, "--no-write-json", *dbt_options(settings.dbt_target), "--select", *selection]
-    said: list[Any] = [event.info for event in _Dbt(command, parsed_manifest(settings)).events(look)]
-    errors = [info.msg for info in said if info.level == "error"]
-    if errors:
-        raise DbtFailed("\n".join(errors))
+    run_dbt(settings, ["build", *without, "--no-write-json", "--select", *selection], look)
 
 
 def _static_nodes(manifest: Mapping[str, Any]) -> dict[str, set[str]]:
@@ -168,7 +180,8 @@ def parsed_manifest(settings: Settings) -> Manifest:
 class _Dbt:
     """One invocation of dbt, in a thread of its own: dbt hands out its events by a callback, Dagster takes them from an iterator."""
 
-    def __init__(self, command: list[str], manifest: Manifest | None = None) -> None:
+    def __init__(self, engine: Engine, command: list[str], manifest: Manifest | None = None) -> None:
+        self._engine = engine
         self._said: SimpleQueue[EventMsg | None] = SimpleQueue()
         self._ended = Event()
         self._result: dbtRunnerResult | None = None
@@ -203,7 +216,7 @@ class _Dbt:
         try:
             self._result = dbtRunner(manifest, callbacks=[keep]).invoke(command)
         finally:
-            _close_warehouse()
+            self._engine.close()
             self._ended.set()
             self._said.put(None)
 
@@ -211,23 +224,8 @@ class _Dbt:
         """If dbt is at work: cancel its queries and let it start no other, so that it ends and closes the warehouse."""
         if self._ended.is_set():
             return
-        environment = DuckDBConnectionManager._ENV
-        if environment is not None:
-            environment.handle = _refuse
         for _ in range(int(_STOP_SECONDS / _CANCEL_EVERY_SECONDS)):
             with suppress(Exception):
-                get_adapter_by_type("duckdb").cancel_open_connections()
+                self._engine.cancel()
             if self._ended.wait(_CANCEL_EVERY_SECONDS):
                 break
-
-
-def _refuse() -> None:
-    raise RuntimeError("the run was stopped")
-
-
-def _close_warehouse() -> None:
-    """dbt keeps the file open for its next invocation in this process."""
-    environment = DuckDBConnectionManager._ENV
-    if environment is not None:
-        environment.close()
-        DuckDBConnectionManager.close_all_connections()

@@ -31,13 +31,14 @@ def _dbt(settings: Settings, arguments: Sequence[str]) -> int:
 
     from orchestration.dbt import load_project
     from orchestration.dbt_build import parsed_manifest
+    from orchestration.engines import engine_of
     from orchestration.transform import leave_to_next_run
 
     load_project(settings)
     if not settings.warehouse.exists():
-        del os.environ["HEALTH_WAREHOUSE"]
+        os.environ.pop("HEALTH_WAREHOUSE", None)
     elif arguments[0] not in _READING:
         leave_to_next_run(settings)
-    places = ["--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT), "--target-path", str(DBT_PROJECT / "target")]
+    places = ["--project-dir", str(DBT_PROJECT), *engine_of(settings).profile(settings), "--target-path", str(DBT_PROJECT / "target")]
     result = dbtRunner(parsed_manifest(settings)).invoke([*arguments, *places, "--log-level-file", "none"])
     return 0 if result.success else 1

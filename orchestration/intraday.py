@@ -139,7 +139,7 @@ def describe(scored: ScoredToday) -> list[str]:
 def _moved_to(settings: Settings, folder: Path) -> Settings:
     """The settings for the running day alone, in another data folder."""
     alone = settings.pipeline.model_copy(update={"lookback_days": 0})
-    return settings.model_copy(update={"pipeline": alone}).moved_to(folder)
+    return settings.on_duckdb().model_copy(update={"pipeline": alone}).moved_to(folder)
 
 
 def _land(

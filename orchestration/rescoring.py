@@ -109,7 +109,8 @@ def rescore(
     from orchestration.extract.lake.manifest import LakeError
     from orchestration.transform import prepare
 
-    scratch = settings.moved_to(folder, _only(rules, folder / "rules", days[0]))
+    # A few days: DuckDB has them sooner than another engine has begun, and all engines give the same scores.
+    scratch = settings.on_duckdb().moved_to(folder, _only(rules, folder / "rules", days[0]))
     shutil.copytree(settings.lake, scratch.lake, copy_function=lambda file, other: link(Path(file), Path(other)))
     # A warehouse that is new scores all days that were scored before.
     write_scored_days(scratch, days)

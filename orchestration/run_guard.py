@@ -5,6 +5,7 @@ from pathlib import Path
 
 from orchestration.alert_rules import ALERT_RULES, read_alert_rules
 from orchestration.disk_space import check_space
+from orchestration.engines import engine_of
 from orchestration.extract import preflight_sources
 from orchestration.publish.alerts import alert_destinations
 from orchestration.publish.generations import remove_half_built
@@ -25,6 +26,7 @@ def check_configuration(settings: Settings) -> list[str]:
         ConfigurationError: as of `check_seeds`.
         SettingsError: a source's path, columns or query, or an export's address or table is wrong, one line per fault.
     """
+    engine_of(settings).check(settings)
     warnings = check_seeds(settings, settings.seeds_dir)
     preflight_sources(settings)
     preflight_postgres(settings)

@@ -83,6 +83,34 @@ class Pipeline(Section):
         return self
 
 
+class Engine(Section):
+    """`[warehouse]`: where dbt builds the models. The other keys are for Spark: docs/spark.md.
+
+    Attributes:
+        profiles_dir: folder of the team's own `profiles.yml`; without it Spark runs in the process of the run, with its tables in the data
+            folder.
+        profile: of that file; by default `customer_health`.
+        target: of that profile; by default the one that it names.
+        table_format: of the tables that Spark makes. Plain Parquet cannot replace rows, so it is for small warehouses.
+        exchange: folder that this machine and Spark both reach; by default in the data folder.
+        exchange_uri: how Spark names it; by default `file:` and its path.
+    """
+
+    engine: Literal["duckdb", "spark"] = "duckdb"
+    profiles_dir: Path | None = None
+    profile: str | None = None
+    target: str | None = None
+    table_format: Literal["parquet", "delta", "iceberg"] = "parquet"
+    exchange: Path | None = None
+    exchange_uri: str | None = Field(default=None, pattern=r"^[^'`\\]+$")
+
+    @model_validator(mode="after")
+    def _keys_are_of_spark(self) -> "Engine":
+        if self.engine == "duckdb" and (others := sorted(self.model_fields_set - {"engine"})):
+            raise ValueError(f'{", ".join(others)}: only Spark has use for it. Set engine = "spark", or leave it out')
+        return self
+
+
 class Demo(Section):
     """`[demo]`: size and seed of the demo company."""
 
@@ -229,6 +257,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(extra="forbid", frozen=True)
 
     pipeline: Pipeline
+    engine: Engine = Field(default=Engine(), alias="warehouse")
     sources: dict[str, AnySource] = {}
     demo: Demo = Demo()
     board: Board = Board()
@@ -311,6 +340,10 @@ class Settings(BaseSettings):
             moved.__dict__.pop(folder, None)
         return moved
 
+    def on_duckdb(self) -> "Settings":
+        """The same settings with DuckDB as the engine."""
+        return self.model_copy(update={"engine": Engine()})
+
     @cached_property
     def data_dir(self) -> Path:
         return self.resolve(self.pipeline.data_dir)
@@ -351,7 +384,18 @@ class Settings(BaseSettings):
 
     @property
     def dbt_target(self) -> Path:
-        return self.data_dir / "dbt"
+        """What dbt parsed and wrote; of each engine its own."""
+        return self.data_dir / ("dbt" if self.engine.engine == "duckdb" else f"dbt-{self.engine.engine}")
+
+    @property
+    def exchange(self) -> Path:
+        """Where files go to another engine and come back; emptied on the way."""
+        return self.data_dir / "exchange" if self.engine.exchange is None else self.resolve(self.engine.exchange)
+
+    @property
+    def exchange_uri(self) -> str:
+        """The same as the other engine names it."""
+        return (self.engine.exchange_uri or f"file:{self.exchange.resolve()}").rstrip("/")
 
     def late_after_days(self, table: str) -> int | None:
         source = self.sources.get(table)

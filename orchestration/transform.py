@@ -10,10 +10,12 @@ from datetime import UTC, date, datetime, timedelta
 from importlib.metadata import version
 from itertools import count
 from typing import Any
+from uuid import uuid4
 
 import duckdb
 
 from orchestration.contract import PLANNED, TABLES, USAGE_TABLES, RawTable
+from orchestration.engines import engine_of
 from orchestration.extract import land_table
 from orchestration.extract.doubts import Orphans, describe_values, find_orphans
 from orchestration.extract.lake.manifest import (
@@ -45,15 +47,16 @@ EPOCH = date(1970, 1, 1)
 WAREHOUSE_FORMAT = 9
 # In place of the fingerprint of an event day while a run rolls it up; equal to none.
 _ROLLING_UP = "rolling up"
-_CONTROL_TABLES = f"""
+_CONTROL_TABLES = """
 create schema if not exists raw;
 create schema if not exists control;
-create or replace view control.format as select {WAREHOUSE_FORMAT} as format;
+create or replace view control.format as select {WAREHOUSE_FORMAT} as format, '{engine}' as engine;
 create table if not exists control.scorecard_rules (scorecard_id varchar, config_version varchar, scorecard_key varchar,
     rules_hash varchar);
 create table if not exists control.configurations (configuration_hash varchar, scorecard_id varchar);
 create table if not exists control.rolled_up_event_days (activity_day date, fingerprint varchar);
 create table if not exists control.built (fingerprint varchar, is_complete boolean);
+create table if not exists control.warehouse (warehouse_id varchar);
 create table if not exists control.uncovered_days (table_name varchar, as_of_date date);
 create or replace table control.run (
     run_id varchar, configuration_hash varchar, reporting_currency varchar, has_contact_names boolean
@@ -63,6 +66,7 @@ create or replace table control.run_state (
     previous_run_id varchar
 );
 create or replace table control.as_of_days (as_of_date date, day integer);
+create or replace table control.unfinished_days (as_of_date date);
 create or replace table control.restated_days (as_of_date date);
 create or replace table control.ledger_days (as_of_date date, k integer, earlier_date date);
 create or replace table control.drift_days (as_of_date date);
@@ -109,6 +113,7 @@ class Plan:
         later_facts: of the tables of what has happened, the rows that are dated after the newest scored day.
         rebuilt: why the working warehouse was removed and is rebuilt; None if it was not.
         dbt_options: what a whole `dbt build` leaves out, as it is in the warehouse and is still the same.
+        is_new: the warehouse held nothing before.
     """
 
     as_of_days: tuple[date, ...]
@@ -118,6 +123,7 @@ class Plan:
     later_facts: tuple[LaterFacts, ...]
     rebuilt: str | None
     dbt_options: tuple[str, ...]
+    is_new: bool
 
 
 def prepare(settings: Settings, run_id: str, start: date, end: date) -> Plan:
@@ -134,7 +140,7 @@ def prepare(settings: Settings, run_id: str, start: date, end: date) -> Plan:
     """
     _require_whole_tables(settings)
     seeds = load_seeds(settings.seeds_dir)
-    rebuilt = discard_if_broken(settings) or _discard_other_format(settings)
+    rebuilt = discard_if_broken(settings) or _discard_unusable(settings)
     scored_before = read_scored_days(settings)
     covered = {name: day for name, day in covered_through(settings.lake).items() if name in settings.sources}
     lookback_starts = start - timedelta(days=settings.pipeline.lookback_days)
@@ -147,17 +153,21 @@ def prepare(settings: Settings, run_id: str, start: date, end: date) -> Plan:
             "select 1 from duckdb_tables() where schema_name = 'control' and table_name = 'scorecard_rules'"
         ).fetchall():
             again = scored_before
+            unfinished = set()
         else:
             again = {day for day in scored_before if lookback_starts <= day < start}
             left = _unfinished_days(warehouse)
             previous = _last_passed_run(warehouse)
-            unfinished = left.get("as_of_days", set())
+            unfinished = left.get("as_of_days", set()) | left.get("unfinished_days", set())
             again |= (unfinished | _recovered_days(warehouse, covered)) & scored_before
-            _remove_days(warehouse, unfinished - scored_before)
         days = sorted(again | {start + timedelta(days=n) for n in range((end - start).days + 1)})
         _check_versions(seeds, days[0])
         warehouse.execute("begin")
-        warehouse.execute(_CONTROL_TABLES)
+        warehouse.execute(_CONTROL_TABLES.format(WAREHOUSE_FORMAT=WAREHOUSE_FORMAT, engine=settings.engine.engine))
+        is_new = not warehouse.execute("from control.warehouse").fetchall()
+        if is_new:
+            warehouse.execute("insert into control.warehouse values (?)", [str(uuid4())])
+        warehouse.execute("insert into control.unfinished_days select unnest(cast(? as date[]))", [sorted(unfinished)])
         is_built = _is_built(warehouse, _fingerprint(settings))
         hash_ = configuration_hash(seeds)
         warehouse.execute(
@@ -184,8 +194,10 @@ def prepare(settings: Settings, run_id: str, start: date, end: date) -> Plan:
         counted_days = _counted_days(warehouse)
         later = _load_landing_stats(warehouse, settings, as_of, (days[0], days[-1]))
         warehouse.execute("commit")
+        engine_of(settings).hand_over(settings, warehouse)
     late_days = tuple(day for day in changed if day < lookback_starts) if scored_before - set(days) else ()
-    return Plan(tuple(days), tuple(changed), counted_days, late_days, tuple(later), rebuilt, _WITHOUT_STATIC if is_built else ())
+    options = _WITHOUT_STATIC if is_built else ()
+    return Plan(tuple(days), tuple(changed), counted_days, late_days, tuple(later), rebuilt, options, is_new)
 
 
 def mark_passed(settings: Settings, run_id: str) -> None:
@@ -244,20 +256,14 @@ def _note_built(warehouse: duckdb.DuckDBPyConnection, settings: Settings) -> Non
 
 def _fingerprint(settings: Settings) -> str:
     """Of all that seeds and views are made from: the rules, the product (the lake's columns are in its Python), DuckDB and dbt."""
-    return fingerprint(
-        [*settings.seeds_dir.glob("*.csv"), *product_files()], *(version(name) for name in ("duckdb", "dbt-core", "dbt-duckdb"))
-    )
+    versions = (version(name) for name in ("duckdb", "dbt-core", *engine_of(settings).packages))
+    return fingerprint([*settings.seeds_dir.glob("*.csv"), *product_files()], *versions)
 
 
 def dbt_environment(settings: Settings) -> dict[str, str]:
     """Variables that profiles.yml and dbt_project.yml read."""
     return {
-        # Whatever target another project of this shell uses.
-        "DBT_TARGET": "duckdb",
-        "HEALTH_WAREHOUSE": str(settings.warehouse),
-        "HEALTH_TEMP_DIR": str(settings.temp_dir),
-        "HEALTH_MEMORY_LIMIT": settings.pipeline.memory_limit,
-        "HEALTH_THREADS": str(settings.pipeline.threads),
+        **engine_of(settings).environment(settings),
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
     }
 
@@ -311,7 +317,7 @@ def _unfinished_days(warehouse: duckdb.DuckDBPyConnection) -> dict[str, set[date
     """The days of the last run, by control table, if it failed or was killed: some models may hold them, others not."""
     if warehouse.execute("from control.run_state where status = 'passed'").fetchall():
         return {}
-    tables = ("as_of_days", "restated_days", "ledger_days", "drift_days")
+    tables = ("as_of_days", "unfinished_days", "restated_days", "ledger_days", "drift_days")
     return {table: {day for (day,) in warehouse.execute(f"select as_of_date from control.{table}").fetchall()} for table in tables}
 
 
@@ -339,18 +345,6 @@ def _note_uncovered_days(warehouse: duckdb.DuckDBPyConnection) -> None:
     )
 
 
-def _remove_days(warehouse: duckdb.DuckDBPyConnection, days: set[date]) -> None:
-    """Take days that no run finished out of every history, so that they are not published half scored."""
-    histories = warehouse.execute(
-        "select table_name from duckdb_columns() inner join duckdb_tables() using (schema_name, table_name) "
-        "where schema_name = 'intermediate' and column_name = 'as_of_date'"
-    ).fetchall()
-    for (name,) in histories if days else []:
-        warehouse.execute(
-            f"delete from intermediate.{identifier(name)} where as_of_date in (select unnest(cast(? as date[])))", [sorted(days)]
-        )
-
-
 def _touched_days(scored_before: set[date], days: list[date]) -> dict[str, set[date]]:
     """The scored days whose rows depend on the days of the run, by control table.
 
@@ -369,17 +363,24 @@ def _touched_days(scored_before: set[date], days: list[date]) -> dict[str, set[d
     }
 
 
-def _discard_other_format(settings: Settings) -> str | None:
-    """Remove a warehouse whose tables another version of the product laid out; returns why, None if it stays."""
+def _discard_unusable(settings: Settings) -> str | None:
+    """Remove a warehouse whose tables another version of the product laid out, or another engine holds, or that a failed run may have left
+    without rows; returns why, None if it stays."""
     if not settings.warehouse.exists():
         return None
     with connect(settings, settings.warehouse, read_only=True) as warehouse:
         tables = {name for (name,) in warehouse.execute("select table_name from duckdb_tables() where schema_name = 'control'").fetchall()}
         views = {name for (name,) in warehouse.execute("select view_name from duckdb_views() where schema_name = 'control'").fetchall()}
-        found = warehouse.execute("select format from control.format").fetchall() if "format" in views else []
-    if "scorecard_rules" not in tables or found == [(WAREHOUSE_FORMAT,)]:
+        found = warehouse.execute("from control.format").fetchall() if "format" in views else []
+        passed = "run_state" in tables and warehouse.execute("from control.run_state where status = 'passed'").fetchall()
+    if "scorecard_rules" not in tables:
         return None
-    reason = "another version of the product laid it out"
+    if found != [(WAREHOUSE_FORMAT, settings.engine.engine)]:
+        reason = "another version of the product or another engine laid it out"
+    elif not passed and engine_of(settings).rebuilds_after_failure(settings):
+        reason = f"the last run did not pass, and tables of {settings.engine.table_format} may lack what it was to replace"
+    else:
+        return None
     discard(settings, reason)
     return reason
 

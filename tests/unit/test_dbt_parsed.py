@@ -39,7 +39,7 @@ def parses(monkeypatch: pytest.MonkeyPatch, parsed: Path) -> Iterator[list[Path]
     """The folders that dbt has parsed into."""
     found: list[Path] = []
 
-    def parse(target: Path) -> None:
+    def parse(_: Settings, target: Path) -> None:
         found.append(target)
         target.mkdir(parents=True, exist_ok=True)
         for part in PARSED:

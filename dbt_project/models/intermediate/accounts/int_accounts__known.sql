@@ -1,6 +1,6 @@
 {{ config(
     materialized='incremental',
-    pre_hook="{% if is_incremental() %}delete from {{ this }} where account_id in (select account_id from {{ ref('stg_crm__accounts') }}){% endif %}"
+    pre_hook="{% if is_incremental() %}{{ delete_rows('account_id in (select account_id from ' ~ ref('stg_crm__accounts') ~ ')') }}{% endif %}"
 ) }}
 
 -- Grain: account that any run has found in its source, as it was delivered last: history keeps the names of accounts that are gone from there.

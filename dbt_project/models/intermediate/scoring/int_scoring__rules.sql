@@ -1,4 +1,4 @@
-{{ config(materialized='view') }}
+{{ config(materialized=long_view()) }}
 
 -- Grain: scorecard. int_scoring__scorecard_metrics as one wide row, so that an account-day meets all of its rules in one join. A metric that is not
 -- on the scorecard weighs 0 and has no nominal weight; worst and best are there for the method linear only. Of the bands the first is the highest.

@@ -1,4 +1,4 @@
-{{ config(materialized='view') }}
+{{ config(materialized=long_view()) }}
 
 -- Grain: scoring, as int_scoring__scorings has them: one wide row with all of its metrics. Each metric m has the columns
 --   m, m__state          value and data state
