@@ -131,6 +131,27 @@ def run_dbt(settings: Settings, command: Sequence[str], look: Callable[[], None]
         raise DbtFailed("\n".join(errors))
 
 
+def build_part(settings: Settings, plan: Plan) -> None:
+    """`dbt build` of a part of a run that is not the last one: as `build` of all models, but Dagster hears nothing of it.
+
+    Raises:
+        DbtFailed: a model or a check failed.
+    """
+    command = ["build", *DAILY, "--no-write-json", *dbt_options(settings), *plan.dbt_options]
+    os.environ[_COLUMNS_KNOWN] = "yes" if plan.dbt_options else ""
+    errors: list[str] = []
+    for event in _Dbt(engine_of(settings), command, parsed_manifest(settings)).events():
+        info: Any = event.info
+        if info.name == "LogStartLine":
+            begun: Any = event.data
+            now_at("dbt", f"{plan.as_of_days[0]} to {plan.as_of_days[-1]}", begun.total)
+        if info.level == "error":
+            errors.append(info.msg)
+        print(info.msg, flush=True)
+    if errors:
+        raise DbtFailed("\n".join(errors))
+
+
 def build_models(settings: Settings, *selection: str, is_built: bool = False, look: Callable[[], None] = lambda: None) -> None:
     """`dbt build` of some models and what it takes to read them, without Dagster and without checks.
 

@@ -50,6 +50,7 @@ class Pipeline(Section):
     cadence_days: int = Field(default=1, ge=1, le=366, description="a newer day should be published every so many days")
     memory_limit: str = Field(default="2000MB", pattern=r"^\d+(\.\d+)?\s?(MB|GB|TB|MiB|GiB|TiB)$")
     threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=1024)
+    part_days: int | None = Field(default=None, ge=1, le=36_500, description="days that a run scores at a time")
     keep_generations: int = Field(default=7, ge=1, le=10_000)
     metric_history_days: int = Field(default=92, ge=1, le=36_500)
     lock_timeout_seconds: float = Field(default=60, ge=0, le=86_400)

@@ -24,6 +24,7 @@ from orchestration.extract.lake.manifest import (
     covered_through,
     event_day_fingerprints,
     find_faults,
+    lake_fingerprint,
     lake_select,
     landing_stats,
     read_manifest,
@@ -35,7 +36,7 @@ from orchestration.scorecard import ConfigurationError, Field, Seeds, configurat
 from orchestration.scored_days import read_scored_days, write_scored_days
 from orchestration.settings import Settings
 from orchestration.shared import LEDGER_DAYS
-from orchestration.warehouse import connect, discard, discard_if_broken, identifier
+from orchestration.warehouse import connect, copy_path, discard, discard_if_broken, identifier, keep_copy
 
 # What a build leaves out that checks the SQL rather than the day's data: `make test` runs it (tests/dbt).
 DAILY = ("--exclude-resource-type", "unit_test", "--exclude", "tag:ci")
@@ -45,6 +46,8 @@ _WITHOUT_STATIC = ("--select", "fqn:*", "--exclude", *STATIC, "--indirect-select
 EPOCH = date(1970, 1, 1)
 # Of the tables that outlive a run. A warehouse of another format is rebuilt from the lake.
 WAREHOUSE_FORMAT = 9
+# What a run scores at a time, where `pipeline.part_days` does not say it: accounts x days, and at least so many days.
+_PART_ROWS, _LEAST_PART_DAYS = 1_000_000, 7
 # In place of the fingerprint of an event day while a run rolls it up; equal to none.
 _ROLLING_UP = "rolling up"
 _CONTROL_TABLES = """
@@ -58,6 +61,8 @@ create table if not exists control.rolled_up_event_days (activity_day date, fing
 create table if not exists control.built (fingerprint varchar, is_complete boolean);
 create table if not exists control.warehouse (warehouse_id varchar);
 create table if not exists control.uncovered_days (table_name varchar, as_of_date date);
+create table if not exists control.parts (fingerprint varchar);
+create table if not exists control.part_days (as_of_date date, is_done boolean);
 create or replace table control.run (
     run_id varchar, configuration_hash varchar, reporting_currency varchar, has_contact_names boolean
 );
@@ -111,6 +116,9 @@ class Plan:
         counted_days: account-days of them that are in both tables of usage, where `usage_days` alone counts.
         late_days: those of them before the lookback, where scored days are not scored again; scores that depend on them stay as they are.
         later_facts: of the tables of what has happened, the rows that are dated after the newest scored day.
+        rest: the days that later parts of the run score.
+        done: the days that earlier parts have scored, of this run or of one of the same range that did not finish.
+        begins_anew: whether such a run is of no use, because the raw data or the rules have changed since.
         rebuilt: why the working warehouse was removed and is rebuilt; None if it was not.
         dbt_options: what a whole `dbt build` leaves out, as it is in the warehouse and is still the same.
         is_new: the warehouse held nothing before.
@@ -121,17 +129,32 @@ class Plan:
     counted_days: int
     late_days: tuple[date, ...]
     later_facts: tuple[LaterFacts, ...]
+    rest: tuple[date, ...]
+    done: tuple[date, ...]
+    begins_anew: bool
     rebuilt: str | None
     dbt_options: tuple[str, ...]
     is_new: bool
 
 
-def prepare(settings: Settings, run_id: str, start: date, end: date) -> Plan:
+def part_days(settings: Settings) -> int | None:
+    """How many days a run scores at a time: `pipeline.part_days`, else as many as keep accounts x days below a million, at least a week.
+    None for all: Spark bounds its memory itself, and a copy of the working file would not hold its tables."""
+    if settings.engine.engine != "duckdb":
+        return None
+    if settings.pipeline.part_days is not None:
+        return settings.pipeline.part_days
+    accounts = sum(stats.loaded for stats in landing_stats(settings.lake) if stats.table == "accounts")
+    return max(_LEAST_PART_DAYS, _PART_ROWS // max(accounts, 1))
+
+
+def prepare(settings: Settings, run_id: str, start: date, end: date, most_days: int | None = None) -> Plan:
     """Lay the views over the lake and write the control tables for a run over [start, end].
 
     Scored are the run's days, those of the `lookback_days` before them that were scored already (late facts restate them), those
     that a run left half scored, those that were scored without a table that has been read since, and all days ever scored if the
-    warehouse has to be rebuilt.
+    warehouse has to be rebuilt. Where these are more than `most_days`, the plan is for the first of them; after `mark_passed`, another
+    call plans the next part, also in a later run of the same range over the same raw data.
 
     Raises:
         ConfigurationError: the seeds are not valid, or no active version of them holds on the first day.
@@ -160,8 +183,18 @@ def prepare(settings: Settings, run_id: str, start: date, end: date) -> Plan:
             previous = _last_passed_run(warehouse)
             unfinished = left.get("as_of_days", set()) | left.get("unfinished_days", set())
             again |= (unfinished | _recovered_days(warehouse, covered)) & scored_before
-        days = sorted(again | {start + timedelta(days=n) for n in range((end - start).days + 1)})
-        _check_versions(seeds, days[0])
+        noted, done, left_over = _parts(warehouse)
+        of_run = {start + timedelta(days=n) for n in range((end - start).days + 1)}
+        whole = None
+        if most_days is not None and (noted is not None or len(again | of_run) > most_days):
+            whole = _fingerprint(settings, f"{start} {end} {settings.pipeline.reporting_currency} {lake_fingerprint(settings.lake)}")
+        if noted != whole:
+            # Of another range or other data: only days that were scored once and are not in a rebuilt warehouse yet are of concern.
+            done, left_over = set(), left_over & scored_before
+        wanted = sorted((again | left_over | of_run) - done)
+        days, rest = wanted[:most_days], wanted[most_days or len(wanted) :]
+        present = scored_before - set(rest)
+        _check_versions(seeds, wanted[0])
         warehouse.execute("begin")
         warehouse.execute(_CONTROL_TABLES.format(WAREHOUSE_FORMAT=WAREHOUSE_FORMAT, engine=settings.engine.engine))
         is_new = not warehouse.execute("from control.warehouse").fetchall()
@@ -180,28 +213,42 @@ def prepare(settings: Settings, run_id: str, start: date, end: date) -> Plan:
             "insert into control.raw_tables values (?, ?, ?, ?)",
             [[name, settings.late_after_days(name), covered.get(name), unavailable.get(name)] for name in TABLES],
         )
+        _note_parts(warehouse, whole, done, wanted if rest or done else [])
         _note_uncovered_days(warehouse)
-        for table, touched in _touched_days(scored_before, days).items():
-            also = left.get(table, set()) & (scored_before | set(days))
+        for table, touched in _touched_days(present, days).items():
+            also = left.get(table, set()) & (present | set(days))
             rows: list[list[Any]] = [[day] for day in sorted(touched | also)]
             if table == "ledger_days":
                 rows = [[day, k, day - timedelta(days=k)] for [day] in rows for k in LEDGER_DAYS]
             warehouse.executemany(f"insert into control.{table} values ({', '.join('?' * len(rows[0]))})", rows)
         _register_scorecards(warehouse, seeds, hash_)
         _load_playbooks(warehouse, seeds)
-        as_of = max(scored_before | set(days))
-        changed = _lay_views(warehouse, settings, start, end, as_of)
+        as_of = max(present | set(days))
+        changed = _lay_views(warehouse, settings, start, end, as_of, is_last=not rest)
         counted_days = _counted_days(warehouse)
-        later = _load_landing_stats(warehouse, settings, as_of, (days[0], days[-1]))
+        later = _load_landing_stats(warehouse, settings, as_of, (days[0], days[-1]), is_last=not rest)
         warehouse.execute("commit")
         engine_of(settings).hand_over(settings, warehouse)
-    late_days = tuple(day for day in changed if day < lookback_starts) if scored_before - set(days) else ()
-    options = _WITHOUT_STATIC if is_built else ()
-    return Plan(tuple(days), tuple(changed), counted_days, late_days, tuple(later), rebuilt, options, is_new)
+    return Plan(
+        as_of_days=tuple(days),
+        changed_event_days=tuple(changed),
+        counted_days=counted_days,
+        late_days=tuple(day for day in changed if day < lookback_starts) if scored_before - set(days) else (),
+        later_facts=tuple(later),
+        rest=tuple(rest),
+        done=tuple(sorted(done)),
+        begins_anew=noted is not None and noted != whole,
+        rebuilt=rebuilt,
+        dbt_options=_WITHOUT_STATIC if is_built else (),
+        is_new=is_new,
+    )
 
 
 def mark_passed(settings: Settings, run_id: str) -> None:
-    """Note that dbt built everything and every blocking test passed: only then may the run publish."""
+    """Note that dbt built everything and every blocking test passed: only then may the run publish.
+
+    Of a run in parts the warehouse is copied after each part but the last: a process that is killed in the next one leaves it unusable.
+    """
     with connect(settings, settings.warehouse) as warehouse:
         warehouse.execute("begin")
         _note_built(warehouse, settings)
@@ -212,7 +259,15 @@ def mark_passed(settings: Settings, run_id: str) -> None:
         days = {day for (day,) in warehouse.execute("select as_of_date from control.as_of_days").fetchall()}
         # The file first: a kill in between leaves days that were scored by a run that did not pass, and those are scored again.
         write_scored_days(settings, read_scored_days(settings) | days)
+        warehouse.execute("update control.part_days set is_done = true where as_of_date in (select as_of_date from control.as_of_days)")
+        is_part = bool(warehouse.execute("from control.part_days where not is_done").fetchall())
+        if not is_part:
+            _note_parts(warehouse, None, set(), [])
         warehouse.execute("commit")
+    if is_part:
+        keep_copy(settings)
+    else:
+        copy_path(settings).unlink(missing_ok=True)
 
 
 def keep_rollups(settings: Settings) -> None:
@@ -254,10 +309,29 @@ def _note_built(warehouse: duckdb.DuckDBPyConnection, settings: Settings) -> Non
     warehouse.execute("update control.built set is_complete = true where fingerprint = ?", [_fingerprint(settings)])
 
 
-def _fingerprint(settings: Settings) -> str:
+def _fingerprint(settings: Settings, *more: str) -> str:
     """Of all that seeds and views are made from: the rules, the product (the lake's columns are in its Python), DuckDB and dbt."""
     versions = (version(name) for name in ("duckdb", "dbt-core", *engine_of(settings).packages))
-    return fingerprint([*settings.seeds_dir.glob("*.csv"), *product_files()], *versions)
+    return fingerprint([*settings.seeds_dir.glob("*.csv"), *product_files()], *versions, *more)
+
+
+def _parts(warehouse: duckdb.DuckDBPyConnection) -> tuple[str | None, set[date], set[date]]:
+    """Of a run in parts that did not finish: what it was of, the days that it has scored, and those that it has not."""
+    if not warehouse.execute("select 1 from duckdb_tables() where schema_name = 'control' and table_name = 'part_days'").fetchall():
+        return None, set(), set()
+    noted = warehouse.execute("select fingerprint from control.parts").fetchall()
+    days = warehouse.execute("select as_of_date, is_done from control.part_days").fetchall()
+    return noted[0][0] if noted else None, {day for day, is_done in days if is_done}, {day for day, is_done in days if not is_done}
+
+
+def _note_parts(warehouse: duckdb.DuckDBPyConnection, whole: str | None, done: set[date], wanted: list[date]) -> None:
+    """Note the days of a run in parts; without days to score, that there is no such run."""
+    warehouse.execute("delete from control.parts")
+    warehouse.execute("delete from control.part_days")
+    if wanted:
+        warehouse.execute("insert into control.parts values (?)", [whole])
+        days = [[day, True] for day in sorted(done)] + [[day, False] for day in wanted]
+        warehouse.executemany("insert into control.part_days values (?, ?)", days)
 
 
 def dbt_environment(settings: Settings) -> dict[str, str]:
@@ -394,8 +468,9 @@ def _require_whole_tables(settings: Settings) -> None:
             raise LakeError(f"{settings.lake / path}: {fault}. Run the extraction of {name} again: it lands the file anew from the source")
 
 
-def _lay_views(warehouse: duckdb.DuckDBPyConnection, settings: Settings, start: date, end: date, as_of: date) -> list[date]:
-    """Views over the lake; those of usage show only the event days whose content changed since they were rolled up.
+def _lay_views(warehouse: duckdb.DuckDBPyConnection, settings: Settings, start: date, end: date, as_of: date, is_last: bool) -> list[date]:
+    """Views over the lake; those of usage show only the event days whose content changed since they were rolled up. Event days after
+    `as_of` are left to the last part of the run.
 
     From here until the run has passed these days count as not rolled up, whatever the rollups hold: where it does not pass, the
     next run rolls them up again, also if their source is by then what it was before.
@@ -406,9 +481,11 @@ def _lay_views(warehouse: duckdb.DuckDBPyConnection, settings: Settings, start: 
     rolled_up = dict(warehouse.execute("select activity_day, fingerprint from control.rolled_up_event_days").fetchall())
     while True:
         landed = event_day_fingerprints(settings.lake)
-        changed = sorted(day for day in landed.keys() | rolled_up.keys() if landed.get(day) != rolled_up.get(day))
+        days = {day for day in landed.keys() | rolled_up.keys() if is_last or day <= as_of}
+        changed = sorted(day for day in days if landed.get(day) != rolled_up.get(day))
         # The newest fact and those after `as_of` are looked up, too.
-        read = {*changed, *(day for day in landed if day > as_of), max((day for day in landed if day <= as_of), default=as_of)}
+        later = {day for day in landed if day > as_of and is_last}
+        read = {*changed, *later, max((day for day in landed if day <= as_of), default=as_of)}
         manifests = [(name, found) for name in USAGE_TABLES if (found := read_manifest(settings.lake, name)) is not None]
         damaged = [name for name, found in manifests if find_faults(settings.lake, found, settings.pipeline.threads, read)]
         if not damaged:
@@ -447,12 +524,15 @@ def _forget_rolled_up(warehouse: duckdb.DuckDBPyConnection) -> None:
     )
 
 
-def _load_landing_stats(warehouse: duckdb.DuckDBPyConnection, settings: Settings, as_of: date, days: tuple[date, date]) -> list[LaterFacts]:
-    """Counts of every raw table, with its newest fact up to `as_of`; returns the tables with facts after it that cannot be planned."""
+def _load_landing_stats(
+    warehouse: duckdb.DuckDBPyConnection, settings: Settings, as_of: date, days: tuple[date, date], is_last: bool
+) -> list[LaterFacts]:
+    """Counts of every raw table, with its newest fact up to `as_of`; returns the tables with facts after it that cannot be planned. Only
+    the last part of a run looks for those."""
     later: list[LaterFacts] = []
     for stats in landing_stats(settings.lake):
         newest = _newest_fact(warehouse, settings, stats.table, as_of)
-        rows, last = _facts_after(warehouse, settings, stats.table, as_of)
+        rows, last = _facts_after(warehouse, settings, stats.table, as_of) if is_last else (0, None)
         if last is not None and stats.table not in PLANNED:
             later.append(LaterFacts(stats.table, as_of, rows, last.date()))
         orphans = _orphans(warehouse, settings, stats, days)

@@ -6,6 +6,7 @@ It may be rebuilt from the lake at any time, so a file that is not beyond doubt 
 import fcntl
 import logging
 import re
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from typing import Any, TypeVar
 
 import duckdb
 
+from orchestration.durable import sync
 from orchestration.errors import UserError
 from orchestration.settings import Settings
 
@@ -109,7 +111,32 @@ def discard_if_broken(settings: Settings) -> str | None:
         except duckdb.Error as error:
             reason = first_line(error)
     discard(settings, reason)
-    return reason
+    copy = copy_path(settings)
+    if not copy.exists():
+        return reason
+    copy.replace(path)
+    _log.warning("%s: is again what it was after the last part of a run that did not finish, which goes on from there", path)
+    return discard_if_broken(settings)
+
+
+def copy_path(settings: Settings) -> Path:
+    """Where the copy of `keep_copy` is."""
+    return settings.warehouse.with_name("warehouse.part.duckdb")
+
+
+def keep_copy(settings: Settings) -> None:
+    """Copy the closed working file, whole or not at all, for `discard_if_broken` to go back to.
+
+    Raises:
+        OSError: it cannot be written; the copy before it stays.
+    """
+    target = copy_path(settings)
+    temporary = settings.temp_dir / target.name
+    settings.temp_dir.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(settings.warehouse, temporary)
+    sync(temporary)
+    temporary.replace(target)
+    sync(target.parent)
 
 
 def discard(settings: Settings, reason: str) -> None:

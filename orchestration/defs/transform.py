@@ -9,11 +9,11 @@ import duckdb
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject, dbt_assets
 
 from orchestration.dbt import check_sentence, column_description, known_columns, load_project, note_columns
-from orchestration.dbt_build import build
+from orchestration.dbt_build import build, build_part
 from orchestration.defs.common import OWNERS, PARTITIONS, SETTINGS, RunGuard, add_to_last_day, days_of
 from orchestration.progress import now_at
 from orchestration.settings import DBT_PROJECT
-from orchestration.transform import mark_passed, prepare
+from orchestration.transform import mark_passed, part_days, prepare
 
 MANIFEST = load_project(SETTINGS)
 PROJECT = DbtProject(DBT_PROJECT, target_path=SETTINGS.dbt_target)
@@ -72,23 +72,40 @@ def _column_schema(node: Mapping[str, Any]) -> dict[str, dg.TableSchema]:
 )
 def health_models(context: dg.AssetExecutionContext, run_guard: RunGuard) -> Iterator[Any]:
     start, end = days_of(context)
+    # A part of the models cannot be built day by day: the days before are not there.
+    most_days = None if context.is_subset else part_days(SETTINGS)
     now_at("prepare", "warehouse")
-    plan = prepare(SETTINGS, context.run_id, start, end)
+    plan = prepare(SETTINGS, context.run_id, start, end, most_days)
+    if plan.begins_anew:
+        context.log.warning("a run that did not finish cannot be gone on with: the days, the raw data or the rules are others now")
+    elif plan.done:
+        context.log.warning(
+            f"goes on where a run of the same days stopped: {len(plan.done)} days up to {plan.done[-1]} are scored, "
+            f"{len(plan.as_of_days) + len(plan.rest)} are left"
+        )
     if plan.rebuilt:
         context.log.warning(f"warehouse rebuilt from the lake: {plan.rebuilt}")
     context.log.info(
         f"scores {len(plan.as_of_days)} days, {plan.as_of_days[0]} to {plan.as_of_days[-1]}; "
         f"rolls up the usage of {len(plan.changed_event_days)} days"
     )
+    late_days, counted_days = set(plan.late_days), plan.counted_days
+    while plan.rest:
+        build_part(SETTINGS, plan)
+        mark_passed(SETTINGS, context.run_id)
+        now_at("prepare", "warehouse")
+        plan = prepare(SETTINGS, context.run_id, start, end, most_days)
+        late_days |= set(plan.late_days)
+        counted_days += plan.counted_days
     # Here and not where the facts land: a run that does not pass must not keep the news to itself.
-    if plan.late_days:
+    if late_days:
         context.log.warning(
-            f"usage: facts arrived for {len(plan.late_days)} days older than the lookback ({plan.late_days[0]} to "
-            f"{plan.late_days[-1]}); the scores stay as they are until a backfill of these days"
+            f"usage: facts arrived for {len(late_days)} days older than the lookback ({min(late_days)} to "
+            f"{max(late_days)}); the scores stay as they are until a backfill of these days"
         )
-    if plan.counted_days:
+    if counted_days:
         context.log.warning(
-            f"usage: {plan.counted_days} days of accounts are in usage_days and in usage_events; usage_days alone counts for them"
+            f"usage: {counted_days} days of accounts are in usage_days and in usage_events; usage_days alone counts for them"
         )
     tomorrow = datetime.now(UTC).date() + timedelta(days=1)
     for later in plan.later_facts:

@@ -19,7 +19,7 @@ from orchestration.locking import writer_lock
 from orchestration.publish import current_generation, verify
 from orchestration.settings import PROJECT_ROOT
 from orchestration.warehouse import _is_free, has_log
-from tests.company import NEXT_DAY, Company, Rows, differences, read_mart, revision_faults
+from tests.company import FIRST_DAY, LAST_DAY, MIDDLE_DAY, NEXT_DAY, Company, Rows, differences, read_mart, revision_faults
 
 # In this order on one data folder, so that each run also goes through what the one before has left.
 MOMENTS = (
@@ -45,10 +45,10 @@ MOMENTS = (
 )
 
 
-def start(company: Company, *arguments: str) -> subprocess.Popen[str]:
+def start(company: Company, *arguments: str, days: str = str(NEXT_DAY)) -> subprocess.Popen[str]:
     clean = {name: value for name, value in os.environ.items() if name != "DAGSTER_HOME"}
     return subprocess.Popen(
-        [sys.executable, "-m", *arguments, str(NEXT_DAY)],
+        [sys.executable, "-m", *arguments, days],
         cwd=PROJECT_ROOT,
         env=clean | {"HEALTH_CONFIG": str(company.config_file)},
         stdout=subprocess.PIPE,
@@ -114,6 +114,27 @@ def test_a_run_that_is_killed_anywhere_blocks_no_other(
             last = [entry.dagster_event.message for entry in instance.all_logs(run.run_id) if entry.dagster_event][-1]
             if run.status.value == "FAILURE":
                 assert "The process of this run is gone" in last
+
+
+def test_a_run_in_parts_that_is_killed_goes_on_where_it_was(company: Company, first_mart: dict[str, Rows], tmp_path: Path) -> None:
+    company.forget()
+    company.config_file.write_text(company.config_file.read_text().replace("[pipeline]\n", "[pipeline]\npart_days = 1\n"))
+    days, sent_at = f"{FIRST_DAY}...{LAST_DAY}", tmp_path / "sent_at"
+    # Two parts are done; DuckDB leaves a log where the process is killed while a model writes.
+    stopped = start(company, "tests.stopped_run", "SIGKILL", "before orchestration.defs.transform:build", str(sent_at), days=days)
+    _, stderr = stopped.communicate(timeout=300)
+    assert stopped.returncode == -signal.SIGKILL, stderr
+    assert current_generation(company.settings) is None
+    company.settings.warehouse.with_name("warehouse.duckdb.wal").write_bytes(b"what a killed writer left")
+
+    again = start(company, "orchestration", "run", days=days)
+    stdout, stderr = again.communicate(timeout=300)
+    assert again.returncode == 0, stderr
+    assert f"2 days up to {MIDDLE_DAY} are scored, 1 are left" in stdout
+    assert not differences(first_mart, read_mart(company.published))
+    assert not revision_faults(company)
+    assert current_generation(company.settings) == 1
+    assert not company.settings.warehouse.with_name("warehouse.part.duckdb").exists()
 
 
 @pytest.fixture

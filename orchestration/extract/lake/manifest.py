@@ -482,17 +482,24 @@ def event_day_fingerprints(lake: Path) -> dict[date, str]:
     return by_day
 
 
+def lake_fingerprint(lake: Path) -> str:
+    """A text that changes when, and only when, the rows of some raw table do."""
+    content = {manifest.table: _partition_fingerprints(manifest) for manifest in _manifests(lake)}
+    return blake2b(repr(content).encode(), digest_size=12).hexdigest()
+
+
 def day_fingerprints(manifest: Manifest) -> dict[date, str]:
     """As `event_day_fingerprints`, of one table."""
+    return {date.fromisoformat(day): text for day, text in _partition_fingerprints(manifest).items()}
+
+
+def _partition_fingerprints(manifest: Manifest) -> dict[str, str]:
     by_day: dict[str, list[str]] = {}
     for key, delivery in sorted(manifest.deliveries.items()):
         for day, part in delivery.partitions.items():
             content = f"{key} {part.fingerprint} {part.superseded} {part.superseded_fingerprint}"
             by_day.setdefault(day, []).append(content)
-    return {
-        date.fromisoformat(day): blake2b("\n".join(contents).encode(), digest_size=12).hexdigest()
-        for day, contents in sorted(by_day.items())
-    }
+    return {day: blake2b("\n".join(contents).encode(), digest_size=12).hexdigest() for day, contents in sorted(by_day.items())}
 
 
 def covered_through(lake: Path) -> dict[str, date]:
