@@ -856,7 +856,7 @@ def test_no_tier_rests_on_a_score_without_usage(card: dict[str, str]) -> None:
 
 
 def test_dbt_and_the_checks_agree_on_files_columns_and_types() -> None:
-    types = {"text": "varchar", "number": "double", "integer": "integer", "boolean": "boolean", "date": "date"}
+    types = {"text": "string", "number": "double", "integer": "integer", "boolean": "boolean", "date": "date"}
     project = yaml.safe_load((DBT_PROJECT / "dbt_project.yml").read_text())["seeds"]["customer_health"]
     # Playbooks and alert rules are taken apart in Python: dbt leaves their files alone.
     in_python = {name for name, config in project.items() if isinstance(config, dict) and config.get("+enabled") is False}
