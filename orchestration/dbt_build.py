@@ -78,7 +78,8 @@ def build(settings: Settings, context: AssetExecutionContext, plan: Plan) -> Ite
     begun_with = engine.begin(settings, plan.is_new, run_dbt)
     command = ["build", *DAILY, *begun_with, "--no-write-json", *dbt_options(settings), *selection]
     os.environ[_COLUMNS_KNOWN] = "yes" if plan.dbt_options else ""
-    if max(len(plan.as_of_days), len(plan.changed_event_days)) <= _FEW_DAYS:
+    # On Spark the profile says how many.
+    if settings.engine.engine == "duckdb" and max(len(plan.as_of_days), len(plan.changed_event_days)) <= _FEW_DAYS:
         command += ["--threads", "2"]
     if wanted.indirect_selection:
         command += ["--indirect-selection", wanted.indirect_selection]

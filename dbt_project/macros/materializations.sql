@@ -16,8 +16,8 @@
     {{ return({'relations': [target]}) }}
 {% endmaterialization %}
 
--- The built-in materialization computes the new rows into a temporary table, compares its columns with the table's by several queries, and copies it:
--- in a run of one day that takes longer than the rows. Here they go into the table at once, by the names of the columns. A column that the table lacks is
+-- The built-in materialization computes the new rows into a temporary table, compares its columns with the table's by several queries, and copies it.
+-- Here they go into the table at once, by the names of the columns. A column that the table lacks is
 -- an error, or with `append_new_columns` is added; one that only the table has is null in the new rows.
 {% materialization incremental, adapter='duckdb' %}
     {% set target = this.incorporate(type='table') %}

@@ -29,6 +29,11 @@ _TOUCHED = "select as_of_date from {0}as_of_days union select as_of_date from {0
 # Spark notes whose tables it holds: incremental models would take those of another warehouse for their own past, or none for all of it.
 _CHECK = "select assert_true(max(warehouse_id) <=> '{known}', '{message}') from control.built_for"
 _OTHER = "Spark does not hold the tables of {}. Remove that file: the next run builds all days anew, here and there"
+# Times go over without a zone.
+_IN_UTC = (
+    "select assert_true(current_timezone() in ('UTC', 'Etc/UTC', 'GMT', 'Z', '+00:00'), concat('the session of Spark is in ', "
+    "current_timezone(), '. Set spark.sql.session.timeZone to UTC in the profile, as docs/spark.md shows'))"
+)
 _INSTALL = "Run `.venv/bin/python -m pip install --no-deps --require-hashes -r requirements-spark.lock` in {root}"
 
 
@@ -80,7 +85,7 @@ class Spark:
 
     def begin(self, settings: Settings, is_new: bool, run_dbt: RunDbt) -> list[str]:
         now_at("dbt", "to Spark")
-        statements = [f"create schema if not exists {schema}" for schema in ("raw", "control")]
+        statements = [_IN_UTC, *(f"create schema if not exists {schema}" for schema in ("raw", "control"))]
         with connect(settings, settings.warehouse, read_only=True) as warehouse:
             [(known,)] = warehouse.execute("select warehouse_id from control.warehouse").fetchall()
             statements += _noted(known) if is_new else [_CHECK.format(known=known, message=_OTHER.format(settings.warehouse))]

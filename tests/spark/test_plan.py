@@ -1,10 +1,14 @@
-"""When a warehouse on Spark is built anew."""
+"""When a warehouse on Spark is built anew, and what is refused before."""
 
+import os
+import subprocess
+import sys
 from datetime import date
 from pathlib import Path
 
 import pytest
 
+from orchestration.settings import DBT_PROJECT
 from orchestration.transform import mark_passed, prepare
 from tests.unit.test_engines import configured
 
@@ -28,3 +32,14 @@ def test_another_engine_builds_all_days_anew(tmp_path: Path) -> None:
     prepare(settings.on_duckdb(), "on DuckDB", DAY, DAY)
     mark_passed(settings.on_duckdb(), "on DuckDB")
     assert "another engine" in (prepare(settings, "on Spark", DAY, DAY).rebuilt or "")
+
+
+def test_a_session_in_another_time_zone_is_refused(tmp_path: Path) -> None:
+    profile = (DBT_PROJECT / "profiles.yml").read_text()
+    (tmp_path / "profiles.yml").write_text(profile.replace("timeZone: UTC", "timeZone: America/New_York"))
+    settings = configured(tmp_path, '[warehouse]\nengine = "spark"\nprofiles_dir = "."\ntarget = "spark"')
+    (tmp_path / "accounts.csv").write_text("account_id,account_name,created_at\na1,Acme,2025-01-01\n")
+    environment = os.environ | {"HEALTH_CONFIG": str(settings.config_file)}
+    done = subprocess.run([sys.executable, "-m", "orchestration", "run", str(DAY)], env=environment, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "the session of Spark is in America/New_York. Set spark.sql.session.timeZone to UTC in the profile" in done.stdout + done.stderr

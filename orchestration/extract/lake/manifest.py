@@ -461,7 +461,7 @@ def _scan(folder: Path, files: list[str], more: str = "") -> str:
 
 
 def _rows(table: RawTable, folder: Path, files: list[str]) -> str:
-    """What files hold, with all columns of the contract: those that an older version landed lack what it did not know, and are null there."""
+    """What files hold, with all columns of the contract: those that an older version did not know are null."""
     if table.name in USAGE_TABLES:
         # As on the first day; and with a file for each day, to look into all of them takes long.
         return _scan(folder, files)
