@@ -33,6 +33,7 @@ MEETING = {
     "properties": {"hs_meeting_start_time": "2026-03-02T09:00:00Z", "hs_meeting_end_time": "2026-03-02T09:45:00Z",
     "hs_meeting_outcome": "COMPLETED"},
 }  # fmt: skip
+OF_CRM = {"companies": COMPANIES, "meetings": [MEETING], "calls": [], "emails": [], "contacts": []}
 # 1,250 dollars a month for ten seats.
 SUBSCRIPTION = {
     "id": "s1", "customer_id": "101", "status": "active", "currency_code": "USD", "mrr": 125000, "billing_period": 1,
@@ -88,7 +89,9 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
     text = f'[pipeline]\nstart_date = {DAY}\nmemory_limit = "512MB"\n'
     with (
         pytest.MonkeyPatch.context() as environment,
-        RestServer(hubspot(TOKENS["HUBSPOT_TOKEN"], companies=COMPANIES, meetings=[MEETING], calls=[], emails=[])) as hubspot_server,
+        RestServer(
+            hubspot(TOKENS["HUBSPOT_TOKEN"], companies=COMPANIES, meetings=[MEETING], calls=[], emails=[], contacts=[])
+        ) as hubspot_server,
         RestServer(chargebee(TOKENS["CHARGEBEE_API_KEY"], [SUBSCRIPTION], [INVOICE])) as chargebee_server,
     ):
         for name, token in TOKENS.items():

@@ -165,7 +165,7 @@ def test_intercom_contacts(world: World) -> None:
         contact(4, role="lead", account_id="a1"),
     ]
     with RestServer(intercom("sesame-INTERCOM_TOKEN", contacts=contacts, page_size=1)) as server:
-        use(world, "intercom", "https://api.intercom.io", server)
+        use(world, "intercom_contacts", "https://api.intercom.io", server)
         landed = land(world, "contacts")
         assert len(server.requests) == 4
     assert landed.quarantined == {"account_id: missing": 1}
