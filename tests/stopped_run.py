@@ -2,12 +2,13 @@
 
 It writes the time to FILE first.
 
-A place is `before module:function` or `after module:function`, for the function's first call, or a text that dbt writes.
+A place is `before module:function` or `after module:class.method`, for the function's first call, or a text that dbt writes.
 Where the signal does not end the process at once, the function is a statement of DuckDB that lasts for minutes.
 RANGE may be `today@2026-03-10T15:00:00+00:00`: `health run today` at that time.
 SIGNAL may also be FULL: from then on nothing more fits on the disk of FILE, and the run goes on.
 """
 
+import functools
 import importlib
 import os
 import signal
@@ -30,9 +31,10 @@ def stop_at(signal_name: str, place: str, send: Callable[[], None]) -> None:
     if when not in ("before", "after"):
         sys.stdout = _Stdout(sys.stdout, place, send)
         return
-    module_name, function_name = function.split(":")
-    module = importlib.import_module(module_name)
-    original = getattr(module, function_name)
+    module_name, path = function.split(":")
+    *owners, function_name = path.split(".")
+    owner = functools.reduce(getattr, owners, importlib.import_module(module_name))
+    original = getattr(owner, function_name)
 
     def stop(*arguments: Any, **named: Any) -> Any:
         import duckdb
@@ -44,7 +46,7 @@ def stop_at(signal_name: str, place: str, send: Callable[[], None]) -> None:
             return original(*arguments, **named)
         duckdb.execute(_MINUTES).fetchall()
 
-    setattr(module, function_name, stop)
+    setattr(owner, function_name, stop)
 
 
 def send(name: str, note: Path) -> None:

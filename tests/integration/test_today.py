@@ -190,7 +190,7 @@ MOMENTS = (
     "after orchestration.intraday:land_table",
     "before orchestration.intraday:prepare",
     # dbt is done and has the warehouse open.
-    "before orchestration.dbt_build:_close_warehouse",
+    "before orchestration.engines.duckdb:DuckDB.close",
     "before orchestration.publish.today:point",
     "after orchestration.publish.today:point",
 )

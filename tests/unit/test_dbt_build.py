@@ -8,6 +8,7 @@ import duckdb
 import pytest
 
 from orchestration.dbt_build import DbtFailed, _Dbt
+from orchestration.engines.duckdb import DuckDB
 from orchestration.settings import DBT_PROJECT
 from orchestration.warehouse import has_log
 
@@ -51,7 +52,7 @@ def tables(folder: Path) -> set[str]:
 
 
 def test_stopped_in_a_query_of_minutes_it_ends_within_seconds_and_closes_the_warehouse(command: list[str], tmp_path: Path) -> None:
-    stopped = _Dbt([*command, "--select", "first", "minutes"])
+    stopped = _Dbt(DuckDB(), [*command, "--select", "first", "minutes"])
     events = stopped.events()
     # Both models run at once; the other one is through.
     assert any("OK created sql table model main.first" in event.info.msg for event in events)
@@ -61,22 +62,22 @@ def test_stopped_in_a_query_of_minutes_it_ends_within_seconds_and_closes_the_war
     assert not stopped._thread.is_alive()
     assert tables(tmp_path) == {"first"}
 
-    list(_Dbt([*command, "--select", "second"]).events())
+    list(_Dbt(DuckDB(), [*command, "--select", "second"]).events())
     assert tables(tmp_path) == {"first", "second"}
 
 
 def test_after_a_failure_the_warehouse_is_closed_and_the_next_invocation_passes(command: list[str], tmp_path: Path) -> None:
-    said = [event.info.msg for event in _Dbt([*command, "--select", "first", "broken"]).events() if event.info.level == "error"]
+    said = [event.info.msg for event in _Dbt(DuckDB(), [*command, "--select", "first", "broken"]).events() if event.info.level == "error"]
     assert "Could not convert string 'one'" in "".join(said)
     assert tables(tmp_path) == {"first"}
-    list(_Dbt([*command, "--select", "second"]).events())
+    list(_Dbt(DuckDB(), [*command, "--select", "second"]).events())
     assert tables(tmp_path) == {"first", "second"}
 
 
 def test_a_table_is_replaced_and_one_whose_model_fails_keeps_its_rows(command: list[str], tmp_path: Path) -> None:
     def rows_after(sql: str) -> list[tuple[int]]:
         (tmp_path / "models" / "first.sql").write_text(sql)
-        list(_Dbt([*command, "--select", "first"]).events())
+        list(_Dbt(DuckDB(), [*command, "--select", "first"]).events())
         assert tables(tmp_path) <= {"first"}
         with duckdb.connect(str(tmp_path / "warehouse.duckdb"), config={"threads": 1}) as warehouse:
             return warehouse.execute("select number from first").fetchall()
@@ -93,7 +94,7 @@ def test_new_rows_of_a_history_go_into_its_table_by_the_names_of_their_columns(
     def history_after(options: str, sql: str) -> list[tuple[object, ...]]:
         head = f"{{{{ config(materialized='incremental'{options}) }}}} "
         (tmp_path / "models" / "first.sql").write_text(head + sql)
-        list(_Dbt([*command, "--select", "first"]).events())
+        list(_Dbt(DuckDB(), [*command, "--select", "first"]).events())
         with duckdb.connect(str(tmp_path / "warehouse.duckdb"), config={"threads": 1}) as warehouse:
             return warehouse.execute("from first").fetchall()
 
@@ -112,4 +113,4 @@ def test_new_rows_of_a_history_go_into_its_table_by_the_names_of_their_columns(
 
 def test_what_dbt_does_not_understand_is_an_error(command: list[str]) -> None:
     with pytest.raises(DbtFailed, match="--no-such-option"):
-        list(_Dbt([*command, "--no-such-option"]).events())
+        list(_Dbt(DuckDB(), [*command, "--no-such-option"]).events())
