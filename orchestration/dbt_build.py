@@ -22,13 +22,14 @@ from orchestration.event_log import forget_plans
 from orchestration.progress import now_at
 from orchestration.settings import DBT_PROJECT, Settings
 from orchestration.stopping import reporting
-from orchestration.transform import DAILY, STATIC, Plan, is_static
+from orchestration.transform import DAILY, STATIC, Plan, accounts_landed, is_static
 
 # What dbt writes when it parses: the manifest, and the same for its own use.
 PARSED = ("manifest.json", "partial_parse.msgpack")
-# Two of the widest queries together run out of a memory limit in which each alone has room (dbt_project/profiles.yml). For few days, like
-# a week and its lookback, they are small, and a second model uses the core that one leaves idle while it is planned and written.
-_FEW_DAYS = 10
+# Two of the widest queries together run out of a memory limit in which each alone has room (dbt_project/profiles.yml): however few the rows
+# are, they take some hundred megabytes. For few days of few accounts they are small, and a second model uses the core that one leaves idle
+# while it is planned and written. 5,000 accounts and 10 days have room in 2 GB; 50,000 have none.
+_FEW_DAYS, _BYTES_OF_TWO, _BYTES_OF_ROW = 10, 800 * 10**6, 12_000
 _COLUMNS_KNOWN = "HEALTH_COLUMNS_KNOWN"
 _CANCEL_EVERY_SECONDS, _LOOK_EVERY_SECONDS = 0.05, 0.25
 # The types of all columns are stated, also of those that a folder of seeds may lack.
@@ -78,8 +79,7 @@ def build(settings: Settings, context: AssetExecutionContext, plan: Plan) -> Ite
     begun_with = engine.begin(settings, plan.is_new, run_dbt)
     command = ["build", *DAILY, *begun_with, "--no-write-json", *dbt_options(settings), *selection]
     os.environ[_COLUMNS_KNOWN] = "yes" if plan.dbt_options else ""
-    # On Spark the profile says how many.
-    if settings.engine.engine == "duckdb" and max(len(plan.as_of_days), len(plan.changed_event_days)) <= _FEW_DAYS:
+    if _has_room_for_two(settings, plan):
         command += ["--threads", "2"]
     if wanted.indirect_selection:
         command += ["--indirect-selection", wanted.indirect_selection]
@@ -117,6 +117,14 @@ def build(settings: Settings, context: AssetExecutionContext, plan: Plan) -> Ite
         forget_plans(context.instance, context.run_id, context.selected_asset_keys - tried)
         raise DbtFailed("\n".join(errors))
     engine.take_back(settings, wanted.manifest, bool(plan.dbt_options), run_dbt)
+
+
+def _has_room_for_two(settings: Settings, plan: Plan) -> bool:
+    if settings.engine.engine != "duckdb" or max(len(plan.as_of_days), len(plan.changed_event_days)) > _FEW_DAYS:
+        # On Spark the profile says how many.
+        return False
+    rows = accounts_landed(settings) * len(plan.as_of_days)
+    return _BYTES_OF_TWO + rows * _BYTES_OF_ROW <= settings.pipeline.memory_bytes
 
 
 def run_dbt(settings: Settings, command: Sequence[str], look: Callable[[], None] = lambda: None) -> None:

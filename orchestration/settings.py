@@ -38,6 +38,11 @@ class SettingsError(UserError, ValueError):
     """The configuration cannot be used; the message names the file, the key and the remedy."""
 
 
+def _bytes(limit: str) -> int:
+    [(number, unit)] = re.findall(r"^([\d.]+)\s?(\w+)$", limit)
+    return int(float(number) * _UNITS[unit])
+
+
 class Pipeline(Section):
     """`[pipeline]`: what is scored, where it lands and the limits of a run."""
 
@@ -54,6 +59,10 @@ class Pipeline(Section):
     keep_generations: int = Field(default=7, ge=1, le=10_000)
     metric_history_days: int = Field(default=92, ge=1, le=36_500)
     lock_timeout_seconds: float = Field(default=60, ge=0, le=86_400)
+
+    @property
+    def memory_bytes(self) -> int:
+        return _bytes(self.memory_limit)
 
     @field_validator("start_date", "end_date")
     @classmethod
@@ -72,8 +81,7 @@ class Pipeline(Section):
     @field_validator("memory_limit")
     @classmethod
     def _memory_within_reason(cls, limit: str) -> str:
-        number, unit = re.findall(r"^([\d.]+)\s?(\w+)$", limit)[0]
-        if not _SMALLEST_MEMORY <= float(number) * _UNITS[unit] <= _LARGEST_MEMORY:
+        if not _SMALLEST_MEMORY <= _bytes(limit) <= _LARGEST_MEMORY:
             raise ValueError('give from "128MB" to "100TB"; a run needs "512MB" or more')
         return limit
 

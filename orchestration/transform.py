@@ -144,8 +144,12 @@ def part_days(settings: Settings) -> int | None:
         return None
     if settings.pipeline.part_days is not None:
         return settings.pipeline.part_days
-    accounts = sum(stats.loaded for stats in landing_stats(settings.lake) if stats.table == "accounts")
-    return max(_LEAST_PART_DAYS, _PART_ROWS // max(accounts, 1))
+    return max(_LEAST_PART_DAYS, _PART_ROWS // max(accounts_landed(settings), 1))
+
+
+def accounts_landed(settings: Settings) -> int:
+    """Rows of the raw table of accounts: as many as are scored on a day, or more."""
+    return sum(stats.loaded for stats in landing_stats(settings.lake) if stats.table == "accounts")
 
 
 def prepare(settings: Settings, run_id: str, start: date, end: date, most_days: int | None = None) -> Plan:

@@ -7,7 +7,6 @@ views read; the views themselves are made in `warehouse.duckdb`, by dbt, from th
 import importlib.util
 import json
 import os
-import re
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
@@ -57,12 +56,10 @@ class Spark:
             )
 
     def environment(self, settings: Settings) -> dict[str, str]:
-        number, unit = re.findall(r"^([\d.]+)\s?(\w+)$", settings.pipeline.memory_limit)[0]
-        megabytes = int(float(number) * {"M": 1, "G": 1_000, "T": 1_000_000}[unit[0]])
         return {
             "DBT_TARGET": "spark",
             "HEALTH_SPARK_DIR": str(settings.data_dir.resolve() / "spark"),
-            "HEALTH_SPARK_MEMORY": f"{megabytes}m",
+            "HEALTH_SPARK_MEMORY": f"{settings.pipeline.memory_bytes // 10**6}m",
             "HEALTH_THREADS": str(settings.pipeline.threads),
             "HEALTH_TABLE_FORMAT": settings.engine.table_format,
         }

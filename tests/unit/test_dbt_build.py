@@ -2,16 +2,20 @@
 
 import shutil
 import time
+from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 
 import duckdb
 import pytest
 
+from orchestration import dbt_build
 from orchestration.dbt_build import DbtFailed, _Dbt
 from orchestration.engines.duckdb import DuckDB
-from orchestration.settings import DBT_PROJECT
+from orchestration.settings import DBT_PROJECT, Engine, Pipeline
 from orchestration.warehouse import has_log
 
+DAY = date(2026, 3, 1)
 PROJECT = """
 name: small
 profile: small
@@ -114,3 +118,22 @@ def test_new_rows_of_a_history_go_into_its_table_by_the_names_of_their_columns(
 def test_what_dbt_does_not_understand_is_an_error(command: list[str]) -> None:
     with pytest.raises(DbtFailed, match="--no-such-option"):
         list(_Dbt(DuckDB(), [*command, "--no-such-option"]).events())
+
+
+@pytest.mark.parametrize(
+    ("accounts", "days", "memory_limit", "expected"),
+    [
+        (5_000, 10, "2000MB", True),
+        (50_000, 10, "2000MB", False),
+        (50_000, 10, "8GB", True),
+        (30, 4, "512MB", False),
+        (30, 11, "8GB", False),
+    ],
+)
+def test_two_models_are_built_at_a_time_where_both_fit_into_memory(
+    monkeypatch: pytest.MonkeyPatch, accounts: int, days: int, memory_limit: str, expected: bool
+) -> None:
+    monkeypatch.setattr(dbt_build, "accounts_landed", lambda _: accounts)
+    pipeline = Pipeline(start_date=DAY, memory_limit=memory_limit)
+    plan = SimpleNamespace(as_of_days=(DAY,) * days, changed_event_days=())
+    assert dbt_build._has_room_for_two(SimpleNamespace(engine=Engine(), pipeline=pipeline), plan) is expected
