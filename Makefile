@@ -97,7 +97,7 @@ test-next: setup ## the same tests on DuckDB 2
 	$(NEXT)/bin/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder $(ARGS)
 
 test-spark: $(SPARK_STAMP) ## the same numbers on Spark; needs Java 17 or later (Debian: openjdk-17-jre-headless)
-	$(BIN)/python -m pytest tests/spark $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/spark $(ARGS)
 
 lint: $(DEV_STAMP) ## style and faults of the Python and the SQL; `.venv/bin/ruff format .` and `ruff check --fix .` fix most of Python's
 	$(BIN)/ruff check .
