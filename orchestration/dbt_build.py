@@ -127,15 +127,27 @@ def _has_room_for_two(settings: Settings, plan: Plan) -> bool:
     return _BYTES_OF_TWO + rows * _BYTES_OF_ROW <= settings.pipeline.memory_bytes
 
 
-def run_dbt(settings: Settings, command: Sequence[str], look: Callable[[], None] = lambda: None) -> None:
+def run_dbt(
+    settings: Settings,
+    command: Sequence[str],
+    look: Callable[[], None] = lambda: None,
+    hear: Callable[[EventMsg], None] = lambda event: None,
+) -> None:
     """A command of dbt on the project as it was parsed for these settings, without Dagster. `look` as of `build_models`.
+
+    Args:
+        hear: is given what dbt says, event by event.
 
     Raises:
         DbtFailed: it failed.
     """
     command = [*command, *dbt_options(settings)]
-    said: list[Any] = [event.info for event in _Dbt(engine_of(settings), command, parsed_manifest(settings)).events(look)]
-    errors = [info.msg for info in said if info.level == "error"]
+    errors: list[str] = []
+    for event in _Dbt(engine_of(settings), command, parsed_manifest(settings)).events(look):
+        hear(event)
+        info: Any = event.info
+        if info.level == "error":
+            errors.append(info.msg)
     if errors:
         raise DbtFailed("\n".join(errors))
 
@@ -146,19 +158,16 @@ def build_part(settings: Settings, plan: Plan) -> None:
     Raises:
         DbtFailed: a model or a check failed.
     """
-    command = ["build", *DAILY, "--no-write-json", *dbt_options(settings), *plan.dbt_options]
-    os.environ[_COLUMNS_KNOWN] = "yes" if plan.dbt_options else ""
-    errors: list[str] = []
-    for event in _Dbt(engine_of(settings), command, parsed_manifest(settings)).events():
+
+    def hear(event: EventMsg) -> None:
         info: Any = event.info
         if info.name == "LogStartLine":
             begun: Any = event.data
             now_at("dbt", f"{plan.as_of_days[0]} to {plan.as_of_days[-1]}", begun.total)
-        if info.level == "error":
-            errors.append(info.msg)
         print(info.msg, flush=True)
-    if errors:
-        raise DbtFailed("\n".join(errors))
+
+    os.environ[_COLUMNS_KNOWN] = "yes" if plan.dbt_options else ""
+    run_dbt(settings, ["build", *DAILY, "--no-write-json", *plan.dbt_options], hear=hear)
 
 
 def build_models(settings: Settings, *selection: str, is_built: bool = False, look: Callable[[], None] = lambda: None) -> None:

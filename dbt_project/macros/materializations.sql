@@ -5,10 +5,7 @@
     {% set existing = load_cached_relation(this) %}
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
     {% call statement('main') %}
-        {% if existing is not none %}
-        drop {{ existing.type }} {{ existing }};
-        {% endif %}
-        {{ create_table_as(False, target, compiled_code) }}
+        {{ create_in_place_of(existing, target, compiled_code) }}
     {% endcall %}
     {{ run_hooks(post_hooks, inside_transaction=True) }}
     {% do persist_docs(target, model) %}
@@ -33,10 +30,7 @@
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
     {% call statement('main') %}
         {% if is_new %}
-        {% if existing is not none %}
-        drop {{ existing.type }} {{ existing }};
-        {% endif %}
-        {{ create_table_as(False, target, compiled_code) }}
+        {{ create_in_place_of(existing, target, compiled_code) }}
         {% else %}
         insert into {{ target }} by name
         {{ compiled_code }}
@@ -54,3 +48,11 @@
 
 {# The comparison of a model's columns with its contract. #}
 {% macro duckdb__get_assert_columns_equivalent(sql) %}{% if not columns_are_known() %}{{ return(assert_columns_equivalent(sql)) }}{% endif %}{% endmacro %}
+
+{# A table of what a query gives, in place of what has its name. #}
+{% macro create_in_place_of(existing, target, query) %}
+    {% if existing is not none %}
+    drop {{ existing.type }} {{ existing }};
+    {% endif %}
+    {{ create_table_as(False, target, query) }}
+{% endmacro %}
