@@ -157,7 +157,7 @@ class RawTable:
         ending: how a row ends that the next delivery of the whole table lacks; None: it is a fact, and does not count any more.
         rules: what must hold between two values of a row; a row that breaks one goes to quarantine.
         doubt: what should hold between two values; rows that break it count, and are reported where they are many.
-        period: first day of a row and first day after it; rows of the same thing (the first column of the key) should not overlap.
+        period: first day of a row and first day after it; rows of the same thing (the key without that first day) should not overlap.
         is_personal: its rows name people: no message shows a value of them, only file, line, column and reason.
         by_day: whether it lands by the day of its fact, and a `{day}` file holds that day's facts: the tables of usage.
         is_aggregate: whether each row is a whole group of facts. So the last delivery of a day holds all of it, and a key that comes
@@ -253,6 +253,7 @@ _ALL = (
         "The people of the account. A change of role ends one row and begins the next. Names and mail addresses stay in the lake.",
         ending=Ending("left_on", begins="joined_on"),
         rules=(NotBefore("left_on", "joined_on"),),
+        period=("joined_on", "left_on"),
         is_personal=True,
     ),
     RawTable(
@@ -385,8 +386,8 @@ _ALL = (
             _person("user_id"),
             _optional("feature", "text"),
             Column("activity_day", "date"),
-            Column("events", "integer", True, 1, DAY_LIMIT),
-            _optional("events_with_duration", "integer", 0, DAY_LIMIT),
+            Column("events", "integer", True, 1, DAY_LIMIT, may_be_grouped=True),
+            Column("events_with_duration", "integer", False, 0, DAY_LIMIT, may_be_grouped=True),
             _optional("duration_seconds", "number", 0, DAY_LIMIT),
         ),
         "The same, counted by day: how often each user used each feature.",

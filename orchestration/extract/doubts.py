@@ -193,20 +193,21 @@ def _are_many(rows: int, known: int) -> bool:
 def _overlaps(connection: duckdb.DuckDBPyConnection, table: RawTable, rows: str, period: tuple[str, str]) -> list[str]:
     """Rows of one thing that go on while the next one is in force."""
     begins, ends = (identifier(name) for name in period)
-    thing = identifier(table.key[0])
+    same = [name for name in table.key if name != period[0]]
+    things, thing = ", ".join(identifier(name) for name in same), identifier(same[0])
     [(count, example, began, followed)] = connection.execute(
         f"""
         select count(*), min_by({thing}, ({begins}, {thing})), min_by({begins}, ({begins}, {thing})), min_by(followed, ({begins}, {thing}))
         from (select {thing}, {begins}, {ends},
-            lead({begins}) over (partition by {thing} order by {begins}) as followed from {rows} as landed)
+            lead({begins}) over (partition by {things} order by {begins}) as followed from {rows} as landed)
         where followed < {ends} or (followed is not null and {ends} is null)
         """
     ).fetchall()
     if not count:
         return []
     are = "row overlaps" if count == 1 else "rows overlap"
-    shown = f"{one_line(example, _LONGEST_ID)} of {began} with that of {followed}"
-    return [f"{count} {are} the next row of the same {table.key[0]}, for example {shown}: each ends where the next one begins"]
+    shown = "" if table.is_personal else f", for example {one_line(example, _LONGEST_ID)} of {began} with that of {followed}"
+    return [f"{count} {are} the next row of the same {' and '.join(same)}{shown}: each ends where the next one begins"]
 
 
 @dataclass(frozen=True)

@@ -101,6 +101,7 @@ _REMEDIES = {
     REPEATED: "group by account_id, user_id, feature and activity_day alone, and sum the rest",
     "events: below 1": "{source}.query can leave out what was not used: where events > 0",
     "where events_with_duration is": "deliver count(duration) as events_with_duration beside sum(duration) as duration_seconds",
+    " before ": "{source}.nulls names placeholders, such as 1900-01-01, that mean that there is no day",
     "outside": "{source}.scales gives the scale of a survey, for example {{ csat = [0, 100] }}",
 }
 

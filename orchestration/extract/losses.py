@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
-from orchestration.contract import EVENT_TABLE, USAGE_TABLES
+from orchestration.contract import EVENT_TABLE, TABLES, USAGE_TABLES
 from orchestration.extract.errors import SuddenLoss
 from orchestration.extract.lake.manifest import WHOLE, LandedDelivery, Manifest, read_manifest
 from orchestration.sources import ACCEPTANCE, Source
@@ -109,13 +109,22 @@ def _loaded(deliveries: Mapping[str, LandedDelivery]) -> int:
 def describe_losses(source: Source | None, old: Manifest | None, new: Manifest) -> list[str]:
     """What was taken over, but lost rows in a way that may be a fault: one sentence each.
 
-    A table without a source any more, a small one that became empty, and deliveries of a day that came again with far fewer rows.
+    A table without a source any more, a small one that became empty, deliveries of a day that came again with far fewer rows, and days of
+    counted usage of which a later delivery has far fewer.
     """
+    short = _days_cut_short(source, old, new) if source is not None and TABLES[new.table].is_aggregate else []
+    said = f"a later delivery has far fewer rows of a day, and it alone counts: {_listed(short)}. Deliver all of a day, or nothing of it"
+    return ([f"{new.table}: {said}"] if short else []) + _losses_since(source, old, new)
+
+
+def _losses_since(source: Source | None, old: Manifest | None, new: Manifest) -> list[str]:
     if old is None or _is_made_up(old) or (source is not None and source.is_made_up):
         return []
     before, after = _loaded(old.deliveries), _loaded(new.deliveries)
     if source is None:
-        gone = f"{new.table}: not in the configuration any more; its {before} rows no longer count, its metrics are missing"
+        # What one table of usage no longer has, the other one may have.
+        missing = "" if new.table in USAGE_TABLES else ", its metrics are missing"
+        gone = f"{new.table}: not in the configuration any more; its {before} rows no longer count{missing}"
         return [gone] if before else []
     if after == 0 < before:
         return [f"{new.table}: no rows came, so it is empty now; the last landing had {before}"]
@@ -127,6 +136,20 @@ def describe_losses(source: Source | None, old: Manifest | None, new: Manifest) 
         if had >= _ENOUGH_ROWS and has < source.min_share * had:
             shrunk.append(f"{day} ({has} of {had})")
     return [f"{new.table}: came again with far fewer rows: {_listed(shrunk)}"] if shrunk else []
+
+
+def _days_cut_short(source: Source, old: Manifest | None, new: Manifest) -> list[str]:
+    """Of the days that changed, those of which the delivery that counts has far fewer rows than one that it replaces."""
+    before = {} if old is None else rows_by_event_day(old)
+    most: dict[date, int] = {}
+    for one in new.deliveries.values():
+        for day, part in one.partitions.items():
+            most[date.fromisoformat(day)] = max(most.get(date.fromisoformat(day), 0), part.rows)
+    return [
+        f"{day} ({rows} of {most[day]})"
+        for day, rows in sorted(rows_by_event_day(new).items())
+        if rows != before.get(day) and most[day] >= _ENOUGH_ROWS and rows < source.min_share * most[day]
+    ]
 
 
 def _delivered_rows(delivery: LandedDelivery | None) -> int:

@@ -229,10 +229,11 @@ def _report(
 ) -> Report:
     tell = _Teller(settings, source, tells_owner=owner is None)
     ends = [row["arr"] for row in renewals if row["arr"] is not None]
+    at_stake = f", {compact(sum(ends))} {source.currency} a year" if ends else ""
     parts = (
         part("Fell this week", [tell.movement(row) for row in moved if row["way"] < 0]),
         part("Rose this week", [tell.movement(row) for row in moved if row["way"] > 0]),
-        part(f"Renews within {RENEWAL_DAYS} days, {compact(sum(ends))} {source.currency} a year", [tell.renewal(row) for row in renewals]),
+        part(f"Renews within {RENEWAL_DAYS} days{at_stake}", [tell.renewal(row) for row in renewals]),
         part("To do", [tell.action(row) for row in _of_each_playbook(actions)]),
         part("Done this week", [tell.done(row) for row in done]),
     )
@@ -264,11 +265,11 @@ def _headline(headline: dict[bool, Row], currency: str) -> Iterator[str]:
     yield f"{counted(now['accounts'], 'account')}: {tiers}."
     score = f"Mean score {number(now['mean_score'], 1)}"
     at_risk = f"{compact(now['arr_at_risk'])} of {compact(now['arr'])} {currency} a year are at risk"
-    if before is None:
-        yield f"{score}. {at_risk}."
-    else:
-        change = points_text(now["mean_score"] - before["mean_score"])
-        yield f"{score} ({change} in a week). {at_risk} ({compact(before['arr_at_risk'])} a week ago)."
+    if before is not None:
+        score += f" ({points_text(now['mean_score'] - before['mean_score'])} in a week)"
+        at_risk += f" ({compact(before['arr_at_risk'])} a week ago)"
+    # Where no account has an amount, nothing is known of money.
+    yield f"{score}." if now["arr"] is None else f"{score}. {at_risk}."
 
 
 class _Teller:

@@ -991,10 +991,15 @@ def add_people(company: Company) -> None:
         expect={"champions_left_90d": (2, 1, 1), "champion_days_silent": (365, 365, NA)},
     )
     company.account(
-        "people: mail addresses",
-        contacts=["p1, champion, 2023-01-01, -, Ann@Example.com"],
+        "people: mail addresses",  # of two spellings on one day the greater counts
+        contacts=[
+            "p1, champion, 2023-01-01, -, Ann@Example.com",
+            "BO@example.com, user, 2023-01-01",
+            "bo@example.com, decision_maker, 2023-01-01",
+        ],
         usage_events=["ann@example.COM, 03-27"],
-        expect={"champion_days_silent": (3, 4, 5)},
+        touchpoints=["03-25, call, inbound, 5, -, -, Bo@Example.com"],
+        expect={"champion_days_silent": (3, 4, 5), "decision_maker_days_silent": (5, 6, 7), "engaged_contacts_90d": 2},
     )
     company.account(
         "people: leaves the day after",

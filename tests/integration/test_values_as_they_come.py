@@ -39,6 +39,12 @@ FILES = {
         # In Berlin it is the next day already.
         "e4,ost,u1,2026-03-09 00:30\n"
     ),
+    # Their user_id are those of the CRM; the first one is in two roles at a time.
+    "contacts.csv": (
+        "contact_id,account_id,user_id,role,joined_on\n"
+        "Zoe Quill,Nord-01,crm-1,champion,2025-01-05\nZoe Quill,Nord-01,crm-1,billing,2025-12-01\nk2,Nord-01,crm-2,champion,2025-01-05\n"
+        "k3,sued,crm-3,decision_maker,2025-01-05\nk4,sued,crm-4,user,2025-01-05\nk5,ost,crm-5,user,2025-01-05\n"
+    ),
 }
 SETTINGS = {
     "accounts": 'path = "accounts.csv"',
@@ -47,10 +53,13 @@ SETTINGS = {
     "survey_responses": 'path = "surveys.csv"\nscales = { csat = [0, 100] }',
     "tickets": 'path = "tickets.csv"',
     "usage_events": 'path = "events.csv"\ntimezone = "Europe/Berlin"',
+    "contacts": 'path = "contacts.csv"',
 }
 ORPHANS = "tickets: no account for 1 of 3 rows (33%), which count for nothing, for example nord_1 (did you mean Nord-01?)"
 OVERLAP = "subscriptions: 1 row overlaps the next row of the same subscription_id, for example s1 of 2025-01-05 with that of 2025-12-01"
 EARLY = "tickets: 2 of 2 first_replied_at lie before opened_at"
+ROLES = "contacts: 1 row overlaps the next row of the same contact_id and account_id: each ends where the next one begins"
+UNHEARD = "nobody of 5 people was heard of in a year: are their user_id those of usage, and their contact_id those of touchpoints?"
 
 
 def command(folder: Path, *arguments: str) -> str:
@@ -69,14 +78,14 @@ def test_values_as_they_come_give_the_right_numbers_and_what_is_odd_is_reported(
     (tmp_path / "health.toml").write_text(f'[pipeline]\nstart_date = 2026-03-08\nmemory_limit = "512MB"\n{sources}\n', encoding="utf-8")
 
     checked = command(tmp_path, "check")
-    for told in (ORPHANS, OVERLAP, EARLY):
+    for told in (ORPHANS, OVERLAP, EARLY, ROLES):
         assert told.partition(": ")[2].partition(",")[0] in checked
     assert not (tmp_path / "data").exists()
     card = checked.partition("scorecard standard: ")[2].partition("scorecard")[0].splitlines()
     expected_to_miss = {key for line in card if "missing without" in line for key in line.partition(": ")[2].split(", ")}
 
     said = command(tmp_path, "run", "2026-03-08").splitlines()
-    for told in (ORPHANS, OVERLAP, EARLY):
+    for told in (ORPHANS, OVERLAP, EARLY, f"{ROLES}; {UNHEARD}"):
         assert [line for line in said if line.startswith(told)], said[-20:]
 
     current = tmp_path / "data" / "published" / "current"
@@ -111,6 +120,6 @@ def test_values_as_they_come_give_the_right_numbers_and_what_is_odd_is_reported(
     assert values["ost", "days_since_last_activity"] == 0
     assert {table: orphans for table, orphans, *_ in warnings if orphans} == {"tickets": 1}
     assert [f"{table}: {warning}" for table, _, warning, _ in warnings if warning] == [ORPHANS]
-    assert {table for table, *_, warning in warnings if warning} == {"subscriptions", "tickets"}
+    assert {table for table, *_, warning in warnings if warning} == {"subscriptions", "tickets", "contacts"}
     board = (current / "board" / "index.html").read_text(encoding="utf-8")
     assert "did you mean Nord-01?" in board and "1 row overlaps the next row" in board

@@ -241,8 +241,9 @@ def type_row(
             raise Bad(f"{name}: {bad}") from bad
         if row[name] is None and not kind.endswith("?"):
             raise Bad(f"{name}: missing")
-    if "@" in (row.get("user_id") or ""):
-        row["user_id"] = row["user_id"].lower()
+    for person in ("user_id", "contact_id"):
+        if "@" in (row.get(person) or ""):
+            row[person] = row[person].lower()
     if table == "usage_events" and row["duration_seconds"] is not None:
         # To the microsecond, half away from zero.
         row["duration_seconds"] = Fraction(math.floor(row["duration_seconds"] * 10**6 + Fraction(1, 2)), 10**6)
@@ -336,7 +337,12 @@ def clean(
                     # A user in two spellings is two groups of the source, and the last delivery of a day is all of the day.
                     key = (*key, text_row["user_id"])
                     row["delivery"] = text_row.get(DELIVERY) or ""
+                if table == "contacts":
+                    key = (*key, text_row["contact_id"])
                 last[key] = row
+        if table == "contacts":
+            # Of two spellings of one person on one day the greater counts.
+            last = {key[:-1]: row for key, row in sorted(last.items(), key=lambda found: found[0][-1])}
         rows = list(last.values())
         if table == "usage_days":
             newest: dict[date, str] = {}

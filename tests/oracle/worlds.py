@@ -37,7 +37,7 @@ CURRENCIES = (None, None, "USD", "usd", "EUR", "gbp")
 FEATURES = ("export", "alerts", "api", "board", "new_editor")
 # Mail addresses come in any case; u1 and U1 are two users.
 USERS = (*(f"u{n}" for n in range(8)), "U1", "Ann@mail.io", "Bo.Li@mail.io", "cy@mail.io")
-CONTACTS = ("p1", "p2", "p3", "p4")
+CONTACTS = ("p1", "p2", "p3", "P4@mail.io")
 # No text and no whole number: as JSON's own, and as the text of it.
 NO_IDS = ("12.5", "7.0", "1.23457E+15", "[7]", '{"id": 7}')
 TABLES = tuple(table for table in SCHEMA if table != "usage_days")
@@ -457,18 +457,20 @@ class _Builder:
         for _ in range(self.rng.randrange(0, 6)):
             joined = self.some_day(420)
             left = self.rng.choice((None, None, joined, self.some_day(60), self.some_day(60), self.last_day + timedelta(days=9)))
-            self.tables["contacts"].append(
-                {
-                    "contact_id": self.rng.choice(CONTACTS),
-                    "account_id": account_id,
-                    "user_id": self.rng.choice((None, *USERS)),
-                    "name": self.maybe(0.5, "Ann Li"),
-                    "email": self.maybe(0.5, "Ann@mail.io"),
-                    "role": self.rng.choice(("champion", "champion", "champion", "decision_maker", "decision_maker", "billing", "user")),
-                    "joined_on": self.text_day(joined),
-                    "left_on": self.text_day(None if left is None else max(left, joined)),
-                }
-            )
+            row = {
+                "contact_id": self.in_some_case(self.rng.choice(CONTACTS)),
+                "account_id": account_id,
+                "user_id": self.rng.choice((None, *USERS)),
+                "name": self.maybe(0.5, "Ann Li"),
+                "email": self.maybe(0.5, "Ann@mail.io"),
+                "role": self.rng.choice(("champion", "champion", "champion", "decision_maker", "decision_maker", "billing", "user")),
+                "joined_on": self.text_day(joined),
+                "left_on": self.text_day(None if left is None else max(left, joined)),
+            }
+            self.tables["contacts"].append(row)
+            if "@" in row["contact_id"] and self.rng.random() < 0.4:
+                # The same person on the same day, in another spelling.
+                self.tables["contacts"].append(row | {"contact_id": self.in_some_case(row["contact_id"]), "role": "champion"})
 
     def touchpoints(self, account_id: str) -> None:
         for _ in range(self.rng.randrange(0, 9)):
@@ -482,7 +484,7 @@ class _Builder:
                     "duration_minutes": self.rng.choice((None, "0", "15", "30.25", "60")),
                     "responded": self.rng.choice((None, "true", "false")),
                     "sentiment": self.rng.choice((None, None, "-1", "1", "0", "0.1", "0.2", "-0.3")),
-                    "contact_id": self.rng.choice((None, "somebody", *CONTACTS)),
+                    "contact_id": self.in_some_case(self.rng.choice((None, "somebody", *CONTACTS))),
                 }
             )
 

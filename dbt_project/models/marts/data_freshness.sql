@@ -3,6 +3,7 @@
 -- of a later day hides no silence (newest_fact_at is the newest one up to the newest scored day).
 -- Usage is silent only where both of its tables are: one may have taken the place of the other.
 -- A source that the last run refused is `not read` also where the table lacks none of the scored days.
+-- Where nobody of several people was ever heard of, their ids are rather others than those of the product and the touchpoints.
 
 with newest as (
 
@@ -42,6 +43,18 @@ late as (
     inner join newest_of_metrics on {{ table_of_metrics('landing_stats.table_name') }} = newest_of_metrics.table_name
     cross join newest
 
+),
+
+unheard as (
+
+    select count(*) as people
+    from {{ ref('int_contacts__contact_days') }}
+    where
+        as_of_date = (select max(as_of_date) from {{ ref('int_contacts__contact_days') }})
+        and is_in_force
+        and can_be_heard
+    having count(*) >= 5 and count(last_contact_day) = 0
+
 )
 
 select
@@ -65,7 +78,14 @@ select
     cast(landing_stats.duplicates as bigint) as duplicate_rows,
     cast(landing_stats.quarantined as bigint) as quarantined_rows,
     landing_stats.orphan_warning,
-    landing_stats.value_warning
+    case
+        when unheard.people is null then landing_stats.value_warning
+        else
+            coalesce(landing_stats.value_warning || '; ', '')
+            || 'nobody of ' || cast(unheard.people as string) || ' people was heard of in a year: are their user_id those of '
+            || 'usage, and their contact_id those of touchpoints?'
+    end as value_warning
 from {{ source('control', 'landing_stats') }} as landing_stats
 inner join {{ source('control', 'raw_tables') }} as raw_tables on landing_stats.table_name = raw_tables.table_name
 left join late on landing_stats.table_name = late.table_name
+left join unheard on landing_stats.table_name = 'contacts'

@@ -95,6 +95,13 @@ def test_overlapping_rows_of_a_subscription_are_reported(connection, ended, said
     assert found == (whole if said else None)
 
 
+def test_two_roles_of_a_person_at_a_time_are_reported_without_a_name(connection):
+    """Each ends where the next begins, which may make a champion one who left. In two accounts a person has two."""
+    rows = [("Ann", "a1", date(2025, 1, 5), None), ("Ann", "a1", date(2025, 12, 1), None), ("Ann", "a2", date(2025, 12, 1), None)]
+    found = values(connection, "contacts", "contact_id varchar, account_id varchar, joined_on date, left_on date", *rows)
+    assert found == "1 row overlaps the next row of the same contact_id and account_id: each ends where the next one begins"
+
+
 @pytest.mark.parametrize(("early", "all_", "is_reported"), [(1, 1, False), (2, 20, True), (2, 21, False)])
 def test_replies_before_the_opening_are_reported_where_they_are_many(connection, early, all_, is_reported):
     columns = "opened_at timestamp, first_replied_at timestamp, resolved_at timestamp, escalated_at timestamp"

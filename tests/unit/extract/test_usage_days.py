@@ -36,6 +36,8 @@ def rows(world: World) -> list[tuple]:
         ("a1,u1,x,2026-01-01,0,,", "events: below 1"),
         ("a1,u1,x,2026-01-01,-2,,", "events: below 1"),
         ("a1,u1,x,2026-01-01,1.5,,", "events: not a whole number"),
+        ("a1,u1,x,2026-01-01,1.000,,", "events: may be a thousand or a fraction"),
+        ("a1,u1,x,2026-01-01,2000,1.000,9", "events_with_duration: may be a thousand or a fraction"),
         ("a1,u1,x,2026-01-01,,,", "events: missing"),
         ("a1,u1,x,soon,1,,", "activity_day: not a date like 2026-01-31"),
         ("a1,,x,2026-01-01,1,,", "user_id: missing"),
@@ -85,6 +87,25 @@ def test_the_last_delivery_of_a_day_holds_all_of_it(counted: World) -> None:
     assert rows(counted) == [(DAY[0], "u3", None, 7)]
 
 
+@pytest.mark.parametrize("first_run", [1, 2])
+def test_a_few_late_rows_that_take_the_place_of_a_day_are_said(counted: World, first_run: int) -> None:
+    """Who delivers what is new, as of events, would lose days: a first run says so, and a daily one."""
+    for number in (1, 2):
+        late = "a1,u1,x,2026-01-01,1,,\n" if number == 2 else ""
+        counted.write(f"days/2026-01-0{number}.csv", HEAD + late + "".join(f"a1,u{n},x,2026-01-0{number},3,,\n" for n in range(20)))
+    for end in range(first_run, 3):
+        said = counted.land("usage_days", DAY[0], DAY[end - 1]).losses
+        assert said == (
+            ()
+            if end == 1
+            else (
+                "usage_days: a later delivery has far fewer rows of a day, and it alone counts: 2026-01-01 (1 of 20). "
+                "Deliver all of a day, or nothing of it",
+            )
+        )
+    assert counted.land("usage_days", DAY[0], DAY[1]).losses == ()
+
+
 def test_the_files_of_a_day_are_not_the_whole_table(world: World) -> None:
     world.source("usage_days", 'path = "{day}.csv"\ndelivery = "full"')
     with pytest.raises(SettingsError, match=r"usage_days\.delivery: the files of a day hold that day's usage"):
@@ -130,6 +151,12 @@ def test_a_table_that_takes_the_place_of_the_other_leaves_no_thin_days(world: Wo
     world.land("usage_days", DAY[28], DAY[30])
     assert thin_event_days(world.settings.lake, DAY[28], DAY[30]) == (
         "usage_events: less than a fifth of the usual events: 2026-01-29 (0, usually 50)"
+    )
+    # And back: nobody is told that metrics are missing, which the events have.
+    world.sources = ""
+    world.source("usage_events", 'path = "events/{day}.csv"')
+    assert world.land("usage_days", DAY[0], DAY[30]).losses == (
+        "usage_days: not in the configuration any more; its 30 rows no longer count",
     )
 
 

@@ -59,7 +59,7 @@ class Book:
     def settings(self) -> Settings:
         return load_settings(self.config_file)
 
-    def publish(self, newest: date = DAY) -> None:
+    def publish(self, newest: date = DAY, has_amounts: bool = True) -> None:
         self.number += 1
         poor: dict[str, Any] = {"tier": "poor", "health_score": 30.0, "arr": 12000.0, "tier_since": newest, "delta_7d": -50.0}
         accounts = [
@@ -70,6 +70,8 @@ class Book:
             account("e1", csm="eve@elsewhere.com", delta_7d=0.0),
             account("f1", csm=None, delta_7d=0.0),
         ]
+        if not has_amounts:
+            accounts = [row | {"arr": None} for row in accounts]
         before = [account_day(newest - timedelta(days=7), row["account_id"]) for row in accounts]
         change = {"account_id": "a1", "as_of_date": newest, "from_tier": "healthy", "to_tier": "poor", "cause": "score", "k": 7}
         rose = {"account_id": "b1", "as_of_date": newest, "k": 7, "component": "behaviour", "label": "Active days", "points": 9.0}
@@ -156,6 +158,14 @@ def test_one_mail_for_each_owner_and_one_for_the_company_once_a_week(book: Book,
     # Not twice in a week, nor without a newer day.
     again = book.run()
     assert again.returncode == 0 and "digest of Ana Lima by email: no digest is due" in again.stdout and mail.mails == []
+
+
+def test_of_a_company_without_amounts_no_amount_is_said(book: Book) -> None:
+    """Not known is not zero."""
+    book.publish(has_amounts=False)
+    shown = book.run("--dry-run").stdout.splitlines()
+    assert "Mean score 30.0 (−50.0 points in a week)." in shown and "Renews within 90 days (1)" in shown
+    assert "* Acme: Call them, due 27 Jun 2026 (overdue)" in shown and not [line for line in shown if "USD" in line or "–" in line]
 
 
 def test_each_week_has_its_digest_if_there_is_a_newer_day(book: Book, mail: MailServer) -> None:

@@ -3,7 +3,7 @@
 select
     touchpoint_id,
     account_id,
-    contact_id,
+    {{ same_user('contact_id') }} as contact_id,
     occurred_at,
     {{ day_number('occurred_at') }} as occurred_day,
     channel,
