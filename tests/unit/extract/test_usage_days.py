@@ -211,3 +211,19 @@ def test_the_queries_of_ready_mappings_are_of_their_dialect(name: str, dialects:
     for dialect in dialects:
         asked = sqlglot.parse_one(re.sub(r":(start|end)\b", r"timestamp(:\1)", query) if dialect == "bigquery" else query, read=dialect)
         assert {"account_id", "user_id", "feature", "activity_day", "events"} == {column.alias_or_name for column in asked.selects}
+
+
+def test_amplitudes_query_reads_columns_that_its_export_has() -> None:
+    """Those of "Event table schema", https://amplitude.com/docs/data/destination-catalog/snowflake."""
+    documented_columns = {
+        *("amplitude_attribution_ids", "amplitude_id", "app", "city", "client_event_time", "client_upload_time", "country", "data"),
+        *("device_carrier", "device_family", "device_id", "device_type", "dma", "event_id", "event_properties", "event_time", "event_type"),
+        *("group_properties", "groups", "ip_address", "language", "library", "location_lat", "location_lng", "os_name", "os_version"),
+        *("paying", "platform", "processed_time", "region", "sample_rate", "server_received_time", "server_upload_time", "session_id"),
+        *("start_version", "user_id", "user_properties", "uuid", "version_name"),
+    }
+    text = (PROJECT_ROOT / "examples" / "mappings" / "amplitude_usage_days.toml").read_text(encoding="utf-8")
+    query = sqlglot.parse_one(tomllib.loads(text)["sources"]["usage_days"]["query"], read="snowflake")
+    [events] = query.find_all(sqlglot.exp.CTE)
+    read = {column.name for column in events.find_all(sqlglot.exp.Column)}
+    assert "groups" in read and read <= documented_columns
