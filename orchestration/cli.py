@@ -234,13 +234,15 @@ def verify() -> int:
 @health.command()
 @click.option("--to", type=int, metavar="N", help="Number of the generation to go to.")
 def rollback(to: int | None) -> None:
-    """Make the generation before current again."""
+    """Make the generation before current again, also in the copy in Postgres."""
     from orchestration.locking import writer_lock
-    from orchestration.publish import rollback
+    from orchestration.publish import bring_copy, rollback
 
     settings = _settings()
     with writer_lock(settings, "rollback"):
         click.echo(f"generation {rollback(settings, to)} is current")
+        if (fault := bring_copy(settings)) is not None:
+            click.echo(fault, err=True)
 
 
 @health.command(context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]})

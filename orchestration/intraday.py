@@ -33,6 +33,7 @@ from orchestration.transform import keep_rollups, prepare
 from orchestration.warehouse import attach_warehouse, connect
 
 FOLDER = "today"
+JOB = "intraday"
 _LANDING, _READINGS, _LOCK = "landing", "readings.json", "today.lock"
 # No ledger, trend, actions, drift or history: what explains the scores, and the tier by one day's score.
 _MODELS = ("+int_scoring__raw_tiers", "+metric_scores_history")
@@ -72,7 +73,7 @@ def score_today(settings: Settings, now: Clock, say: Callable[[str], None] = say
 
     Args:
         now: the time in UTC; also what a source was read up to.
-        say: is given one line for each source that could not be read.
+        say: is given one line for each source that could not be read, and for a copy in Postgres that could not be made.
 
     Raises:
         GaveWay: another command writes, or began to, or another process does the same.
@@ -102,6 +103,7 @@ def score_today(settings: Settings, now: Clock, say: Callable[[str], None] = say
             check_configuration(settings)
             readings = _land(settings, folder, day, now, say, give_way)
             accounts = _score(settings, _moved_to(settings, folder), day, begun, readings, give_way)
+            _copy(settings, say)
     except Timeout:
         raise GaveWay(f"{folder / _LOCK}: another process scores today. Nothing is left to do") from None
     except LakeError as error:
@@ -109,11 +111,22 @@ def score_today(settings: Settings, now: Clock, say: Callable[[str], None] = say
     return ScoredToday(day, accounts, readings)
 
 
+def _copy(settings: Settings, say: Callable[[str], None]) -> None:
+    if settings.exports.postgres is not None:
+        # Takes a moment to import.
+        from orchestration.publish.postgres import CopyFailed, copy_today_to_postgres
+
+        try:
+            copy_today_to_postgres(settings)
+        except CopyFailed as error:
+            say(str(error))
+
+
 def show_today(settings: Settings) -> int:
     """The command `health run today`.
 
     Returns:
-        0, also if it gave way; errors as of `score_today`.
+        0, also if it gave way; errors as of `score_today`, of which word is sent as of a run that failed, once a day.
     """
     begun = time.monotonic()
     try:
@@ -121,6 +134,13 @@ def show_today(settings: Settings) -> int:
     except GaveWay as why:
         print(why)
         return 0
+    except UserError as error:
+        # What sends messages takes a moment to import.
+        from orchestration.alerts import tell_failed_run
+        from orchestration.publish.alerts import told_once_a_day
+
+        tell_failed_run(settings, told_once_a_day(JOB), JOB, str(error).splitlines())
+        raise
     for line in describe(scored):
         print(line)
     print(f"published: {settings.published / FOLDER}")

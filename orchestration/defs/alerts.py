@@ -7,12 +7,13 @@ import dagster as dg
 
 from orchestration.dead_runs import show_alive
 from orchestration.defs.common import SETTINGS
+from orchestration.defs.intraday import intraday
 from orchestration.defs.jobs import MART, MART_IS_FRESH, daily_health
 from orchestration.defs.validate import weekly_validation
 from orchestration.errors import UserError, message_of, root_cause
 from orchestration.plain_text import as_said
 from orchestration.publish import PublishError
-from orchestration.publish.alerts import AlertsBusy, FailedRun, Sent, alert_destinations, late_mart, send_alerts
+from orchestration.publish.alerts import AlertsBusy, FailedRun, Sent, alert_destinations, late_mart, send_alerts, told_once_a_day
 from orchestration.publish.digest import is_configured, send_digests
 from orchestration.publish.generations import current_generation, read_manifest
 
@@ -109,11 +110,11 @@ def alerts_after_publish(context: dg.SensorEvaluationContext, asset_event: dg.Ev
 
 @dg.run_failure_sensor(
     name="alerts_after_failure",
-    monitored_jobs=[daily_health, weekly_validation],
+    monitored_jobs=[daily_health, weekly_validation, intraday],
     request_job=send_alerts_job,
     description=(
         "After a run that failed, also one of the command line or one whose process is gone, sends word of it to the addresses of [alerts] "
-        "in health.toml. It is on from the start where there is one."
+        "in health.toml; of the hourly job intraday once a day. It is on from the start where there is one."
     ),
     minimum_interval_seconds=30,
     default_status=_ON,
@@ -125,8 +126,9 @@ def alerts_after_failure(context: dg.RunFailureSensorContext) -> dg.RunRequest |
     tags = run.tags
     days = [tags.get(f"dagster/asset_partition_range_{end}") or tags.get("dagster/partition") for end in ("start", "end")]
     what = " ".join([run.job_name, "...".join(dict.fromkeys(filter(None, days)))]).strip()
-    config = FailedRunConfig(run_id=run.run_id, what=what, reason=as_said(_why(context)))
-    return dg.RunRequest(run_key=run.run_id, run_config=dg.RunConfig({"send_due_alerts": config}))
+    told_as = told_once_a_day(run.job_name) if run.job_name == intraday.name else run.run_id
+    config = FailedRunConfig(run_id=told_as, what=what, reason=as_said(_why(context)))
+    return dg.RunRequest(run_key=told_as, run_config=dg.RunConfig({"send_due_alerts": config}))
 
 
 def _why(context: dg.RunFailureSensorContext) -> str:

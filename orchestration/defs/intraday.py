@@ -3,7 +3,6 @@
 import dagster as dg
 
 from orchestration.dead_runs import show_alive
-from orchestration.defs.alerts import send_and_report
 from orchestration.defs.common import SETTINGS
 from orchestration.errors import UserError
 from orchestration.publish.alerts import send_alerts
@@ -32,6 +31,9 @@ def score_running_day(context: dg.OpExecutionContext) -> None:
 
 @dg.op(ins={"scored": dg.In(dg.Nothing)}, description="Sends what the rules of kind today in alert_rules.csv find new.")
 def send_alerts_of_today(context: dg.OpExecutionContext) -> None:
+    # Which itself knows this job, to tell where it fails.
+    from orchestration.defs.alerts import send_and_report
+
     send_and_report(context, lambda: send_alerts(SETTINGS, context.log.info))
 
 

@@ -22,6 +22,7 @@ from orchestration.publish.build import fingerprint_days
 from orchestration.publish.generations import Manifest, PublishError, current_generation, open_published, read_manifest
 from orchestration.publish.revisions import TABLE as REVISIONS
 from orchestration.publish.tables import BY_NAME, DATE_COLUMN
+from orchestration.publish.today import VIEWS as TODAY
 from orchestration.settings import PostgresExport, Settings, SettingsError
 from orchestration.sources import Secret
 from orchestration.validate.tables import BY_NAME as VALIDATION_TABLES
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     # Takes pandas along, two seconds which only a run with a copy need wait for.
     import adbc_driver_postgresql.dbapi as adbc
 
-COPIED_TABLES = (*BY_NAME, REVISIONS, *VALIDATION_TABLES)
+COPIED_TABLES = (*BY_NAME, REVISIONS, *VALIDATION_TABLES, *TODAY)
 # One row: which generation the schema holds. Where it is missing, the tables are somebody else's.
 MARKER = "published_generation"
 # table_name, as_of_date, fingerprint: what each history holds of each day. Without its rows all is copied anew.
@@ -95,18 +96,32 @@ def copy_to_postgres(settings: Settings) -> Copied:
     number = current_generation(settings)
     if number is None:
         raise PublishError(f"{settings.published / 'current'}: nothing is published yet")
-    queries = {name: f"select * from {name}" for name in target.tables or COPIED_TABLES}
+    queries = {name: _all_of(name) for name in target.tables or COPIED_TABLES}
     queries[MARKER] = _marker_row(read_manifest(settings, number), list(queries))
-    with (
-        open_published(settings, number) as mart,
-        _transaction(settings) as cursor,
-    ):
+    with _transaction(settings) as cursor, open_published(settings, number) as mart:
         copy = _Copy(mart, cursor, target.schema_name)
         held = copy.take_schema([*queries, DAYS])
         copy.empty(held - queries.keys())
         rows = {name: copy.table(name, query) for name, query in queries.items()}
     del rows[MARKER]
     return Copied(number, rows)
+
+
+def copy_today_to_postgres(settings: Settings) -> None:
+    """Copy the provisional tables alone, where the last copy of the mart had them; it needs no writer lock.
+
+    Raises:
+        SettingsError, CopyFailed, PublishError: as `copy_to_postgres`.
+    """
+    target = _target(settings)
+    with _transaction(settings) as cursor, open_published(settings, settings.published / "current") as mart:
+        copy = _Copy(mart, cursor, target.schema_name)
+        for name in sorted(copy.filled().intersection(TODAY)):
+            copy.table(name, _all_of(name))
+
+
+def _all_of(name: str) -> str:
+    return f"select * from {name}"
 
 
 def _marker_row(manifest: Manifest, tables: list[str]) -> str:
@@ -136,16 +151,24 @@ class _Copy:
         # `if not exists` would ask for the right to create schemas even where it exists.
         if not self._ask("select 1 from pg_namespace where nspname = $1", self._name):
             self._cursor.execute(f"create schema {self._schema}")
-        found = {name for (name,) in self._ask("select tablename::text from pg_tables where schemaname = $1", self._name)}
+        found = self._tables()
         if MARKER not in found and (foreign := sorted(found.intersection(names))):
             raise CopyFailed(
                 f"exports.postgres: the schema {self._name} has a table {foreign[0]} that was not copied by this product. "
                 "Nothing was changed: name another schema"
             )
         self._cursor.execute(f"create table if not exists {self._schema}.{DAYS} (table_name text, as_of_date date, fingerprint text)")
+        return self.filled()
+
+    def filled(self) -> set[str]:
+        """The tables that the last copy filled; none where there was no copy."""
+        found = self._tables()
         if MARKER not in found:
             return set()
         return {name for (tables,) in self._ask(f"select tables from {self._schema}.{MARKER}") for name in tables.split()} & found
+
+    def _tables(self) -> set[str]:
+        return {name for (name,) in self._ask("select tablename::text from pg_tables where schemaname = $1", self._name)}
 
     def empty(self, names: set[str]) -> None:
         """Remove the rows of tables that are no longer copied: they would pass for those of the marker's generation."""
@@ -224,7 +247,10 @@ class _Copy:
 
     def _describe(self, name: str, target: str) -> None:
         """Carry the descriptions of table and columns over."""
-        told = self._mart.execute("select comment from duckdb_tables() where table_name = ?", [name]).fetchall()
+        told = self._mart.execute(
+            "select comment from duckdb_tables() where table_name = $1 union all select comment from duckdb_views() where view_name = $1",
+            [name],
+        ).fetchall()
         for (comment,) in told:
             if comment is not None:
                 self._cursor.execute(f"comment on table {target} is {_text(comment)}")
@@ -262,6 +288,9 @@ def _transaction(settings: Settings) -> Iterator["adbc.Cursor"]:
         with adbc.connect(url.render_as_string(hide_password=False)) as connection, connection.cursor() as cursor:
             cursor.execute("set local standard_conforming_strings = on")
             cursor.execute(f"set local lock_timeout = '{_LOCK_TIMEOUT}'")
+            # One copy after the other: that of today takes no writer lock.
+            cursor.execute("select pg_advisory_xact_lock(hashtext($1))", (f"health {_target(settings).schema_name}",))
+            cursor.fetchall()
             yield cursor
             connection.commit()
     except adbc.Error as error:

@@ -153,6 +153,7 @@ _BESIDE = {
     "change_so_far": (_FIGURE, "health_score - finished_score: points since the newest finished day."),
 }
 _NOW = "account_health_now"
+VIEWS = (*(table.name for table in TABLES), _NOW)
 _NOW_COLUMNS = (
     "account_id", DATE_COLUMN, "account_name", "segment", "csm", "stage", "health_score", "uncapped_score", "tier", "raw_tier", "coverage",
     "cap_key", "mrr", "arr", "currency", "scorecard_key", "config_version",

@@ -9,8 +9,9 @@ from typing import Any
 import duckdb
 import numpy as np
 
+from orchestration.publish import bring_copy
 from orchestration.publish.generations import PARQUET, PublishError, generation_path, open_published, require_current
-from orchestration.settings import Settings, SettingsError
+from orchestration.settings import Settings
 from orchestration.validate.forecast import forecast_renewals
 from orchestration.validate.headline import describe_all, low_skill, read_headline
 from orchestration.validate.influence import measure_influence
@@ -85,20 +86,7 @@ def validate_and_publish(settings: Settings, published_at: datetime) -> Validate
         headline = read_headline(mart, settings.validation.horizon_days)
     lines = describe_all(rows[SCORE_VALIDATION.name], settings.validation.horizon_days)
     lines = lines or ["no account is scored: there is nothing to validate"]
-    return Validated(generation, rows, lines, low_skill(settings, headline), _copy(settings))
-
-
-def _copy(settings: Settings) -> str | None:
-    """Bring the copy in Postgres to the current generation; returns why it was not possible. The mart is published either way."""
-    if settings.exports.postgres is None:
-        return None
-    from orchestration.publish.postgres import CopyFailed, copy_to_postgres
-
-    try:
-        copy_to_postgres(settings)
-    except (CopyFailed, SettingsError) as error:
-        return str(error)
-    return None
+    return Validated(generation, rows, lines, low_skill(settings, headline), bring_copy(settings))
 
 
 def validate_mart(connection: duckdb.DuckDBPyConnection, parquet: Path, horizon_days: int) -> dict[str, list[Row]]:

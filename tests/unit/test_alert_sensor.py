@@ -9,9 +9,11 @@ import pytest
 
 from orchestration.alerts import tell_failed_run
 from orchestration.defs import alerts as definitions
+from orchestration.defs.intraday import intraday
+from orchestration.intraday import show_today
 from orchestration.publish import PublishError
 from orchestration.publish.alerts import delivery
-from orchestration.settings import load_settings
+from orchestration.settings import SettingsError, load_settings
 from tests.alert_mart import account, publish_mart
 from tests.webhook_server import SECRET, Answer, WebhookServer
 
@@ -123,6 +125,44 @@ def test_a_failed_run_is_told_once_whoever_tells_it_first(webhook: WebhookServer
     assert [(alert["kind"], alert["text"], alert["reason"]) for alert in post.content["alerts"]] == [
         ("run_failed", "daily_health failed; what was published before is unchanged", "extract: the disk is gone")
     ]
+
+
+def test_the_running_day_that_cannot_be_scored_is_told_once_a_day(webhook: WebhookServer) -> None:
+    @dg.op
+    def score_running_day() -> None:
+        raise PublishError("the disk is gone")
+
+    @dg.job(name="intraday", executor_def=dg.in_process_executor)
+    def failing() -> None:
+        score_running_day()
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        for _ in range(2):
+            result = failing.execute_in_process(instance=instance, raise_on_error=False)
+            [event] = result.filter_events(lambda event: event.event_type_value == "PIPELINE_FAILURE")
+            context = dg.build_run_status_sensor_context("alerts_after_failure", event, instance, result.dagster_run).for_run_failure()
+            request = definitions.alerts_after_failure(context)
+            assert isinstance(request, dg.RunRequest)
+            assert definitions.send_alerts_job.execute_in_process(instance=instance, run_config=request.run_config).success
+    # From cron: the company ended before the day that is running.
+    definitions.SETTINGS.make_data_dir()
+    with pytest.raises(SettingsError, match="Leave out pipeline.end_date"):
+        show_today(definitions.SETTINGS)
+    [post] = webhook.posts
+    assert [(alert["kind"], alert["text"], alert["reason"]) for alert in post.content["alerts"]] == [
+        ("run_failed", "intraday failed; what was published before is unchanged", "score_running_day: the disk is gone")
+    ]
+    assert intraday in (definitions.alerts_after_failure._monitored_jobs or [])
+
+
+def test_the_command_of_today_sends_word_where_it_fails(webhook: WebhookServer) -> None:
+    definitions.SETTINGS.make_data_dir()
+    for _ in range(2):
+        with pytest.raises(SettingsError):
+            show_today(definitions.SETTINGS)
+    [post] = webhook.posts
+    [alert] = post.content["alerts"]
+    assert alert["text"] == "intraday failed; what was published before is unchanged" and "Leave out pipeline.end_date" in alert["reason"]
 
 
 def test_a_run_that_is_missing_is_seen_without_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

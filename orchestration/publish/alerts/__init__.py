@@ -29,6 +29,7 @@ from orchestration.warehouse import first_line
 
 __all__ = [
     "AlertLogError", "AlertsBusy", "FailedRun", "Sent", "alert_destinations", "late_mart", "preview_alerts", "send_alerts",
+    "told_once_a_day",
 ]  # fmt: skip
 
 # A message that could not be delivered while the mart moved on by so many days is not news any more.
@@ -56,6 +57,11 @@ class FailedRun:
     run_id: str
     what: str
     reasons: Sequence[str]
+
+
+def told_once_a_day(job: str) -> str:
+    """What stands for the `run_id` of a job that is due every hour, so that word of it is sent once a day."""
+    return f"{job} {datetime.now(UTC).date()}"
 
 
 @dataclass
@@ -196,7 +202,7 @@ def _apply_rules(settings: Settings, log: AlertLog, channels: Iterable[Channel],
         try:
             with PublishedMart(settings, number) as mart:
                 found = find_alerts(mart, settings, first_days)
-                found += find_alerts_of_today(mart, [rule for rule in rules if rule.kind == "today"])
+                found += find_alerts_of_today(mart, rules)
                 alerts += [alert for alert in found if not log.is_known(alert)]
         except duckdb.Error as error:
             raise PublishError(f"generation {number} cannot be read for its alerts: {first_line(error)}") from error

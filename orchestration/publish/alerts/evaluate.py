@@ -1,12 +1,12 @@
 """The alert rules applied to a published mart: what began lately that a rule looks for."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 from orchestration.alert_rules import AlertRule
-from orchestration.publish.alerts.mart import AccountDay, Freshness, PublishedMart, points_text
+from orchestration.publish.alerts.mart import CHAMPIONS_LEFT, AccountDay, Freshness, PublishedMart, points_text
 from orchestration.publish.tiers import TIER_LABELS
 from orchestration.settings import Settings
 
@@ -23,6 +23,7 @@ class Alert:
         text: what happened, in one sentence.
         reason: what mainly made it so; None where nothing more is known.
         account: the account's row; None for sources and metrics.
+        covers: what other rules would tell of the same thing, which is then known.
     """
 
     rule: AlertRule
@@ -35,6 +36,7 @@ class Alert:
     account: AccountDay | None = None
     raw_table: str | None = None
     metric_key: str | None = None
+    covers: "tuple[Alert, ...]" = ()
 
     @property
     def key(self) -> str:
@@ -58,19 +60,26 @@ def find_alerts(mart: PublishedMart, settings: Settings, first_days: Mapping[Ale
     return [alert for rule, first in first_days.items() for alert in search.by_kind[rule.kind](rule, first)]
 
 
-def find_alerts_of_today(mart: PublishedMart, rules: Iterable[AlertRule]) -> list[Alert]:
-    """What the provisional state of the running day has that the newest finished day had not, in the order of the rules of that kind."""
+def find_alerts_of_today(mart: PublishedMart, rules: Collection[AlertRule]) -> list[Alert]:
+    """What the provisional state of the running day has that the newest finished day had not, in the order of the rules.
+
+    Args:
+        rules: all of them; those of the kind `today` are applied, the others say what the daily run would tell again.
+    """
     alerts: list[Alert] = []
     if not mart.has_today():
         return alerts
     accounts = {account.account_id: account for account in mart.accounts()}
     for rule in rules:
+        if rule.kind != "today":
+            continue
         metric = rule.metric_key
         if metric is None:
             assert rule.points is not None
             found = mart.falls_today(rule.points)
         else:
             found = mart.rises_today(metric)
+        told_again = [other for other in rules if _tells_again(other, rule)]
         for rise in found:
             account = accounts[rise.account_id]
             if not _is_looked_at(rule, account):
@@ -82,11 +91,23 @@ def find_alerts_of_today(mart: PublishedMart, rules: Iterable[AlertRule]) -> lis
             if metric is None:
                 text = f"Score {rise.now:.1f} {so_far}, {points_text(rise.now - rise.before)} since {rise.finished_on}"
             else:
-                # Another ticket on top is another alert.
-                subject += f"\0{rise.now:.9g}"
                 text = f"{mart.label_of(metric)}: {rise.before:.3g} \N{RIGHTWARDS ARROW} {rise.now:.3g} {so_far}"
-            alerts.append(Alert(rule, subject, rise.day, rise.day, known, text, account=account, metric_key=metric))
+            alert = Alert(rule, subject, rise.day, rise.day, known, text, account=account, metric_key=metric)
+            covers = tuple(replace(alert, rule=other) for other in told_again)
+            if metric is not None:
+                # Another ticket on top is another alert.
+                alert = replace(alert, subject=f"{subject}\0{rise.now:.9g}")
+            alerts.append(replace(alert, covers=covers))
     return alerts
+
+
+def _tells_again(daily: AlertRule, today: AlertRule) -> bool:
+    """Whether what a rule of the kind `today` told is what the daily run would tell by the other rule, to nobody else."""
+    if today.channel not in (None, daily.channel):
+        return False
+    if daily.kind == "score_fell":
+        return today.points is not None and daily.points is not None and daily.points <= today.points
+    return daily.kind == "champion_left" and today.metric_key == CHAMPIONS_LEFT
 
 
 def _is_looked_at(rule: AlertRule, account: AccountDay) -> bool:
@@ -140,8 +161,24 @@ class _Search:
 
     def _score_fell(self, rule: AlertRule, first: date) -> list[Alert]:
         assert rule.points is not None and rule.days is not None
-        since = {account: day for account, day in self._mart.falls(rule.points, rule.days).items() if day >= first}
-        reasons = self._mart.fall_reasons(since, self._day, rule.days)
+        days = rule.days
+        since = _from(first, self._mart.falls(rule.points, days))
+
+        def text(account: AccountDay) -> str:
+            return f"Score {account.health_score:.1f} ({points_text(_change(account, days))} in {days} days), {TIER_LABELS[account.tier]}"
+
+        return self._lasting(rule, since, text, self._mart.fall_reasons(since, self._day, days))
+
+    def _champion_left(self, rule: AlertRule, first: date) -> list[Alert]:
+        def text(account: AccountDay) -> str:
+            return f"A champion left and nobody took their place; {TIER_LABELS[account.tier]}, score {account.health_score:.1f}"
+
+        return self._lasting(rule, _from(first, self._mart.without_champion()), text, {})
+
+    def _lasting(
+        self, rule: AlertRule, since: Mapping[str, date], text: Callable[[AccountDay], str], reasons: Mapping[str, str]
+    ) -> list[Alert]:
+        """What lasts since a day, once from its beginning until it ends."""
         return [
             Alert(
                 rule=rule,
@@ -149,8 +186,7 @@ class _Search:
                 as_of_date=self._day,
                 since=since[account.account_id],
                 known_since=since[account.account_id] - self._lookback,
-                text=f"Score {account.health_score:.1f} ({points_text(_change(account, rule.days))} in {rule.days} "
-                f"days), {TIER_LABELS[account.tier]}",
+                text=text(account),
                 reason=reasons.get(account.account_id),
                 account=account,
             )
@@ -188,22 +224,6 @@ class _Search:
             account=account,
         )
 
-    def _champion_left(self, rule: AlertRule, first: date) -> list[Alert]:
-        since = {account: day for account, day in self._mart.without_champion().items() if day >= first}
-        return [
-            Alert(
-                rule=rule,
-                subject=f"account\0{account.account_id}",
-                as_of_date=self._day,
-                since=since[account.account_id],
-                known_since=since[account.account_id] - self._lookback,
-                text=f"A champion left and nobody took their place; {TIER_LABELS[account.tier]}, score {account.health_score:.1f}",
-                account=account,
-            )
-            for account in self._looked_at(rule)
-            if account.account_id in since
-        ]
-
     def _source_late(self, rule: AlertRule, first: date) -> list[Alert]:
         found = []
         for table in self._mart.freshness():
@@ -220,6 +240,10 @@ class _Search:
             Alert(rule, f"metric\0{metric}\0{day}", self._day, day, date.min, f"{day}: {message}", metric_key=metric)
             for day, metric, message in self._mart.drift(first)
         ]
+
+
+def _from(first: date, since: Mapping[str, date]) -> dict[str, date]:
+    return {account: day for account, day in since.items() if day >= first}
 
 
 def _why_late(table: Freshness, day: date) -> str:

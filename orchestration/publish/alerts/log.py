@@ -78,7 +78,11 @@ class AlertLog:
                 )
             transaction.executemany(
                 "insert or ignore into alerts values (?, ?, ?, ?, ?)",
-                [(alert.key, alert.rule.key, alert.subject, alert.since.isoformat(), alert.as_of_date.isoformat()) for alert in alerts],
+                [
+                    (alert.key, alert.rule.key, alert.subject, alert.since.isoformat(), alert.as_of_date.isoformat())
+                    for given in alerts
+                    for alert in (given, *given.covers)
+                ],
             )
             _add(transaction, messages)
 

@@ -15,6 +15,8 @@ _ACCOUNT_COLUMNS = (
     "account_id, account_name, segment, csm, arr, health_score, tier, previous_tier, tier_since, delta_7d, delta_28d, "
     "availability_7d, availability_28d, term_ends_on, negative_1_label, negative_1_points, negative_1_value"
 )
+# The metric of the kind `champion_left`.
+CHAMPIONS_LEFT = "champions_left_90d"
 
 
 @dataclass(frozen=True)
@@ -133,8 +135,9 @@ class PublishedMart:
             f"""
             select account_id, {DATE_COLUMN} as day, coalesce(value >= 1, false) as holds
             from {METRIC_HISTORY}
-            where metric_key = 'champions_left_90d'
-            """
+            where metric_key = $metric
+            """,
+            metric=CHAMPIONS_LEFT,
         )
 
     def _since(self, days: str, **parameters: Any) -> dict[str, date]:

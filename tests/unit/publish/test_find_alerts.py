@@ -1,15 +1,16 @@
 """Each kind of alert rule on marts written by hand: what it finds, from which day on, and the reason it gives."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from orchestration.alert_rules import AlertRule
-from orchestration.publish.alerts.evaluate import Alert, find_alerts
-from orchestration.publish.alerts.mart import PublishedMart
+from orchestration.publish.alerts.evaluate import Alert, find_alerts, find_alerts_of_today
+from orchestration.publish.alerts.mart import AccountDay, PublishedMart, Rise
 from tests.alert_mart import account, account_day, publish_mart
 
 from .conftest import make_settings
@@ -240,6 +241,39 @@ def test_a_champion_left_and_nobody_took_their_place(find: Find) -> None:
         "today": 0, "two_days": 2, "again": 0,
     }  # fmt: skip
     assert {alert.text for alert in alerts} == {"A champion left and nobody took their place; Healthy, score 80.0"}
+
+
+class _Today:
+    """What a mart says of the running day, in which everything got worse for one account."""
+
+    def has_today(self) -> bool:
+        return True
+
+    def accounts(self) -> list[AccountDay]:
+        return [AccountDay("a1", None, None, None, None, 80.0, "healthy", None, DAY, *[None] * 8)]
+
+    def rises_today(self, metric: str) -> list[Rise]:
+        return [Rise("a1", DAY + timedelta(days=1), DAY, datetime(2026, 6, 30, 9), 0, 1)]
+
+    falls_today = rises_today
+
+    def label_of(self, metric: str) -> str:
+        return metric
+
+
+def test_what_today_told_the_daily_run_does_not_tell_again() -> None:
+    def again(today: AlertRule, *daily: AlertRule) -> list[str]:
+        [alert] = find_alerts_of_today(cast(PublishedMart, _Today()), [*daily, today])
+        return [one.rule.key for one in alert.covers]
+
+    fell, left = AlertRule("today_fell", "", "today", points=10), AlertRule("today_left", "", "today", metric_key="champions_left_90d")
+    falls = [replace(FELL, key=f"by_{points}", points=points) for points in (5, 10, 11)]
+    assert again(fell, CHAMPION, *falls, RENEWAL) == ["by_5", "by_10"]
+    assert again(left, CHAMPION, *falls, RENEWAL) == ["champion"]
+    assert again(AlertRule("critical", "", "today", metric_key="critical_open_tickets"), CHAMPION, *falls) == []
+    # Whoever was not told is told by the daily run.
+    assert again(replace(left, channel="slack"), CHAMPION) == []
+    assert again(replace(left, channel="slack"), replace(CHAMPION, channel="slack")) == ["champion"]
 
 
 class TestFilters:

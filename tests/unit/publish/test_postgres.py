@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from orchestration.cli import main
 from orchestration.publish.postgres import COPIED_TABLES, CopyFailed, copy_to_postgres, preflight_postgres
 from orchestration.publish.publishing import publish
 from orchestration.settings import PROJECT_ROOT, Settings, SettingsError, load_settings
@@ -93,6 +94,21 @@ def test_every_table_has_the_same_rows_and_types(target, address):
     ]
     indexes = ask(address, "select indexdef from pg_indexes where tablename = 'metric_scores_history'")
     assert len(indexes) == 1 and indexes[0][0].endswith("(account_id, as_of_date)")
+
+
+def test_a_rollback_brings_the_copy_along(target, address, monkeypatch, capsys):
+    monkeypatch.setenv("HEALTH_CONFIG", str(target.config_file))
+    run(target, "run-1")
+    run(target, "run-2", shift=-5.0)
+    copy_to_postgres(target)
+    assert main(["rollback"]) == 0
+    assert_equal_to_mart(target, address)
+    assert ask(address, "select generation from health.published_generation") == [(1,)]
+    # The mart goes back whether or not the copy can.
+    monkeypatch.setenv("MART_URL", UNREACHABLE)
+    assert main(["rollback", "--to", "2"]) == 0
+    said = capsys.readouterr()
+    assert "generation 2 is current" in said.out and "exports.postgres: the database says" in said.err and "geheim" not in said.err
 
 
 def test_only_days_that_changed_are_written_again(target, address):
