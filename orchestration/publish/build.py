@@ -26,6 +26,7 @@ from orchestration.publish.generations import (
     generation_path,
     is_as_sealed,
     link,
+    with_names,
 )
 from orchestration.publish.revision_log import Part
 from orchestration.publish.revisions import TABLE as REVISIONS
@@ -290,9 +291,11 @@ def _reusable(
     folder = generation_path(settings, base.generation)
     changed = {name: entry for name, entry in entries.items() if not is_as_sealed(folder, name, entry)}
     damaged = find_damaged(folder, changed, settings.pipeline.threads)
-    # Beyond half of the days it is faster to write the file anew, and the result is better packed.
+    # Beyond half of the days it is faster to write the file anew, and the result is better packed. Rows that are replaced in a copy stay in
+    # its file until their blocks are used again: not where they are names that are no longer allowed.
     histories = [table for table in TABLES if table.is_history]
     fresh = same != histories or 2 * len(kept) < len(mart.days) or DATABASE not in base.files
+    fresh = fresh or bool(with_names(settings, [base.generation]))
     if not fresh and copy_hashed(folder / DATABASE, building / DATABASE) != base.files[DATABASE]:
         (building / DATABASE).unlink(missing_ok=True)
         damaged, fresh = damaged | {DATABASE}, True

@@ -19,7 +19,7 @@ from orchestration.durable import sync
 from orchestration.errors import UserError
 from orchestration.integrity import FileEntry, find_damaged, hash_file, read_stamped, stamped
 from orchestration.settings import Settings
-from orchestration.warehouse import connect
+from orchestration.warehouse import connect, first_line, literal
 
 FORMAT = 2
 MANIFEST = "manifest.json"
@@ -257,14 +257,37 @@ def point(link: Path, target: Path) -> None:
 
 
 def prune(settings: Settings) -> None:
-    """Remove all but the last `pipeline.keep_generations` generations; never the current one."""
-    keep = {*list_generations(settings)[-settings.pipeline.keep_generations :], current_generation(settings)}
-    for number in list_generations(settings):
+    """Remove all but the last `pipeline.keep_generations` generations, and those with names that are no longer allowed; never the current
+    one."""
+    present, current = list_generations(settings), current_generation(settings)
+    named = with_names(settings, present) - {current}
+    if named:
+        listed = ", ".join(map(str, sorted(named)))
+        _log.warning("[privacy] contact_names is off: generations with names of people are removed, no rollback leads there: %s", listed)
+    keep = {*present[-settings.pipeline.keep_generations :], current} - named
+    for number in present:
         if number not in keep:
             # A removal that is cut short must not leave half a generation under its number.
             doomed = generations_folder(settings) / f"{_REMOVING}{number}"
             os.rename(generation_path(settings, number), doomed)
             shutil.rmtree(doomed)
+
+
+def with_names(settings: Settings, generations: Iterable[int]) -> set[int]:
+    """Those that have names of contacts, where `[privacy] contact_names` does not allow any."""
+    if settings.privacy.contact_names:
+        return set()
+    files = [generation_path(settings, number) / PARQUET / "account_contacts.parquet" for number in generations]
+    found = set()
+    with connect(settings) as connection:
+        for file in filter(Path.exists, files):
+            query = f"from read_parquet({literal(file)}) where coalesce(contact_id, contact_name, contact_email) is not null limit 1"
+            try:
+                if connection.execute(query).fetchall():
+                    found.add(int(file.parts[-3]))
+            except duckdb.Error as error:
+                _log.warning("%s: cannot be read, so nobody knows whether it has names of people: %s", file, first_line(error))
+    return found
 
 
 def rollback(settings: Settings, to: int | None = None) -> int:

@@ -150,3 +150,12 @@ def test_names_stay_in_the_lake_unless_they_are_allowed(told: Told) -> None:
     shown = {leak.rpartition(" in ")[2].split()[0] for leak in told.leaks({"champion": PEOPLE["champion"]})}
     parts = {"/".join(place.split("/")[3:4]) or place for place in shown}
     assert parts == {"health.duckdb", "parquet", "board", "exports", "warehouse.duckdb"}
+
+    # Switched off again, the next run leaves no byte of a name, of older generations either, and says so.
+    told.configure()
+    told.command("forbidden", "run", DAY)
+    assert told.codes["forbidden"] == 0, told.texts["forbidden"]
+    assert told.leaks(PEOPLE) == []
+    assert {leak.rpartition(" in ")[2].split()[0] for leak in told.leaks(IDS)} == {"warehouse.duckdb"}
+    assert "generations with names of people are removed, no rollback leads there: 2" in told.texts["forbidden"]
+    assert {path.name for path in (told.folder / "data" / "published" / "generations").iterdir()} == {"1", "3"}
