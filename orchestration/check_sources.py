@@ -14,13 +14,13 @@ from rich.text import Text
 from orchestration.contract import TABLES, USAGE_TABLES
 from orchestration.expected_coverage import ExpectedCoverage, expected_coverage
 from orchestration.extract import lake_select
-from orchestration.extract.doubts import find_orphans
+from orchestration.extract.doubts import describe_playbooks, find_orphans
 from orchestration.extract.session import connect
 from orchestration.extract.trial import Trial, try_source
 from orchestration.masking import without_secrets
 from orchestration.plain_text import one_line, shortened
 from orchestration.run_guard import check_seeds
-from orchestration.scorecard import load_seeds
+from orchestration.scorecard import ConfigurationError, load_seeds, read_playbooks
 from orchestration.settings import Settings
 from orchestration.warehouse import identifier
 
@@ -39,6 +39,7 @@ class Checked:
     found: Trial | None
     fault: str | None = None
     orphan_warning: str | None = None
+    playbook_warning: str | None = None
 
 
 def check_sources(settings: Settings) -> list[Checked]:
@@ -64,8 +65,20 @@ def _with_orphans(settings: Settings, checked: list[Checked], scratch: Path) -> 
     lake = settings.moved_to(scratch).lake
     with connect(settings, scratch) as connection:
         for one in checked:
-            is_known = accounts is not None and accounts.is_whole and one.found is not None and one.found.rows
+            has_rows = one.found is not None and one.found.rows
+            if has_rows and one.table == "action_log":
+                one = replace(one, playbook_warning=_playbook_warning(connection, settings, lake))
+            is_known = accounts is not None and accounts.is_whole and has_rows
             yield replace(one, orphan_warning=_orphan_warning(connection, settings, lake, one.table)) if is_known else one
+
+
+def _playbook_warning(connection: duckdb.DuckDBPyConnection, settings: Settings, lake: Path) -> str | None:
+    try:
+        known = {playbook.key for playbook in read_playbooks(load_seeds(settings.seeds_dir))}
+    except ConfigurationError:
+        # Which is said by itself.
+        return None
+    return describe_playbooks(connection, f"({lake_select(lake, TABLES['action_log'])})", known)
 
 
 def _orphan_warning(connection: duckdb.DuckDBPyConnection, settings: Settings, lake: Path, name: str) -> str | None:
@@ -120,7 +133,7 @@ def sentences(checked: list[Checked]) -> Iterator[Text]:
             continue
         if found.refusal is not None:
             yield _sentence(one.table, f"a run would refuse it: {found.refusal}", "red")
-        for doubt in (*found.doubts, *([one.orphan_warning] if one.orphan_warning else [])):
+        for doubt in (*found.doubts, *filter(None, (one.orphan_warning, one.playbook_warning))):
             yield _sentence(one.table, doubt, "yellow")
         for remark in found.remarks:
             yield _sentence(one.table, remark, "")

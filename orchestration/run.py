@@ -18,7 +18,7 @@ from orchestration.plain_text import one_line, shortened
 from orchestration.progress import shown
 from orchestration.run_guard import check_configuration, remove_leftovers
 from orchestration.settings import Settings, SettingsError
-from orchestration.stopping import reporting
+from orchestration.stopping import reporting, sparing_helpers
 
 if TYPE_CHECKING:
     # Imported within functions: it takes seconds, and a refused run need not wait for it.
@@ -47,6 +47,7 @@ def run_range(settings: Settings, start: date, end: date, run_id: str, verbose: 
     with (
         dg.DagsterInstance.get() as instance,
         reporting(lambda signal: report_canceled(instance, run_id, signal)),
+        sparing_helpers(),
     ):
         result = (
             defs()

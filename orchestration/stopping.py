@@ -55,6 +55,23 @@ def reporting(report: Callable[[str], None]) -> Iterator[None]:
         _reports.remove(report)
 
 
+@contextmanager
+def sparing_helpers() -> Iterator[None]:
+    """Programs that are started meanwhile by this thread do not get a terminal's Ctrl-C: they end when this process has.
+
+    Dagster starts some that watch the output of a run, and each would end with a traceback of its own. Of no effect in the main thread,
+    which takes the signal itself.
+    """
+    if threading.current_thread() is threading.main_thread():
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _end(received: int, stderr: int, what: str) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)

@@ -17,7 +17,7 @@ import duckdb
 from orchestration.contract import PLANNED, TABLES, USAGE_TABLES, RawTable
 from orchestration.engines import engine_of
 from orchestration.extract import land_table
-from orchestration.extract.doubts import Orphans, describe_values, find_orphans
+from orchestration.extract.doubts import Orphans, describe_playbooks, describe_values, find_orphans
 from orchestration.extract.lake.manifest import (
     LakeError,
     LandingStats,
@@ -443,7 +443,7 @@ def _touched_days(scored_before: set[date], days: list[date]) -> dict[str, set[d
 
 def _discard_unusable(settings: Settings) -> str | None:
     """Remove a warehouse whose tables another version of the product laid out, or another engine holds, or that a failed run may have left
-    without rows; returns why, None if it stays."""
+    without rows, or that has names which it may no longer have; returns why, None if it stays."""
     if not settings.warehouse.exists():
         return None
     with connect(settings, settings.warehouse, read_only=True) as warehouse:
@@ -451,12 +451,18 @@ def _discard_unusable(settings: Settings) -> str | None:
         views = {name for (name,) in warehouse.execute("select view_name from duckdb_views() where schema_name = 'control'").fetchall()}
         found = warehouse.execute("from control.format").fetchall() if "format" in views else []
         passed = "run_state" in tables and warehouse.execute("from control.run_state where status = 'passed'").fetchall()
+        named = (WAREHOUSE_FORMAT, settings.engine.engine) in found and warehouse.execute(
+            "from control.run where has_contact_names"
+        ).fetchall()
     if "scorecard_rules" not in tables:
         return None
     if found != [(WAREHOUSE_FORMAT, settings.engine.engine)]:
         reason = "another version of the product or another engine laid it out"
     elif not passed and engine_of(settings).rebuilds_after_failure(settings):
         reason = f"the last run did not pass, and tables of {settings.engine.table_format} may lack what it was to replace"
+    elif named and not settings.privacy.contact_names:
+        # Rows that are replaced stay in the file until their blocks are used again.
+        reason = "[privacy] contact_names is off, and it has names of people"
     else:
         return None
     discard(settings, reason)
@@ -540,10 +546,9 @@ def _load_landing_stats(
         if last is not None and stats.table not in PLANNED:
             later.append(LaterFacts(stats.table, as_of, rows, last.date()))
         orphans = _orphans(warehouse, settings, stats, days)
-        # A key that a later delivery brings again is ordinary; within one delivery it is not.
-        of_rows = (
-            () if stats.table in USAGE_TABLES else (stats.loaded, stats.duplicates if stats.mode == "snapshot" else 0, stats.quarantined)
-        )
+        said = [] if stats.table in USAGE_TABLES else [_contradictions(warehouse, stats)]
+        if stats.table == "action_log":
+            said.append(describe_playbooks(warehouse, "raw.action_log", _known_playbooks(warehouse)))
         warehouse.execute(
             "insert into control.landing_stats values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
@@ -557,12 +562,28 @@ def _load_landing_stats(
                 sum(stats.quarantined.values()),
                 orphans.rows,
                 orphans.warning,
-                describe_values(warehouse, TABLES[stats.table], f"raw.{stats.table}", *of_rows) if of_rows else None,
+                "; ".join(filter(None, said)) or None,
             ],
         )
         for reason, rows in sorted(stats.quarantined.items()):
             warehouse.execute("insert into control.landing_quarantine values (?, ?, ?)", [stats.table, reason, rows])
     return later
+
+
+def _contradictions(warehouse: duckdb.DuckDBPyConnection, stats: LandingStats) -> str | None:
+    # A key that a later delivery brings again is ordinary; within one delivery it is not.
+    duplicates = stats.duplicates if stats.mode == "snapshot" else 0
+    return describe_values(warehouse, TABLES[stats.table], f"raw.{stats.table}", stats.loaded, duplicates, stats.quarantined)
+
+
+def _known_playbooks(warehouse: duckdb.DuckDBPyConnection) -> set[str]:
+    """Those of the seeds, and those that ever had an action: whoever retires a playbook keeps its log."""
+    query = "select playbook_key from control.playbooks"
+    if warehouse.execute(
+        "select 1 from duckdb_tables() where schema_name = 'intermediate' and table_name = 'int_actions__events'"
+    ).fetchall():
+        query += " union select playbook_key from intermediate.int_actions__events"
+    return {key for (key,) in warehouse.execute(query).fetchall()}
 
 
 def _orphans(warehouse: duckdb.DuckDBPyConnection, settings: Settings, stats: LandingStats, days: tuple[date, date]) -> Orphans:

@@ -57,7 +57,11 @@ def send(name: str, note: Path) -> None:
                 file.flush()
         return
     note.write_text(str(time.time()))
-    os.kill(os.getpid(), signal.Signals[name])
+    if name == "SIGINT":
+        # As from a terminal: to all programs of the command.
+        os.killpg(0, signal.SIGINT)
+    else:
+        os.kill(os.getpid(), signal.Signals[name])
 
 
 class _Stdout:

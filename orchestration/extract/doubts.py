@@ -7,6 +7,7 @@ that a person reads in the run's summary, on the board, as a check in Dagster an
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
+from difflib import get_close_matches
 
 import duckdb
 
@@ -33,6 +34,12 @@ _ROWS_OF_SCALES = 100_000
 # Each goal has a unit of its own.
 _OWN_SCALE = ("target_value", "actual_value")
 _NUMBER = r"[+-]?\d+([.,]\d+)?"
+
+# Columns without which metrics are 0 for everybody, by the contract of scores: a count of what no row names is 0.
+_COUNTED = {
+    "tickets": {"priority": "critical_open_tickets", "topic": "negative_ticket_share_90d"},
+    "touchpoints": {"responded": "response_rate_90d and two_way_touchpoints_90d", "duration_minutes": "contact_minutes_90d"},
+}
 
 # An id without what is lost or added on its way (case, white space, the separator, `.0`, leading zeros); and that without its prefix.
 _PLAIN = r"""
@@ -172,6 +179,13 @@ def describe_values(
         ).fetchall()
         if _are_many(above, known):
             said.append(f"{above} of {known} {column} are above {limit}: are both in one unit, and of one date?")
+    if (counted_by := _COUNTED.get(table.name)) and total >= _ENOUGH_ROWS:
+        [values] = connection.execute(f"select {', '.join(f'count({column})' for column in counted_by)} from {rows} as landed").fetchall()
+        said += [
+            f"no row has a value of {column}, which counts as none in {metrics}: map the column, or take the metric off the scorecard"
+            for (column, metrics), known in zip(counted_by.items(), values, strict=True)
+            if known == 0
+        ]
     kinds = {column.name: column.kind for column in table.columns}
     moments = [rule for rule in table.rules if isinstance(rule, NotBefore) and rule.years and kinds[rule.column] == "timestamp"]
     if moments and total:
@@ -184,6 +198,26 @@ def describe_values(
                     f"{rule.earlier}"
                 )
     return "; ".join(said) or None
+
+
+def describe_playbooks(connection: duckdb.DuckDBPyConnection, rows: str, known: Collection[str]) -> str | None:
+    """What of the action log no action has, since its playbook is not a known one; None where all are.
+
+    Args:
+        connection: with the relation.
+        rows: a relation of the rows of `action_log`.
+        known: keys of the playbooks that there are or were.
+    """
+    found = connection.execute(f"select playbook_key, count(*) from {rows} as landed group by all order by 2 desc, 1").fetchall()
+    unknown = {key: count for key, count in found if key not in known}
+    if not unknown:
+        return None
+    total = sum(count for _, count in found)
+    named = [_shown(key, next(iter(get_close_matches(key, known, n=1)), None)) for key in unknown][:_EXAMPLES]
+    return (
+        f"{sum(unknown.values())} of {total} rows name a playbook that is not in playbooks.csv, so they count for no action, for example "
+        f"{', '.join(named)}"
+    )
 
 
 def _are_many(rows: int, known: int) -> bool:

@@ -638,6 +638,8 @@ def add_renewals(company: Company) -> None:
         "the earlier of two terms": (["1, 1, 2022-01-01, -, 03-31", "1, 1, 2022-01-01, -, 06-29"], (1, 0, 89)),
         # The first is in force on 03-30 only.
         "the term of an ended one": (["1, 1, 2022-01-01, 03-31, 04-05", "1, 1, 2022-01-01, -, 12-31"], (6, 275, 274)),
+        "a term without an end": (["1, 1, 2022-01-01, -, 9999-12-31"], (MISSING, MISSING, MISSING)),
+        "the end of another": (["1, 1, 2022-01-01, -, 9999-12-31", "1, 1, 2022-01-01, -, 06-29"], (91, 90, 89)),
         "the term of a later one": (["1, 1, 2022-01-01", "1, 1, 04-01, -, 04-05"], (MISSING, MISSING, 4)),
     }
     for case, (subscriptions, expected) in to_renewal.items():

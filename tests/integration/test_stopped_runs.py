@@ -93,6 +93,7 @@ def test_a_run_that_is_killed_anywhere_blocks_no_other(
             # dbt has closed it: the next run need not rebuild it.
             assert not has_log(company.settings.warehouse), place
             assert stderr.splitlines()[-1].startswith(f"health run {NEXT_DAY}: stopped by {signal_name}"), stderr
+            assert "Traceback" not in stderr, stderr
         number = current_generation(company.settings)
         assert number is not None
         verify(company.settings, number)

@@ -288,7 +288,8 @@ def mrr_trend_90d(a: AccountDay) -> Measure:
 
 
 def days_to_renewal(a: AccountDay) -> Measure:
-    terms = [row["term_ends_on"] for row in a.in_force(a.d) if row["term_ends_on"] is not None and row["term_ends_on"] >= a.d]
+    # A term that ends on 9999-12-31 never does.
+    terms = [row["term_ends_on"] for row in a.in_force(a.d) if row["term_ends_on"] and a.d <= row["term_ends_on"] < date(9999, 12, 31)]
     return measured((min(terms) - a.d).days) if terms else MISSING
 
 

@@ -48,7 +48,7 @@ left_accounts as (
 
 ),
 
-entries as (
+logged as (
 
     select
         opened.account_id,
@@ -57,23 +57,20 @@ entries as (
         log.state,
         log.snoozed_until,
         {{ date_of_day('log.logged_day') }} as logged_on,
-        {{ first_known('log.owner') }} over all_latest_first as owner,
-        row_number() over latest_first as position
+        case when log.owner_named_day >= {{ day_number('opened.opened_on') }} then log.owner end as owner
     from opened
     cross join newest
-    inner join {{ ref('stg_crm__action_log') }} as log
+    inner join {{ ref('int_actions__logged_days') }} as log
         on opened.account_id = log.account_id
         and opened.playbook_key = log.playbook_key
         and log.logged_day >= {{ day_number('opened.opened_on') }}
         and log.logged_day <= {{ day_number('newest.as_of_date') }}
         and (opened.next_opened_on is null or log.logged_day < {{ day_number('opened.next_opened_on') }})
-    window
-        latest_first as (
-            partition by opened.account_id, opened.playbook_key, opened.opened_on order by log.logged_at desc, log.entry_id desc
-        ),
-        all_latest_first as (
-            partition by opened.account_id, opened.playbook_key, opened.opened_on order by log.logged_at desc, log.entry_id desc
-            rows between unbounded preceding and unbounded following
+        -- None after it of the same action, up to the newest day.
+        and (
+            log.next_logged_day is null
+            or log.next_logged_day > {{ day_number('newest.as_of_date') }}
+            or log.next_logged_day >= {{ day_number('opened.next_opened_on') }}
         )
 
 ),
@@ -83,10 +80,10 @@ combined as (
     select
         opened.*,
         newest.as_of_date as newest_day,
-        coalesce(entries.owner, accounts.csm) as owner,
-        entries.state as logged_state,
-        entries.logged_on,
-        entries.snoozed_until,
+        coalesce(logged.owner, accounts.csm) as owner,
+        logged.state as logged_state,
+        logged.logged_on,
+        logged.snoozed_until,
         coalesce(ended.ended_on, left_accounts.left_on) as ended_on,
         followed.score_change as score_change_28d
     from opened
@@ -100,11 +97,10 @@ combined as (
         and opened.playbook_key = followed.playbook_key
         and opened.opened_on = followed.opened_on
     left join left_accounts on opened.account_id = left_accounts.account_id
-    left join entries
-        on opened.account_id = entries.account_id
-        and opened.playbook_key = entries.playbook_key
-        and opened.opened_on = entries.opened_on
-        and entries.position = 1
+    left join logged
+        on opened.account_id = logged.account_id
+        and opened.playbook_key = logged.playbook_key
+        and opened.opened_on = logged.opened_on
     left join {{ ref('stg_crm__accounts') }} as accounts on opened.account_id = accounts.account_id
 
 ),

@@ -29,7 +29,7 @@ last_heard as (
     from {{ ref('int_contacts__heard') }} as heard
     inner join newest
         on heard.day <= newest.day
-        and heard.day > newest.day - 365
+        and heard.day > newest.day - {{ var('heard_days') }}
     group by heard.account_id, heard.contact_id, heard.joined_day
 
 )

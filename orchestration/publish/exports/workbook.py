@@ -262,7 +262,8 @@ def _write_cell(settings: Settings, sheet: Worksheet, formats: _Formats, line: i
     else:
         text = clean(value)
         look = formats.quoted if is_formula(text) else formats.by_kind
-        url = _account_link(settings, row["account_id"]) if kind == "link" and line <= _LINKS else None
+        # Who has left has no page.
+        url = _account_link(settings, row["account_id"]) if kind == "link" and line <= _LINKS and row.get("is_scored", True) else None
         if url is None:
             sheet.write_string(line, place, text, look["text" if kind == "link" else kind])
         else:

@@ -7,7 +7,7 @@ import duckdb
 import pytest
 
 from orchestration.contract import TABLES
-from orchestration.extract.doubts import Orphans, describe_values, find_orphans
+from orchestration.extract.doubts import Orphans, describe_playbooks, describe_values, find_orphans
 
 TICKETS, EVENTS = TABLES["tickets"], TABLES["usage_events"]
 DAYS = (date(2026, 1, 1), date(2026, 1, 9))
@@ -102,10 +102,32 @@ def test_two_roles_of_a_person_at_a_time_are_reported_without_a_name(connection)
     assert found == "1 row overlaps the next row of the same contact_id and account_id: each ends where the next one begins"
 
 
+def test_columns_that_no_row_fills_and_that_are_counted_are_reported(connection):
+    columns = "responded boolean, duration_minutes double"
+    assert values(connection, "touchpoints", columns, *[(None, 5)] * 20) == (
+        "no row has a value of responded, which counts as none in response_rate_90d and two_way_touchpoints_90d: map the column, or take "
+        "the metric off the scorecard"
+    )
+    assert values(connection, "touchpoints", columns, *[(None, 5)] * 19, (True, None)) is None
+    assert values(connection, "touchpoints", columns, *[(None, 5)] * 19) is None
+
+
+def test_rows_about_a_playbook_that_there_is_not_are_reported(connection):
+    rows = "(from (values ('wake-up'), ('wake-up'), ('wake_up'), ('summer')) as log(playbook_key))"
+    assert describe_playbooks(connection, rows, {"wake_up", "offer_upgrade"}) == (
+        "3 of 4 rows name a playbook that is not in playbooks.csv, so they count for no action, for example wake-up (did you mean "
+        "wake_up?), summer"
+    )
+    assert describe_playbooks(connection, rows, {"wake-up", "wake_up", "summer"}) is None
+
+
 @pytest.mark.parametrize(("early", "all_", "is_reported"), [(1, 1, False), (2, 20, True), (2, 21, False)])
 def test_replies_before_the_opening_are_reported_where_they_are_many(connection, early, all_, is_reported):
-    columns = "opened_at timestamp, first_replied_at timestamp, resolved_at timestamp, escalated_at timestamp"
-    rows = [("2026-01-05 10:00", "2026-01-05 09:00" if number < early else "2026-01-05 11:00", None, None) for number in range(all_)]
+    columns = (
+        "opened_at timestamp, first_replied_at timestamp, resolved_at timestamp, escalated_at timestamp, priority varchar, topic varchar"
+    )
+    first = ("2026-01-05 09:00", "2026-01-05 11:00")
+    rows = [("2026-01-05 10:00", first[number >= early], None, None, "high", "bug") for number in range(all_)]
     found = values(connection, "tickets", columns, *rows)
     said = f"{early} of {all_} first_replied_at lie before opened_at: are they of one time zone? They count as at opened_at"
     assert found == (said if is_reported else None)

@@ -300,6 +300,9 @@ def test_an_account_leads_to_its_page(book):
     link = by_heading(book["Accounts"], 2)["Account"].hyperlink
     assert (link.target, link.location) == ("https://health.acme.com/board/account.html", "a%2F1%20%3F")
     assert by_heading(book["Actions"], 2)["Account"].hyperlink.location == "a3"
+    # Who has left has no page.
+    gone, there = (by_heading(book["Receivables"], line)["Account"] for line in (2, 3))
+    assert (gone.value, gone.hyperlink, there.hyperlink.location) == ("Acme", None, "a3")
 
 
 def test_where_no_link_can_be_there_is_text(tmp_path):

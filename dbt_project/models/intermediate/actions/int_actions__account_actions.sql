@@ -191,30 +191,22 @@ reasons as (
 
 ),
 
--- The last entry of each day's action, and whom the last entry that names somebody names.
+-- The last entry since the action opened, and whom the last one that names somebody names.
 logged as (
 
     select
         dated.account_id,
         dated.as_of_date,
         dated.playbook_key,
-        entries.state,
-        entries.snoozed_until,
-        {{ first_known('entries.owner') }} over all_latest_first as owner,
-        row_number() over latest_first as position
+        log.state,
+        log.snoozed_until,
+        case when log.owner_named_day >= {{ day_number('dated.since') }} then log.owner end as owner
     from dated
-    inner join {{ ref('stg_crm__action_log') }} as entries
-        on dated.account_id = entries.account_id
-        and dated.playbook_key = entries.playbook_key
-        and entries.logged_day between {{ day_number('dated.since') }} and {{ day_number('dated.as_of_date') }}
-    window
-        latest_first as (
-            partition by dated.account_id, dated.as_of_date, dated.playbook_key order by entries.logged_at desc, entries.entry_id desc
-        ),
-        all_latest_first as (
-            partition by dated.account_id, dated.as_of_date, dated.playbook_key order by entries.logged_at desc, entries.entry_id desc
-            rows between unbounded preceding and unbounded following
-        )
+    inner join {{ ref('int_actions__logged_days') }} as log
+        on dated.account_id = log.account_id
+        and dated.playbook_key = log.playbook_key
+        and log.logged_day between {{ day_number('dated.since') }} and {{ day_number('dated.as_of_date') }}
+        and (log.next_logged_day is null or log.next_logged_day > {{ day_number('dated.as_of_date') }})
 
 )
 
@@ -244,4 +236,3 @@ left join logged
     on dated.account_id = logged.account_id
     and dated.as_of_date = logged.as_of_date
     and dated.playbook_key = logged.playbook_key
-    and logged.position = 1

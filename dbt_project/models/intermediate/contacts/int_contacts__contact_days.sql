@@ -2,7 +2,7 @@
 -- A contact was heard of on a day with a usage event of its user, an inbound touchpoint or one that it answered. What lies a year or more
 -- before the day does not matter, so a run reads a year of usage at most; of the year before its first day only each contact's last day.
 
-{% set looks_back = 365 %}
+{% set looks_back = var('heard_days') %}
 
 with bounds as (
 

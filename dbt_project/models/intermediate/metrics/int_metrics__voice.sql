@@ -183,7 +183,7 @@ contact_days as (
         *,
         case when is_in_force then role end as role_in_force,
         -- Whoever joined is not silent yet. A year says as much as more.
-        least(day - greatest(joined_day, coalesce(last_contact_day, joined_day)), 365) as days_silent
+        least(day - greatest(joined_day, coalesce(last_contact_day, joined_day)), {{ var('heard_days') }}) as days_silent
     from {{ ref('int_contacts__contact_days') }}
 
 ),

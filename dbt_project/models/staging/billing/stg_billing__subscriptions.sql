@@ -1,5 +1,5 @@
 -- Grain: subscription x started_on: a change of seats or price is a row of its own. Money is in the currency of the row; null means the
--- reporting currency.
+-- reporting currency. 9999-12-31 is how many databases write that there is no end: no term, so no renewal.
 
 select
     subscription_id,
@@ -11,8 +11,8 @@ select
     coalesce(is_trial, false) as is_trial,
     started_on,
     ended_on,
-    term_ends_on,
+    nullif(term_ends_on, date '9999-12-31') as term_ends_on,
     {{ day_number('started_on') }} as started_day,
     {{ day_number('ended_on') }} as ended_day,
-    {{ day_number('term_ends_on') }} as term_ends_day
+    {{ day_number("nullif(term_ends_on, date '9999-12-31')") }} as term_ends_day
 from {{ source('raw', 'subscriptions') }}
