@@ -177,8 +177,8 @@ def test_two_companies_whose_sources_are_in_two_time_zones(company: Company, tmp
         score(one)
     found = [
         duckdb.execute(
-            f"select value, as_of_date, read_until from read_parquet('{one.published}/today/metric_scores_today.parquet')"
-            f" inner join read_parquet('{one.published}/today/account_health_today.parquet') using (account_id, as_of_date)"
+            f"select value, as_of_date, read_until from read_parquet('{one.published}/today/metric_scores_today.parquet') as metrics"
+            f" inner join read_parquet('{one.published}/today/account_health_today.parquet') as accounts using (account_id, as_of_date)"
             " where account_id = $1 and metric_key = 'critical_open_tickets'", [account],
         ).fetchall() for one in (company, other)
     ]  # fmt: skip
