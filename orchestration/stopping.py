@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import partial
+from multiprocessing import resource_tracker
 
 _REPORT_SECONDS = 5
 _reports: list[Callable[[str], None]] = []
@@ -65,6 +66,8 @@ def sparing_helpers() -> Iterator[None]:
     if threading.current_thread() is threading.main_thread():
         yield
         return
+    # When it starts, it lets the signal through to the thread that needs it: so before.
+    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
