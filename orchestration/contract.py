@@ -136,10 +136,13 @@ class Ending:
         column: the first day on which the row no longer holds. Not of the contract where only such deliveries know it.
         begins: the column with the day from which on the row's values hold: other values end a row and begin the next. None: the
             last values hold for all days.
+        by: with `begins`, the columns of which other values do so, while the last values of the others hold for all days of the row; none:
+            all columns.
     """
 
     column: str
     begins: str | None = None
+    by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -251,7 +254,7 @@ _ALL = (
             _optional("left_on", "date"),
         ),
         "The people of the account. A change of role ends one row and begins the next. Names and mail addresses stay in the lake.",
-        ending=Ending("left_on", begins="joined_on"),
+        ending=Ending("left_on", begins="joined_on", by=("role",)),
         rules=(NotBefore("left_on", "joined_on"),),
         period=("joined_on", "left_on"),
         is_personal=True,

@@ -152,7 +152,8 @@ def describe(scored: ScoredToday) -> list[str]:
     """What a person wants to know of it."""
     until = min(reading.until for reading in scored.readings.values())
     late = [f"{name} up to {reading.until:%Y-%m-%d %H:%M}" for name, reading in scored.readings.items() if reading.not_read is not None]
-    lines = [f"{scored.day} so far: {scored.accounts} accounts scored provisionally, every source read up to {until:%Y-%m-%d %H:%M} UTC"]
+    noun = "account" if scored.accounts == 1 else "accounts"
+    lines = [f"{scored.day} so far: {scored.accounts} {noun} scored provisionally, every source read up to {until:%Y-%m-%d %H:%M} UTC"]
     return lines + ([f"could not be read this time, so as read before: {', '.join(late)}"] if late else [])
 
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 JOB = "daily_health"
 _LONGEST_REASON, _WARNINGS_SHOWN, _DRIFT_SHOWN, _NOTES_SHOWN = 1_000, 12, 3, 10
+# Of what is in quarantine.
+_TABLES_SHOWN, _LONGEST_FAULT = 3, 60
 
 
 def run_range(settings: Settings, start: date, end: date, run_id: str, verbose: bool) -> list[str]:
@@ -110,12 +112,23 @@ def describe(summary: RunSummary) -> list[str]:
     tiers = ", ".join(f"{count} {tier}" for tier, count in summary.tiers.items())
     degraded = f"; degraded: {', '.join(summary.not_read)} not read" if summary.not_read else ""
     if summary.accounts == 0:
-        return [f"no account is in the scored population{degraded}"]
+        return [f"no account is in the scored population{degraded}", *_in_quarantine(summary)]
     return [
-        f"{summary.last_as_of_date}: {summary.accounts} accounts scored: {tiers}{degraded}",
+        f"{summary.last_as_of_date}: {summary.accounts} {'account' if summary.accounts == 1 else 'accounts'} scored: {tiers}{degraded}",
         f"mean score {summary.mean_score:.1f}, mean coverage {summary.mean_coverage:.0%}; "
         f"history from {summary.first_as_of_date} to {summary.last_as_of_date}",
+        *_in_quarantine(summary),
     ]
+
+
+def _in_quarantine(summary: RunSummary) -> list[str]:
+    """How many rows could not be used, in one line; each with file, line and reason is in the lake."""
+    found = [
+        f"{rows:,} {'row' if rows == 1 else 'rows'} of {table} ({'mostly ' if reasons > 1 else ''}{one_line(reason, _LONGEST_FAULT)})"
+        for table, (rows, reason, reasons) in summary.quarantined.items()
+    ]
+    more = f" and {len(found) - _TABLES_SHOWN} more tables" if len(found) > _TABLES_SHOWN else ""
+    return [f"in quarantine: {', '.join(found[:_TABLES_SHOWN])}{more}; quarantine_summary counts all reasons"] if found else []
 
 
 def run(settings: Settings, days: str | None, verbose: bool) -> int:

@@ -117,6 +117,8 @@ class Engine(Section):
     def _keys_are_of_spark(self) -> "Engine":
         if self.engine == "duckdb" and (others := sorted(self.model_fields_set - {"engine"})):
             raise ValueError(f'{", ".join(others)}: only Spark has use for it. Set engine = "spark", or leave it out')
+        if self.profiles_dir is None and (named := sorted(self.model_fields_set & {"profile", "target"})):
+            raise ValueError(f"{', '.join(named)}: of your own profiles.yml. Set profiles_dir to its folder, or leave it out")
         return self
 
 

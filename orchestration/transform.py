@@ -148,8 +148,11 @@ def part_days(settings: Settings) -> int | None:
 
 
 def accounts_landed(settings: Settings) -> int:
-    """Rows of the raw table of accounts: as many as are scored on a day, or more."""
-    return sum(stats.loaded for stats in landing_stats(settings.lake) if stats.table == "accounts")
+    """At most so many accounts are scored on a day: those that landed, or as many as there are subscriptions, where these are fewer. Of a
+    product with a free plan most accounts never had one."""
+    landed = {stats.table: stats.loaded for stats in landing_stats(settings.lake)}
+    accounts = landed.get("accounts", 0)
+    return min(accounts, landed.get("subscriptions") or accounts)
 
 
 def prepare(settings: Settings, run_id: str, start: date, end: date, most_days: int | None = None) -> Plan:

@@ -49,7 +49,11 @@ class Spark:
         for module in modules:
             if importlib.util.find_spec(module) is None:
                 raise SettingsError(f"{at}: {module} is not installed. {_INSTALL.format(root=PROJECT_ROOT)}")
-        if settings.engine.profiles_dir is None and not (os.environ.get("JAVA_HOME") or shutil.which("java")):
+        if settings.engine.profiles_dir is not None:
+            profiles = settings.resolve(settings.engine.profiles_dir) / "profiles.yml"
+            if not profiles.is_file():
+                raise SettingsError(f"{settings.config_file}: warehouse.profiles_dir: {profiles}: no such file")
+        elif not (os.environ.get("JAVA_HOME") or shutil.which("java")):
             raise SettingsError(
                 f"{at}: Spark needs Java 17 or later, and there is none. Install it (Debian: apt-get install openjdk-17-jre-headless), "
                 "or set JAVA_HOME"

@@ -43,6 +43,7 @@ class RunSummary:
         not_read: raw tables that the run left as they were -> why; with any, the generation is degraded.
         orphan_warnings, value_warnings: raw tables -> what is unusual about their rows of unknown accounts, which values contradict each
             other.
+        quarantined: raw tables with rows in quarantine, those with the most first -> how many, the most frequent reason, how many reasons.
         freshness: raw tables -> day of the newest fact up to the newest as-of day, None without any, and `data_freshness.status`.
     """
 
@@ -50,6 +51,7 @@ class RunSummary:
     not_read: dict[str, str]
     orphan_warnings: dict[str, str]
     value_warnings: dict[str, str]
+    quarantined: dict[str, tuple[int, str, int]]
     freshness: dict[str, tuple[date | None, str]]
 
     @property
@@ -99,6 +101,10 @@ def summarize(settings: Settings, generation_path: Path) -> RunSummary:
             "select raw_table, not_read_reason, orphan_warning, value_warning, cast(newest_fact_at as date), status "
             "from data_freshness order by raw_table"
         ).fetchall()
+        quarantined = connection.execute(
+            "select raw_table, cast(sum(quarantined_rows) as bigint), arg_max(reason, (quarantined_rows, reason)), count(*) "
+            "from quarantine_summary group by raw_table order by 2 desc, 1"
+        ).fetchall()
     not_read, orphan_warnings, value_warnings = ({row[0]: row[place] for row in tables if row[place] is not None} for place in (1, 2, 3))
     return RunSummary(
         days={
@@ -108,6 +114,7 @@ def summarize(settings: Settings, generation_path: Path) -> RunSummary:
         not_read=not_read,
         orphan_warnings=orphan_warnings,
         value_warnings=value_warnings,
+        quarantined={table: (rows, reason, reasons) for table, rows, reason, reasons in quarantined},
         freshness={table: (newest, status) for table, *_, newest, status in tables},
     )
 

@@ -37,7 +37,7 @@ FILES = {
         "event_id,account_id,user_id,occurred_at\n"
         "e1,Nord-01,Ann@nord.example,2026-03-06 10:00\ne2,Nord-01,ann@nord.example,2026-03-07 10:00\ne3,sued,u1,2026-03-08 10:00\n"
         # In Berlin it is the next day already.
-        "e4,ost,u1,2026-03-09 00:30\n"
+        "e4,ost,u1,2026-03-09 00:30\ne5,ost,,2026-03-08 10:00\n"
     ),
     # Their user_id are those of the CRM; the first one is in two roles at a time.
     "contacts.csv": (
@@ -52,7 +52,7 @@ SETTINGS = {
     "invoices": 'path = "invoices.csv"\ndecimal = ","\nthousands = "."\ndate_format = "%d.%m.%Y"',
     "survey_responses": 'path = "surveys.csv"\nscales = { csat = [0, 100] }',
     "tickets": 'path = "tickets.csv"',
-    "usage_events": 'path = "events.csv"\ntimezone = "Europe/Berlin"',
+    "usage_events": 'path = "events.csv"\ntimezone = "Europe/Berlin"\nmax_bad_share = 0.2',
     "contacts": 'path = "contacts.csv"',
 }
 ORPHANS = "tickets: no account for 1 of 3 rows (33%), which count for nothing, for example nord_1 (did you mean Nord-01?)"
@@ -87,6 +87,7 @@ def test_values_as_they_come_give_the_right_numbers_and_what_is_odd_is_reported(
     said = command(tmp_path, "run", "2026-03-08").splitlines()
     for told in (ORPHANS, OVERLAP, EARLY, f"{ROLES}; {UNHEARD}"):
         assert [line for line in said if line.startswith(told)], said[-20:]
+    assert "in quarantine: 1 row of usage_events (user_id: missing); quarantine_summary counts all reasons" in said
 
     current = tmp_path / "data" / "published" / "current"
     with duckdb.connect(str(current / "health.duckdb"), read_only=True) as mart:

@@ -28,6 +28,16 @@ def test_keys_for_spark_are_refused_where_duckdb_is_the_engine(tmp_path: Path) -
         configured(tmp_path, '[warehouse]\ntable_format = "delta"')
 
 
+def test_a_profile_that_no_folder_holds_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spark would else run in the process of the run, and nobody would see that the cluster was not asked."""
+    with pytest.raises(SettingsError, match="warehouse: profile, target: of your own profiles.yml. Set profiles_dir to its folder"):
+        configured(tmp_path, '[warehouse]\nengine = "spark"\nprofile = "acme"\ntarget = "prod"')
+    settings = configured(tmp_path, '[warehouse]\nengine = "spark"\nprofiles_dir = "dbt"\nprofile = "acme"')
+    monkeypatch.setattr(importlib.util, "find_spec", lambda *_: object())
+    with pytest.raises(SettingsError, match=r"warehouse.profiles_dir: .*/dbt/profiles.yml: no such file"):
+        check_configuration(settings)
+
+
 def test_what_is_not_installed_is_named_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = configured(tmp_path, '[warehouse]\nengine = "spark"')
     find = importlib.util.find_spec

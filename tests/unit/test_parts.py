@@ -87,3 +87,18 @@ def test_a_part_has_a_million_accounts_and_days(settings: Settings, tmp_path: Pa
     assert part_days(settings) == 7
     settings.config_file.write_text(settings.config_file.read_text().replace("[pipeline]", "[pipeline]\npart_days = 3"))
     assert part_days(load_settings(settings.config_file)) == 3
+
+
+def test_accounts_without_a_subscription_make_no_part_shorter(settings: Settings, tmp_path: Path) -> None:
+    """Nobody is scored without one, where there are any."""
+    rows = "".join(f"a{number},Acme,2025-01-01\n" for number in range(10_000))
+    (tmp_path / "accounts.csv").write_text(f"account_id,account_name,created_at\n{rows}")
+    land(settings)
+    all_of_them = part_days(settings)
+    (tmp_path / "subscriptions.csv").write_text("subscription_id,account_id,started_on\ns1,a1,2025-01-01\ns2,a2,2025-01-01\n")
+    settings.config_file.write_text(
+        settings.config_file.read_text() + '[sources.subscriptions]\nconnector = "files"\npath = "subscriptions.csv"\n'
+    )
+    few = load_settings(settings.config_file)
+    land(few)
+    assert all_of_them is not None and part_days(few) == all_of_them * 5_000

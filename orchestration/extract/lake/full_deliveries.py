@@ -1,8 +1,8 @@
 """Tables of which each delivery is the whole (`delivery = "full"`): what the deliveries, one after another, say about each row.
 
 Of facts that happened (tickets, answers, touchpoints) the last delivery counts alone. Where the contract has an end (`Ending`), a row
-ends on the day of the first delivery that lacks it, and of subscriptions a row also ends, and the next begins, on the day whose
-delivery brings other values. A row in quarantine is not lacking: its values are those of before.
+ends on the day of the first delivery that lacks it. Of subscriptions a row also ends, and the next begins, on the day whose
+delivery brings other values; of contacts where it brings another role. A row in quarantine is not lacking: its values are those of before.
 """
 
 import shutil
@@ -92,7 +92,11 @@ def _history(table: RawTable) -> str:
     version, is_stretch = "0", "true"
     starts_on, holds = "cast(null as date)", "true"
     if begins is not None:
-        values = [identifier(column.name) for column in table.columns if column.name not in (*table.key, end)]
+        values = [
+            identifier(column.name)
+            for column in table.columns
+            if column.name not in (*table.key, end) and (not table.ending.by or column.name in table.ending.by)
+        ]
         version = f"hash({', '.join(values)})"
         is_stretch = "last - number + 1 = deliveries"
         starts_on = f"case when part = 1 then {identifier(begins)} else greatest(days.day, {identifier(begins)}) end"
@@ -204,7 +208,7 @@ select {selected}
 from followed
 inner join newest_rows using ({keys})
 inner join delivered on {" and ".join(f"delivered.{identifier(name)} = followed.{identifier(name)}" for name in table.key)}
-    and delivered.number = followed.{"newest" if begins is None else "number"}
+    and delivered.number = followed.{"newest" if begins is None else "last"}
 where {holds}
 -- A row that the source itself began on that day is the better one.
 qualify row_number() over (

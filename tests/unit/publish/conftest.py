@@ -86,7 +86,7 @@ create table marts.metric_catalogue as select 'active_days_28d' as metric_key;
 create table marts.data_freshness as
 select 'usage_events' as raw_table, cast(null as varchar) as not_read_reason, 'no account for 3' as orphan_warning,
     cast(null as varchar) as value_warning, timestamp '2026-01-05 10:00' as newest_fact_at, 'up to date' as status, 7 as row_count;
-create table marts.quarantine_summary (raw_table varchar, reason varchar, row_count bigint);
+create table marts.quarantine_summary (raw_table varchar, reason varchar, quarantined_rows bigint);
 create view marts.accounts as select distinct account_id from marts.account_health_history;
 create view marts.calendar as select distinct as_of_date as calendar_date from marts.account_health_history;
 comment on table marts.account_health_history is 'One row per account and day.';

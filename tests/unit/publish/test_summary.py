@@ -15,8 +15,10 @@ def test_figures_of_the_last_day(settings):
     score_days(settings, "run-1", [first])
     score_days(settings, "run-1", [last], accounts="a1 a3")
     change_warehouse(settings, "update marts.account_health_history set coverage = 0.6 where account_id = 'a3'")
+    change_warehouse(settings, "insert into marts.quarantine_summary values ('tickets', 'a', 1), ('tickets', 'b', 2), ('invoices', 'c', 1)")
     summary = summarize(settings, publish(settings, "run-1", PUBLISHED_AT).path)
 
+    assert list(summary.quarantined.items()) == [("tickets", (3, "b", 2)), ("invoices", (1, "c", 1))]
     assert (summary.first_as_of_date, summary.last_as_of_date, summary.accounts) == (first, last, 2)
     assert (summary.orphan_warnings, summary.value_warnings) == ({"usage_events": "no account for 3"}, {})
     assert summary.freshness == {"usage_events": (date(2026, 1, 5), "up to date")}

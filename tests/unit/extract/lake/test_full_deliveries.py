@@ -57,6 +57,23 @@ def test_who_is_missing_left_and_what_changed_begins_a_row(world: World) -> None
     assert landed.mode == "full"
 
 
+def test_another_role_begins_a_row_of_a_contact_and_another_name_does_not(world: World) -> None:
+    """A corrected address is no reason to take a silent champion for a new one."""
+    deliver(
+        world, "contacts", "contact_id,account_id,user_id,name,role,joined_on\n",
+        d1=["c1,a1,,Ann,champion,2025-01-05", "c2,a1,u2,Bo,user,2025-01-05"],
+        d2=["c1,a1,u1,Anne,champion,2025-01-05", "c2,a1,u2,Bo,user,2025-01-05"],
+        d3=["c1,a1,u1,Anne,billing,2025-01-05"],
+    )  # fmt: skip
+    world.land("contacts", end=day(3))
+    begun = date(2025, 1, 5)
+    assert world.rows("contacts", "contact_id, user_id, name, role, joined_on, left_on", "contact_id, joined_on") == [
+        ("c1", "u1", "Anne", "champion", begun, day(3)),
+        ("c1", "u1", "Anne", "billing", day(3), None),
+        ("c2", "u2", "Bo", "user", begun, day(3)),
+    ]
+
+
 @pytest.mark.parametrize(
     ("deliveries", "expected"),
     [
