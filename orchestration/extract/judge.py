@@ -6,10 +6,11 @@ quarantine; the reasons of a row are kept in the contract's order, and the first
 
 import csv
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from orchestration.contract import Column, NeededBy, NotBefore, PartOf, RangeBy, RawTable, Rule, SumOver
 from orchestration.extract.files.lines import TEXT_AFTER_QUOTE
@@ -31,6 +32,8 @@ _FRACTION = r"[+-]?(\d+[.,]\d*|[.,]\d+)([eE][+-]?\d+)?|[+-]?\d+[eE][+-]\d+"
 _NESTED = r"(?s)\[\s*'.*\]|\{\s*'.*\}|\[object \w+\]"
 _TRUTHS = "('true', 'false', 'True', 'False', 'TRUE', 'FALSE')"
 _LONGEST_TRUTH = 5
+# No shorter than true and false, and most words for null.
+_SHORT = 6
 # What an id cannot have: at an end white space, anywhere what cannot be seen or looks like a plain space. It would be two accounts.
 _UNSEEN = for_duckdb(rf"{HIDDEN}|[\p{{Zl}}\p{{Zp}}\x{{a0}}\x{{1680}}\x{{2000}}-\x{{200a}}\x{{202f}}\x{{205f}}\x{{3000}}]")
 _EXPONENT = r"([eE][+-]?\d+)?"
@@ -220,6 +223,43 @@ from (
         ) as delivered) as edged) as cleaned) as judged"""
 
 
+def doubtful(
+    table: RawTable, rows: RawRows, also: str, *, rates: Mapping[str, date], reporting_currency: str, notation: Notation
+) -> RawRows:
+    """Of rows in the contract's own types those that may be bad, or land with another value than they are delivered with.
+
+    All others are good as they are. To find them costs half of what it costs to judge all. `also`: a condition for others that are wanted.
+    Further arguments as of `judged`.
+    """
+    doubts = [also]
+    doubts += [_is_doubtful(column, rows, notation) for column in table.columns]
+    doubts += [condition for condition, _ in _table_faults(table, rates, reporting_currency, notation)]
+    as_cleaned = ", ".join(f"r_{column.name} as c_{column.name}" for column in table.columns)
+    columns = ", ".join(["_file", "_delivery", "_position", "_problem", "_text", *(f"r_{column.name}" for column in table.columns)])
+    all_rows = f"select *, {as_cleaned} from ({rows.sql}) as delivered"
+    return replace(rows, sql=f"select {columns} from ({all_rows}) as delivered where {' or '.join(f'({doubt})' for doubt in doubts)}")
+
+
+def _is_doubtful(column: Column, rows: RawRows, notation: Notation) -> str:
+    """Whether a value of the contract's type may be bad or land as another; a null where there is none."""
+    raw = f"r_{column.name}"
+    if column.kind in _TEXTUAL:
+        doubts = [f"{raw} = ''", f"not ({' or '.join(_plain_texts(column, raw))})", _is_null_word(raw, notation)]
+        if column.kind == "id":
+            doubts += [condition for condition, _ in _not_an_id(column.name, raw, rows.types[column.name])]
+        if column.kind == "choice":
+            doubts = [f"{raw} not in ({', '.join(literal(choice) for choice in column.choices)})"]
+        else:
+            doubts = [f"case when {_is_word(raw, notation)} then false else {' or '.join(doubts)} end"]
+    else:
+        doubts = [f"({_cleaned(column, rows, notation)}) is distinct from {raw}"]
+        if column.minimum is not None:
+            doubts.append(f"{raw} < {column.minimum!r}")
+        if column.maximum is not None:
+            doubts.append(f"{raw} > {column.maximum!r}")
+    return f"{raw} is {'null or' if column.required else 'not null and'} ({' or '.join(doubts)})"
+
+
 def _text(column: Column, rows: RawRows) -> str:
     """The raw value as text, without a cast where it is one. A whole number is written without a point where it is an id."""
     name, source_type = f"r_{column.name}", rows.types[column.name]
@@ -242,13 +282,26 @@ def _is_whole(name: str, source_type: str) -> str:
 def _is_odd(column: Column, text: str) -> str:
     """Whether there is white space at an end, or in an id a character that cannot be seen. Plain ASCII text is spared the expensive
     expression."""
+    odd = literal(f"{_EDGE}|{_UNSEEN}" if column.kind == "id" else _EDGE)
+    plain = " or ".join(_plain_texts(column, text))
+    return f"case when {plain} then false else coalesce(regexp_matches({text}, {odd}), false) end"
+
+
+def _is_word(text: str, notation: Notation) -> str:
+    """Whether nothing can be said against a text, at the price of three comparisons: of letters and digits, not short, no number. Some that
+    are as good are not found. A text that a Parquet file holds once for many rows is compared once."""
+    long_words = [literal(word.strip()) for word in notation.nulls if len(word.strip().encode()) > _SHORT]
+    is_null = f" and {text} not in ({', '.join(long_words)})" if long_words else ""
+    return f"url_encode({text}) = {text} and strlen({text}) > {_SHORT} and {text} >= ':'{is_null}"
+
+
+def _plain_texts(column: Column, text: str) -> list[str]:
+    """Conditions of which each means that a text is not odd, the cheaper one first."""
     if column.kind == "id":
         # What needs no escape in an address has nothing in it that cannot be seen: found twice as fast as by the second pattern.
-        plain = f"url_encode({text}) = {text} or regexp_full_match({text}, '[!-~]+')"
-        return f"case when {plain} then false else coalesce(regexp_matches({text}, {literal(f'{_EDGE}|{_UNSEEN}')}), false) end"
+        return [f"url_encode({text}) = {text}", f"regexp_full_match({text}, '[!-~]+')"]
     spaces = " or ".join(f"suffix({text}, chr({ord(space)}))" for space in _ASCII_SPACES)
-    plain = f"{text} >= '!' and {text} < chr(127) and strlen({text}) = length({text}) and not ({spaces})"
-    return f"case when {plain} then false else coalesce(regexp_matches({text}, {literal(_EDGE)}), false) end"
+    return [f"{text} >= '!' and {text} < chr(127) and strlen({text}) = length({text}) and not ({spaces})"]
 
 
 def _null_pattern(notation: Notation) -> str:
@@ -529,11 +582,20 @@ def rates_of(settings: Settings, table: RawTable) -> tuple[dict[str, date], str 
 
 def judge_of(settings: Settings, table: RawTable) -> Judge:
     """How the rows of a table are typed and judged."""
+    return partial(judged, table, **_rules_of(settings, table))
+
+
+def doubts_of(settings: Settings, table: RawTable) -> Callable[[RawRows, str], RawRows]:
+    """`doubtful`, as the rows of a table are judged."""
+    return partial(doubtful, table, **_rules_of(settings, table))
+
+
+def _rules_of(settings: Settings, table: RawTable) -> dict[str, Any]:
     rates, _ = rates_of(settings, table)
     source = settings.sources.get(table.name)
     # What a connector makes of an API's answer, and the demo company, is written as the contract has it.
     notation = source if isinstance(source, Notation) else Notation(decimal=".")
-    return partial(judged, table, rates=rates, reporting_currency=settings.pipeline.reporting_currency, notation=notation)
+    return {"rates": rates, "reporting_currency": settings.pipeline.reporting_currency, "notation": notation}
 
 
 def check_share(settings: Settings, table: RawTable, deliveries: Sequence[LandedDelivery], examples: Sequence[BadRow]) -> None:

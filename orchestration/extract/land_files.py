@@ -1,16 +1,15 @@
 """Landing files: which deliveries of a run are new, and the rows of those."""
 
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import date
 from hashlib import blake2b
 from pathlib import Path
 
 import duckdb
 
 from orchestration.contract import RawTable
-from orchestration.extract.files.columns import Layout, fits_as_is, layout, parquet_scan, reading
+from orchestration.extract.files.columns import Layout, fits_as_is, layout, reading
 from orchestration.extract.files.deliveries import (
     Delivery,
     Notes,
@@ -21,22 +20,23 @@ from orchestration.extract.files.deliveries import (
     find_deliveries,
 )
 from orchestration.extract.files.opening import PARQUET, first_bytes
-from orchestration.extract.judge import check_share, judge_of, rates_of
+from orchestration.extract.judge import check_share, doubts_of, judge_of, rates_of
 from orchestration.extract.lake import manifest as lake
 from orchestration.extract.lake.full_deliveries import merge
-from orchestration.extract.lake.manifest import WHOLE, LandedDelivery, Manifest, Mode, Partition
+from orchestration.extract.lake.manifest import WHOLE, LandedDelivery, Manifest, Mode
 from orchestration.extract.lake.superseded import supersede
-from orchestration.extract.lake.write import LANDING_VERSION, Examples, Incoming, columns_of, land, place_of
+from orchestration.extract.lake.write import LANDING_VERSION, AsDelivered, Examples, Incoming, land
 from orchestration.extract.losses import refuse_thin_deliveries
-from orchestration.extract.session import connect, fingerprint
-from orchestration.extract.staging import create_staged, parquet_rows, stage_files, stage_query, stage_shaped
+from orchestration.extract.session import connect, find_repeated
+from orchestration.extract.staging import check_whole, create_staged, parquet_rows, stage_files, stage_query, stage_shaped
 from orchestration.settings import Settings
 from orchestration.sources import FilesSource
-from orchestration.warehouse import identifier, literal
+from orchestration.warehouse import identifier
 
 # Deliveries are staged together up to this many bytes of files, which bounds memory and keeps both cores busy.
 _BATCH_BYTES = 64 * 1024 * 1024
-_SAMPLE = 4
+# Of one delivery, in memory while they are copied: some hundred megabytes.
+_MOST_ROWS_AT_HAND = 2_000_000
 
 
 def land_files(
@@ -80,8 +80,10 @@ def land_files(
             for batch in _batches(fresh):
                 with at_hand(table.name, source, [file for one in batch for file in one.delivery.files]):
                     if source is not None and by_day and mode == "events" and source.query is None and source.timezone is None:
-                        landed |= _land_as_is(connection, settings, table, source, batch, landed)
+                        landed |= _land_as_is(connection, settings, table, source, batch, landed, examples)
                         batch = [one for one in batch if not _is_landed(one, landed)]
+                        if not batch:
+                            continue
                     labels, notes = _stage(connection, settings, table, source, batch)
                     landed |= land(connection, settings, table, mode, dict(enumerate(batch)), labels, landed, examples, notes)
     check_share(settings, table, [landed[one.key] for one in wanted], examples.bad)
@@ -165,109 +167,58 @@ def _land_as_is(
     source: FilesSource,
     batch: Sequence[Incoming],
     known: Mapping[str, LandedDelivery],
+    examples: Examples,
 ) -> dict[str, LandedDelivery]:
-    """Land the deliveries of events whose files could have been written by this lake: one file's bytes are copied, several are joined.
+    """Land the deliveries of events whose good rows are in the lake's own form: these are copied, and only doubtful ones are judged.
 
-    These are Parquet files in the contract's columns and types, every row good, no key twice in the delivery, all of one event day.
-    One pass over the rows and one over the keys then replace typing, sorting out and writing.
+    Such deliveries are Parquet files in the contract's columns and types, of which no good row lands with another value.
     """
-    fitting: dict[int, list[NumberedFile]] = {}
-    rows: dict[int, int] = {}
-    types: Mapping[str, str] = {}
-    for number, one in enumerate(batch):
-        found = _layouts_as_is(connection, table, source, one)
-        if found:
-            fitting[number] = [NumberedFile(file, number, number) for file in one.delivery.files]
-            rows[number] = sum(layout.rows or 0 for layout in found)
-            types = found[0].types
-    if not fitting:
+    found = [(one, layouts) for one in batch if (layouts := _layouts_as_is(connection, table, source, one))]
+    if not found:
         return {}
-    # From all over the batch: one dirty day must not speak for the others.
-    sample = list(fitting)[:: max(1, len(fitting) // _SAMPLE)]
-    uniform = _uniform(connection, settings, table, source, [file for number in sample for file in fitting.pop(number)], types)
-    if not uniform:
-        # Where none of several deliveries is clean, few are: not worth a pass of their own.
-        return {}
-    if fitting:
-        uniform += _uniform(connection, settings, table, source, [file for files in fitting.values() for file in files], types)
-    landed: dict[str, LandedDelivery] = {}
-    copies: list[tuple[Path, Path]] = []
-    folder = lake.raw_folder(settings.lake, table.name)
-    temporary = lake.temporary_folder(settings.lake, table.name)
-    for number, delivered, content, day, newest in uniform:
-        if delivered != rows[number]:
-            # Fewer or more rows than the footers name: `_stage` says of which file.
-            continue
-        one = batch[number]
-        name = f"{place_of('events', one.key, day.isoformat())}{content}.parquet"
-        there = known[one.key].partitions.get(day.isoformat()) if one.key in known else None
-        if there is not None and (there.rows, there.fingerprint) == (delivered, content):
-            partition = there
-        else:
-            partition = Partition((name,), delivered, content)
-            _join(connection, table, [file.path for file in one.delivery.files], temporary / f"{number}.parquet")
-            copies.append((temporary / f"{number}.parquet", folder / name))
-        landed[one.key] = LandedDelivery(one.identity, delivered, 0, {}, None, newest.isoformat(), {day.isoformat(): partition})
-    lake.keep(copies)
-    shutil.rmtree(temporary)
-    return landed
+    fitting = [one for one, _ in found]
+    numbered = _numbered(fitting)
+    footers = dict(enumerate(layout.rows or 0 for _, layouts in found for layout in layouts))
+    rows = parquet_rows(table, source.columns, numbered, found[0][1][0].types)
+    keys = ", ".join(["_delivery", *(f"r_{name}" for name in table.key)])
+    create_staged(connection, table)
+    with reading(numbered):
+        find_repeated(connection, f"({rows.sql})", keys, sum(footers.values()))
+        doubtful = doubts_of(settings, table)(rows, f"hash({keys}) in (select key_hash from repeated)")
+        connection.execute(f"create or replace temp table doubtful as {judge_of(settings, table)(doubtful)}")
+        changed = connection.execute("select distinct _delivery from doubtful where _reasons is null and _blanked").fetchall()
+        if changed:
+            again = [one for number, one in enumerate(fitting) if (number,) not in changed]
+            return _land_as_is(connection, settings, table, source, again, known, examples)
+        check_whole(connection, f"({rows.sql})", numbered, footers)
+        connection.execute("insert into staged select * exclude (_blanked) from doubtful")
+    typed = ", ".join(f"r_{column.name} as {identifier(column.name)}" for column in table.columns)
+    files: dict[int, dict[int, Path]] = {}
+    for one in numbered:
+        files.setdefault(one.delivery, {})[one.number] = one.file.path
+    delivered = AsDelivered(f"(select _file, _delivery, _position, {typed} from ({rows.sql}) as delivered)", files)
+    labels = [one.file.label for one in numbered]
+    return land(connection, settings, table, "events", dict(enumerate(fitting)), labels, known, examples, as_delivered=delivered)
+
+
+def _numbered(batch: Sequence[Incoming]) -> list[NumberedFile]:
+    files = ((delivery, file) for delivery, one in enumerate(batch) for file in one.delivery.files)
+    return [NumberedFile(file, number, delivery) for number, (delivery, file) in enumerate(files)]
 
 
 def _layouts_as_is(connection: duckdb.DuckDBPyConnection, table: RawTable, source: FilesSource, one: Incoming) -> list[Layout]:
-    """The layouts of a delivery's files, if all are Parquet files in the contract's columns and types; else none."""
+    """The layouts of a delivery's files, if all are Parquet files in the contract's columns and types and not too many rows; else none."""
     found: list[Layout] = []
     for file in one.delivery.files:
         of_file = layout(connection, file, table, source.columns) if _is_parquet(file) else None
         if of_file is None or not fits_as_is(of_file, table, source.columns):
             return []
         found.append(of_file)
-    return found
+    return found if sum(layout.rows or 0 for layout in found) <= _MOST_ROWS_AT_HAND else []
 
 
 def _is_parquet(file: SourceFile) -> bool:
     return file.format == "parquet" and first_bytes(file.path, len(PARQUET)) == PARQUET
-
-
-def _join(connection: duckdb.DuckDBPyConnection, table: RawTable, files: Sequence[Path], joined: Path) -> None:
-    if len(files) == 1:
-        shutil.copyfile(files[0], joined)
-        return
-    connection.execute(
-        f"copy (select {columns_of(table)} from {parquet_scan(files)}) to {literal(joined)} (format parquet, compression zstd)"
-    )
-
-
-def _uniform(
-    connection: duckdb.DuckDBPyConnection,
-    settings: Settings,
-    table: RawTable,
-    source: FilesSource,
-    fitting: Sequence[NumberedFile],
-    types: Mapping[str, str],
-) -> list[tuple[int, int, str, date, datetime]]:
-    """Of deliveries in the contract's types, those with good rows only, no key twice and one event day.
-
-    Returns:
-        Number of the delivery, its rows, their fingerprint, the event day, the newest fact.
-    """
-    rows = parquet_rows(table, source.columns, fitting, types)
-    keys = ", ".join(f"r_{name}" for name in table.key)
-    fact = identifier(table.fact_column)
-    judged_rows = judge_of(settings, table)(rows)
-    with reading(fitting):
-        uniform = connection.execute(
-            f"select _delivery, count(*), {fingerprint(columns_of(table))}, cast(min({fact}) as date), cast(max({fact}) as timestamp)"
-            f" from ({judged_rows}) as judged group by _delivery"
-            " having count(_reasons) = 0 and not bool_or(_blanked)"
-            f" and cast(min({fact}) as date) = cast(max({fact}) as date)"
-        ).fetchall()
-        if not uniform:
-            return []
-        repeated = connection.execute(
-            f"select distinct _delivery from (select _delivery, hash({keys}) from ({rows.sql}) as delivered group by all"
-            " having count(*) > 1) as repeated"
-        ).fetchall()
-    return [found for found in uniform if (found[0],) not in repeated]
 
 
 def _stage(
@@ -285,10 +236,7 @@ def _stage(
     if source.path is None:
         stage_query(connection, table, source, judge)
         return ["query"], {}
-    numbered = [
-        NumberedFile(file, number, delivery)
-        for number, (delivery, file) in enumerate((delivery, file) for delivery, one in enumerate(batch) for file in one.delivery.files)
-    ]
+    numbered = _numbered(batch)
     notes: Notes = {}
     if numbered and source.query is not None:
         notes = stage_shaped(connection, table, source, numbered, judge)

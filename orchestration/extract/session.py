@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 
 from orchestration.settings import Settings
@@ -15,6 +16,8 @@ from orchestration.warehouse import SAFE_OPTIONS, literal
 
 # Parquet writers, Arrow batches and Python itself are outside DuckDB's own accounting.
 _SHARE_OF_MEMORY = 0.6
+# Hashes of so many rows are sorted at a time: 256 MB, and as much while they leave DuckDB.
+_SORTED_ROWS = 2**25
 # A comma ends an entry of DuckDB's search path, the others make a pattern of it; none can be escaped there.
 _SPECIAL = set(",*?[]'\"")
 
@@ -93,6 +96,28 @@ def literals(values: Iterable[str]) -> str:
 def path_literals(paths: Iterable[Path]) -> str:
     """Paths as an SQL list literal in which DuckDB's readers see no patterns."""
     return literals(glob.escape(str(path)) for path in paths)
+
+
+def find_repeated(connection: duckdb.DuckDBPyConnection, relation: str, columns: str, rows: int) -> bool:
+    """Fill the temporary table `repeated` with the hashes (`key_hash`) of columns that a relation has more than once; whether any are.
+
+    DuckDB groups by them; numpy sorts them in a fifth of the time. Hashes decide cheaply which few rows need an exact answer.
+
+    Args:
+        rows: of the relation, about: bounds the memory.
+    """
+    parts = rows // _SORTED_ROWS + 1
+    found: list[np.ndarray] = []
+    for part in range(parts):
+        of_part = "" if parts == 1 else f" where key_hash % {parts} = {part}"
+        hashed = f"select key_hash from (select hash({columns}) as key_hash from {relation}) as hashed{of_part}"
+        hashes = connection.execute(hashed).fetchnumpy()["key_hash"]
+        hashes.sort()
+        found.append(np.unique(hashes[1:][hashes[1:] == hashes[:-1]]))
+    connection.register("found", pa.table({"key_hash": pa.array(np.concatenate(found), pa.uint64())}))
+    connection.execute("create or replace temp table repeated as select key_hash from found")
+    connection.unregister("found")
+    return any(len(hashes) for hashes in found)
 
 
 def fingerprint(columns: str) -> str:

@@ -83,7 +83,7 @@ def stage_files(
     for types, alike in parquet.items():
         _stage_parquet(connection, table, columns, alike, dict(types), judge)
     if footers:
-        _check_whole(connection, files, footers)
+        check_whole(connection, "staged", files, footers)
     return notes
 
 
@@ -95,9 +95,9 @@ def blank_note(file: SourceFile, rows: int) -> str:
     return f"{file.label}: {rows} {'row' if rows == 1 else 'rows'} of nothing but blank fields left out"
 
 
-def _check_whole(connection: duckdb.DuckDBPyConnection, files: Sequence[NumberedFile], footers: Mapping[int, int]) -> None:
-    """Compare the rows in `staged` with those that the footers of Parquet files name (file number -> rows)."""
-    staged = dict(connection.execute("select _file, count(*) from staged group by all").fetchall())
+def check_whole(connection: duckdb.DuckDBPyConnection, relation: str, files: Sequence[NumberedFile], footers: Mapping[int, int]) -> None:
+    """Compare the rows of files in a relation with those that the footers of Parquet files name (file number -> rows)."""
+    staged = dict(connection.execute(f"select _file, count(*) from {relation} group by all").fetchall())
     for numbered in files:
         wanted, read = footers.get(numbered.number), staged.get(numbered.number, 0)
         if wanted is not None and wanted != read:

@@ -17,7 +17,7 @@ import pyarrow as pa
 from orchestration.contract import RawTable
 from orchestration.extract.lake import manifest as lake
 from orchestration.extract.lake.manifest import Manifest
-from orchestration.extract.session import fingerprint, path_literals
+from orchestration.extract.session import find_repeated, fingerprint, path_literals
 from orchestration.settings import Settings
 from orchestration.warehouse import identifier, literal
 
@@ -36,7 +36,8 @@ def supersede(connection: duckdb.DuckDBPyConnection, settings: Settings, table: 
     empty = ", ".join(f"cast(null as {table.by_name[name].duckdb_type}) as {identifier(name)}" for name in table.key)
     connection.execute(f"create or replace temp table superseded as select {empty}, '' as file where false")
     if old is None or new.mode != "events":
-        _compare_all(connection, table, folder, place)
+        rows = sum(part.rows for delivery in new.deliveries.values() for part in delivery.partitions.values())
+        _compare_all(connection, table, folder, place, rows)
     else:
         _compare_changed(connection, table, folder, place, old)
     counts: dict[tuple[str, str], tuple[int, str]] = {}
@@ -77,15 +78,14 @@ def _scan(folder: Path, files: Iterable[str]) -> str:
     return f"read_parquet({path_literals(folder / file for file in sorted(files))}, filename = true, hive_partitioning = false)"
 
 
-def _compare_all(connection: duckdb.DuckDBPyConnection, table: RawTable, folder: Path, place: Mapping[str, tuple[str, str]]) -> None:
+def _compare_all(
+    connection: duckdb.DuckDBPyConnection, table: RawTable, folder: Path, place: Mapping[str, tuple[str, str]], rows: int
+) -> None:
     """Fill `superseded` from all files: the hash decides cheaply which few keys need the exact, sorting answer."""
     if not place:
         return
     keys, landed = _keys(table), _scan(folder, place)
-    connection.execute(
-        f"create or replace temp table repeated as select hash({keys}) as key_hash from {landed} as landed group by all having count(*) > 1"
-    )
-    if connection.execute("select count(*) from repeated").fetchall() != [(0,)]:
+    if find_repeated(connection, f"{landed} as landed", keys, rows):
         _rank(connection, table, folder, place, f"{landed} as landed where hash({keys}) in (select key_hash from repeated)")
 
 

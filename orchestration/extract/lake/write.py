@@ -3,18 +3,22 @@
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from datetime import date, datetime
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from orchestration.contract import RawTable
 from orchestration.extract.files.deliveries import Delivery, Notes
 from orchestration.extract.lake import manifest as lake
 from orchestration.extract.lake.manifest import WHOLE, LandedDelivery, Mode, Partition
-from orchestration.extract.session import fingerprint
+from orchestration.extract.session import find_repeated, fingerprint
 from orchestration.plain_text import one_line, without_hidden
 from orchestration.settings import Settings
 from orchestration.warehouse import identifier, literal
@@ -24,6 +28,8 @@ LANDING_VERSION = 5
 EXAMPLES = 3
 REPEATED = "has the key of a later row"
 _LONGEST_VALUE, _FILES_SHOWN = 80, 5
+# As DuckDB writes them: what its threads share out among them.
+_ROWS_OF_GROUP = 122_880
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,19 @@ class Examples:
     repeated: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class AsDelivered:
+    """Deliveries of Parquet files in the contract's columns and types, of which `staged` holds the rows that may not be good as they are.
+
+    Attributes:
+        rows: a relation of `_file`, `_delivery`, `_position` and the contract's columns: all rows of the files.
+        files: delivery number -> its files by their number.
+    """
+
+    rows: str
+    files: Mapping[int, Mapping[int, Path]]
+
+
 def land(
     connection: duckdb.DuckDBPyConnection,
     settings: Settings,
@@ -67,34 +86,39 @@ def land(
     landed: Mapping[str, LandedDelivery],
     examples: Examples,
     notes: Notes | None = None,
+    as_delivered: AsDelivered | None = None,
 ) -> dict[str, LandedDelivery]:
-    """Write the files of the deliveries in `staged`; what landed, by delivery key. The manifest stays as it is."""
+    """Write the files of the deliveries in `staged`; what landed, by delivery key. The manifest stays as it is.
+
+    as_delivered: where the good rows are, if `staged` holds only those that are bad or have the key of another.
+    """
     quarantine_repeated(connection, table)
     duplicates = _drop_duplicates(connection, table)
+    good = "(select * from staged where _reasons is null)"
+    if as_delivered is not None:
+        connection.execute("create or replace temp table left_out as select _file, _position from staged where _reasons is not null")
+        if duplicates:
+            connection.execute("insert into left_out select file, _position from replaced")
+        good = f"(select * from {as_delivered.rows} anti join left_out using (_file, _position))"
     repeated = _describe_repeated(connection, table, mode, batch) if duplicates else {}
     if duplicates:
         examples.repeated += _repeated_keys(connection, table, batch)
     quarantine_files = _write_quarantine(connection, settings, table, batch, labels, landed, examples)
-    partitions = _write_partitions(connection, settings, table, mode, batch, landed)
-    counts = dict(connection.execute("select _delivery, count(*) from staged group by all").fetchall())
+    partitions, newest = _write_partitions(connection, settings, table, mode, batch, landed, good, as_delivered)
     reasons: dict[int, dict[str, int]] = {}
     for delivery, reason, rows in connection.execute(
         "select _delivery, _reasons[1], count(*) from staged where _reasons is not null group by all order by all"
     ).fetchall():
         reasons.setdefault(delivery, {})[reason] = rows
-    newest = dict(
-        connection.execute(
-            f"select _delivery, max(cast({identifier(table.fact_column)} as timestamp)) from staged where _reasons is null group by all"
-        ).fetchall()
-    )
+    loaded = {number: sum(part.rows for part in parts.values()) for number, parts in partitions.items()}
     return {
         one.key: LandedDelivery(
             source=one.identity,
-            delivered=counts.get(number, 0) + duplicates.get(number, 0),
+            delivered=loaded.get(number, 0) + duplicates.get(number, 0) + sum(reasons.get(number, {}).values()),
             duplicates=duplicates.get(number, 0),
             quarantined=reasons.get(number, {}),
             quarantine_file=quarantine_files.get(number),
-            newest_fact=newest[number].isoformat() if newest.get(number) is not None else None,
+            newest_fact=newest[number].isoformat() if number in newest else None,
             partitions=partitions.get(number, {}),
             notes=(*(notes or {}).get(number, ()), *repeated.get(number, ())),
         )
@@ -111,37 +135,35 @@ def quarantine_repeated(connection: duckdb.DuckDBPyConnection, table: RawTable, 
         return
     keys = ", ".join(["_delivery", "_file", *(identifier(name) for name in table.key)])
     good = f"from staged where _reasons is null{'' if file is None else f' and _file = {file}'}"
-    connection.execute(f"create or replace temp table twice as select hash({keys}) as key_hash {good} group by all having count(*) > 1")
-    if connection.execute("select count(*) from twice").fetchall() == [(0,)]:
+    [(rows,)] = connection.execute(f"select count(*) {good}").fetchall()
+    if not find_repeated(connection, good.removeprefix("from "), keys, rows):
         return
     raw = ", ".join(f"{literal(column.name)}, cast({identifier(column.name)} as varchar)" for column in table.columns)
     reason = f"{', '.join(table.key)}: {REPEATED}"
     connection.execute(
         f"update staged set _reasons = [{literal(reason)}], _raw = cast(json_object({raw}) as varchar)"
-        f" where rowid in (select rowid {good} and hash({keys}) in (select key_hash from twice)"
+        f" where rowid in (select rowid {good} and hash({keys}) in (select key_hash from repeated)"
         f" qualify row_number() over (partition by {keys} order by _position desc) > 1)"
     )
 
 
 def _drop_duplicates(connection: duckdb.DuckDBPyConnection, table: RawTable) -> dict[int, int]:
-    """Remove good rows whose key comes again later in the same delivery; how many, by delivery number."""
+    """Remove good rows whose key comes again later in the same delivery, which `replaced` then holds; how many, by delivery number."""
     keys = ", ".join(identifier(name) for name in table.key)
-    # The hash decides cheaply which few rows need the exact, sorting answer.
-    connection.execute(
-        f"create or replace temp table twice as select hash(_delivery, {keys}) as key_hash from staged"
-        " where _reasons is null group by all having count(*) > 1"
-    )
+    [(rows,)] = connection.execute("select count(*) from staged").fetchall()
+    if not find_repeated(connection, "staged where _reasons is null", f"_delivery, {keys}", rows):
+        return {}
     connection.execute(
         f"""
         create or replace temp table replaced as
-        select row_id, _delivery, repeated_key, file, kept_file, differs
+        select row_id, _delivery, _position, repeated_key, file, kept_file, differs
         from (
-            select rowid as row_id, _delivery, concat_ws(' / ', {keys}) as repeated_key, _file as file,
+            select rowid as row_id, _delivery, _position, concat_ws(' / ', {keys}) as repeated_key, _file as file,
                 first_value(_file) over same as kept_file,
                 hash({columns_of(table)}) <> first_value(hash({columns_of(table)})) over same as differs,
                 row_number() over same as newest
             from staged
-            where _reasons is null and hash(_delivery, {keys}) in (select key_hash from twice)
+            where _reasons is null and hash(_delivery, {keys}) in (select key_hash from repeated)
             window same as (partition by _delivery, {keys} order by _file desc, _position desc)
         ) as repeated
         where newest > 1
@@ -216,17 +238,26 @@ def _write_partitions(
     mode: Mode,
     batch: Mapping[int, Incoming],
     landed: Mapping[str, LandedDelivery],
-) -> dict[int, dict[str, Partition]]:
-    """Write the good rows of `staged`, one file for each delivery and event day, unless the lake has them already."""
+    good: str,
+    as_delivered: AsDelivered | None,
+) -> tuple[dict[int, dict[str, Partition]], dict[int, datetime]]:
+    """Write the good rows, one file for each delivery and event day, unless the lake has them already.
+
+    Returns:
+        By delivery number what it brought to each event day, and its newest fact.
+    """
     part = f"cast({identifier(table.fact_column)} as date)" if mode == "events" else literal(WHOLE)
     groups = connection.execute(
-        f"select _delivery, cast(part as varchar), rows, fingerprint from (select _delivery, {part} as part,"
-        f" count(*) as rows, {fingerprint(columns_of(table))} as fingerprint from staged where _reasons is null"
-        " group by all) as found order by all"
+        f"select _delivery, cast(part as varchar), rows, fingerprint, newest from (select _delivery, {part} as part, count(*) as rows,"
+        f" {fingerprint(columns_of(table))} as fingerprint, max(cast({identifier(table.fact_column)} as timestamp)) as newest"
+        f" from {good} as good group by all) as found order by all"
     ).fetchall()
     partitions: dict[int, dict[str, Partition]] = {}
+    newest: dict[int, datetime] = {}
     missing: dict[tuple[int, str], str] = {}
-    for delivery, day, rows, content in groups:
+    for delivery, day, rows, content, last in groups:
+        if last is not None:
+            newest[delivery] = max(newest.get(delivery, last), last)
         key = batch[delivery].key
         there = landed[key].partitions.get(day) if key in landed else None
         if there is not None and (there.rows, there.fingerprint) == (rows, content):
@@ -236,7 +267,9 @@ def _write_partitions(
         partitions.setdefault(delivery, {})[day] = Partition((name,), rows, content)
     folder = lake.raw_folder(settings.lake, table.name)
     temporary = lake.temporary_folder(settings.lake, table.name)
-    if missing:
+    if missing and as_delivered is not None:
+        lake.keep(_copy_rows(connection, settings, table, as_delivered, missing, partitions, folder, temporary))
+    elif missing:
         connection.register(
             "missing",
             pa.table({"delivery": pa.array([d for d, _ in missing], pa.int32()), "part": [day for _, day in missing]}),
@@ -263,7 +296,55 @@ def _write_partitions(
     if mode == "snapshot" and not partitions:
         partitions = {0: {WHOLE: _write_empty(folder, temporary, table, landed.get(batch[0].key))}}
     shutil.rmtree(temporary)
-    return partitions
+    return partitions, newest
+
+
+def _copy_rows(
+    connection: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    table: RawTable,
+    as_delivered: AsDelivered,
+    missing: Mapping[tuple[int, str], str],
+    partitions: Mapping[int, Mapping[str, Partition]],
+    folder: Path,
+    temporary: Path,
+) -> list[tuple[Path, Path]]:
+    """Write the files of `missing` (delivery number and event day -> name) from those delivered; the temporary and final path of each."""
+    left_out: dict[int, list[int]] = {}
+    for file, position in connection.execute("select _file, _position from left_out").fetchall():
+        left_out.setdefault(file, []).append(position - 1)
+    targets: dict[int, dict[str, Path]] = {}
+    for number, (delivery, day) in enumerate(missing):
+        targets.setdefault(delivery, {})[day] = temporary / f"{number}.parquet"
+
+    def copy(delivery: int) -> None:
+        files = as_delivered.files[delivery]
+        if len(files) == 1 and left_out.keys().isdisjoint(files) and len(partitions[delivery]) == 1:
+            [source], [target] = files.values(), targets[delivery].values()
+            shutil.copyfile(source, target)
+            return
+        pieces, masks = [], []
+        for number, path in files.items():
+            pieces.append(_read_rows(table, path))
+            masks.append(np.ones(len(pieces[-1]), dtype=bool))
+            masks[-1][left_out.get(number, [])] = False
+        rows, is_good = pa.concat_tables(pieces), pa.array(np.concatenate(masks))
+        days = rows[table.fact_column].cast(pa.date32())
+        for day, target in targets[delivery].items():
+            of_day = rows.filter(pc.and_(is_good, pc.equal(days, pa.scalar(date.fromisoformat(day)))))
+            # The key is another in each row: not worth a dictionary. DuckDB writes the same in three times the time.
+            repeating = [column.name for column in table.columns if column.arrow_type == pa.string() and (column.name,) != table.key]
+            pq.write_table(of_day, target, compression="zstd", row_group_size=_ROWS_OF_GROUP, use_dictionary=repeating, store_schema=False)
+
+    with ThreadPoolExecutor(settings.pipeline.threads) as pool:
+        list(pool.map(copy, targets))
+    return [(targets[delivery][day], folder / name) for (delivery, day), name in missing.items()]
+
+
+def _read_rows(table: RawTable, path: Path) -> pa.Table:
+    with pq.ParquetFile(path, coerce_int96_timestamp_unit="us") as file:
+        rows = file.read(columns=list(table.by_name), use_threads=False)
+    return rows.select(list(table.by_name)).cast(table.arrow_schema)
 
 
 def place_of(mode: Mode, key: str, day: str) -> str:
