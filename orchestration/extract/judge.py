@@ -18,7 +18,7 @@ from orchestration.extract.lake.manifest import LandedDelivery, stats_of
 from orchestration.extract.lake.write import EXAMPLES, REPEATED, BadRow
 from orchestration.plain_text import HIDDEN, for_duckdb
 from orchestration.settings import Settings
-from orchestration.sources import EPOCH, Notation
+from orchestration.sources import EPOCH, NULL_WORDS, Notation
 from orchestration.warehouse import identifier, literal
 
 # White space at an end, and nothing but white space; Unicode's, not only ASCII's.
@@ -365,6 +365,15 @@ def _cleaned(column: Column, rows: RawRows, notation: Notation) -> str:
         edge = f"e_{column.name}"
         padded = f"({edge} and regexp_full_match({text}, {literal(_null_pattern(notation))}))"
         return f"case when {text} = '' or {_is_null_word(text, notation)} or {padded} then null else {text} end"
+    value = _read(column, raw, text, source_type, notation)
+    # None of the usual words can be read as a value, but a placeholder such as 1900-01-01 or -1 can.
+    if source_type != "VARCHAR" or set(notation.nulls) <= set(NULL_WORDS):
+        return value
+    return f"case when {_is_null_word(f'trim({text})', notation)} then null else {value} end"
+
+
+def _read(column: Column, raw: str, text: str, source_type: str, notation: Notation) -> str:
+    """The value of a column of moments, numbers or truths; null where it cannot be read as one."""
     if column.kind in ("timestamp", "date"):
         return _moment(column, raw, text, source_type, notation)
     if column.kind == "boolean":

@@ -328,6 +328,18 @@ def test_a_source_has_its_own_words_for_nothing(world):
     assert world.rows("tickets", "ticket_id, account_id, topic, resolved_at") == [("t1", "a1", None, None), ("t2", "null", "bug", None)]
 
 
+def test_a_placeholder_that_could_be_a_value_is_none_where_the_source_says_so(world):
+    """Days, whole numbers, amounts, truths; required ones are missing then. What is part of another value is no placeholder."""
+    rows = ["s1,a1,-1,-1,2026-01-05,1900-01-01,0", "s2,a1,1, -1 ,2026-01-05, 1900-01-01 ,1", "s3,a1,1,-1.5,1900-01-01,,1"]
+    world.write("s.csv", "\n".join(["subscription_id,account_id,seats,mrr,started_on,ended_on,is_trial", *rows]) + "\n")
+    world.source("subscriptions", 'path = "s.csv"\nmax_bad_share = 1\nnulls = ["1900-01-01", "-1", "0"]')
+    assert world.land("subscriptions").quarantined == {"started_on: missing": 1}
+    assert world.rows("subscriptions", "subscription_id, seats, mrr, ended_on, is_trial") == [
+        ("s1", None, None, None, None),
+        ("s2", 1, None, None, True),
+    ]
+
+
 def test_a_float_that_is_not_a_number_is_null_like_its_word(world):
     header = "select 's1' as subscription_id, 'a1' as account_id, date '2026-01-01' as started_on"
     world.write_parquet("t.parquet", f"{header}, 'nan'::double as mrr, 'nan'::float as seats")
