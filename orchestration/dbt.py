@@ -53,6 +53,11 @@ def load_project(settings: Settings, parsed_before: Path = SETUP) -> dict[str, A
     return manifest
 
 
+def is_parsed(settings: Settings, folder: Path = SETUP) -> bool:
+    """Whether what was parsed into the folder is the project as it is now, and whole."""
+    return _parsed_from(folder) == _fingerprint(settings)
+
+
 def _fingerprint(settings: Settings) -> str:
     seeds = sorted(path.name for path in (PROJECT_ROOT / "seeds").glob("*.csv"))
     versions = (version(name) for name in ("dbt-core", *engine_of(settings).packages))

@@ -68,7 +68,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 @dataclass(frozen=True)
 class _Original:
     """The company after its first run, over [FIRST_DAY, LAST_DAY]; it is in its folder once it was put back.
-    `artifacts`: what dbt wrote in that run."""
+    `artifacts`: the results and the compiled models that dbt wrote in that run."""
 
     company: Company
     backup: Path
@@ -87,20 +87,19 @@ class _Original:
 
 @pytest.fixture(scope="session")
 def original(tmp_path_factory: pytest.TempPathFactory) -> _Original:
-    # The first of the test processes runs it, the others take a copy; what dbt has parsed holds for one path only.
+    # The first of the test processes runs it, the others take a copy.
     base = tmp_path_factory.getbasetemp()
     backup = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "first-run"
     folder = tmp_path_factory.mktemp("company") / "company"
     artifacts = backup.with_name("first-run-dbt")
     with FileLock(backup.with_suffix(".lock")):
-        if backup.exists():
-            shutil.copytree(artifacts, folder / "data" / "dbt")
-        else:
+        if not backup.exists():
             run_pipeline(found_company(folder).config_file, FIRST_DAY, LAST_DAY, "first", artifacts=True)
-            shutil.copytree(folder / "data" / "dbt", artifacts)
+            os.rename(folder / "data" / "dbt", artifacts)
             copy = shutil.copytree(folder, folder.with_name("copy"), symlinks=True, ignore=shutil.ignore_patterns("dbt"))
             os.rename(copy, backup)
     own = shutil.copytree(backup, folder.with_name("own"), symlinks=True)
+    (folder / "data" / "dbt").mkdir(parents=True, exist_ok=True)
     found = _Original(Company(folder), own, artifacts, read_mart(own / "data" / "published"))
     for path in (_reading_own_lake(found.put_back()), *_showing_own_today(found.company)):
         shutil.copy2(path, own / path.relative_to(folder))

@@ -5,7 +5,7 @@ import json
 import re
 from typing import Any
 
-from orchestration.dbt import column_description
+from orchestration.dbt import SETUP, column_description
 from orchestration.settings import PROJECT_ROOT
 from orchestration.shared import DIMENSIONS
 from orchestration.warehouse import connect
@@ -13,15 +13,15 @@ from tests.company import Company
 from tests.pipeline import dbt
 
 
-def artifact(company: Company, name: str) -> dict[str, Any]:
-    return json.loads((company.settings.dbt_target / name).read_text(encoding="utf-8"))
+def parsed_nodes() -> dict[str, Any]:
+    return json.loads((SETUP / "manifest.json").read_text(encoding="utf-8"))["nodes"]
 
 
-def test_keys_and_codes_hold_and_a_daily_build_leaves_their_checks_out(company: Company) -> None:
-    nodes = artifact(company, "manifest.json")["nodes"]
+def test_keys_and_codes_hold_and_a_daily_build_leaves_their_checks_out(company: Company, original: Any) -> None:
+    nodes = parsed_nodes()
     checks = {name for name, node in nodes.items() if node["resource_type"] == "test" and "ci" in node["tags"]}
     assert len(checks) > 80
-    daily = {result["unique_id"] for result in artifact(company, "run_results.json")["results"]}
+    daily = {result["unique_id"] for result in json.loads((original.artifacts / "run_results.json").read_text())["results"]}
     assert daily
     assert not daily & checks
 
@@ -30,7 +30,7 @@ def test_keys_and_codes_hold_and_a_daily_build_leaves_their_checks_out(company: 
 
 
 def test_every_column_is_described_and_every_description_has_its_column(company: Company) -> None:
-    nodes = artifact(company, "manifest.json")["nodes"].values()
+    nodes = parsed_nodes().values()
     stated = {(node["schema"], node["name"]): node["columns"] for node in nodes if node["resource_type"] in ("model", "seed")}
     with (PROJECT_ROOT / "seeds" / "metrics.csv").open(encoding="utf-8", newline="") as stream:
         metrics = {row["metric_key"] for row in csv.DictReader(stream)}

@@ -1,8 +1,5 @@
 """A company that lives in HubSpot, Chargebee and Intercom, by their ready mappings and the real command; one of them then goes down."""
 
-import os
-import subprocess
-import sys
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -11,6 +8,7 @@ import duckdb
 import pytest
 
 from orchestration.settings import PROJECT_ROOT
+from tests.forked import health
 from tests.leaks import find_leaks
 from tests.pipeline import run_pipeline
 from tests.rest_server import RestServer, chargebee, hubspot, intercom
@@ -67,11 +65,7 @@ CONVERSATIONS = [
 
 
 def run(folder: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "orchestration", "run", f"{DAY}"],
-        cwd=PROJECT_ROOT, env=os.environ | {"HEALTH_CONFIG": str(folder / "health.toml")},
-        capture_output=True, text=True, timeout=600, check=False,
-    )  # fmt: skip
+    done = health(folder / "health.toml", "run", DAY)
     said = done.stdout + done.stderr
     assert done.returncode == 0 and "degraded" not in said, said
     assert not [token for token in TOKENS.values() if token in said]

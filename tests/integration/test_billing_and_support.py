@@ -3,9 +3,6 @@
 Every account has one peculiarity; the first one has none.
 """
 
-import os
-import subprocess
-import sys
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -13,7 +10,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from orchestration.settings import PROJECT_ROOT
+from tests.forked import health
 from tests.stripe_server import KEY
 from tests.unit.extract.connectors.stripe.conftest import at, item, price, subscription
 from tests.unit.extract.connectors.stripe.replay import replay_server
@@ -109,14 +106,7 @@ def mart(tmp_path_factory: pytest.TempPathFactory) -> Path:
             + "".join(f"[sources.{name}]\n{billing}" for name in STRIPE_TABLES)
             + f'[sources.tickets]\n{support}[sources.usage_events]\nconnector = "files"\npath = "usage.csv"\n'
         )
-        done = subprocess.run(
-            [sys.executable, "-m", "orchestration", "run", f"{FIRST}...{LAST}"],
-            cwd=PROJECT_ROOT,
-            env={name: value for name, value in os.environ.items() if name != "DAGSTER_HOME"}
-            | {"HEALTH_CONFIG": str(config), "STRIPE_KEY": KEY, "DESK_TOKEN": "t"},
-            capture_output=True,
-            text=True,
-        )
+        done = health(config, "run", f"{FIRST}...{LAST}", variables={"STRIPE_KEY": KEY, "DESK_TOKEN": "t"})
     assert done.returncode == 0, done.stderr
     return folder / "data" / "published" / "current" / "health.duckdb"
 

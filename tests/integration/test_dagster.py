@@ -32,6 +32,8 @@ from tests.company import (
     read_mart,
     revision_faults,
 )
+from tests.forked import health
+from tests.forked import run as run_module
 
 RANGE = f"{FIRST_DAY}...{LAST_DAY}"
 
@@ -61,21 +63,9 @@ def run_dagster(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 def in_dagster(company: Company, program: str, result: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Have a program of the tests run the company's jobs in a process of its own, and write what it saw to `result`."""
-    done = subprocess.run(
-        [sys.executable, "-m", f"tests.{program}", str(result), *arguments],
-        cwd=PROJECT_ROOT,
-        env=environment(company),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_module(f"tests.{program}", result, *arguments, config=company.config_file)
     assert result.exists(), done.stderr
     return done
-
-
-def environment(company: Company) -> dict[str, str]:
-    clean = {name: value for name, value in os.environ.items() if name != "DAGSTER_HOME"}
-    return clean | {"HEALTH_CONFIG": str(company.config_file)}
 
 
 def double_a_score(company: Company) -> None:
@@ -294,14 +284,7 @@ def test_a_second_writer_is_refused_in_one_line(company: Company) -> None:
     company.config_file.write_text(text.replace("threads = 1\n", "threads = 1\nlock_timeout_seconds = 0.5\n"))
     before = content(company.settings.data_dir, NOT_DATA)
     with writer_lock(company.settings, "a backfill by hand"):
-        refused = subprocess.run(
-            [sys.executable, "-m", "orchestration", "run", str(NEXT_DAY)],
-            cwd=PROJECT_ROOT,
-            env=environment(company),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        refused = health(company.config_file, "run", NEXT_DAY)
     assert refused.returncode == 2
     assert f"'a backfill by hand' (process {os.getpid()}," in refused.stderr
     assert refused.stderr.count("\n") == 1
@@ -312,7 +295,7 @@ def test_dg_accepts_the_definitions(company: Company) -> None:
     checked = subprocess.run(
         [str(Path(sys.executable).with_name("dg")), "check", "defs"],
         cwd=PROJECT_ROOT,
-        env=environment(company),
+        env=os.environ | {"HEALTH_CONFIG": str(company.config_file)},
         capture_output=True,
         text=True,
         check=False,

@@ -1,14 +1,13 @@
 """One flipped bit in what a run reads: the real command repairs it, or ends with one line that names the file."""
 
-import os
 import random
-import subprocess
-import sys
 from pathlib import Path
+from subprocess import CompletedProcess
 
-from orchestration.settings import PROJECT_ROOT
 from tests.company import LAST_DAY, NEXT_DAY, NOT_DATA, Company, Rows, content, differences, read_mart, revision_faults
 from tests.damage import flip_bit
+from tests.forked import health
+from tests.forked import run as run_module
 
 WEEKLY = """
 from orchestration.definitions import defs
@@ -18,22 +17,11 @@ print(failed.event_specific_data.user_failure_data.description)
 """
 
 
-def command(company: Company, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return python(company, "-m", "orchestration", *arguments)
+def command(company: Company, *arguments: str) -> CompletedProcess[str]:
+    return health(company.config_file, *arguments)
 
 
-def python(company: Company, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, *arguments],
-        cwd=PROJECT_ROOT,
-        env={**os.environ, "HEALTH_CONFIG": str(company.config_file)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def verify(company: Company) -> subprocess.CompletedProcess[str]:
+def verify(company: Company) -> CompletedProcess[str]:
     return command(company, "verify")
 
 
@@ -66,7 +54,7 @@ def test_flipped_bits_are_repaired_by_the_next_run(next_mart: dict[str, Rows], c
         assert any(line.startswith(f"damaged: {path}: ") for line in lines), path
     assert content(company.settings.data_dir, NOT_DATA) == flipped != content_before
 
-    weekly = python(company, "-c", WEEKLY)
+    weekly = run_module("-c", WEEKLY, config=company.config_file)
     assert weekly.returncode == 0, weekly.stderr[-3000:]
     assert weekly.stdout.splitlines()[-6:] == [line.removeprefix("damaged: ") for line in lines]
 

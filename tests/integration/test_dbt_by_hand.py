@@ -8,15 +8,13 @@ from pathlib import Path
 import duckdb
 
 from orchestration.locking import writer_lock
-from orchestration.settings import DBT_PROJECT, PROJECT_ROOT
+from orchestration.settings import DBT_PROJECT
 from tests.company import NEXT_DAY, Company, Rows, differences, read_mart
-
-COMMAND = [sys.executable, "-m", "orchestration", "dbt"]
+from tests.forked import health
 
 
 def make_dbt(company: Company, *arguments: str) -> subprocess.CompletedProcess[str]:
-    env = {**os.environ, "HEALTH_CONFIG": str(company.config_file)}
-    return subprocess.run([*COMMAND, *arguments], cwd=PROJECT_ROOT, env=env, capture_output=True, text=True, check=False)
+    return health(company.config_file, "dbt", *arguments)
 
 
 def test_dbt_compiles_the_project_without_variables(tmp_path: Path) -> None:

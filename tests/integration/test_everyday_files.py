@@ -3,10 +3,7 @@
 import gzip
 import io
 import json
-import os
 import sqlite3
-import subprocess
-import sys
 import zipfile
 from datetime import date
 from pathlib import Path
@@ -14,7 +11,7 @@ from pathlib import Path
 import duckdb
 import openpyxl
 
-from orchestration.settings import PROJECT_ROOT
+from tests.forked import health
 
 DAYS = [date(2026, 3, number) for number in range(1, 8)]
 ACCOUNTS = {"a1": "Müller & Söhne", "a2": "Zoë – Café", "a3": "Łódź"}
@@ -77,10 +74,7 @@ def test_files_of_everyday_tools_give_the_right_days(tmp_path: Path) -> None:
     )
     config = tmp_path / "health.toml"
     config.write_text(f"[pipeline]\nstart_date = {DAYS[0]}\nend_date = {DAYS[-1]}\nthreads = 1\n\n{sources}")
-    ran = subprocess.run(
-        [sys.executable, "-m", "orchestration", "run"],
-        cwd=PROJECT_ROOT, env={**os.environ, "HEALTH_CONFIG": str(config)}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    ran = health(config, "run")
     assert ran.returncode == 0, ran.stderr
     with duckdb.connect(str(tmp_path / "data/published/current/health.duckdb"), read_only=True) as mart:
         days = mart.sql(

@@ -1,16 +1,13 @@
 """Sources that lost most of their rows: the mart keeps what it had, the loss is reported everywhere, and one line accepts it."""
 
-import os
 import re
-import subprocess
-import sys
 from datetime import timedelta
 
 import duckdb
 
 from orchestration.publish.alerts import preview_alerts
-from orchestration.settings import PROJECT_ROOT
 from tests.company import DELIVERED_UP_TO, NEXT_DAY, Company, Rows, read_mart
+from tests.forked import health
 
 
 def test_a_tenth_of_the_accounts_is_published_as_degraded_until_it_is_accepted(first_mart: dict[str, Rows], company: Company) -> None:
@@ -23,13 +20,7 @@ def test_a_tenth_of_the_accounts_is_published_as_degraded_until_it_is_accepted(f
     # The newest day that is due: older ones are not news to anybody.
     text = company.config_file.read_text().replace(f"end_date = {DELIVERED_UP_TO}", f"end_date = {NEXT_DAY}")
     company.config_file.write_text(text)
-    environment = {name: value for name, value in os.environ.items() if name != "DAGSTER_HOME"} | {
-        "HEALTH_CONFIG": str(company.config_file)
-    }
-    ran = subprocess.run(
-        [sys.executable, "-m", "orchestration", "run", str(NEXT_DAY)],
-        cwd=PROJECT_ROOT, env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    ran = health(company.config_file, "run", NEXT_DAY)
     assert ran.returncode == 0 and ran.stderr == "", ran.stderr
     scored = len(first_mart["account_health"])
     [summary] = re.findall(rf"^{NEXT_DAY}: {scored} accounts scored: .*$", ran.stdout, re.MULTILINE)

@@ -3,18 +3,15 @@
 And one that fell silent, behind a fact of the far future.
 """
 
-import os
 import sqlite3
-import subprocess
-import sys
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 
 import duckdb
 import pytest
 
-from orchestration.settings import PROJECT_ROOT
 from tests.company import differences, read_mart
+from tests.forked import health
 from tests.pipeline import run_pipeline
 
 FIRST, DAY_BEFORE, OUTAGE, RECOVERY = date(2026, 3, 1), date(2026, 3, 4), date(2026, 3, 5), date(2026, 3, 9)
@@ -62,14 +59,7 @@ def states(config: Path) -> dict[date, set[str]]:
 
 def run_command(config: Path, start: date, end: date) -> str:
     """`health run`; what it said."""
-    done = subprocess.run(
-        [sys.executable, "-m", "orchestration", "run", f"{start}...{end}"],
-        cwd=PROJECT_ROOT,
-        env={name: value for name, value in os.environ.items() if name != "DAGSTER_HOME"} | {"HEALTH_CONFIG": str(config)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = health(config, "run", f"{start}...{end}")
     assert done.returncode == 0, done.stderr
     return done.stdout
 

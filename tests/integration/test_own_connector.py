@@ -1,30 +1,18 @@
 """A connector of one's own, as docs/sources.md shows it: the real commands find it by name and publish its rows."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import duckdb
 
-from orchestration.settings import PROJECT_ROOT
+from tests.forked import health
 from tests.own_connector import NAME, companies, example, write_package
 
 TOKEN = "pat-9c1e-sesame"
 
 
-def command(folder: Path, *arguments: str, token: str = TOKEN) -> subprocess.CompletedProcess[str]:
-    environment = {
-        **os.environ, "HEALTH_CONFIG": str(folder / "health.toml"), "PYTHONPATH": str(folder / "packages"), "HUBSPOT_TOKEN": token,
-    }  # fmt: skip
-    return subprocess.run(
-        [sys.executable, "-m", "orchestration", *arguments],
-        cwd=PROJECT_ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
+def command(folder: Path, *arguments: str, token: str = TOKEN) -> CompletedProcess[str]:
+    return health(folder / "health.toml", *arguments, variables={"PYTHONPATH": str(folder / "packages"), "HUBSPOT_TOKEN": token})
 
 
 # Of another connector of the team, which has a fault.

@@ -4,9 +4,6 @@ Their file has what quotes values elsewhere: columns in the wrong place, a broke
 accounts that nobody knows.
 """
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +11,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from orchestration.settings import PROJECT_ROOT
+from tests.forked import health
 from tests.leaks import find_leaks
 
 DAY = "2026-03-09"
@@ -81,16 +78,7 @@ class Told:
         )
 
     def command(self, name: str, *arguments: str) -> None:
-        environment = {key: value for key, value in os.environ.items() if key != "DAGSTER_HOME"}
-        environment |= {"HEALTH_CONFIG": str(self.folder / "health.toml")}
-        done = subprocess.run(
-            [sys.executable, "-m", "orchestration", *arguments],
-            cwd=PROJECT_ROOT,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = health(self.folder / "health.toml", *arguments)
         self.texts[name] = done.stdout + done.stderr
         self.codes[name] = done.returncode
 

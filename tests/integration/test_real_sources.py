@@ -5,10 +5,7 @@ Some of its sources fail in that run, so that there are errors to log; their ser
 
 import base64
 import json
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -23,6 +20,8 @@ import sqlalchemy as sa
 from moto.server import ThreadedMotoServer
 
 from orchestration.settings import PROJECT_ROOT
+from tests.forked import health
+from tests.forked import run as run_module
 from tests.leaks import find_leaks
 from tests.local_server import Fault
 from tests.postgres import postgres
@@ -178,12 +177,11 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
         config = folder / "health.toml"
         last_day = issued + timedelta(days=DAYS_UNPAID)
         config.write_text(configuration(last_day, stripe.url, desk.url, endpoint))
-        clean = {name: value for name, value in os.environ.items() if name != "DAGSTER_HOME"} | {"HEALTH_CONFIG": str(config)}
         unset = {name: value for name, value in variables.items() if name not in ("LOST_TOKEN", "STORE_SECRET")}
-        refused = command(["orchestration", "run"], clean | unset)
+        refused = health(config, "run", variables=unset)
         assert not (folder / "data").exists()
         result = tmp_path_factory.mktemp("result") / "result.json"
-        done = command(["tests.dagster_run", str(result), str(last_day)], clean | variables)
+        done = run_module("tests.dagster_run", result, last_day, config=config, variables=variables)
         assert result.exists(), done.stderr
         yield Ran(
             folder,
@@ -194,10 +192,6 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
             yearly,
             (refused.returncode, refused.stderr),
         )
-
-
-def command(module: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", *module], cwd=PROJECT_ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
 def unset_secrets_refuse_the_run_at_once_and_all_together(ran: Ran) -> None:

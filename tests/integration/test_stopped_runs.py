@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import dagster as dg
 import pytest
@@ -20,6 +21,8 @@ from orchestration.publish import current_generation, verify
 from orchestration.settings import PROJECT_ROOT
 from orchestration.warehouse import _is_free, has_log
 from tests.company import FIRST_DAY, LAST_DAY, MIDDLE_DAY, NEXT_DAY, Company, Rows, differences, read_mart, revision_faults
+from tests.forked import health
+from tests.forked import run as run_module
 
 # In this order on one data folder, so that each run also goes through what the one before has left.
 MOMENTS = (
@@ -45,17 +48,9 @@ MOMENTS = (
 )
 
 
-def start(company: Company, *arguments: str, days: str = str(NEXT_DAY)) -> subprocess.Popen[str]:
-    clean = {name: value for name, value in os.environ.items() if name != "DAGSTER_HOME"}
-    return subprocess.Popen(
-        [sys.executable, "-m", *arguments, days],
-        cwd=PROJECT_ROOT,
-        env=clean | {"HEALTH_CONFIG": str(company.config_file)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+def run_stopped(company: Company, signal_name: str, place: str, note: Path, days: str = str(NEXT_DAY)) -> CompletedProcess[str]:
+    """`health run`, which sends itself a signal at a place: see `tests.stopped_run`."""
+    return run_module("tests.stopped_run", signal_name, place, note, days, config=company.config_file)
 
 
 @contextmanager
@@ -66,23 +61,17 @@ def dagster_of(company: Company) -> Iterator[dg.DagsterInstance]:
             yield instance
 
 
-def seconds_until_it_is_over(company: Company, stopped: subprocess.Popen[str], sent_at: Path) -> tuple[float, str]:
-    """Seconds from the signal to the end of the run, and what it said on standard error."""
-    _, stderr = stopped.communicate(timeout=300)
-    while not _is_free(company.settings.warehouse):
-        time.sleep(0.1)
-    return time.time() - float(sent_at.read_text()), stderr
-
-
 def test_a_run_that_is_killed_anywhere_blocks_no_other(
     next_mart: dict[str, Rows], first_mart: dict[str, Rows], company: Company, tmp_path: Path
 ) -> None:
     expected = []
     for signal_name, place in MOMENTS:
         sent_at = tmp_path / "sent_at"
-        stopped = start(company, "tests.stopped_run", signal_name, place, str(sent_at))
-        seconds, stderr = seconds_until_it_is_over(company, stopped, sent_at)
-        assert seconds < 10, (place, stderr)
+        stopped = run_stopped(company, signal_name, place, sent_at)
+        while not _is_free(company.settings.warehouse):
+            time.sleep(0.1)
+        stderr = stopped.stderr
+        assert time.time() - float(sent_at.read_text()) < 10, (place, stderr)
         if signal_name == "SIGKILL":
             assert stopped.returncode == -signal.SIGKILL, (place, stderr)
             # Two of them died before Dagster had a run.
@@ -100,9 +89,8 @@ def test_a_run_that_is_killed_anywhere_blocks_no_other(
         if number == 1:
             assert not differences(first_mart, read_mart(company.published)), place
 
-    undisturbed = start(company, "orchestration", "run")
-    _, stderr = undisturbed.communicate(timeout=300)
-    assert undisturbed.returncode == 0, stderr
+    undisturbed = health(company.config_file, "run", NEXT_DAY)
+    assert undisturbed.returncode == 0, undisturbed.stderr
     assert not differences(next_mart, read_mart(company.published))
     assert not revision_faults(company)
     assert all(path.name.isdigit() for path in (company.published / "generations").iterdir())
@@ -122,16 +110,14 @@ def test_a_run_in_parts_that_is_killed_goes_on_where_it_was(company: Company, fi
     company.config_file.write_text(company.config_file.read_text().replace("[pipeline]\n", "[pipeline]\npart_days = 1\n"))
     days, sent_at = f"{FIRST_DAY}...{LAST_DAY}", tmp_path / "sent_at"
     # Two parts are done; DuckDB leaves a log where the process is killed while a model writes.
-    stopped = start(company, "tests.stopped_run", "SIGKILL", "before orchestration.defs.transform:build", str(sent_at), days=days)
-    _, stderr = stopped.communicate(timeout=300)
-    assert stopped.returncode == -signal.SIGKILL, stderr
+    stopped = run_stopped(company, "SIGKILL", "before orchestration.defs.transform:build", sent_at, days)
+    assert stopped.returncode == -signal.SIGKILL, stopped.stderr
     assert current_generation(company.settings) is None
     company.settings.warehouse.with_name("warehouse.duckdb.wal").write_bytes(b"what a killed writer left")
 
-    again = start(company, "orchestration", "run", days=days)
-    stdout, stderr = again.communicate(timeout=300)
-    assert again.returncode == 0, stderr
-    assert f"2 days up to {MIDDLE_DAY} are scored, 1 are left" in stdout
+    again = health(company.config_file, "run", days)
+    assert again.returncode == 0, again.stderr
+    assert f"2 days up to {MIDDLE_DAY} are scored, 1 are left" in again.stdout
     assert not differences(first_mart, read_mart(company.published))
     assert not revision_faults(company)
     assert current_generation(company.settings) == 1
@@ -161,8 +147,8 @@ def test_a_disk_that_fills_up_during_a_run_ends_it_in_one_line(
     filler = small_disk / "filler"
     generations = company.published / "generations"
     for place in ("before orchestration.extract:land_table", "before orchestration.publish.publishing:audit_database"):
-        filled = start(company, "tests.stopped_run", "FULL", place, str(filler))
-        _, stderr = filled.communicate(timeout=300)
+        filled = run_stopped(company, "FULL", place, filler)
+        stderr = filled.stderr
         assert filled.returncode == 1, (place, stderr)
         *others, said = stderr.splitlines()
         # Dagster could not note how the first one ended.
@@ -182,16 +168,15 @@ def test_a_disk_that_fills_up_during_a_run_ends_it_in_one_line(
     assert [path.name for path in generations.iterdir()] != ["1"]
     (company.settings.temp_dir / "spilled").write_bytes(b"")
     os.truncate(filler, filler.stat().st_size - (50 << 20))
-    refused = start(company, "orchestration", "run")
-    _, stderr = refused.communicate(timeout=300)
-    assert refused.returncode == 2 and "MB are free on its disk, and a run needs at least 100" in stderr and stderr.count("\n") == 1
+    refused = health(company.config_file, "run", NEXT_DAY)
+    assert refused.returncode == 2 and refused.stderr.count("\n") == 1
+    assert "MB are free on its disk, and a run needs at least 100" in refused.stderr
     assert [path.name for path in generations.iterdir()] == ["1"]
     assert not company.settings.temp_dir.exists()
 
     filler.unlink()
-    undisturbed = start(company, "orchestration", "run")
-    _, stderr = undisturbed.communicate(timeout=300)
-    assert undisturbed.returncode == 0, stderr
+    undisturbed = health(company.config_file, "run", NEXT_DAY)
+    assert undisturbed.returncode == 0, undisturbed.stderr
     assert not differences(next_mart, read_mart(company.published))
     assert not revision_faults(company)
     assert sorted(path.name for path in generations.iterdir()) == ["1", "2"]
@@ -202,7 +187,14 @@ def test_a_disk_that_fills_up_during_a_run_ends_it_in_one_line(
 
 def test_who_waits_says_for_whom_and_ends_on_a_signal(company: Company) -> None:
     with writer_lock(company.settings, "a backfill by hand"):
-        waiting = start(company, "orchestration", "run")
+        waiting = subprocess.Popen(
+            [sys.executable, "-m", "orchestration", "run", str(NEXT_DAY)],
+            cwd=PROJECT_ROOT,
+            env=os.environ | {"HEALTH_CONFIG": str(company.config_file)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         said = waiting.stdout.readline()
         assert said.startswith(f"'a backfill by hand' (process {os.getpid()}, since ") and "at most 60 s" in said
         waiting.send_signal(signal.SIGTERM)

@@ -1,10 +1,7 @@
 """The day that is still running, scored provisionally beside the mart: `health run today`."""
 
-import os
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -27,6 +24,7 @@ from orchestration.publish.alerts.mart import PublishedMart
 from orchestration.publish.postgres import copy_to_postgres
 from orchestration.settings import PROJECT_ROOT
 from tests.company import LAST_DAY, NEXT_DAY, NOT_DATA, Company, Row, Rows, content, differences, read_mart, revision_faults
+from tests.forked import run as run_module
 from tests.webhook_server import WebhookServer
 
 NOON = datetime(NEXT_DAY.year, NEXT_DAY.month, NEXT_DAY.day, 12, tzinfo=UTC)
@@ -299,16 +297,13 @@ MOMENTS = (
 
 
 def test_killed_at_any_moment_it_leaves_the_state_before_or_after(company: Company, tmp_path: Path) -> None:
-    before, environment = of_the_daily_run(company), os.environ | {"HEALTH_CONFIG": str(company.config_file)}
+    before = of_the_daily_run(company)
     score(company)
     runs = "select run_id from account_health_today union select run_id from metric_scores_today"
     [(first,)] = ask(company, runs)
     for place in MOMENTS:
         arguments = ["SIGKILL", place, str(tmp_path / "sent_at"), "today@2026-03-10T13:00:00+00:00"]
-        done = subprocess.run(
-            [sys.executable, "-m", "tests.stopped_run", *arguments],
-            cwd=PROJECT_ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False,
-        )  # fmt: skip
+        done = run_module("tests.stopped_run", *arguments, config=company.config_file)
         assert done.returncode == -signal.SIGKILL, (place, done.stderr)
         [(run,)] = ask(company, runs)
         assert (run == first) == (not place.startswith("after orchestration.publish")), place

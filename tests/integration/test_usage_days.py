@@ -1,8 +1,5 @@
 """Usage counted by day instead of single events: the same company gives the same mart, to the last bit."""
 
-import os
-import subprocess
-import sys
 import tomllib
 from datetime import date
 from pathlib import Path
@@ -13,8 +10,8 @@ import sqlalchemy as sa
 
 from orchestration.contract import TABLES
 from orchestration.extract import lake_select
-from orchestration.settings import PROJECT_ROOT
 from tests.company import FIRST_DAY, LAST_DAY, MIDDLE_DAY, Company, Rows, differences, read_mart
+from tests.forked import health
 from tests.pages import blocks
 
 # Which table usage came from is all that these may say differently.
@@ -67,12 +64,7 @@ def test_a_company_whose_events_stay_in_its_database(
     assert "usage_events" not in tomllib.loads(company.config_file.read_text())["sources"]
     company.forget()
 
-    environment = {name: value for name, value in os.environ.items() if name != "DAGSTER_HOME"}
-    ran = subprocess.run(
-        [sys.executable, "-m", "orchestration", "run", f"{FIRST_DAY}...{LAST_DAY}"],
-        cwd=PROJECT_ROOT, capture_output=True, text=True, check=False,
-        env=environment | {"HEALTH_CONFIG": str(company.config_file), "WAREHOUSE_URL": postgres_url},
-    )  # fmt: skip
+    ran = health(company.config_file, "run", f"{FIRST_DAY}...{LAST_DAY}", variables={"WAREHOUSE_URL": postgres_url})
 
     assert ran.returncode == 0, ran.stdout + ran.stderr
     found = read_mart(company.published)

@@ -2,9 +2,7 @@
 
 import csv
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -14,8 +12,9 @@ import duckdb
 import psycopg
 import pytest
 
-from orchestration.settings import PROJECT_ROOT
 from tests.company import NOT_DATA, content
+from tests.forked import health
+from tests.forked import run as run_module
 from tests.pipeline import run_pipeline
 
 FIRST_DAY, LAST_DAY = date(2026, 1, 5), date(2026, 3, 8)
@@ -143,14 +142,7 @@ def concordance(rows: list[tuple], stratum) -> float:
 def validated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[subprocess.CompletedProcess, duckdb.DuckDBPyConnection]]:
     config_file = write_company(tmp_path_factory.mktemp("validated"))
     run_pipeline(config_file, FIRST_DAY, LAST_DAY)
-    done = subprocess.run(
-        [sys.executable, "-m", "orchestration", "validate"],
-        cwd=PROJECT_ROOT,
-        env=os.environ | {"HEALTH_CONFIG": str(config_file)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = health(config_file, "validate")
     with duckdb.connect(str(config_file.parent / "data/published/current/health.duckdb"), read_only=True) as mart:
         yield done, mart
 
@@ -249,9 +241,6 @@ print(*((check.check_name, check.passed, check.severity.value) for check in resu
 """
 
 
-IMPACT = ("-m", "orchestration", "impact")
-
-
 def config_of(mart: duckdb.DuckDBPyConnection) -> Path:
     [(path,)] = mart.execute("select path from duckdb_databases() where database_name = 'health'").fetchall()
     # data/published/generations/<n>/health.duckdb
@@ -267,20 +256,13 @@ def in_force(day: date) -> list[Customer]:
     ]
 
 
-def python(mart: duckdb.DuckDBPyConnection, *arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, *arguments],
-        cwd=PROJECT_ROOT,
-        env=os.environ | {"HEALTH_CONFIG": str(config_of(mart))},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def command(mart: duckdb.DuckDBPyConnection, *arguments: str) -> subprocess.CompletedProcess:
+    return health(config_of(mart), *arguments)
 
 
 def test_the_impact_of_a_candidate_is_every_account_whose_tier_differs(validated, tmp_path):
     _, mart = validated
-    done = python(mart, *IMPACT, "v1", "turned", "--csv", str(tmp_path / "changed.csv"), "--max-tier-changes", "3")
+    done = command(mart, "impact", "v1", "turned", "--csv", str(tmp_path / "changed.csv"), "--max-tier-changes", "3")
     assert done.returncode == 1, done.stderr
     everybody = in_force(LAST_DAY)
     expected = {
@@ -312,7 +294,7 @@ def test_two_git_revisions_differ_by_the_accounts_that_a_moved_limit_moves(valid
     tiers.write_text(tiers.read_text() + "".join(f"v1,all,{row}\n" for row in ("healthy,green,75,", "at_risk,yellow,40,", "poor,red,0,")))
     git(config_file, "commit", "-qam", "healthy from 75 on")
     table = tmp_path / "changed.csv"
-    done = python(mart, *IMPACT, "main~1", "main", "--csv", str(table), "--max-arr-moved", "0", "--max-tier-changes", "1000")
+    done = command(mart, "impact", "main~1", "main", "--csv", str(table), "--max-arr-moved", "0", "--max-tier-changes", "1000")
     scores = {customer.name: score_of(customer, LAST_DAY) for customer in in_force(LAST_DAY)}
     expected = {name for name, score in scores.items() if 70 <= score < 75}
     with open(table, newline="") as file:
@@ -338,7 +320,7 @@ def test_two_git_revisions_differ_by_the_accounts_that_a_moved_limit_moves(valid
     mistake |= {"playbook_conditions": "playbook_key,field,operator,value\nask,health_score,>,100\n"}
     for seed, text in mistake.items():
         (tiers.parent / f"{seed}.csv").write_text(text)
-    refused = python(mart, *IMPACT, "main")
+    refused = command(mart, "impact", "main")
     for seed in mistake:
         (tiers.parent / f"{seed}.csv").unlink()
     git(config_file, "checkout", "-q", "main~1")
@@ -348,7 +330,7 @@ def test_two_git_revisions_differ_by_the_accounts_that_a_moved_limit_moves(valid
 
 def test_the_weekly_job_materializes_every_table_and_checks_the_skill(validated):
     _, mart = validated
-    done = python(mart, "-c", WEEKLY)
+    done = run_module("-c", WEEKLY, config=config_of(mart))
     assert done.returncode == 0, done.stderr
     tables = "calibration metric_influence renewal_forecast score_validation tier_validation weight_proposals"
     assert done.stdout.splitlines()[-2:] == [tables, "('skill_is_enough', False, 'WARN')"]
@@ -360,7 +342,7 @@ def test_the_copy_in_postgres_has_the_validation_too(validated, postgres_url, mo
     text = config_file.read_text()
     config_file.write_text(text + '[exports.postgres]\nurl = { env = "MART_URL" }\nschema = "validated"\n')
     monkeypatch.setenv("MART_URL", postgres_url.replace("+psycopg", ""))
-    done = python(mart, "-m", "orchestration", "validate")
+    done = command(mart, "validate")
     assert done.returncode == 0, done.stderr
     with psycopg.connect(postgres_url.replace("+psycopg", "")) as connection:
         generation, skill = connection.execute(
@@ -370,7 +352,7 @@ def test_the_copy_in_postgres_has_the_validation_too(validated, postgres_url, mo
     assert f"(generation {generation})" in done.stdout and skill == row_of(mart, "v1", "as_restated")["skill"]
     # A database that is down is said; the mart has its validation.
     monkeypatch.setenv("MART_URL", "postgresql://writer:geheim@127.0.0.1:1/mart")
-    done = python(mart, "-m", "orchestration", "validate")
+    done = command(mart, "validate")
     config_file.write_text(text)
     assert done.returncode == 0 and f"(generation {generation + 1})" in done.stdout
     assert "exports.postgres: the database says: " in done.stderr and "geheim" not in done.stderr

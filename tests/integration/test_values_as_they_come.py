@@ -1,13 +1,10 @@
 """A company whose exports are plausible but not as the contract has them: what its mart says, and what is reported to people."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import duckdb
 
-from orchestration.settings import PROJECT_ROOT
+from tests.forked import health
 
 FILES = {
     # NULL for "no parent"; the second account's subscription ends on a local midnight.
@@ -63,10 +60,7 @@ UNHEARD = "nobody of 5 people was heard of in a year: are their user_id those of
 
 
 def command(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "orchestration", *arguments], cwd=PROJECT_ROOT, capture_output=True, text=True, check=False,
-        env=os.environ | {"HEALTH_CONFIG": str(folder / "health.toml"), "COLUMNS": "1000"},
-    )  # fmt: skip
+    done = health(folder / "health.toml", *arguments, variables={"COLUMNS": "1000"})
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

@@ -22,6 +22,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from orchestration.dbt import SETUP
 from orchestration.settings import PROJECT_ROOT
 from orchestration.warehouse import SAFE_OPTIONS, connect
 from tests.company import Company
@@ -84,7 +85,7 @@ class Score:
 
 def scoring_models(target: Path) -> dict[str, str]:
     """The compiled SQL of the models that score, each after those that it needs."""
-    nodes = json.loads((target / "manifest.json").read_text())["nodes"].values()
+    nodes = json.loads((SETUP / "manifest.json").read_text())["nodes"].values()
     needs = {
         node["name"]: {key.rpartition(".")[2] for key in node["depends_on"]["nodes"]}
         for node in nodes

@@ -1,10 +1,8 @@
 """Rules that make no sense are named before a run, with file and line: mistakes stop it, what somebody may mean is a warning."""
 
 import csv
-import os
-import subprocess
-import sys
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
@@ -12,6 +10,7 @@ from orchestration.run_guard import check_configuration
 from orchestration.scorecard import ConfigurationError
 from orchestration.scorecard.lint import can_hold
 from orchestration.settings import PROJECT_ROOT, load_settings
+from tests.forked import health
 
 CONFIG = """\
 [pipeline]
@@ -90,10 +89,8 @@ class Seeds:
     def check(self) -> list[str]:
         return check_configuration(load_settings(self.folder / "health.toml"))
 
-    def command(self, name: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "orchestration", name]
-        env = os.environ | {"HEALTH_CONFIG": str(self.folder / "health.toml")}
-        return subprocess.run(command, cwd=PROJECT_ROOT, env=env, capture_output=True, text=True, check=False)
+    def command(self, name: str) -> CompletedProcess[str]:
+        return health(self.folder / "health.toml", name)
 
 
 @pytest.fixture

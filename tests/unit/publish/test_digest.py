@@ -1,21 +1,20 @@
 """The weekly digest by the real command: to a local mail server, and to local servers in place of Slack and Teams."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import date, timedelta
 from email.message import EmailMessage
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
 
 from orchestration.publish.alerts.rendering import Report, as_text, line, part, render
 from orchestration.publish.digest import send_digests
-from orchestration.settings import PROJECT_ROOT, Settings, SettingsError, load_settings
+from orchestration.settings import Settings, SettingsError, load_settings
 from tests.alert_mart import account, account_day, publish_mart
+from tests.forked import health
 from tests.mail_server import MailServer
 from tests.webhook_server import WebhookServer
 
@@ -93,11 +92,8 @@ class Book:
         }
         publish_mart(self.settings, self.number, newest, tables)
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "orchestration", "digest", *arguments],
-            cwd=PROJECT_ROOT, env={**os.environ, "HEALTH_CONFIG": str(self.config_file)}, capture_output=True, text=True, check=False,
-        )  # fmt: skip
+    def run(self, *arguments: str) -> CompletedProcess[str]:
+        return health(self.config_file, "digest", *arguments)
 
 
 @pytest.fixture

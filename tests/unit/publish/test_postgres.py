@@ -1,9 +1,6 @@
 """The copy in Postgres: the same rows, one transaction, the rights of readers, and what happens when it cannot be made."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +11,8 @@ from psycopg import sql
 from orchestration.cli import main
 from orchestration.publish.postgres import COPIED_TABLES, CopyFailed, copy_to_postgres, preflight_postgres
 from orchestration.publish.publishing import publish
-from orchestration.settings import PROJECT_ROOT, Settings, SettingsError, load_settings
+from orchestration.settings import Settings, SettingsError, load_settings
+from tests.forked import run as run_module
 from tests.pages import blocks
 
 from .conftest import DAY_1, PUBLISHED_AT, change_warehouse, days_from, make_settings, read_current, score_days
@@ -331,14 +329,7 @@ print("FOUND", json.dumps(found))
 
 def test_the_asset_warns_when_the_database_is_down_and_copies_when_it_is_back(target, address):
     run(target, "run-1")
-    done = subprocess.run(
-        [sys.executable, "-c", _MATERIALIZE],
-        cwd=PROJECT_ROOT,
-        env=os.environ | {"HEALTH_CONFIG": str(target.config_file), "REACHABLE": address},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_module("-c", _MATERIALIZE, config=target.config_file, variables={"REACHABLE": address})
     [line] = [line for line in done.stdout.splitlines() if line.startswith("FOUND")] or [done.stderr]
     down, up = json.loads(line.removeprefix("FOUND"))
     assert down[:3] == [True, False, "WARN"] and "Check the address and the network" in down[3] and down[4] == 0
