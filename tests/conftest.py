@@ -1,6 +1,7 @@
 """The company that the tests of the whole pipeline work on: run once, put back before each test. And a Postgres."""
 
 import os
+import pickle
 import re
 import shutil
 from collections.abc import Iterator
@@ -86,10 +87,15 @@ class _Original:
 
 
 @pytest.fixture(scope="session")
-def original(tmp_path_factory: pytest.TempPathFactory) -> _Original:
-    # The first of the test processes runs it, the others take a copy.
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all test processes see: what takes long is made there by the first that needs it."""
     base = tmp_path_factory.getbasetemp()
-    backup = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "first-run"
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+@pytest.fixture(scope="session")
+def original(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> _Original:
+    backup = shared / "first-run"
     folder = tmp_path_factory.mktemp("company") / "company"
     artifacts = backup.with_name("first-run-dbt")
     with FileLock(backup.with_suffix(".lock")):
@@ -151,11 +157,18 @@ def first_mart(original: _Original) -> dict[str, Rows]:
 
 
 @pytest.fixture(scope="session")
-def next_mart(original: _Original) -> dict[str, Rows]:
+def next_mart(original: _Original, shared: Path) -> dict[str, Rows]:
     """What an undisturbed run of NEXT_DAY publishes after the first run. Ask for it before `company`."""
-    company = original.put_back()
-    company.run(NEXT_DAY, run_id="next")
-    return read_mart(company.published)
+    kept = shared / "next-mart"
+    with FileLock(kept.with_suffix(".lock")):
+        if not kept.exists():
+            company = original.put_back()
+            company.run(NEXT_DAY, run_id="next")
+            written = kept.with_suffix(".tmp")
+            written.write_bytes(pickle.dumps(read_mart(company.published)))
+            os.rename(written, kept)
+    mart: dict[str, Rows] = pickle.loads(kept.read_bytes())
+    return mart
 
 
 @pytest.fixture(scope="session")
