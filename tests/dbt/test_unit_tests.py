@@ -1,16 +1,15 @@
 """The dbt unit tests beside the models, run by dbt. A production run leaves them out."""
 
 import json
-import os
-import subprocess
-import sys
 from datetime import date
 from pathlib import Path
 
 from orchestration.contract import TABLES
+from orchestration.dbt import SETUP
 from orchestration.extract import extract_table
-from orchestration.settings import DBT_PROJECT, Settings, load_settings
-from orchestration.transform import dbt_environment, prepare
+from orchestration.settings import Settings, load_settings
+from orchestration.transform import prepare
+from tests.pipeline import dbt
 
 DAY = date(2026, 1, 5)
 
@@ -39,24 +38,10 @@ def prepared(folder: Path) -> Settings:
 
 def test_every_unit_test_passes(tmp_path: Path) -> None:
     settings = prepared(tmp_path)
-    target = settings.dbt_target
     # The unit tests and what they rest on, in one go.
-    run = subprocess.run(
-        [
-            Path(sys.executable).with_name("dbt"), "build", "--select", "+test_type:unit", "--indirect-selection", "cautious",
-            "--profiles-dir", str(DBT_PROJECT),
-            "--target-path", str(target), "--log-path", str(target),
-        ],
-        cwd=DBT_PROJECT,
-        env={**os.environ, **dbt_environment(settings)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )  # fmt: skip
-    assert run.returncode == 0, run.stdout[-6000:] + run.stderr[-2000:]
-
-    written = json.loads((target / "manifest.json").read_text())["unit_tests"]
-    results = json.loads((target / "run_results.json").read_text())["results"]
+    dbt(settings, "build", "--select", "+test_type:unit", "--indirect-selection", "cautious", artifacts=True)
+    written = json.loads((SETUP / "manifest.json").read_text())["unit_tests"]
+    results = json.loads((settings.dbt_target / "run_results.json").read_text())["results"]
     passed = {result["unique_id"] for result in results if result["status"] == "pass"}
     assert written
     assert written.keys() <= passed
