@@ -157,9 +157,9 @@ class Steady:
         with duckdb.connect(str(mart), read_only=True) as connection:
             return connection.execute(query, list(parameters)).fetchall()
 
-    def moved(self) -> set[tuple]:
-        """(account, component, metric) of every row of the ledger."""
-        return set(self.query("select distinct account_id, component, metric_key from score_changes"))
+    def moved(self, rows: str = "true") -> set[tuple]:
+        """(account, component, metric) of every row of the ledger, or of those that a condition names."""
+        return set(self.query(f"select distinct account_id, component, metric_key from score_changes where {rows}"))
 
     def mart(self) -> dict[str, Rows]:
         return read_mart(self.folder / "data" / "published")
@@ -226,13 +226,23 @@ def test_only_the_segment_changes(steady: Steady) -> None:
     assert steady.moved() == {("a2", "scorecard", None)}
 
 
-def test_only_one_source_stops(steady: Steady) -> None:
+def test_one_user_leaves_and_weeks_later_one_source_stops(steady: Steady) -> None:
+    stops = CHANGE_DAY - timedelta(days=1)
+    gone = {"account_id": "a3", "user_id": "u2"}
+    steady.edit(
+        "usage_events",
+        lambda row: None if gone.items() <= row.items() and day_of(row, "occurred_at") >= HISTORY_STARTS + timedelta(days=30) else row,
+    )
+    # The newest ticket is of the day four before the change day: late when that is more than two days ago.
     steady.edit("tickets", lambda row: row if day_of(row, "opened_at") < CHANGE_DAY - timedelta(days=3) else None)
     steady.run()
-    assert steady.moved() == {(account, "availability", None) for account in ACCOUNTS}
-    [(first,)] = steady.query("select min(as_of_date) from score_changes")
-    # The newest ticket is of the day four before the change day: late when that is more than two days ago.
-    assert first == CHANGE_DAY - timedelta(days=1)
+    assert steady.moved(f"as_of_date < date '{stops}'") == {("a3", "behaviour", "license_utilization_28d")}
+    # One of four seats less: s falls from 50 to 25, of a metric that weighs 2/3 x 1/2.
+    points = "select distinct round(points, 9) from score_changes where as_of_date < ?"
+    assert steady.query(points, stops) == [(round(-25 / 3, 9),)]
+    of_the_day = steady.moved(f"as_of_date = date '{stops}' and days = 7")
+    assert of_the_day == {(account, "availability", None) for account in ACCOUNTS}
+    assert steady.moved() == of_the_day | {("a3", "behaviour", "license_utilization_28d")}
 
 
 def test_a_feed_that_is_late_over_a_long_weekend_is_reported_and_no_account(steady: Steady) -> None:
@@ -272,18 +282,6 @@ def test_a_feed_that_is_late_over_a_long_weekend_is_reported_and_no_account(stea
     assert (highlights.fell, highlights.rose, highlights.to_worse, highlights.to_better) == ([], [], 0, 0)
     assert steady.query("select * from account_actions where playbook_key = 'fell'") == []
     assert steady.query("select raw_table, status from data_freshness where status = 'late'") == [("usage_events", "late")]
-
-
-def test_only_the_usage_of_one_account_changes(steady: Steady) -> None:
-    gone = {"account_id": "a3", "user_id": "u2"}
-    steady.edit(
-        "usage_events",
-        lambda row: None if gone.items() <= row.items() and day_of(row, "occurred_at") >= HISTORY_STARTS + timedelta(days=30) else row,
-    )
-    steady.run()
-    assert steady.moved() == {("a3", "behaviour", "license_utilization_28d")}
-    # One of four seats less: s falls from 50 to 25, of a metric that weighs 2/3 x 1/2.
-    assert steady.query("select distinct round(points, 9) from score_changes") == [(round(-25 / 3, 9),)]
 
 
 def test_rules_edited_in_place_are_called_configuration(steady: Steady) -> None:
