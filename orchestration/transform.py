@@ -4,7 +4,7 @@ dbt models read the lake through the views in `raw` and the run's window through
 goes through `--vars` (which forces a full parse and is rendered as Jinja) or is in the manifest.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from importlib.metadata import version
@@ -48,6 +48,8 @@ EPOCH = date(1970, 1, 1)
 WAREHOUSE_FORMAT = 9
 # What a run scores at a time, where `pipeline.part_days` does not say it: accounts x days, and at least so many days.
 _PART_ROWS, _LEAST_PART_DAYS = 1_000_000, 7
+# Rows that one statement inserts into a control table.
+_ROWS_AT_ONCE = 500
 # In place of the fingerprint of an event day while a run rolls it up; equal to none.
 _ROLLING_UP = "rolling up"
 _CONTROL_TABLES = """
@@ -215,9 +217,10 @@ def prepare(settings: Settings, run_id: str, start: date, end: date, most_days: 
             [run_id, hash_, settings.pipeline.reporting_currency, settings.privacy.contact_names],
         )
         warehouse.execute("insert into control.run_state values (?, 'running', ?, ?, ?, null, ?)", [run_id, start, end, hash_, previous])
-        warehouse.executemany("insert into control.as_of_days values (?, ?)", [[day, (day - EPOCH).days] for day in days])
-        warehouse.executemany(
-            "insert into control.raw_tables values (?, ?, ?, ?)",
+        _insert(warehouse, "as_of_days", [[day, (day - EPOCH).days] for day in days])
+        _insert(
+            warehouse,
+            "raw_tables",
             [[name, settings.late_after_days(name), covered.get(name), unavailable.get(name)] for name in TABLES],
         )
         _note_parts(warehouse, whole, done, wanted if rest or done else [])
@@ -227,7 +230,7 @@ def prepare(settings: Settings, run_id: str, start: date, end: date, most_days: 
             rows: list[list[Any]] = [[day] for day in sorted(touched | also)]
             if table == "ledger_days":
                 rows = [[day, k, day - timedelta(days=k)] for [day] in rows for k in LEDGER_DAYS]
-            warehouse.executemany(f"insert into control.{table} values ({', '.join('?' * len(rows[0]))})", rows)
+            _insert(warehouse, table, rows)
         _register_scorecards(warehouse, seeds, hash_)
         _load_playbooks(warehouse, seeds)
         as_of = max(present | set(days))
@@ -338,7 +341,7 @@ def _note_parts(warehouse: duckdb.DuckDBPyConnection, whole: str | None, done: s
     if wanted:
         warehouse.execute("insert into control.parts values (?)", [whole])
         days = [[day, True] for day in sorted(done)] + [[day, False] for day in wanted]
-        warehouse.executemany("insert into control.part_days values (?, ?)", days)
+        _insert(warehouse, "part_days", days)
 
 
 def dbt_environment(settings: Settings) -> dict[str, str]:
@@ -358,6 +361,14 @@ def _check_versions(seeds: Seeds, first_day: date) -> None:
         )
 
 
+def _insert(warehouse: duckdb.DuckDBPyConnection, table: str, rows: Sequence[Sequence[Any]]) -> None:
+    """Insert rows into a control table, many in a statement: one by one each takes as long as ten of these."""
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        some = rows[start : start + _ROWS_AT_ONCE]
+        row = f"({', '.join('?' * len(some[0]))})"
+        warehouse.execute(f"insert into control.{table} values {', '.join([row] * len(some))}", [value for row in some for value in row])
+
+
 def _register_scorecards(warehouse: duckdb.DuckDBPyConnection, seeds: Seeds, configuration: str) -> None:
     """Name each scorecard in each state of its rules for good, and note which of them make up the configuration.
 
@@ -375,23 +386,21 @@ def _register_scorecards(warehouse: duckdb.DuckDBPyConnection, seeds: Seeds, con
 def _load_playbooks(warehouse: duckdb.DuckDBPyConnection, seeds: Seeds) -> None:
     """Hand the playbooks to the models as rows; their text never becomes SQL."""
     used: dict[str, Field] = {}
+    playbooks: list[list[Any]] = []
+    conditions: list[list[Any]] = []
+    parts: list[list[Any]] = []
     positions = count(1)
     for number, playbook in enumerate(read_playbooks(seeds), 1):
         used |= {field.name: field for field in playbook.fields}
-        warehouse.execute(
-            "insert into control.playbooks values (?, ?, ?, ?, ?, ?)",
-            [playbook.key, playbook.label, playbook.priority, playbook.due_days, playbook.is_fallback, number],
-        )
+        playbooks.append([playbook.key, playbook.label, playbook.priority, playbook.due_days, playbook.is_fallback, number])
         for field, operator, value in playbook.conditions:
             numeric, text = (None, value) if field.is_text else (value, None)
-            warehouse.execute(
-                "insert into control.playbook_conditions values (?, ?, ?, ?, ?, ?)",
-                [playbook.key, field.name, operator, numeric, text, next(positions)],
-            )
-        for position, part in enumerate(playbook.reason):
-            warehouse.execute("insert into control.playbook_parts values (?, ?, ?, ?)", [playbook.key, position, part.text, part.field])
-    for field in used.values():
-        warehouse.execute("insert into control.playbook_fields values (?, ?, ?, ?)", [field.name, field.kind, field.key, field.is_text])
+            conditions.append([playbook.key, field.name, operator, numeric, text, next(positions)])
+        parts += [[playbook.key, position, part.text, part.field] for position, part in enumerate(playbook.reason)]
+    _insert(warehouse, "playbooks", playbooks)
+    _insert(warehouse, "playbook_conditions", conditions)
+    _insert(warehouse, "playbook_parts", parts)
+    _insert(warehouse, "playbook_fields", [[field.name, field.kind, field.key, field.is_text] for field in used.values()])
 
 
 def _unfinished_days(warehouse: duckdb.DuckDBPyConnection) -> dict[str, set[date]]:
@@ -507,7 +516,7 @@ def _lay_views(warehouse: duckdb.DuckDBPyConnection, settings: Settings, start: 
         for name in damaged:
             land_table(settings, TABLES[name], start, end, event_days=read)
     if changed:
-        warehouse.executemany("insert into control.changed_event_days values (?, ?)", [[day, landed.get(day)] for day in changed])
+        _insert(warehouse, "changed_event_days", [[day, landed.get(day)] for day in changed])
         _begin_roll_up(warehouse)
     for name in USAGE_TABLES:
         select = lake_select(settings.lake, TABLES[name], event_days=set(changed))
@@ -568,8 +577,7 @@ def _load_landing_stats(
                 "; ".join(filter(None, said)) or None,
             ],
         )
-        for reason, rows in sorted(stats.quarantined.items()):
-            warehouse.execute("insert into control.landing_quarantine values (?, ?, ?)", [stats.table, reason, rows])
+        _insert(warehouse, "landing_quarantine", [[stats.table, reason, rows] for reason, rows in sorted(stats.quarantined.items())])
     return later
 
 
