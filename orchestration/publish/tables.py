@@ -10,6 +10,8 @@ WIDE_SCHEMA = "wide"
 DATE_COLUMN = "as_of_date"
 # The last part of a month has what is left, up to seven days.
 PART_DAYS = 8
+# Orders rows by the parts.
+PART_ORDER = f"date_trunc('month', {DATE_COLUMN}), (day({DATE_COLUMN}) - 1) // {PART_DAYS}"
 
 
 @dataclass(frozen=True)

@@ -184,6 +184,19 @@ def test_metric_history_is_limited_in_the_database_and_whole_in_parquet(tmp_path
     ]
 
 
+def test_histories_lie_by_part_account_and_day_whatever_order_the_warehouse_has(settings):
+    for day in reversed(THREE_DAYS):
+        score_days(settings, "run-1", [day])
+    change_warehouse(settings, "insert into control.restated_days select distinct as_of_date from marts.account_health_history")
+    path = publish(settings, "run-1", PUBLISHED_AT).path
+    parts = (THREE_DAYS[:2], THREE_DAYS[2:])
+    rows = [(account, day) for days in parts for account in ("a1", "a2", "a3") for day in days]
+    for table, parquet in (("account_health_history", "account_health_history"), ("wide.account_scores", "wide/account_scores")):
+        assert read_current(settings, f"select account_id, as_of_date from {table}") == rows
+        january = f"read_parquet('{path}/parquet/{parquet}/{part_name(DAY_1)}')"
+        assert read_current(settings, f"select account_id, as_of_date from {january}") == rows[:6]
+
+
 def test_parquet_is_written_long_where_that_is_asked_for(tmp_path):
     settings = make_settings(tmp_path)
     score_days(settings, "run-1", THREE_DAYS)
