@@ -17,6 +17,9 @@ _BREAKS, _HIDDEN = re.compile(BREAKS), re.compile(HIDDEN)
 
 def without_hidden(text: str, mark: str = "") -> str:
     """The text in one line; `mark` replaces each character that is taken out."""
+    # Neither pattern has a character that Python can print, and to ask for that takes a tenth of the time.
+    if text.isprintable():
+        return text
     return _HIDDEN.sub(mark, _BREAKS.sub(" ", text))
 
 

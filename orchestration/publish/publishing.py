@@ -5,6 +5,7 @@ Apart from the package itself, because the libraries that draw the board and wri
 
 import logging
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -220,13 +221,16 @@ def _write_for_people(settings: Settings, building: Path, number: int, published
     """
     files: list[str] = []
     faults: list[str] = []
-    for folder, write in (
-        (BOARD, lambda: write_board(settings, building, published_at)),
-        (EXPORTS, lambda: write_exports(settings, building, number)),
-    ):
-        now_at("publish", folder)
+    now_at("publish", f"{BOARD} and {EXPORTS}")
+    # Side by side: pages are the work of DuckDB, spreadsheets of Python.
+    with ThreadPoolExecutor(2) as pool:
+        written = {
+            BOARD: pool.submit(write_board, settings, building, published_at),
+            EXPORTS: pool.submit(write_exports, settings, building, number),
+        }
+    for folder, files_of in written.items():
         try:
-            files += write()
+            files += files_of.result()
         except (duckdb.Error, OSError):
             raise
         except Exception as error:

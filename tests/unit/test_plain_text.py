@@ -1,5 +1,8 @@
 """Text for people: the same from Python and from DuckDB. From the browser: tests/unit/board/test_browser.py."""
 
+import re
+import sys
+
 import duckdb
 import pytest
 
@@ -22,6 +25,11 @@ def test_hidden_characters_are_taken_out(text, shown):
     assert without_hidden(text) == one_line(text, 120) == shown
     query = f"select regexp_replace(regexp_replace(?, '{for_duckdb(BREAKS)}', ' ', 'g'), '{for_duckdb(HIDDEN)}', '', 'g')"
     assert duckdb.execute(query, [text]).fetchone() == (shown,)
+
+
+def test_no_character_that_can_be_printed_is_taken_out():
+    printed = "".join(filter(str.isprintable, map(chr, range(sys.maxunicode + 1))))
+    assert re.search(f"{BREAKS}|{HIDDEN}", printed) is None
 
 
 def test_half_a_pair_which_no_file_can_hold_is_taken_out():

@@ -383,7 +383,7 @@ def write_portfolios(source: BoardSource, folder: Path) -> int:
     portfolios = read_portfolios(source)
     shards = max(1, min(MAX_SHARDS, -(-len(portfolios) // OWNERS_PER_SHARD)))
     entries: dict[int, list[str]] = {shard: [] for shard in range(shards)}
-    for name, page in portfolios.items():
+    for name, page in sorted(portfolios.items()):
         entries[shard_of(name, shards)].append(write_json(page))
     for shard, texts in entries.items():
         write_shard(folder, "portfolios", shard, texts)

@@ -5,10 +5,11 @@ from pathlib import Path
 from orchestration.publish.exports.crm import FULL, UPDATE, told_files, write_crm
 from orchestration.publish.exports.files import write_csv
 from orchestration.publish.exports.workbook import write_workbook
-from orchestration.publish.generations import open_published
+from orchestration.publish.generations import DATABASE
 from orchestration.publish.tables import DATE_COLUMN
 from orchestration.publish.tiers import AT_RISK
 from orchestration.settings import Settings
+from orchestration.warehouse import connect, literal
 
 EXPORTS = "exports"
 
@@ -70,7 +71,10 @@ def write_exports(settings: Settings, building: Path, generation: int) -> list[s
     """
     folder = building / EXPORTS
     folder.mkdir()
-    with open_published(settings, building) as connection:
+    with connect(settings) as connection:
+        # An instance of its own: that of the board has other settings, and both are at work at the same time.
+        connection.execute(f"attach {literal(building / DATABASE)} as health (read_only)")
+        connection.execute("use health")
         write_csv(folder / "account_health.csv", connection.sql(_ACCOUNTS).to_arrow_reader(_BATCH))
         write_csv(folder / "account_actions.csv", connection.sql(_ACTIONS).to_arrow_reader(_BATCH))
         queries = {"Accounts": _ACCOUNTS, "Actions": _ACTIONS, "Receivables": _RECEIVABLES, "People": _PEOPLE}

@@ -26,12 +26,17 @@ def clean(text: str) -> str:
 
 def is_formula(text: str) -> bool:
     """Whether a spreadsheet that guesses types would take a cleaned text for a formula, or a part of it."""
+    # Most texts begin with a letter or digit, and have no cell within.
+    if text[:1].isalnum() and ";" not in text:
+        return False
     return _FORMULA.search(text) is not None
 
 
 def neutralise(text: str) -> str:
     """A text for CSV, whose cells have no type: cleaned, and with an apostrophe before whatever would begin a formula."""
-    safe = _FORMULA.sub("'", clean(text))
+    safe = clean(text)
+    if is_formula(safe):
+        safe = _FORMULA.sub("'", safe)
     if text[:1] in ("\t", "\r", "\n") and not safe.startswith("'"):
         safe = f"'{safe}"
     return clean(safe)
