@@ -164,7 +164,8 @@ def read_mart(connection: duckdb.DuckDBPyConnection, state: RunState, base: Mani
         raise PublishRefused(f"{BY_NAME[missing[0]].source.partition('.')[2]} is not in the warehouse: run the transform again")
     views = _read_views(connection)
     for name, query in views.items():
-        columns[name] = [column for column in columns[name] if re.search(rf"\b{re.escape(column[0])}\b", query)]
+        shown = set(re.findall(r"\w+", query))
+        columns[name] = [column for column in columns[name] if column[0] in shown]
     touched = {day for (day,) in connection.execute(f"select {DATE_COLUMN} from warehouse.control.restated_days").fetchall()}
     days: dict[date, str] = {}
     history = f"select {_select_list(columns[HISTORY])} from warehouse.{SCHEMA}.{HISTORY}"
@@ -185,17 +186,16 @@ def _read_views(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
             "select view_name, sql from duckdb_views() where database_name = 'warehouse' and schema_name = ?", [SCHEMA]
         ).fetchall()
     )
-    names = {table.source: table.stored_as for table in TABLES} | {
-        f"warehouse.{SCHEMA}.{table.name}": f"main.{table.name}" for table in TABLES
-    }
+    # DuckDB 2 leaves out the name of the database.
+    names = {table.source.removeprefix("warehouse."): table.stored_as for table in TABLES}
+    names |= {f"{SCHEMA}.{table.name}": f"main.{table.name}" for table in TABLES}
+    # One pass: a view has hundreds of selects.
+    read = re.compile(rf"\b(?:warehouse\.)?({'|'.join(map(re.escape, names))})\b")
     views: dict[str, str] = {}
     for table in TABLES:
         if table.wide is not None:
             _, _, query = found[table.name].partition(" AS ")
-            for source, target in names.items():
-                # DuckDB 2 leaves out the name of the database.
-                query = re.sub(rf"\b(?:warehouse\.)?{re.escape(source.removeprefix('warehouse.'))}\b", target, query)
-            views[table.name] = query.rstrip("; \n")
+            views[table.name] = read.sub(lambda found: names[found[1]], query).rstrip("; \n")
     return views
 
 
