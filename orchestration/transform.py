@@ -396,7 +396,7 @@ def _load_playbooks(warehouse: duckdb.DuckDBPyConnection, seeds: Seeds) -> None:
         for field, operator, value in playbook.conditions:
             numeric, text = (None, value) if field.is_text else (value, None)
             conditions.append([playbook.key, field.name, operator, numeric, text, next(positions)])
-        parts += [[playbook.key, position, part.text, part.field] for position, part in enumerate(playbook.reason)]
+        parts += [[playbook.key, position, part.text, part.field] for position, part in enumerate(playbook.reason, len(parts))]
     _insert(warehouse, "playbooks", playbooks)
     _insert(warehouse, "playbook_conditions", conditions)
     _insert(warehouse, "playbook_parts", parts)

@@ -31,9 +31,13 @@ def var(name: str) -> Any:
 
 
 def run_query(query: str) -> Any:
-    """For the queries of macros: a metric of each of two dimensions, a condition of a playbook on the first of them."""
+    """For the queries of macros: a metric of each of two dimensions, a playbook whose condition and reason name the first."""
     if "playbook_conditions" in query:
         return SimpleNamespace(rows=[("active_days_28d", "<", 1, 1, False)])
+    if "playbook_fields" in query:
+        return SimpleNamespace(rows=[("active_days_28d", "metric", "active_days_28d", False)])
+    if "playbook_parts" in query:
+        return SimpleNamespace(rows=[(None, 1, 1), ("active_days_28d", 2, 1)])
     return SimpleNamespace(rows=[("active_days_28d", "adoption", 2), ("nps_180d", "voice", 0)])
 
 

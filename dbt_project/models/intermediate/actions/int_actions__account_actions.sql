@@ -1,10 +1,11 @@
 {{ config(materialized='incremental', pre_hook="{{ replace_as_of_days('restated_days') }}") }}
 
 -- Grain: account x as_of_date x playbook whose conditions all hold, for the run's days and all scored days after them.
--- With its state on that day, by what people logged since it opened, up to the day. A fallback holds only where no other playbook does. Conditions and reasons are rows that are compared and put together; a condition on a value that is not there does not hold.
+-- With its state on that day, by what people logged since it opened, up to the day. A fallback holds only where no other playbook does. 
+-- No text of a playbook becomes SQL: numbers, texts and words come as rows. A condition on a value that is not there does not hold.
 
 {% set fields = playbook_fields() %}
-{% set playbooks = playbook_conditions(fields) %}
+{% set playbooks = team_playbooks(fields) %}
 
 with restated as (
 
@@ -81,6 +82,7 @@ holding as (
         fulfilled.account_id,
         fulfilled.as_of_date,
         fulfilled.previous_as_of_date,
+        fulfilled.number,
         playbooks.playbook_key
     from fulfilled
     inner join {{ source('control', 'playbooks') }} as playbooks on fulfilled.number = playbooks.number
@@ -129,65 +131,61 @@ dated as (
     select
         account_id,
         as_of_date,
+        number,
         playbook_key,
         max(begins_on) over (partition by account_id, playbook_key order by as_of_date rows unbounded preceding) as since
     from begun
 
 ),
 
-parts as (
+-- The words of all reasons, and the units of what they show, in one row each.
+words as (
 
     select
-        parts.playbook_key,
-        parts.position,
-        parts.part,
-        fields.field,
-        fields.kind,
-        fields.key,
-        fields.is_text,
-        metrics.unit,
-        run.reporting_currency
+        max(run.reporting_currency) as reporting_currency
+        {%- for piece in playbooks | map(attribute='reason') | sum(start=[]) if not piece.field %},
+        max(case when parts.position = {{ piece.position }} then parts.part end) as words_{{ piece.position }}
+        {%- endfor %}
     from {{ source('control', 'playbook_parts') }} as parts
     cross join {{ source('control', 'run') }} as run
-    left join {{ source('control', 'playbook_fields') }} as fields on parts.field = fields.field
-    left join {{ ref('metrics') }} as metrics on fields.key = metrics.metric_key
 
 ),
 
-chosen_values as (
+units as (
 
     select
-        dated.account_id,
-        dated.as_of_date,
-        parts.*,
-        {{ chosen_field(fields, 'parts.field', false) }} as number_value,
-        {{ chosen_field(fields, 'parts.field', true) }} as text_value
+        count(*) as metrics
+        {%- for field in fields if field.kind in ('metric', 'change') %},
+        max(case when metric_key = '{{ field.key }}' then unit end) as {{ field.column }}
+        {%- endfor %}
+    from {{ ref('metrics') }}
+
+),
+
+explained as (
+
+    select
+        dated.*,
+        case dated.number
+            when 0 then cast(null as string)
+            {%- for playbook in playbooks if playbook.reason %}
+            when {{ playbook.number }} then
+                {%- for piece in playbook.reason %}
+                {{ '|| ' if not loop.first }}
+                {%- if piece.field -%}
+                coalesce({{ field_in_words(piece.field, 'units.' ~ piece.field.column) }}, 'unknown')
+                {%- else -%}
+                words.words_{{ piece.position }}
+                {%- endif %}
+                {%- endfor %}
+            {%- endfor %}
+        end as reason
     from dated
     inner join facts
         on dated.account_id = facts.account_id
         and dated.as_of_date = facts.as_of_date
-    inner join parts on dated.playbook_key = parts.playbook_key
-
-),
-
-reasons as (
-
-    select
-        account_id,
-        as_of_date,
-        playbook_key,
-        {{ list_text(
-            "coalesce(part, text_value, case "
-            ~ "when kind = 'metric' then " ~ value_text('number_value', 'unit')
-            ~ " when kind = 'change' then " ~ change_text('number_value', 'unit')
-            ~ " when key in ('arr', 'mrr') then " ~ number_text('round(number_value)') ~ " || ' ' || reporting_currency"
-            ~ " when key = 'coverage' then " ~ value_text('number_value', "'share of weight'")
-            ~ " when key like 'delta!_%' escape '!' then " ~ change_text('number_value', "''")
-            ~ " else " ~ number_text('number_value') ~ " end, 'unknown')",
-            "''", 'position'
-        ) }} as reason
-    from chosen_values
-    group by account_id, as_of_date, playbook_key
+    cross join words
+    cross join units
 
 ),
 
@@ -211,28 +209,24 @@ logged as (
 )
 
 select
-    dated.account_id,
-    dated.as_of_date,
-    dated.playbook_key,
+    explained.account_id,
+    explained.as_of_date,
+    explained.playbook_key,
     playbooks.label,
     playbooks.priority,
-    reasons.reason,
-    dated.since,
-    dated.since + playbooks.due_days as due_on,
+    explained.reason,
+    explained.since,
+    explained.since + playbooks.due_days as due_on,
     case
-        when logged.state is null or (logged.state = 'snoozed' and logged.snoozed_until <= dated.as_of_date) then 'open'
+        when logged.state is null or (logged.state = 'snoozed' and logged.snoozed_until <= explained.as_of_date) then 'open'
         else logged.state
     end as state,
-    case when logged.state = 'snoozed' and logged.snoozed_until > dated.as_of_date then logged.snoozed_until end as snoozed_until,
+    case when logged.state = 'snoozed' and logged.snoozed_until > explained.as_of_date then logged.snoozed_until end as snoozed_until,
     coalesce(logged.owner, accounts.csm) as owner
-from dated
-inner join {{ source('control', 'playbooks') }} as playbooks on dated.playbook_key = playbooks.playbook_key
-left join {{ ref('stg_crm__accounts') }} as accounts on dated.account_id = accounts.account_id
-left join reasons
-    on dated.account_id = reasons.account_id
-    and dated.as_of_date = reasons.as_of_date
-    and dated.playbook_key = reasons.playbook_key
+from explained
+inner join {{ source('control', 'playbooks') }} as playbooks on explained.number = playbooks.number
+left join {{ ref('stg_crm__accounts') }} as accounts on explained.account_id = accounts.account_id
 left join logged
-    on dated.account_id = logged.account_id
-    and dated.as_of_date = logged.as_of_date
-    and dated.playbook_key = logged.playbook_key
+    on explained.account_id = logged.account_id
+    and explained.as_of_date = logged.as_of_date
+    and explained.playbook_key = logged.playbook_key

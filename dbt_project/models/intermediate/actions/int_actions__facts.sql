@@ -54,13 +54,35 @@ with restated as (
 
 ),
 
+points as (
+
+    select
+        scores.*
+        {%- for each in negatives %},
+        {{ each.points }} as points_{{ loop.index }}
+        {%- endfor %}
+    from {{ ref('int_scoring__account_scores') }} as scores
+    inner join restated on scores.as_of_date = restated.as_of_date
+
+),
+
 least_points as (
 
     select
-        scores.*,
-        least(0{% for each in negatives %}, coalesce({{ each.points }}, 0){% endfor %}) as points
-    from {{ ref('int_scoring__account_scores') }} as scores
-    inner join restated on scores.as_of_date = restated.as_of_date
+        *,
+        least(0{% for each in negatives %}, points_{{ loop.index }}{% endfor %}) as points
+    from points
+
+),
+
+-- The first of them in the order of names.
+positions as (
+
+    select
+        *,
+        case points {% for each in negatives %}when points_{{ loop.index }} then {{ loop.index }} {% endfor %}end as position
+    from least_points
+    where points <= -5e-3 {{- '' if is_strongest_named else ' and false' }}
 
 ),
 
@@ -72,15 +94,14 @@ strongest as (
         scores.points,
         scores.cap_label,
         {%- for part in ['key', 'value', 'state'] %}
-        case
+        case scores.position
             {%- for each in negatives %}
-            when {{ each.points }} = scores.points then {{ "'" ~ each.key ~ "'" if part == 'key' else each[part] }}
+            when {{ loop.index }} then {{ "'" ~ each.key ~ "'" if part == 'key' else each[part] }}
             {%- endfor %}
         end as {{ part }},
         {%- endfor %}
         scores.cap_metric_key
-    from least_points as scores
-    where scores.points <= -5e-3 {{- '' if is_strongest_named else ' and false' }}
+    from positions as scores
 
 ),
 
