@@ -1,29 +1,30 @@
 -- Grain: account x as_of_date, for the days of the run. Not additive over days: each row looks back.
--- Distinct users and features come from the ends of their stretches of activity instead of a join to every day of the window:
--- somebody active on day t counts on [t, t + W); where the next active day comes before t + W the stretches join, and only the
--- two ends of a joined stretch change the count. Sums are differences of running sums on a grid of account x day.
+-- What a day holds counts on the days of a window: plus its amount where that begins, minus where it ends, and a running sum over the days.
+-- Distinct users and features come from the ends of their stretches of activity instead: somebody active on day t counts on [t, t + W); where the
+-- next active day comes before t + W the stretches join, and only the two ends of a joined stretch change the count.
 
 -- A new measure is one line: a sum of what days hold, or a count of different users or features.
 
-{# fact: a column of the grid; days: length of the window; ended_days_ago: days between its end and the day, 0 if left out. #}
-{% set sums = {
-    'events_28d': {'fact': 'events', 'days': 28},
-    'events_with_duration_28d': {'fact': 'events_with_duration', 'days': 28},
-    'duration_seconds_28d': {'fact': 'duration_seconds', 'days': 28},
-    'daily_active_users_28d': {'fact': 'active_users', 'days': 28},
-    'active_days_28d': {'fact': 'active_days', 'days': 28},
-    'baseline_events_84d': {'fact': 'events', 'days': 84, 'ended_days_ago': 28},
-    'new_users_30d': {'fact': 'new_users', 'days': 30},
-} %}
+{# ended_days_ago: days between the end of the window and the day. sums: of columns of int_usage__account_days. #}
+{% set windows = [
+    {'days': 28, 'ended_days_ago': 0, 'sums': {
+        'events_28d': 'events',
+        'events_with_duration_28d': 'events_with_duration',
+        'duration_seconds_28d': 'duration_seconds',
+        'daily_active_users_28d': 'active_users',
+        'active_days_28d': '1',
+    }},
+    {'days': 84, 'ended_days_ago': 28, 'sums': {'baseline_events_84d': 'events'}},
+] %}
 {# of: whose days of activity are joined into stretches. #}
 {% set distinct_counts = {
-    'active_users_28d': {'of': 'user_stretches', 'days': 28},
-    'active_users_56d': {'of': 'user_stretches', 'days': 56},
-    'features_90d': {'of': 'feature_stretches', 'days': 90},
+    'active_users_28d': {'of': 'user_stretches', 'days': 28, 'ended_days_ago': 0},
+    'active_users_56d': {'of': 'user_stretches', 'days': 56, 'ended_days_ago': 0},
+    'previous_active_users_28d': {'of': 'user_stretches', 'days': 28, 'ended_days_ago': 28},
+    'features_90d': {'of': 'feature_stretches', 'days': 90, 'ended_days_ago': 0},
 } %}
-{% set counted_facts = ['events', 'events_with_duration', 'active_users', 'active_days'] %}
-{% set changing = distinct_counts.keys() | list + ['new_features_90d', 'new_users'] %}
-{% set lookback = 112 %}
+{% set counts = distinct_counts.keys() | list + ['new_features_90d', 'new_users_30d'] %}
+{% set sums = windows[0].sums.keys() | list + windows[1].sums.keys() | list %}
 
 with bounds as (
 
@@ -53,9 +54,7 @@ scored_accounts as (
 
 account_days as (
 
-    select
-        account_days.*,
-        1 as active_days
+    select account_days.*
     from {{ ref('int_usage__account_days') }} as account_days
     inner join scored_accounts on account_days.account_id = scored_accounts.account_id
     where account_days.day <= (select last_day from bounds)
@@ -139,14 +138,14 @@ first_days as (
 
 ),
 
-changes as (
+counted as (
 
     {% for name, count in distinct_counts.items() %}
-    select account_id, day, '{{ name }}' as measure, 1 as change
+    select account_id, day + {{ count.ended_days_ago }} as day, '{{ name }}' as measure, 1 as change
     from {{ count.of }}
     where previous_day is null or day - previous_day >= {{ count.days }}
     union all
-    select account_id, day + {{ count.days }}, '{{ name }}', -1
+    select account_id, day + {{ count.ended_days_ago + count.days }}, '{{ name }}', -1
     from {{ count.of }}
     where next_day is null or next_day - day >= {{ count.days }}
     union all
@@ -157,62 +156,78 @@ changes as (
     select account_id, released_day + 90, 'new_features_90d', -1
     from {{ ref('int_usage__features_released') }}
     union all
-    -- First days before the grid would fall out of the running sum, and matter to no window.
-    select account_id, day, 'new_users', 1
+    select account_id, day, 'new_users_30d', 1
+    from first_days
+    union all
+    select account_id, day + 30, 'new_users_30d', -1
     from first_days
 
 ),
 
+changes as (
+
+    {% for window in windows %}
+    {% for sign, days in [('', window.ended_days_ago), ('-', window.ended_days_ago + window.days)] %}
+    select
+        account_id,
+        day + {{ days }} as day,
+        {%- for name in sums %}
+        {{ sign ~ window.sums[name] if name in window.sums else 'null' }} as {{ name }},
+        {%- endfor %}
+        {%- for name in counts %}
+        null as {{ name }},
+        {%- endfor %}
+        day as active_day,
+        cast(null as date) as as_of_date
+    from account_days
+    where day > (select first_day from bounds) - {{ window.ended_days_ago + window.days }}
+    union all
+    {% endfor %}
+    {% endfor %}
+    select
+        account_id,
+        day,
+        {%- for name in sums %}
+        null,
+        {%- endfor %}
+        {%- for name in counts %}
+        case when measure = '{{ name }}' then change end,
+        {%- endfor %}
+        null,
+        null
+    from counted
+    union all
+    select account_id, max(day), {{ 'null, ' * (sums + counts) | length }} max(day), null
+    from account_days
+    where day <= (select first_day from bounds)
+    group by account_id
+    union all
+    select account_id, day, {{ 'null, ' * (sums + counts) | length }} null, as_of_date
+    from scored_days
+
+),
+
+-- What changed before the first scored day is as if it did on it.
 daily_changes as (
 
     select
         account_id,
-        day
-        {%- for measure in changing %},
-        cast(sum(case when measure = '{{ measure }}' then change else 0 end) as bigint) as {{ measure }}
+        counted_on as day,
+        sum(duration_seconds_28d) as duration_seconds_28d,
+        {%- for name in sums + counts if name != 'duration_seconds_28d' %}
+        cast(sum({{ name }}) as bigint) as {{ name }},
         {%- endfor %}
-    from changes
-    group by account_id, day
-
-),
-
-before_grid as (
-
-    select
-        account_id,
-        max(day) as last_active_day
-    from account_days
-    where day < (select first_day from bounds) - {{ lookback }}
-    group by account_id
-
-),
-
-days as (
-
-    {{ day_series('first_day - ' ~ lookback, 'last_day', 'bounds') }}
-
-),
-
-grid as (
-
-    select
-        scored_accounts.account_id,
-        days.day,
-        {%- for fact in counted_facts + ['duration_seconds'] %}
-        coalesce(account_days.{{ fact }}, 0) as {{ fact }},
-        {%- endfor %}
-        {%- for measure in changing %}
-        coalesce(daily_changes.{{ measure }}, 0) as {{ measure }},
-        {%- endfor %}
-        account_days.day as active_day
-    from scored_accounts
-    cross join days
-    left join account_days
-        on scored_accounts.account_id = account_days.account_id
-        and days.day = account_days.day
-    left join daily_changes
-        on scored_accounts.account_id = daily_changes.account_id
-        and days.day = daily_changes.day
+        max(active_day) as active_day,
+        max(as_of_date) as as_of_date
+    from (
+        select
+            changes.*,
+            greatest(changes.day, bounds.first_day) as counted_on
+        from changes
+        cross join bounds
+        where changes.day <= bounds.last_day
+    ) as counted_changes
+    group by account_id, counted_on
 
 ),
 
@@ -220,45 +235,21 @@ running_sums as (
 
     select
         account_id,
+        as_of_date,
         day,
-        sum(duration_seconds) over by_day as duration_seconds,
-        {%- for measure in counted_facts + changing %}
-        cast(sum({{ measure }}) over by_day as bigint) as {{ measure }},
+        coalesce(sum(duration_seconds_28d) over by_day, 0) as duration_seconds_28d,
+        {%- for name in sums + counts if name != 'duration_seconds_28d' %}
+        cast(coalesce(sum({{ name }}) over by_day, 0) as bigint) as {{ name }},
         {%- endfor %}
         max(active_day) over by_day as last_active_day
-    from grid
+    from daily_changes
     window by_day as (partition by account_id order by day rows unbounded preceding)
-
-),
-
-windows as (
-
-    select
-        account_id,
-        day,
-        {%- for name, sum in sums.items() %}
-        {%- set end = sum.ended_days_ago or 0 %}
-        lag({{ sum.fact }}, {{ end }}) over by_day - lag({{ sum.fact }}, {{ end + sum.days }}) over by_day as {{ name }},
-        {%- endfor %}
-        {%- for name in distinct_counts %}
-        {{ name }},
-        {%- endfor %}
-        lag(active_users_28d, 28) over by_day as previous_active_users_28d,
-        new_features_90d,
-        last_active_day as last_active_day_in_grid
-    from running_sums
-    window by_day as (partition by account_id order by day)
 
 )
 
 select
-    windows.*,
-    scored_days.as_of_date,
+    *,
     -- |P28 and W28| = |P28| + |W28| - |P28 or W28|
-    windows.active_users_28d + windows.previous_active_users_28d - windows.active_users_56d as retained_users_28d,
-    coalesce(windows.last_active_day_in_grid, before_grid.last_active_day) as last_active_day
-from scored_days
-inner join windows
-    on scored_days.account_id = windows.account_id
-    and scored_days.day = windows.day
-left join before_grid on scored_days.account_id = before_grid.account_id
+    active_users_28d + previous_active_users_28d - active_users_56d as retained_users_28d
+from running_sums
+where as_of_date is not null
