@@ -2,6 +2,7 @@
 
 -- Grain: account x as_of_date x candidate version: what the candidate would have scored. Never published as the score.
 
+-- depends_on: {{ ref('int_scoring__scores') }}, {{ ref('int_scoring__account_scores') }}, {{ ref('int_scoring__scorings') }}
 select
     scores.account_id,
     scores.as_of_date,
@@ -13,6 +14,5 @@ select
     scores.cap_key,
     run.run_id,
     run.configuration_hash
-from {{ ref('int_scoring__scores') }} as scores
+from {{ scores_on('candidate') }} as scores
 cross join {{ source('control', 'run') }} as run
-where scores.track = 'candidate'

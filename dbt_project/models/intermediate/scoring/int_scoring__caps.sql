@@ -26,6 +26,20 @@ measured as (
 
 ),
 
+-- Few values meet a condition, and scorecards share conditions: these come before the scorings.
+met as (
+
+    select
+        measured.*,
+        conditions.operator,
+        conditions.threshold
+    from measured
+    inner join (select distinct metric_key, operator, threshold from caps) as conditions
+        on measured.metric_key = conditions.metric_key
+        and {{ compare('round(measured.value, 9)', 'conditions.operator', 'conditions.threshold') }}
+
+),
+
 holding as (
 
     select
@@ -37,16 +51,17 @@ holding as (
         caps.cap_key,
         caps.cap_label,
         caps.max_score,
-        measured.value as cap_value
-    from {{ ref('int_scoring__scorings') }} as scorings
-    inner join caps on scorings.scorecard_id = caps.scorecard_id
-    inner join measured
-        on scorings.account_id = measured.account_id
-        and scorings.as_of_date = measured.as_of_date
-        and caps.metric_key = measured.metric_key
-    where
-        scorings.track <> 'earlier'
-        and {{ compare('round(measured.value, 9)', 'caps.operator', 'caps.threshold') }}
+        met.value as cap_value
+    from met
+    inner join caps
+        on met.metric_key = caps.metric_key
+        and met.operator = caps.operator
+        and met.threshold = caps.threshold
+    inner join {{ ref('int_scoring__scorings') }} as scorings
+        on met.account_id = scorings.account_id
+        and met.as_of_date = scorings.as_of_date
+        and caps.scorecard_id = scorings.scorecard_id
+    where scorings.track <> 'earlier'
 
 ),
 

@@ -22,7 +22,7 @@ scores as (
         -- The published score has one decimal: in tenths all sums are whole numbers, so the slope depends on no order of adding.
         cast(round(health_score * 10) as bigint) as tenths
     from {{ ref('int_scoring__account_scores') }}
-    where as_of_date >= (select {{ date_of_day('min(day) - 90') }} from restated)
+    where as_of_date > (select {{ date_of_day('min(day) - 28') }} from restated)
 
 ),
 
@@ -39,6 +39,19 @@ sums as (
     window last_28_days as (partition by account_id order by day range between 27 preceding and current row)
 
 ),
+
+{% for lag in lags %}
+before_{{ lag }} as (
+
+    select
+        scores.account_id,
+        restated.as_of_date,
+        scores.health_score
+    from restated
+    inner join {{ ref('int_scoring__account_scores') }} as scores on scores.as_of_date = {{ date_of_day('restated.day - ' ~ lag) }}
+
+),
+{% endfor %}
 
 deltas as (
 
@@ -60,9 +73,9 @@ deltas as (
         and sums.as_of_date = ledger_{{ lag }}.as_of_date
     {%- endfor %}
     {%- for lag in lags %}
-    left join scores as before_{{ lag }}
+    left join before_{{ lag }}
         on sums.account_id = before_{{ lag }}.account_id
-        and sums.day - {{ lag }} = before_{{ lag }}.day
+        and sums.as_of_date = before_{{ lag }}.as_of_date
     {%- endfor %}
 
 )
