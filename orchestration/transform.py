@@ -47,7 +47,7 @@ EPOCH = date(1970, 1, 1)
 # Of the tables that outlive a run. A warehouse of another format is rebuilt from the lake.
 WAREHOUSE_FORMAT = 9
 # What a run scores at a time, where `pipeline.part_days` does not say it: accounts x days, and at least so many days.
-_PART_ROWS, _LEAST_PART_DAYS = 1_000_000, 7
+_PART_ROWS, _LEAST_PART_DAYS = 1_250_000, 7
 # Rows that one statement inserts into a control table.
 _ROWS_AT_ONCE = 500
 # In place of the fingerprint of an event day while a run rolls it up; equal to none.
@@ -140,7 +140,7 @@ class Plan:
 
 
 def part_days(settings: Settings) -> int | None:
-    """How many days a run scores at a time: `pipeline.part_days`, else as many as keep accounts x days below a million, at least a week.
+    """How many days a run scores at a time: `pipeline.part_days`, else as many as keep accounts x days below 1.25 million, at least a week.
     None for all: Spark bounds its memory itself, and a copy of the working file would not hold its tables."""
     if settings.engine.engine != "duckdb":
         return None
