@@ -7,12 +7,16 @@ import sys
 from collections import defaultdict
 from datetime import date
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
 import yaml
+from dbt.contracts.graph.semantic_manifest import SemanticManifest
 
+from orchestration.dbt import load_project
+from orchestration.dbt_build import parsed_manifest
 from orchestration.publish.tables import TABLES
 from orchestration.settings import PROJECT_ROOT
 from tests.company import FIRST_DAY, LAST_DAY, Company
@@ -49,8 +53,18 @@ _EXPECTED_ARR_BY_TIER = {"healthy": 600.0, "at_risk": 300.0, "poor": 100.0}
 _AGGREGATES = {"count": "count", "sum": "sum", "average": "avg"}
 
 
-def artifact(company: Company, name: str) -> dict[str, Any]:
-    return json.loads((company.settings.dbt_target / name).read_text(encoding="utf-8"))
+@pytest.fixture
+def project(company: Company) -> dict[str, Any]:
+    return load_project(company.settings)
+
+
+@pytest.fixture
+def semantic_manifest(company: Company, project: dict[str, Any], tmp_path: Path) -> dict[str, Any]:
+    """What dbt hands to a semantic layer."""
+    path = tmp_path / "semantic_manifest.json"
+    SemanticManifest(parsed_manifest(company.settings)).write_json_to_file(str(path))
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
 
 
 def measures(semantic_manifest: dict[str, Any]) -> dict[str, tuple[str, str]]:
@@ -76,27 +90,25 @@ def compute(connection: duckdb.DuckDBPyConnection, manifest: dict[str, Any], met
     return connection.execute(query).fetchall()[0][0]
 
 
-def test_metrics_are_what_they_say(company: Company) -> None:
-    manifest = artifact(company, "semantic_manifest.json")
+def test_metrics_are_what_they_say(semantic_manifest: dict[str, Any]) -> None:
     with duckdb.connect() as connection:
         connection.execute(_ACCOUNT_DAYS)
-        found = {metric["name"]: compute(connection, manifest, metric) for metric in manifest["metrics"]}
-        table, expression = measures(manifest)["arr"]
+        found = {metric["name"]: compute(connection, semantic_manifest, metric) for metric in semantic_manifest["metrics"]}
+        table, expression = measures(semantic_manifest)["arr"]
         by_tier = connection.execute(f"select tier, {expression} from {table} where as_of_date = '2026-01-31' group by tier").fetchall()
     assert found == pytest.approx(_EXPECTED_METRICS)
     assert dict(by_tier) == _EXPECTED_ARR_BY_TIER
 
 
-def test_metrics_and_their_dimensions_work_on_the_mart(company: Company) -> None:
+def test_metrics_and_their_dimensions_work_on_the_mart(company: Company, semantic_manifest: dict[str, Any]) -> None:
     """Every expression of the semantic models is one that the published tables answer."""
-    manifest = artifact(company, "semantic_manifest.json")
     with duckdb.connect(str(company.published / "current" / "health.duckdb"), read_only=True) as mart:
-        for model in manifest["semantic_models"]:
+        for model in semantic_manifest["semantic_models"]:
             parts = [*model["dimensions"], *model["entities"], *model["measures"]]
             columns = ", ".join(part["expr"] or part["name"] for part in parts)
             rows = mart.execute(f"select {columns} from {model['node_relation']['alias']}").fetchall()
             assert rows
-        found = {metric["name"]: compute(mart, manifest, metric) for metric in manifest["metrics"]}
+        found = {metric["name"]: compute(mart, semantic_manifest, metric) for metric in semantic_manifest["metrics"]}
         ((accounts, at_risk),) = mart.execute(
             "select count(*), sum(arr) filter (tier <> 'healthy' and tier <> 'unknown') from account_health"
         ).fetchall()
@@ -104,16 +116,16 @@ def test_metrics_and_their_dimensions_work_on_the_mart(company: Company) -> None
     assert found["arr_at_risk"] == pytest.approx(at_risk or 0)
 
 
-def test_the_time_spine_has_every_day(company: Company) -> None:
-    [spine] = artifact(company, "semantic_manifest.json")["project_configuration"]["time_spines"]
+def test_the_time_spine_has_every_day(company: Company, semantic_manifest: dict[str, Any]) -> None:
+    [spine] = semantic_manifest["project_configuration"]["time_spines"]
     assert spine["primary_column"]["name"] == "calendar_date"
     with duckdb.connect(str(company.published / "current" / "health.duckdb"), read_only=True) as mart:
         days = mart.execute(f"select calendar_date from {spine['node_relation']['alias']} order by all").fetchall()
     assert [day for (day,) in days] == [date.fromordinal(n) for n in range(FIRST_DAY.toordinal(), LAST_DAY.toordinal() + 1)]
 
 
-def test_exposures_name_what_they_read(company: Company) -> None:
-    exposures = {each["name"]: each for each in artifact(company, "manifest.json")["exposures"].values()}
+def test_exposures_name_what_they_read(project: dict[str, Any]) -> None:
+    exposures = {each["name"]: each for each in project["exposures"].values()}
     reads = {name: {node.rsplit(".", 1)[-1] for node in each["depends_on"]["nodes"]} for name, each in exposures.items()}
     published = {table.name for table in TABLES}
     assert reads["bi_tools"] == published

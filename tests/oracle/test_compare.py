@@ -27,7 +27,7 @@ Tables = dict[str, Table]
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return build_world(tmp_path_factory.mktemp("world"), 4)
+    return build_world(tmp_path_factory.mktemp("world"), 5)
 
 
 @pytest.fixture(scope="module")

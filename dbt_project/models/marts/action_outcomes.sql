@@ -10,7 +10,8 @@ with followed as (
     select
         playbook_key,
         label,
-        score_change_28d,
+        -- Sums of decimals do not depend on the order of the rows, so the last digit is the same in every run.
+        cast(score_change_28d as decimal(18, 9)) as score_change_28d,
         state = 'done' and closed_on <= opened_on + 28 as is_done
     from {{ ref('account_actions_history') }}
     where score_change_28d is not null
