@@ -8,6 +8,7 @@ import sqlite3
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
@@ -66,8 +67,9 @@ def _duckdb_tables(path: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _sqlite_tables(path: Path) -> Iterator[tuple[str, bytes]]:
-    # Dagster keeps some of its values compressed.
-    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as database:
+    # Dagster keeps some of its values compressed. Opened to write, and closed: who only reads leaves files beside it that are of no use to the
+    # next process.
+    with closing(sqlite3.connect(path)) as database:
         for (table,) in database.execute("select name from sqlite_master where type = 'table'").fetchall():
             values = [value for row in database.execute(f'select * from "{table}"') for value in row]
             texts = [value.encode() for value in values if isinstance(value, str)]
