@@ -67,8 +67,7 @@ def _duckdb_tables(path: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _sqlite_tables(path: Path) -> Iterator[tuple[str, bytes]]:
-    # Dagster keeps some of its values compressed. Opened to write, and closed: who only reads leaves files beside it that are of no use to the
-    # next process.
+    # Dagster keeps some of its values compressed. Opened to write, and closed: who only reads leaves files beside it.
     with closing(sqlite3.connect(path)) as database:
         for (table,) in database.execute("select name from sqlite_master where type = 'table'").fetchall():
             values = [value for row in database.execute(f'select * from "{table}"') for value in row]
