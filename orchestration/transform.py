@@ -181,9 +181,7 @@ def prepare(settings: Settings, run_id: str, start: date, end: date, most_days: 
         # What an unfinished run computed along with its days is computed again.
         left: dict[str, set[date]] = {}
         previous = None
-        if not warehouse.execute(
-            "select 1 from duckdb_tables() where schema_name = 'control' and table_name = 'scorecard_rules'"
-        ).fetchall():
+        if not _has_table(warehouse, "control", "scorecard_rules"):
             again = scored_before
             unfinished = set()
         else:
@@ -327,7 +325,7 @@ def _fingerprint(settings: Settings, *more: str) -> str:
 
 def _parts(warehouse: duckdb.DuckDBPyConnection) -> tuple[str | None, set[date], set[date]]:
     """Of a run in parts that did not finish: what it was of, the days that it has scored, and those that it has not."""
-    if not warehouse.execute("select 1 from duckdb_tables() where schema_name = 'control' and table_name = 'part_days'").fetchall():
+    if not _has_table(warehouse, "control", "part_days"):
         return None, set(), set()
     noted = warehouse.execute("select fingerprint from control.parts").fetchall()
     days = warehouse.execute("select as_of_date, is_done from control.part_days").fetchall()
@@ -359,6 +357,11 @@ def _check_versions(seeds: Seeds, first_day: date) -> None:
             f"{seeds.file('config_versions')}: no active configuration version holds on {first_day}; the first is valid from "
             f"{min(active)}. Set an earlier valid_from or a later start_date"
         )
+
+
+def _has_table(warehouse: duckdb.DuckDBPyConnection, schema: str, name: str) -> bool:
+    query = "select 1 from duckdb_tables() where schema_name = ? and table_name = ?"
+    return bool(warehouse.execute(query, [schema, name]).fetchall())
 
 
 def _insert(warehouse: duckdb.DuckDBPyConnection, table: str, rows: Sequence[Sequence[Any]]) -> None:
@@ -590,9 +593,7 @@ def _contradictions(warehouse: duckdb.DuckDBPyConnection, stats: LandingStats) -
 def _known_playbooks(warehouse: duckdb.DuckDBPyConnection) -> set[str]:
     """Those of the seeds, and those that ever had an action: whoever retires a playbook keeps its log."""
     query = "select playbook_key from control.playbooks"
-    if warehouse.execute(
-        "select 1 from duckdb_tables() where schema_name = 'intermediate' and table_name = 'int_actions__events'"
-    ).fetchall():
+    if _has_table(warehouse, "intermediate", "int_actions__events"):
         query += " union select playbook_key from intermediate.int_actions__events"
     return {key for (key,) in warehouse.execute(query).fetchall()}
 
@@ -606,9 +607,7 @@ def _orphans(warehouse: duckdb.DuckDBPyConnection, settings: Settings, stats: La
     if not table.by_day:
         return find_orphans(warehouse, table, f"({facts}{stats.table})", "raw.accounts", stats.loaded, days)
     facts += f"changed_{stats.table}"
-    if warehouse.execute(
-        "select 1 from duckdb_tables() where schema_name = 'intermediate' and table_name = 'int_usage__account_days'"
-    ).fetchall():
+    if _has_table(warehouse, "intermediate", "int_usage__account_days"):
         counted = "usage_days_rows" if table.is_aggregate else "case when usage_days_rows = 0 then events end"
         facts += (
             f" union all select account_id, activity_day, {counted} from intermediate.int_usage__account_days"

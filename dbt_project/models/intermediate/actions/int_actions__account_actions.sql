@@ -1,7 +1,7 @@
 {{ config(materialized='incremental', pre_hook="{{ replace_as_of_days('restated_days') }}") }}
 
 -- Grain: account x as_of_date x playbook whose conditions all hold, for the run's days and all scored days after them.
--- With its state on that day, by what people logged since it opened, up to the day. A fallback holds only where no other playbook does. 
+-- With its state on that day, by what people logged since it opened, up to the day. A fallback holds only where no other playbook does.
 -- No text of a playbook becomes SQL: numbers, texts and words come as rows. A condition on a value that is not there does not hold.
 
 {% set fields = playbook_fields() %}
